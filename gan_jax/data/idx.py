@@ -1,0 +1,289 @@
+"""IDX files, the format of MNIST and of every data set made to replace it: read, written and checked.
+
+An IDX file is two zero bytes, a byte for the type of the elements, a byte for the number of dimensions, each
+dimension as a big-endian 32-bit number, and the elements (LeCun, Cortes and Burges, "The MNIST database of
+handwritten digits", section "File formats").
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import struct
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_GZIP_MAGIC = b"\x1f\x8b"
+_PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+_CHUNK_BYTES = 1 << 20
+NUM_CLASSES = 10
+
+
+class DataError(ValueError):
+    """Data that are missing, damaged or not what they claim to be: what is wrong, and the remedy."""
+
+
+class ImageArrays(NamedTuple):
+    """A labelled image data set in host memory.
+
+    Attributes:
+        train_images: uint8 [n, h, w, 1].
+        train_labels: int32 [n], in 0..9.
+        test_images: uint8 [m, h, w, 1].
+        test_labels: int32 [m].
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+# --- One file -----------------------------------------------------------------------------------------------
+
+
+def read_idx(path: Path | str) -> np.ndarray:
+    """The array in an IDX file, plain or gzipped. Gzip is recognised by its content, not by the file's name.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The array in native byte order, with the dimensions that the header states.
+
+    Raises:
+        DataError: if the file cannot be read, is no IDX file, is damaged, or holds too little or too much.
+    """
+    path = Path(path)
+    dtype, shape, header_bytes = read_idx_header(path)
+    size = header_bytes + math.prod(shape) * dtype.itemsize
+    content = _read(path, size + 1)
+    if len(content) < size:
+        raise DataError(f"{path} is truncated: it holds {len(content):,} of {size:,} bytes. {_FETCH}")
+    if len(content) > size:
+        raise DataError(f"{path} holds more than the {size:,} bytes that its header states. {_FETCH}")
+    array = np.frombuffer(content, dtype, offset=header_bytes).reshape(shape)
+    return array.astype(dtype.newbyteorder("="))
+
+
+def read_idx_header(path: Path | str) -> tuple[np.dtype, tuple[int, ...], int]:
+    """The element type, the dimensions and the length in bytes of an IDX file's header; the rest is not read.
+
+    Raises:
+        DataError: as `read_idx`.
+    """
+    path = Path(path)
+    head = _read(path, 4 + 4 * 255)
+    if len(head) < 4:
+        raise DataError(
+            f"{path} is truncated: it holds {len(head):,} bytes, and an IDX header is at least 4. {_FETCH}"
+        )
+    if head[:2] != b"\0\0" or head[2] not in _DTYPES or head[3] == 0:
+        raise DataError(
+            f"{path} is not an IDX file: it starts with 0x{head[:4].hex()}, "
+            "and images start with 0x00000803, labels with 0x00000801.\n"
+            "Is it the file that its name says, or an error page saved in its place?"
+        )
+    header_bytes = 4 + 4 * head[3]
+    if len(head) < header_bytes:
+        raise DataError(
+            f"{path} is truncated: it holds {len(head):,} of {header_bytes:,} header bytes. {_FETCH}"
+        )
+    return np.dtype(_DTYPES[head[2]]), struct.unpack_from(f">{head[3]}I", head, 4), header_bytes
+
+
+def write_idx(path: Path | str, array: np.ndarray) -> None:
+    """Writes an array as an IDX file, gzipped if the name ends in `.gz`. The same array gives the same bytes.
+
+    Raises:
+        ValueError: for an array without dimensions or of a type that IDX lacks.
+    """
+    path = Path(path)
+    content = b"".join(_idx_content(array))
+    # No time stamp and no name in the gzip header: files of the same array are equal.
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def idx_digest(array: np.ndarray) -> str:
+    """The sha256, in hex, of the uncompressed IDX file that holds an array.
+
+    `read_idx` accepts one content for one array, so this is also the digest of the file that the array was
+    read from.
+    """
+    digest = hashlib.sha256()
+    for part in _idx_content(array):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+_FETCH = "Fetch or copy it again."
+
+
+def _idx_content(array: np.ndarray) -> tuple[bytes, bytes]:
+    codes = {np.dtype(name).newbyteorder("="): (code, name) for code, name in _DTYPES.items()}
+    found = codes.get(array.dtype.newbyteorder("="))
+    if found is None or array.ndim == 0:
+        known = ", ".join(str(dtype) for dtype in codes)
+        raise ValueError(
+            f"IDX holds arrays of {known} with 1 dimension or more, not {array.dtype}{list(array.shape)}"
+        )
+    code, name = found
+    header = struct.pack(f">2xBB{array.ndim}I", code, array.ndim, *array.shape)
+    return header, array.astype(name).tobytes()
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Up to `limit` bytes of a file's content, decompressed; of a cut gzip stream, what is there."""
+    limit = min(limit, sys.maxsize)  # a damaged header can state any number
+    try:
+        with path.open("rb") as file:
+            compressed = file.read(2) == _GZIP_MAGIC
+            file.seek(0)
+            if not compressed:
+                return file.read(min(limit, path.stat().st_size))
+            return b"".join(_decompress(iter(lambda: file.read(_CHUNK_BYTES), b""), limit))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Is the path right?") from None
+    except zlib.error as error:
+        raise DataError(f"{path} is damaged: its gzip stream fails the check ({error}). {_FETCH}") from None
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}. Is it a file, and yours to read?"
+        ) from None
+
+
+def _decompress(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """Decompresses gzip members up to `limit` bytes; stops without an error where the input ends."""
+    # Not `gzip.open`: it raises at an early end and drops what it had, and the error should say how much
+    # there was.
+    stream = zlib.decompressobj(wbits=31)
+    for chunk in chunks:
+        while chunk and limit > 0:
+            data = stream.decompress(chunk, limit)
+            limit -= len(data)
+            yield data
+            # Zeros may pad a gzip file; anything else after the end of a member is the next member.
+            chunk = stream.unused_data.lstrip(b"\0") if stream.eof else stream.unconsumed_tail
+            if stream.eof:
+                stream = zlib.decompressobj(wbits=31)
+        if limit <= 0:
+            return
+
+
+# --- The four files of a data set ---------------------------------------------------------------------------
+
+
+def find_idx_files(directory: Path | str) -> dict[str, Path]:
+    """The four files of a data set, by the names that are in use.
+
+    `train` and `t10k` or `test`, then `-images-idx3-ubyte` and `-labels-idx1-ubyte` (or with a dot before
+    `idx`), then `.gz` or nothing. Where a file is there in several forms, the plain one is taken.
+
+    Args:
+        directory: where they lie, side by side.
+
+    Returns:
+        `{"train_images": path, "train_labels": path, "test_images": path, "test_labels": path}`.
+
+    Raises:
+        DataError: if the directory does not exist or one of the files is missing.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise DataError(f"{directory} is not a directory. Give the one that holds the IDX files.")
+    found = {part: path for part in _PARTS if (path := _find_part(directory, part)) is not None}
+    missing = [f"{_candidates(part)[0]}[.gz]" for part in _PARTS if part not in found]
+    if missing:
+        has = (
+            f"it has only {', '.join(sorted(p.name for p in found.values()))}"
+            if found
+            else "it has none of the four"
+        )
+        raise DataError(
+            f"{directory} lacks {', '.join(missing)}; {has}.\nPut the missing files beside the others."
+        )
+    return found
+
+
+def has_idx_files(directory: Path | str) -> bool:
+    """Whether a directory holds any of the four files, and so is meant as a data set."""
+    directory = Path(directory)
+    return directory.is_dir() and any(_find_part(directory, part) is not None for part in _PARTS)
+
+
+def read_idx_directory(directory: Path | str) -> ImageArrays:
+    """The data set in a directory of four IDX files.
+
+    Args:
+        directory: where they lie; see `find_idx_files`.
+
+    Returns:
+        The arrays, in the files' order.
+
+    Raises:
+        DataError: if a file is missing or damaged, images and labels disagree in number, images are not
+            square or not uint8, or a label is not in 0..9.
+    """
+    files = find_idx_files(directory)
+    arrays: dict[str, np.ndarray] = {}
+    for split in ("train", "test"):
+        images_path, labels_path = files[f"{split}_images"], files[f"{split}_labels"]
+        images, labels = read_idx(images_path), read_idx(labels_path)
+        _check_pair(images_path, images, labels_path, labels)
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images[..., None], labels.astype(np.int32)
+    train_size, test_size = arrays["train_images"].shape[1], arrays["test_images"].shape[1]
+    if train_size != test_size:
+        raise DataError(
+            f"{directory}: training images are {train_size}x{train_size}, "
+            f"test images {test_size}x{test_size}. Are these files of one data set?"
+        )
+    return ImageArrays(**arrays)
+
+
+def _check_pair(images_path: Path, images: np.ndarray, labels_path: Path, labels: np.ndarray) -> None:
+    if images.ndim != 3 or images.dtype != np.uint8:
+        raise DataError(
+            f"{images_path} holds {images.dtype}{list(images.shape)}, "
+            "and images are uint8[n, h, w] (0x00000803). Is it the labels file?"
+        )
+    if labels.ndim != 1 or labels.dtype != np.uint8:
+        raise DataError(
+            f"{labels_path} holds {labels.dtype}{list(labels.shape)}, "
+            "and labels are uint8[n] (0x00000801). Is it the images file?"
+        )
+    if len(images) == 0 or images.shape[1] == 0:
+        raise DataError(f"{images_path} holds no images: its shape is {list(images.shape)}. {_FETCH}")
+    if images.shape[1] != images.shape[2]:
+        height, width = images.shape[1:]
+        raise DataError(
+            f"{images_path} holds images of {height}x{width}, and only square ones work. Pad or crop them."
+        )
+    if len(images) != len(labels):
+        raise DataError(
+            f"{images_path} holds {len(images):,} images, and {labels_path} {len(labels):,} labels. "
+            "Are both files of one data set?"
+        )
+    if labels.max() >= NUM_CLASSES:
+        raise DataError(
+            f"{labels_path} holds the label {labels.max()}, and labels are 0 to {NUM_CLASSES - 1}. "
+            f"Keep {NUM_CLASSES} classes or fewer, numbered from 0."
+        )
+
+
+def _candidates(part: str) -> list[str]:
+    split, kind = part.split("_")
+    prefixes = ("train",) if split == "train" else ("t10k", "test")
+    suffix = "idx3-ubyte" if kind == "images" else "idx1-ubyte"
+    return [f"{prefix}-{kind}{joint}{suffix}" for prefix in prefixes for joint in ("-", ".")]
+
+
+def _find_part(directory: Path, part: str) -> Path | None:
+    names = [name + ending for name in _candidates(part) for ending in ("", ".gz")]
+    return next((directory / name for name in names if (directory / name).is_file()), None)

@@ -1,0 +1,406 @@
+"""Image data sets on the device: MNIST, Fashion-MNIST, scikit-learn's digits, and any directory of IDX files.
+
+`Images` holds the settings; `.load()` finds and resizes the pixels once, on the host; `.source(dataset)`
+gives the sampler, inside the traced step. The pixels are an argument of a run and never part of the
+experiment: they stay uint8 on the device, a quarter of float32, and become floats in [-1, 1] a batch at a
+time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gan_jax.component import component, setting
+from gan_jax.data import prepared
+from gan_jax.data.epochs import MAX_EXAMPLES, epoch_and_position, permuted_index
+from gan_jax.data.idx import (
+    NUM_CLASSES,
+    DataError,
+    ImageArrays,
+    find_idx_files,
+    has_idx_files,
+    read_idx_directory,
+    read_idx_header,
+)
+
+IMAGE_SIZES = (16, 28, 32, 64)
+LOCATION_VARIABLE = "GAN_JAX_DATA"
+
+
+class ImageDataset(NamedTuple):
+    """An image data set on the device.
+
+    Attributes:
+        images: uint8 [n, size, size, channels], the training examples.
+        labels: int32 [n], in 0..9.
+        test_images: uint8 [m, size, size, channels], held out.
+        test_labels: int32 [m].
+    """
+
+    images: Array
+    labels: Array
+    test_images: Array
+    test_labels: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ImageSource:
+    """Batches of a data set: independent examples, or whole epochs in an order made from the key.
+
+    Attributes:
+        dataset: the pixels.
+        last_batch: static; see `Images.last_batch`.
+    """
+
+    dataset: ImageDataset
+    last_batch: Literal["wrap", "short"] = dataclasses.field(default="wrap", metadata={"static": True})
+
+    def sample(self, key: Array, num: int) -> Array:
+        """`num` training examples drawn with replacement. float32 [num, size, size, channels]."""
+        index = jax.random.randint(key, (num,), 0, self.dataset.images.shape[0])
+        return normalise(self.dataset.images[index])
+
+    def batch(self, key: Array, step: Array | int, batch_size: int, *, count: int | None = None) -> Array:
+        """The training batch of a step: every example once an epoch, in a new order each epoch.
+
+        With `last_batch="wrap"` the epochs follow each other in one endless stream, of which a step takes the
+        next `batch_size`; a batch may hold the end of one epoch and the beginning of the next. With `"short"`
+        a batch never crosses: the last one of an epoch holds what is left, and is asked for with a smaller
+        `count` (positions past the end of the epoch, which no caller needs, start again at its beginning).
+
+        Args:
+            key: the key of the whole run's order, the same at every step.
+            step: batches taken before this one.
+            batch_size: nominal size, static.
+            count: how many examples from the start of the batch, static; None: `batch_size`.
+
+        Returns:
+            float32 [count or batch_size, size, size, channels], in [-1, 1].
+
+        Raises:
+            ValueError: if `count` is not in 1..batch_size.
+        """
+        return normalise(self.dataset.images[self.batch_index(key, step, batch_size, count=count)])
+
+    def batch_index(
+        self, key: Array, step: Array | int, batch_size: int, *, count: int | None = None
+    ) -> Array:
+        """Which training examples `batch` takes: int32 [count or batch_size]."""
+        num_examples = self.dataset.images.shape[0]
+        return batch_index(key, step, batch_size, num_examples, self.last_batch, count=count)
+
+
+def batch_index(
+    key: Array,
+    step: Array | int,
+    batch_size: int,
+    num_examples: int,
+    last_batch: Literal["wrap", "short"] = "wrap",
+    *,
+    count: int | None = None,
+) -> Array:
+    """The examples of a step's batch; see `ImageSource.batch`. int32 [count or batch_size]."""
+    count = batch_size if count is None else count
+    if not 1 <= count <= batch_size:
+        raise ValueError(f"count is {count}, and must be 1 to the batch size, {batch_size}")
+    offset = jnp.arange(count, dtype=jnp.int32)
+    if last_batch == "short":
+        step = jnp.asarray(step).astype(jnp.int32)
+        num_batches = -(-num_examples // batch_size)
+        # The product stays below n, and with the offset below 2**31 as long as n and the batch size do.
+        position = (step % num_batches) * jnp.int32(min(batch_size, num_examples)) + offset
+        return permuted_index(key, step // num_batches, position % num_examples, num_examples)
+    epoch, start = epoch_and_position(step, batch_size, num_examples)
+    position = start + offset
+    epoch = epoch + (position // num_examples).astype(jnp.uint32)
+    return permuted_index(key, epoch, position % num_examples, num_examples)
+
+
+def normalise(images: Array) -> Array:
+    """Pixels as float32 in [-1, 1]: x / 127.5 - 1, torchvision's ToTensor and Normalize(0.5, 0.5)."""
+    # (2x - 255) / 255: compiled, x / 127.5 becomes a product with a rounded 1 / 127.5, and white 1.0000001.
+    return (2.0 * images.astype(jnp.float32) - 255.0) / 255.0
+
+
+@component
+class Images:
+    """A labelled set of square grey images, and how a run goes through it.
+
+    `mnist` and `fashion_mnist` have 60,000 training and 10,000 test images of 28x28 (LeCun et al. 1998; Xiao,
+    Rasul and Vollgraf, arXiv:1708.07747). `digits` comes with scikit-learn and needs no download: 1,797
+    digits of 8x8 (Alpaydin and Kaynak 1998), of which 1,437 are for training and 360 for test. Any other name
+    stands for a directory of IDX files, given as the location.
+
+    Example:
+        >>> Images("digits", image_size=16).load().images.shape
+        (1437, 16, 16, 1)
+    """
+
+    name: str = setting("mnist", doc="mnist, fashion_mnist, digits, or a name for the IDX files at --data")
+    image_size: int = setting(32, doc="pixels along a side after resizing: 16, 28, 32 or 64")
+    last_batch: Literal["wrap", "short"] = setting(
+        "wrap",
+        doc="at the end of an epoch: go on into the next one, or a smaller batch, as published loaders do",
+    )
+    num_examples: int | None = setting(
+        None, at_least=1, at_most=MAX_EXAMPLES, doc="train on the first n examples only; none: all"
+    )
+
+    def validate(self) -> None:
+        prepared.check_name(self.name)
+        if self.image_size not in IMAGE_SIZES:
+            sizes = ", ".join(map(str, IMAGE_SIZES))
+            raise ValueError(f"Images.image_size is {self.image_size}, and must be one of {sizes} (pixels)")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image: (height, width, channels)."""
+        return (self.image_size, self.image_size, 1)
+
+    @property
+    def num_modes(self) -> int:
+        """The classes."""
+        return NUM_CLASSES
+
+    def load(self, location: Path | str | None = None) -> ImageDataset:
+        """Finds, checks and resizes the data set, and puts it on the default device.
+
+        Args:
+            location: a directory of IDX files, or one that holds such a directory by the data set's name, or
+                a tfds folder in which it is prepared. None: the environment's `GAN_JAX_DATA` (the same
+                three), then the default tfds folder. `digits` needs none.
+
+        Returns:
+            The data set. Its order, and so what "the first n" are, is that of the IDX files, or of a stock
+            tfds set.
+
+        Raises:
+            DataError: if it is not there (naming the commands that get it), damaged, or not the standard one
+                though it bears its name.
+            ValueError: if `num_examples` is more than there are.
+        """
+        arrays = load_arrays(self.name, location)
+        num_train = len(arrays.train_images)
+        if self.num_examples is not None and self.num_examples > num_train:
+            raise ValueError(
+                f"Images.num_examples is {self.num_examples:,}, and must be at most {num_train:,}, "
+                f"the training examples of {self.name}"
+            )
+        kept = slice(self.num_examples)
+        return ImageDataset(
+            images=jnp.asarray(resize(arrays.train_images[kept], self.image_size)),
+            labels=jnp.asarray(arrays.train_labels[kept]),
+            test_images=jnp.asarray(resize(arrays.test_images, self.image_size)),
+            test_labels=jnp.asarray(arrays.test_labels),
+        )
+
+    def source(self, dataset: ImageDataset) -> ImageSource:
+        """The sampler of a loaded data set."""
+        return ImageSource(dataset, self.last_batch)
+
+    def num_batches_per_epoch(self, dataset: ImageDataset, batch_size: int) -> int:
+        """Batches after which every example of the first epoch has come: n / batch_size, rounded up.
+
+        With `last_batch="short"` that is exactly an epoch. With `"wrap"` the last of them may reach into the
+        next epoch; both count alike, so that "epoch 25" is the same number of updates.
+        """
+        return -(-dataset.images.shape[0] // batch_size)
+
+
+# --- Where the pixels come from -----------------------------------------------------------------------------
+
+
+def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
+    """A data set in its own size, in host memory; see `Images.load` for the rules and the errors."""
+    if name == "digits":
+        return load_digits()
+    if location is not None:
+        arrays = _load_at(name, Path(location).expanduser())
+        if arrays is None:
+            raise DataError(
+                f"no {name} at {location}: no IDX files there or in {name}/, and no prepared data set.\n"
+                "Give the directory with train-images-idx3-ubyte[.gz] and its three companions."
+            )
+        return arrays
+    variable = os.environ.get(LOCATION_VARIABLE)
+    arrays = _load_at(name, Path(variable).expanduser()) if variable else None
+    arrays = prepared.load_prepared(name) if arrays is None else arrays
+    if arrays is None:
+        where = f"{LOCATION_VARIABLE} ({variable}) or " if variable else ""
+        known = "" if name in prepared.STANDARD else f" (known: digits, {', '.join(prepared.STANDARD)})"
+        raise DataError(
+            f"no data set {name!r}{known} in {where}{prepared.default_data_dir()}.\nGet it: "
+            + how_to_get(name)
+        )
+    return arrays
+
+
+def how_to_get(name: str) -> str:
+    """The commands that make a data set available, in one line."""
+    commands = f"gan-jax data prepare {name} --from DIR, or --data DIR (a directory of IDX files)"
+    return (
+        f"gan-jax data prepare {name} (downloads it), {commands}" if name in prepared.STANDARD else commands
+    )
+
+
+def _idx_directory(name: str, location: Path) -> Path | None:
+    return next((path for path in (location, location / name) if has_idx_files(path)), None)
+
+
+def _load_at(name: str, location: Path) -> ImageArrays | None:
+    directory = _idx_directory(name, location)
+    if directory is None:
+        return prepared.load_prepared(name, location)
+    arrays = read_idx_directory(directory)
+    # A run's record says "mnist": `--data` at the neighbouring folder must not make that a lie.
+    prepared.check_standard(name, arrays, directory)
+    return arrays
+
+
+def load_digits() -> ImageArrays:
+    """scikit-learn's digits, 0..16 scaled to 0..255, with a fixed stratified split.
+
+    The examples are sorted by class, keeping their order within each; every fifth of that list, from the
+    first on, is a test example. That gives 360, with a fifth of each class (to one), and depends on no random
+    number.
+    """
+    from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
+
+    data = load()
+    images = np.round(data.images * (255 / 16)).astype(np.uint8)[..., None]
+    labels = data.target.astype(np.int32)
+    is_test = np.zeros(len(labels), bool)
+    is_test[np.argsort(labels, kind="stable")[::5]] = True
+    return ImageArrays(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
+
+
+def resize(images: np.ndarray, size: int) -> np.ndarray:
+    """Images at another size by Pillow's bilinear filter, image by image, as torchvision's `Resize`.
+
+    Args:
+        images: uint8 [n, h, h, 1].
+        size: pixels along a side. If it is h, the images are returned as they are.
+
+    Returns:
+        uint8 [n, size, size, 1].
+    """
+    if images.shape[1] == size:
+        return images
+    from PIL import Image
+
+    resized = np.empty((len(images), size, size, 1), np.uint8)
+    for index, image in enumerate(images):
+        bilinear = Image.fromarray(image[:, :, 0]).resize((size, size), Image.Resampling.BILINEAR)
+        resized[index, :, :, 0] = np.asarray(bilinear)
+    return resized
+
+
+# --- For the host side --------------------------------------------------------------------------------------
+
+
+def fingerprint(dataset: ImageDataset) -> str:
+    """The first 16 hex digits of the sha256 of a data set's shapes and content, order included."""
+    digest = hashlib.sha256()
+    for part in dataset:
+        array = np.ascontiguousarray(part)
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()[:16]
+
+
+class Listed(NamedTuple):
+    """A row of `gan-jax data list`.
+
+    Attributes:
+        name: as `Images.name` takes it.
+        where: the folder it was found in, or how to get it.
+        found: which of the two.
+        num_train, num_test: examples; None where not found.
+        image_size: pixels along a side, before resizing; None where not found.
+    """
+
+    name: str
+    where: str
+    found: bool
+    num_train: int | None = None
+    num_test: int | None = None
+    image_size: int | None = None
+
+
+def listing(location: Path | str | None = None) -> list[Listed]:
+    """Which data sets `Images.load(location)` finds, where, and how to get the standard ones it does not.
+
+    Only headers and descriptions are read.
+
+    Args:
+        location: as for `Images.load`.
+
+    Returns:
+        A row per data set: the digits, the standard ones, then any others.
+
+    Raises:
+        DataError: if IDX files lie at the location and are incomplete or damaged.
+    """
+    given = location if location is not None else os.environ.get(LOCATION_VARIABLE)
+    roots = [Path(given).expanduser()] if given else []
+    found = {
+        prepared_.name: prepared_ for prepared_ in reversed(_readable(roots, explicit=location is not None))
+    }
+    rows = {"digits": Listed("digits", "in scikit-learn", True, 1437, 360, 8)}
+    for name in [*prepared.STANDARD, *sorted(found.keys() - set(prepared.STANDARD))]:
+        if name in found:
+            row = found[name]
+            rows[name] = Listed(name, str(row.path), True, row.num_train, row.num_test, row.image_size)
+        else:
+            rows[name] = Listed(name, how_to_get(name), False)
+    for root in roots:
+        for directory in [root, *sorted(path for path in root.glob("*") if path.is_dir())]:
+            if has_idx_files(directory) and re.fullmatch(r"[a-z][a-z0-9_]*", directory.name):
+                files = find_idx_files(directory)
+                (num_train, size, *_), (num_test, *_) = (
+                    read_idx_header(files[part])[1] for part in ("train_images", "test_images")
+                )
+                rows[directory.name] = Listed(directory.name, str(directory), True, num_train, num_test, size)
+    return list(rows.values())
+
+
+def _readable(roots: list[Path], *, explicit: bool) -> list[prepared.Prepared]:
+    listed = [row for root in roots for row in prepared.list_prepared(root)]
+    listed += [] if explicit else prepared.list_prepared()
+    return [row for row in listed if row.readable]
+
+
+def show_grid(dataset: ImageDataset, path: Path | str, rows: int = 8, columns: int = 8) -> None:
+    """Saves the first training images with their labels, as a PNG.
+
+    Args:
+        dataset: of which the first `rows * columns` are shown, or as many as there are.
+        path: of the file.
+        rows: of the grid.
+        columns: of the grid.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    num = min(rows * columns, dataset.images.shape[0])
+    images, labels = np.asarray(dataset.images[:num]), np.asarray(dataset.labels[:num])
+    figure = Figure(figsize=(columns, 1.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for index, axis in enumerate(axes.flat):
+        axis.axis("off")
+        if index < num:
+            axis.imshow(images[index, :, :, 0], cmap="gray", vmin=0, vmax=255)
+            axis.set_title(str(labels[index]), fontsize=9)
+    figure.savefig(path, format="png", dpi=100)

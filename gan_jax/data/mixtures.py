@@ -1,0 +1,214 @@
+"""Gaussian mixtures whose modes are known: ring, grid, random-weight ring, two cities, 1,200 dimensions.
+
+A mixture component holds the settings; `.source(())` gives the arrays and the sampler, inside the traced step, so that
+`std` or `radius` can be swept without recompiling.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gan_jax.component import component, setting
+
+
+class MixtureSource(NamedTuple):
+    """A mixture of K Gaussians in d dimensions, with isotropic noise on some or all coordinates.
+
+    Attributes:
+        modes: [K, d] means.
+        std: [K] standard deviation of each mode on every noisy coordinate.
+        weights: [K] true weights, summing to 1.
+        noisy: [d] 1.0 where a coordinate carries noise, 0.0 where the data are exact.
+    """
+
+    modes: Array
+    std: Array
+    weights: Array
+    noisy: Array
+
+    def sample(self, key: Array, num: int) -> Array:
+        """`num` independent points, [num, d]."""
+        key_mode, key_noise = jax.random.split(key)
+        mode = jax.random.choice(key_mode, self.modes.shape[0], (num,), p=self.weights)
+        noise = jax.random.normal(key_noise, (num, self.modes.shape[1]), self.modes.dtype)
+        return self.modes[mode] + self.std[mode][:, None] * noise * self.noisy[None, :]
+
+    def batch(self, key: Array, step: Array, batch_size: int, *, count: int | None = None) -> Array:
+        """The training batch of a step: fresh points, so there are no epochs. [count or batch_size, d]."""
+        return self.sample(jax.random.fold_in(key, step), batch_size if count is None else count)
+
+    def log_prob(self, points: Array) -> Array:
+        """Log density in nats, with respect to the noisy coordinates. [n, d] -> [n]."""
+        difference = (points[:, None, :] - self.modes[None]) * self.noisy[None, None]
+        exponent = -0.5 * jnp.sum(difference**2, axis=-1) / self.std[None] ** 2
+        normaliser = jnp.sum(self.noisy) * (jnp.log(self.std) + 0.5 * math.log(2 * math.pi))
+        return jax.nn.logsumexp((jnp.log(self.weights) - normaliser)[None] + exponent, axis=-1)
+
+
+class Mixture:
+    """What all mixtures share beside their fields: nothing is loaded, and a point is a vector."""
+
+    def load(self, location: Path | None = None) -> tuple[()]:
+        """The data set of a mixture is empty: it samples itself."""
+        if location is not None:
+            raise ValueError(f"{type(self).__name__} is made from its settings and reads no files: leave out --data")
+        return ()
+
+
+@component
+class Ring(Mixture):
+    """K Gaussians evenly spaced on a circle (Metz et al. 2017; Srivastava et al. 2017).
+
+    `closed=True` is the replica of the official unrolled-GAN notebook, whose `linspace(0, 2 pi, K)` includes both ends:
+    the first and the last component coincide, so there are K - 1 distinct modes and one has weight 2/K.
+
+    Example:
+        >>> Ring(num_modes=8).source(()).modes.shape, Ring(num_modes=8, closed=True).source(()).modes.shape
+        ((8, 2), (7, 2))
+    """
+
+    num_modes: int = setting(8, at_least=1, doc="Gaussians placed on the circle")
+    radius: float = setting(2.0, above=0, doc="radius of the circle, in data units")
+    std: float = setting(0.02, above=0, doc="standard deviation of each mode, in data units")
+    weights: tuple[float, ...] | None = setting(None, doc="relative weight of each mode; none: equal")
+    closed: bool = setting(False, doc="include both ends of linspace(0, 2 pi), as the notebook does")
+
+    def validate(self) -> None:
+        if self.closed and self.num_modes < 2:
+            raise ValueError("Ring.closed merges the first and last mode: num_modes must be at least 2")
+        _check_weights("Ring", self.weights, self.num_modes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    def source(self, dataset: tuple[()]) -> MixtureSource:
+        distinct = self.num_modes - 1 if self.closed else self.num_modes
+        angles = 2 * np.pi * np.arange(distinct) / distinct
+        modes = self.radius * jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], axis=-1), float)
+        weights = _normalised(self.weights, self.num_modes)
+        if self.closed:
+            weights = weights[:-1].at[0].add(weights[-1])
+        return _isotropic(modes, self.std, weights)
+
+
+@component
+class RandomRing(Mixture):
+    """A ring whose modes have weights drawn from a symmetric Dirichlet: rare modes are the first that a GAN drops."""
+
+    num_modes: int = setting(8, at_least=1, doc="Gaussians placed on the circle")
+    radius: float = setting(2.0, above=0, doc="radius of the circle, in data units")
+    std: float = setting(0.02, above=0, doc="standard deviation of each mode, in data units")
+    concentration: float = setting(1.0, above=0, doc="of the Dirichlet; small: few heavy modes; large: near equal")
+    weights_seed: int = setting(0, at_least=0, doc="seed of the weights, part of the data and not of the run")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    def source(self, dataset: tuple[()]) -> MixtureSource:
+        ring = Ring(num_modes=self.num_modes, radius=self.radius, std=self.std).source(())
+        alpha = jnp.full(self.num_modes, self.concentration, float)
+        return ring._replace(weights=jax.random.dirichlet(jax.random.key(self.weights_seed), alpha))
+
+
+@component
+class Grid(Mixture):
+    """side x side Gaussians on a square grid centred at 0 (Srivastava et al. 2017; Lin et al. 2018)."""
+
+    side: int = setting(5, at_least=1, doc="modes along each side; 5 is the grid of 25")
+    spacing: float = setting(2.0, above=0, doc="distance between neighbours, in data units")
+    std: float = setting(0.05, above=0, doc="standard deviation of each mode, in data units")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    def source(self, dataset: tuple[()]) -> MixtureSource:
+        axis = np.arange(self.side) - (self.side - 1) / 2
+        modes = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+        return _isotropic(self.spacing * jnp.asarray(modes, float), self.std, _normalised(None, self.side**2))
+
+
+@component
+class Temperatures(Mixture):
+    """Summer-day temperatures in Alice Springs and at the South Pole, in degrees Celsius: the bimodal toy.
+
+    References:
+        A. Nibali, "Mode collapse in GANs", 2017 (blog), which tells the story of a generator that hops between the two.
+    """
+
+    cold: float = setting(-28.0, doc="mean at the South Pole, degrees Celsius")
+    hot: float = setting(36.0, doc="mean in Alice Springs, degrees Celsius")
+    std: float = setting(4.0, above=0, doc="standard deviation in either place, degrees Celsius")
+    share_hot: float = setting(0.5, above=0, below=1, doc="share of readings from Alice Springs")
+
+    def validate(self) -> None:
+        if not self.cold < self.hot:
+            raise ValueError(f"Temperatures.cold is {self.cold}, and must be below hot ({self.hot})")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (1,)
+
+    def source(self, dataset: tuple[()]) -> MixtureSource:
+        modes = jnp.stack([jnp.asarray(self.cold, float), jnp.asarray(self.hot, float)])[:, None]
+        weights = jnp.stack([1.0 - jnp.asarray(self.share_hot, float), jnp.asarray(self.share_hot, float)])
+        return _isotropic(modes, self.std, weights)
+
+
+@component
+class HighDimensional(Mixture):
+    """Ten Gaussians in 1,200 dimensions with noise on 700 of them (Srivastava et al. 2017, as coded by Lin et al. 2018).
+
+    The mean of mode k is one number in all coordinates. Samples lie about sqrt(700) = 26.5 standard deviations from
+    their mode, so the published "within 10 standard deviations" rejects all real data when read literally; see
+    `gan_jax.metrics.modes.Rule`.
+    """
+
+    num_dims: int = setting(1200, at_least=2, doc="dimensions of the data")
+    num_noisy_dims: int = setting(700, at_least=1, doc="dimensions with noise; the rest equal the mode's mean")
+    std: float = setting(1.0, above=0, doc="standard deviation on the noisy dimensions")
+
+    def validate(self) -> None:
+        if self.num_noisy_dims > self.num_dims:
+            raise ValueError(
+                f"HighDimensional.num_noisy_dims is {self.num_noisy_dims}, more than num_dims ({self.num_dims})"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.num_dims,)
+
+    def source(self, dataset: tuple[()]) -> MixtureSource:
+        means = np.array([-1.0, -0.5, 0.0, 0.5, -2.0, -2.5, 10.0, 0.25, -13.0, -5.5])
+        modes = jnp.asarray(np.repeat(means[:, None], self.num_dims, axis=1), float)
+        noisy = jnp.asarray(np.arange(self.num_dims) < self.num_noisy_dims, float)
+        return _isotropic(modes, self.std, _normalised(None, len(means)))._replace(noisy=noisy)
+
+
+def _isotropic(modes: Array, std: float | Array, weights: Array) -> MixtureSource:
+    num_modes, dim = modes.shape
+    std = jnp.broadcast_to(jnp.asarray(std, modes.dtype), (num_modes,))
+    return MixtureSource(modes, std, weights, jnp.ones(dim, modes.dtype))
+
+
+def _normalised(weights: tuple[float, ...] | None, num_modes: int) -> Array:
+    relative = jnp.ones(num_modes) if weights is None else jnp.stack([jnp.asarray(w, float) for w in weights])
+    return relative / jnp.sum(relative)
+
+
+def _check_weights(owner: str, weights: tuple[float, ...] | None, num_modes: int) -> None:
+    if weights is None:
+        return
+    if len(weights) != num_modes:
+        raise ValueError(f"{owner}.weights has {len(weights)} entries for num_modes={num_modes}: give one a mode")
+    if min(weights) < 0 or sum(weights) <= 0:
+        raise ValueError(f"{owner}.weights is {weights}, and must be non-negative with a positive sum")

@@ -1,0 +1,325 @@
+"""Image data sets prepared with tensorflow-datasets, written and read without TensorFlow.
+
+The stock builders of MNIST and Fashion-MNIST need TensorFlow to prepare, though not to read. Ours
+(`idx_<name>` beside them) need it for neither: plain tensors in ArrayRecord files, made from IDX files, in
+the order of those files. A stock set is read too; its order is the one that tfds shuffled it into when it was
+prepared, always the same.
+
+`tensorflow_datasets` is imported inside the functions that use it: its import takes a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_jax.data.idx import NUM_CLASSES, DataError, ImageArrays, idx_digest, read_idx_directory
+
+_VERSION = "1.0.0"
+_TIMEOUT_SECONDS = 15
+_LARGEST_FILE_BYTES = 100_000_000
+
+# Where the files are published: the addresses that tfds uses too. The Fashion-MNIST host speaks no https;
+# what it sends is checked against the digests below.
+URLS = {
+    "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+}
+
+# sha256 of the uncompressed IDX files: the compressed ones differ from mirror to mirror.
+DIGESTS = {
+    "mnist": {
+        "train_images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "test_images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "fashion_mnist": {
+        "train_images": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train_labels": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "test_images": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+}
+STANDARD = tuple(sorted(DIGESTS))
+
+
+class Prepared(NamedTuple):
+    """A data set that lies prepared in a tfds folder.
+
+    Attributes:
+        name: as `Images.name` takes it.
+        path: the folder of its version.
+        num_train, num_test: examples.
+        image_size: pixels along a side, before any resizing.
+        readable: False for a stock set in TFRecord files, which only TensorFlow reads.
+    """
+
+    name: str
+    path: Path
+    num_train: int
+    num_test: int
+    image_size: int
+    readable: bool
+
+
+def default_data_dir() -> Path:
+    """The folder of tfds: the environment's `TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def check_standard(name: str, arrays: ImageArrays, source: Path) -> None:
+    """Refuses arrays that go by the name of a standard data set and are not that data set.
+
+    Raises:
+        DataError: naming the first file whose content differs, and how to use the files under another name.
+    """
+    for part, expected in DIGESTS.get(name, {}).items():
+        found = idx_digest(_plain(getattr(arrays, part)))
+        if found != expected:
+            raise DataError(
+                f"{source} does not hold the standard {name}: the sha256 of {part} is {found[:12]}..., "
+                f"and must be {expected[:12]}....\n"
+                f"If that is meant, give the data set another name, such as my_{name}."
+            )
+
+
+def prepare(name: str, *, source: Path | None = None, data_dir: Path | None = None) -> Path:
+    """Prepares a data set from IDX files, or finds it prepared.
+
+    Args:
+        name: `mnist` or `fashion_mnist`, whose content is then checked to be the standard one, or any other
+            identifier for any other data set of IDX files.
+        source: the directory with the four IDX files. None: they are downloaded (the standard two only).
+        data_dir: the tfds folder; None: the default one.
+
+    Returns:
+        The folder of the prepared data set. A half-written one never has this name.
+
+    Raises:
+        DataError: if the files are missing, damaged or not the standard ones, cannot be downloaded, or differ
+            from those that this name was prepared from before.
+    """
+    check_name(name)
+    root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+    target = root / f"idx_{name}" / _VERSION
+    if source is None:
+        if _is_prepared(target):
+            return target
+        source = _download(name, root)
+    arrays = read_idx_directory(source)
+    check_standard(name, arrays, source)
+    digest = hashlib.sha256("".join(idx_digest(_plain(array)) for array in arrays).encode()).hexdigest()
+    if _is_prepared(target):
+        if _metadata(target).get("sha256") != digest:
+            raise DataError(
+                f"{target} was prepared from other files than those in {source}.\n"
+                "Remove that folder to replace it, or prepare these files under another name."
+            )
+        return target
+    _write(name, arrays, digest, root)
+    return target
+
+
+def load_prepared(name: str, data_dir: Path | None = None) -> ImageArrays | None:
+    """A prepared data set: the stock one if there is one, else our own, else None. Never touches the network.
+
+    A stock set comes in tfds's shuffled order (deterministic, the same wherever it was prepared), and needs
+    pillow; our own comes in the order of the IDX files.
+
+    Args:
+        name: of the data set.
+        data_dir: the tfds folder; None: the default one.
+
+    Returns:
+        The arrays in host memory, or None if there is none that can be read.
+
+    Raises:
+        DataError: if the prepared files are damaged.
+    """
+    found = [prepared for prepared in list_prepared(data_dir) if prepared.name == name and prepared.readable]
+    if not found:
+        return None
+    path = found[0].path
+    import tensorflow_datasets as tfds  # type: ignore[import-untyped]
+
+    try:
+        # Not `tfds.data_source(name, download=False)`: it builds the stock builder, which asks the network
+        # for versions and hangs for minutes without one. The folder says all that reading needs.
+        sources = tfds.builder_from_directory(path).as_data_source()
+        train, test = _read_split(sources["train"]), _read_split(sources["test"])
+    except ImportError as error:
+        raise DataError(
+            f"{path} cannot be read: {error}.\nInstall what is missing (pip install pillow)."
+        ) from None
+    except Exception as error:  # array_record and protobuf raise what they like for damaged files
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{path} is damaged: {reason}\nRemove that folder and prepare {name} again."
+        ) from error
+    return ImageArrays(*train, *test)
+
+
+def list_prepared(data_dir: Path | None = None) -> list[Prepared]:
+    """The image data sets in a tfds folder: stock ones before ours, the newest version first.
+
+    Args:
+        data_dir: the tfds folder; None: the default one. It need not exist.
+    """
+    root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+    folders = [(name, root / name) for name in STANDARD]
+    folders += [(folder.name.removeprefix("idx_"), folder) for folder in sorted(root.glob("idx_*"))]
+    described = [_describe(name, path) for name, folder in folders for path in _versions(folder)]
+    return [prepared for prepared in described if prepared is not None]
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError unless a name can be that of a data set: it becomes a folder's."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(
+            f"the data set's name is {name!r}, and must be lower-case letters, digits and underscores"
+        )
+
+
+# --- Writing and reading ------------------------------------------------------------------------------------
+
+
+def _write(name: str, arrays: ImageArrays, digest: str, root: Path) -> None:
+    import tensorflow_datasets as tfds
+
+    class IdxBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg, misc]
+        VERSION = tfds.core.Version(_VERSION)
+
+        def _info(self) -> Any:
+            shape = arrays.train_images.shape[1:]
+            features = {
+                # As bytes; by default tfds writes a 64-bit number per pixel, and takes twice as long both
+                # ways.
+                "image": tfds.features.Tensor(
+                    shape=shape, dtype=np.uint8, encoding=tfds.features.Encoding.BYTES
+                ),
+                "label": tfds.features.ClassLabel(num_classes=NUM_CLASSES),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description=f"{name}, from IDX files",
+                features=tfds.features.FeaturesDict(features),
+                # Keeps the files' order, so that "the first 100 examples" are the same ones.
+                disable_shuffling=True,
+                metadata=tfds.core.MetadataDict(sha256=digest),
+            )
+
+        def _split_generators(self, dl_manager: Any) -> Any:
+            train = self._generate_examples(arrays.train_images, arrays.train_labels)
+            test = self._generate_examples(arrays.test_images, arrays.test_labels)
+            return {"train": train, "test": test}
+
+        def _generate_examples(
+            self, images: np.ndarray, labels: np.ndarray
+        ) -> Iterator[tuple[int, dict[str, Any]]]:
+            for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+                yield index, {"image": image, "label": int(label)}
+
+    IdxBuilder.name = f"idx_{name}"
+    # tfds prints, and draws progress bars on stderr.
+    silent = io.StringIO()
+    with (
+        tempfile.TemporaryDirectory() as downloads,
+        contextlib.redirect_stdout(silent),
+        contextlib.redirect_stderr(silent),
+    ):
+        builder = IdxBuilder(data_dir=root, file_format="array_record")
+        builder.download_and_prepare(download_dir=downloads)
+
+
+def _read_split(source: Any) -> tuple[np.ndarray, np.ndarray]:
+    # One call for all: an index at a time costs 141 us each.
+    examples = source.__getitems__(list(range(len(source))))
+    images = np.stack([example["image"] for example in examples])
+    return images, np.array([example["label"] for example in examples], np.int32)
+
+
+def _is_prepared(path: Path) -> bool:
+    return (path / "dataset_info.json").is_file()
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    return json.loads((path / "metadata.json").read_text()) if (path / "metadata.json").is_file() else {}
+
+
+def _versions(folder: Path) -> list[Path]:
+    """The prepared versions in a folder, newest first. What tfds is still writing has no such name."""
+    paths = [p for p in folder.glob("*.*.*") if re.fullmatch(r"\d+\.\d+\.\d+", p.name) and _is_prepared(p)]
+    return sorted(paths, key=lambda path: [int(number) for number in path.name.split(".")], reverse=True)
+
+
+def _describe(name: str, path: Path) -> Prepared | None:
+    try:
+        info = json.loads((path / "dataset_info.json").read_text())
+        counts = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
+        image = json.loads((path / "features.json").read_text())["featuresDict"]["features"]["image"]
+        shape = image[next(kind for kind in ("tensor", "image") if kind in image)]["shape"]["dimensions"]
+        readable = info.get("fileFormat", "tfrecord") == "array_record"
+        return Prepared(name, path, counts["train"], counts["test"], int(shape[0]), readable)
+    except (OSError, ValueError, KeyError, StopIteration, IndexError):
+        return None  # not a folder of ours, whatever it is
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """An array as its IDX file holds it."""
+    return array[..., 0] if array.ndim == 4 else array.astype(np.uint8)
+
+
+# --- Downloading --------------------------------------------------------------------------------------------
+
+
+def _download(name: str, root: Path) -> Path:
+    """Fetches a standard data set's four files, and returns the folder with them, complete and checked."""
+    if name not in URLS:
+        raise DataError(
+            f"there is no address to download {name!r} from: only {' and '.join(STANDARD)} have one.\n"
+            f"Give the directory of its IDX files: gan-jax data prepare {name} --from DIR."
+        )
+    target = root / "downloads" / f"idx_{name}"
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f"idx_{name}.incomplete.", dir=target.parent))
+    try:
+        for split in ("train", "t10k"):
+            for kind in ("images-idx3", "labels-idx1"):
+                file = f"{split}-{kind}-ubyte.gz"
+                (partial / file).write_bytes(_fetch(name, URLS[name] + file))
+        check_standard(name, read_idx_directory(partial), partial)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _fetch(name: str, url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+            return response.read(_LARGEST_FILE_BYTES)
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # URLError and timeouts are OSErrors; a damaged proxy setting a ValueError
+        reason = getattr(error, "reason", None) or error
+        raise DataError(
+            f"could not download {url}: {reason}\n"
+            f"Use files that you have: gan-jax data prepare {name} --from DIR, or --data DIR "
+            "(any directory of IDX files)."
+        ) from None

@@ -1,0 +1,204 @@
+"""The collapse detector: from a label at each evaluation to an onset, in the carry of the compiled program.
+
+A detector is a component with thresholds as floats, so one compiled program serves a whole grid of thresholds. What the
+labels mean is said by the detector of the data at hand (`mixture_detector`, `image_detector`); how labels become an
+onset is said here, once:
+
+* `formed_step`: first evaluation of the first run of `forming_window` consecutive healthy ones.
+* `onset_step[cause]`: first evaluation of the first run of `window` consecutive bad ones after the run had formed.
+* `recovered_step`: first evaluation of the first run of `window` consecutive healthy ones after an onset.
+
+A run that never forms has no onset: it is reported apart. A run with no onset by its end is censored there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax.numpy as jnp
+from jax import Array
+
+LABELS = (
+    "forming",
+    "healthy",
+    "between",
+    "partial",
+    "total",
+    "class",
+    "intra",
+    "junk",
+    "nonfinite",
+)
+"""What an evaluation can say. `partial` and `total`: modes of a mixture; `total`, `class` and `intra`: of images."""
+
+CAUSES = ("any", "collapse", "junk")
+"""Onsets are kept for failure of any cause, for mode collapse, and for samples that are no data at all."""
+
+HISTORY = 10
+"""Evaluations over which the heaviest mode must change for `cycling`."""
+
+
+class Observation(NamedTuple):
+    """What one evaluation says.
+
+    Attributes:
+        label: index into `LABELS`, before `forming` is applied.
+        healthy: whether it counts towards having formed.
+        recovered: whether it counts towards having recovered.
+        bad: [causes] whether it counts towards an onset of each cause.
+        concentrated: whether almost all samples are in a few modes (for `cycling` and `collapsed from the start`).
+        credible: whether samples are data at all, however few the modes.
+        heaviest: the mode with the most samples.
+    """
+
+    label: Array
+    healthy: Array
+    recovered: Array
+    bad: Array
+    concentrated: Array
+    credible: Array
+    heaviest: Array
+
+
+class DetectorState(NamedTuple):
+    """Scalars (int32, -1 for "not yet") unless said otherwise; steps are generator steps.
+
+    Attributes:
+        label: of the last evaluation, an index into `LABELS`.
+        healthy_run, healthy_start: length of the current run of healthy evaluations, and the step it began at.
+        formed_step: see the module.
+        bad_run, bad_start: [causes] the same for bad evaluations.
+        onset_step: [causes].
+        onset_label: label at the onset of any cause.
+        recovered_run, recovered_start, recovered_step: the same for recovery.
+        concentrated_always: whether every evaluation so far was concentrated.
+        credible_run: length of the current run of credible evaluations.
+        heaviest: [HISTORY] the heaviest modes of the last evaluations, newest last.
+        concentrated_run: length of the current run of concentrated evaluations.
+        cycling_step: first step at which the heaviest mode had changed 3 times in `HISTORY` concentrated evaluations.
+    """
+
+    label: Array
+    healthy_run: Array
+    healthy_start: Array
+    formed_step: Array
+    bad_run: Array
+    bad_start: Array
+    onset_step: Array
+    onset_label: Array
+    recovered_run: Array
+    recovered_start: Array
+    recovered_step: Array
+    concentrated_always: Array
+    credible_run: Array
+    heaviest: Array
+    concentrated_run: Array
+    cycling_step: Array
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Measures samples, and says what the measurement means."""
+
+    num_samples: int
+    window: float
+    forming_window: float
+
+    def reference(self, data: Any, dataset: Any) -> Any:
+        """What measuring needs beside the samples, made once on the host: a classifier and statistics of real data."""
+        ...
+
+    def measure(self, source: Any, reference: Any, samples: Array) -> Any:
+        """The metrics of samples, a NamedTuple of arrays."""
+        ...
+
+    def observe(self, source: Any, metrics: Any) -> Observation:
+        """What the metrics say."""
+        ...
+
+    def describe(self) -> str:
+        """The rule of the measurement in one line."""
+        ...
+
+    def definition(self, reference: Any) -> dict[str, Any]:
+        """Everything that defines the measurement and the labels, for the record."""
+        ...
+
+    def bounds(self, source: Any, reference: Any) -> dict[str, dict[str, float | None]]:
+        """By metric: its `ceiling` (what real data get) and its `floor` (what finite samples make of them)."""
+        ...
+
+
+def init_detector() -> DetectorState:
+    """The state before the first evaluation."""
+    none, zero = jnp.int32(-1), jnp.int32(0)
+    causes = len(CAUSES)
+    return DetectorState(
+        label=zero,
+        healthy_run=zero,
+        healthy_start=none,
+        formed_step=none,
+        bad_run=jnp.zeros(causes, jnp.int32),
+        bad_start=jnp.full(causes, -1, jnp.int32),
+        onset_step=jnp.full(causes, -1, jnp.int32),
+        onset_label=none,
+        recovered_run=zero,
+        recovered_start=none,
+        recovered_step=none,
+        concentrated_always=jnp.array(True),
+        credible_run=zero,
+        heaviest=jnp.full(HISTORY, -1, jnp.int32),
+        concentrated_run=zero,
+        cycling_step=none,
+    )
+
+
+def update_detector(detector: Detector, state: DetectorState, seen: Observation, step: Array) -> DetectorState:
+    """The state after one more evaluation. Pure; no host; maps over runs and over thresholds."""
+    step = jnp.asarray(step, jnp.int32)
+
+    def count(run: Array, start: Array, condition: Array) -> tuple[Array, Array]:
+        return jnp.where(condition, run + 1, 0), jnp.where(condition & (run == 0), step, start)
+
+    def first(kept: Array, start: Array, condition: Array) -> Array:
+        return jnp.where((kept < 0) & condition, start, kept)
+
+    healthy_run, healthy_start = count(state.healthy_run, state.healthy_start, seen.healthy)
+    formed_step = first(state.formed_step, healthy_start, healthy_run >= detector.forming_window)
+
+    # Bad evaluations count from the forming on: a run of them that began before belongs to the forming.
+    formed = state.formed_step >= 0
+    bad_run, bad_start = count(state.bad_run, state.bad_start, seen.bad & formed)
+    onset_step = first(state.onset_step, bad_start, bad_run >= detector.window)
+    began = (state.bad_run[0] == 0) & seen.bad[0] & formed & (state.onset_step[0] < 0)
+    onset_label = jnp.where(began, seen.label, state.onset_label)
+
+    collapsed = state.onset_step[0] >= 0
+    recovered_run, recovered_start = count(state.recovered_run, state.recovered_start, seen.recovered & collapsed)
+    recovered_step = first(state.recovered_step, recovered_start, recovered_run >= detector.window)
+
+    heaviest = jnp.concatenate([state.heaviest[1:], jnp.asarray(seen.heaviest, jnp.int32)[None]])
+    concentrated_run = jnp.where(seen.concentrated, state.concentrated_run + 1, 0)
+    changes = jnp.sum((heaviest[1:] != heaviest[:-1]) & (heaviest[:-1] >= 0))
+    cycling = (concentrated_run >= HISTORY) & (changes >= 3)
+    nonfinite = seen.label == LABELS.index("nonfinite")
+    junk_early = (seen.label == LABELS.index("junk")) & ~seen.credible
+    shown = jnp.where((formed_step >= 0) | nonfinite | junk_early, seen.label, LABELS.index("forming"))
+    return DetectorState(
+        label=jnp.asarray(shown, jnp.int32),
+        healthy_run=healthy_run,
+        healthy_start=healthy_start,
+        formed_step=formed_step,
+        bad_run=bad_run,
+        bad_start=bad_start,
+        onset_step=onset_step,
+        onset_label=jnp.asarray(onset_label, jnp.int32),
+        recovered_run=recovered_run,
+        recovered_start=recovered_start,
+        recovered_step=recovered_step,
+        concentrated_always=state.concentrated_always & seen.concentrated,
+        credible_run=jnp.where(seen.credible, state.credible_run + 1, 0),
+        heaviest=heaviest,
+        concentrated_run=concentrated_run,
+        cycling_step=first(state.cycling_step, step, cycling),
+    )

@@ -1,0 +1,136 @@
+"""When a generator of images has collapsed, as seen by a validated classifier and by the pixels alone."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.component import component, setting
+from gan_jax.data.images import ImageDataset, Images, ImageSource
+from gan_jax.diagnostics.detector import LABELS, Observation
+from gan_jax.metrics.classifier import Classifier, UnvalidatedClassifier, validated_classifier
+from gan_jax.metrics.images import (
+    ImageMetrics,
+    ImageReference,
+    definition,
+    image_ceilings,
+    image_metrics,
+    kl_floor,
+    make_reference,
+)
+from gan_jax.settings import to_json
+
+
+class ImageReferenceSet(NamedTuple):
+    """What measuring images needs: the classifier (None for a data set without a validated one) and real statistics."""
+
+    classifier: Classifier | None
+    statistics: ImageReference
+    accuracy: Array
+    ceilings: ImageMetrics
+
+
+@component
+class ImageDetector:
+    """Labels an evaluation by classes, junk and spread.
+
+    With E effective classes, M classes present, J the share of samples that the classifier is unsure of, V and V_c the
+    feature variance over all samples and within classes, and P the mean pairwise pixel distance (V, V_c and P relative
+    to real images), first match wins: `nonfinite`; `total` (V <= `total_variance` or P <= `total_distance`: all samples
+    alike, whatever they are); `junk` (J >= `junk_share`: diverse gibberish); `class` (E <= `few_classes` or the largest
+    class >= `large_class`); `intra` (E >= `many_classes` and V_c <= `intra_variance`: every class a single picture);
+    `healthy` (M >= `healthy_modes` of the classes, J <= `healthy_junk`, V >= `healthy_variance`); else `between`.
+
+    An onset is the first of `window` consecutive bad evaluations (all of the above but `intra`) after
+    `forming_window` healthy ones; recovery needs E >= `many_classes`, V >= `healthy_variance`, J <= `healthy_junk`.
+    The cut-offs are this project's: no peer defines an onset in code. Without a validated classifier only P is known,
+    and only `total` can be detected.
+    """
+
+    num_samples: int = setting(2560, at_least=64, doc="samples an evaluation draws; 40 batches of 64")
+    confidence: float = setting(0.9, above=0, below=1, doc="class probability below which a sample is junk")
+    total_variance: float = setting(0.25, at_least=0, doc="V up to which all samples are alike")
+    total_distance: float = setting(0.4, at_least=0, doc="P up to which all samples are alike")
+    junk_share: float = setting(0.5, above=0, at_most=1, doc="J from which samples are junk")
+    few_classes: float = setting(5.0, at_least=1, doc="E up to which classes have collapsed")
+    large_class: float = setting(0.6, above=0, at_most=1, doc="share of one class from which classes have collapsed")
+    many_classes: float = setting(7.0, at_least=1, doc="E from which a collapse inside the classes is told apart")
+    intra_variance: float = setting(0.25, at_least=0, doc="V_c up to which each class is a single picture")
+    healthy_modes: float = setting(0.8, above=0, at_most=1, doc="share of the classes present in a healthy run")
+    healthy_junk: float = setting(0.2, at_least=0, at_most=1, doc="J of a healthy run, at most")
+    healthy_variance: float = setting(0.5, at_least=0, doc="V of a healthy run, at least")
+    healthy_distance: float = setting(0.6, at_least=0, doc="P of a healthy run, at least; used without a classifier")
+    window: float = setting(2.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
+    forming_window: float = setting(2.0, at_least=1, doc="consecutive evaluations that make a run formed")
+
+    def reference(self, data: Images, dataset: ImageDataset) -> ImageReferenceSet:
+        """The classifier of the data set, validated on its held-out images, and their statistics.
+
+        A data set under an unknown name, or one on which the classifier misses its gate, gets no classifier.
+        """
+        classifier, accuracy = None, 0.0
+        try:
+            classifier, accuracy = validated_classifier(data.name, dataset.test_images, dataset.test_labels)
+        except UnvalidatedClassifier:
+            classifier = None
+        statistics = make_reference(classifier, dataset.test_images, confidence=self.confidence)
+        num = min(self.num_samples, dataset.test_images.shape[0])
+        ceilings = image_ceilings(classifier, statistics, dataset.test_images, num, confidence=self.confidence)
+        return ImageReferenceSet(classifier, statistics, jnp.asarray(accuracy), ceilings)
+
+    def measure(self, source: ImageSource, reference: ImageReferenceSet, samples: Array) -> ImageMetrics:
+        return image_metrics(reference.classifier, reference.statistics, samples, confidence=self.confidence)
+
+    def observe(self, source: ImageSource, metrics: ImageMetrics) -> Observation:
+        num_classes = metrics.class_share.shape[0]
+        known = ~jnp.isnan(metrics.variance_ratio)
+        alike = (metrics.variance_ratio <= self.total_variance) | (metrics.pairwise_ratio <= self.total_distance)
+        junk = metrics.junk >= self.junk_share
+        few = (metrics.effective_classes <= self.few_classes) | (metrics.max_share >= self.large_class)
+        many = metrics.effective_classes >= self.many_classes
+        intra = many & (metrics.intra_class_ratio <= self.intra_variance)
+        clean = (metrics.junk <= self.healthy_junk) & (metrics.variance_ratio >= self.healthy_variance)
+        apart = metrics.pairwise_ratio >= self.healthy_distance
+        healthy = jnp.where(known, clean & (metrics.modes >= self.healthy_modes * num_classes), apart)
+        label = jnp.select(
+            [~metrics.finite, alike, junk, few, intra, healthy],
+            [LABELS.index(name) for name in ("nonfinite", "total", "junk", "class", "intra", "healthy")],
+            LABELS.index("between"),
+        )
+
+        def labelled(*names: str) -> Array:
+            return jnp.any(label == jnp.array([LABELS.index(name) for name in names]))
+
+        collapsed = labelled("total", "class")
+        return Observation(
+            label=label,
+            healthy=labelled("healthy"),
+            recovered=jnp.where(known, clean & many, apart),
+            bad=jnp.stack([collapsed | labelled("junk", "nonfinite"), collapsed, labelled("junk", "nonfinite")]),
+            concentrated=collapsed,
+            credible=metrics.finite & ~junk,
+            heaviest=jnp.argmax(jax.lax.stop_gradient(metrics.class_share)),
+        )
+
+    def describe(self) -> str:
+        return f"class probability>={self.confidence:g}; n={self.num_samples}"
+
+    def definition(self, reference: ImageReferenceSet) -> dict[str, Any]:
+        stamp = definition(
+            confidence=self.confidence,
+            num_samples=self.num_samples,
+            classifier=reference.classifier,
+            accuracy=float(reference.accuracy),
+        )
+        return {**stamp, "detector": to_json(self)}
+
+    def bounds(self, source: ImageSource, reference: ImageReferenceSet) -> dict[str, dict[str, float | None]]:
+        floor = {"kl": kl_floor(self.num_samples)}
+        return {
+            name: {"ceiling": float(value), "floor": floor.get(name)}
+            for name, value in reference.ceilings._asdict().items()
+            if jnp.ndim(value) == 0 and name != "finite" and not jnp.isnan(value)
+        }

@@ -1,0 +1,89 @@
+"""When a generator of a known mixture has collapsed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.component import component, setting
+from gan_jax.data.mixtures import MixtureSource
+from gan_jax.diagnostics.detector import LABELS, Observation
+from gan_jax.metrics.modes import ModeMetrics, Rule, mode_bounds, mode_metrics
+from gan_jax.settings import to_json
+
+
+@component
+class MixtureDetector:
+    """Labels an evaluation by the share of modes captured, M / K, and the share of high-quality samples, H.
+
+    First match wins: `nonfinite`; `junk` (H below `min_quality`: the run diverged); `total`
+    (M <= max(1, `total_share` K)); `partial` (M <= `partial_share` K); `healthy` (M >= `healthy_share` K and
+    H >= `healthy_quality`); else `between`. Before the first healthy run all but the first two read `forming`.
+
+    An onset is the first of `window` consecutive evaluations with M <= `partial_share` K after `forming_window`
+    consecutive ones with M >= `healthy_share` K. The cut-offs are this project's: no peer defines an onset in code.
+    """
+
+    rule: Rule = setting(Rule(), doc="which samples are of high quality, and which modes are captured")
+    num_samples: int = setting(2500, at_least=1, doc="samples an evaluation draws; 2,500 as VEEGAN and PacGAN do")
+    healthy_share: float = setting(0.75, above=0, at_most=1, doc="of the modes, from which a run is healthy")
+    partial_share: float = setting(0.5, above=0, below=1, doc="of the modes, up to which it is collapsed")
+    total_share: float = setting(0.25, above=0, below=1, doc="of the modes, up to which the collapse is total")
+    healthy_quality: float = setting(0.5, at_least=0, at_most=1, doc="high-quality share of a healthy evaluation")
+    min_quality: float = setting(0.05, at_least=0, at_most=1, doc="high-quality share below which samples are junk")
+    window: float = setting(5.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
+    forming_window: float = setting(3.0, at_least=1, doc="consecutive evaluations that make a run formed")
+
+    def validate(self) -> None:
+        if not self.total_share <= self.partial_share < self.healthy_share:
+            raise ValueError(
+                f"MixtureDetector: total_share ({self.total_share}) <= partial_share ({self.partial_share}) < "
+                f"healthy_share ({self.healthy_share}) must hold"
+            )
+
+    def reference(self, data: Any, dataset: Any) -> tuple[()]:
+        """Nothing: the source knows its modes."""
+        return ()
+
+    def measure(self, source: MixtureSource, reference: tuple[()], samples: Array) -> ModeMetrics:
+        return mode_metrics(source, samples, self.rule)
+
+    def observe(self, source: MixtureSource, metrics: ModeMetrics) -> Observation:
+        num_modes = source.modes.shape[0]
+        share = metrics.modes / num_modes
+        credible = metrics.high_quality >= self.min_quality
+        total = metrics.modes <= jnp.maximum(1.0, self.total_share * num_modes)
+        few = share <= self.partial_share
+        healthy = share >= self.healthy_share
+        label = jnp.select(
+            [
+                ~metrics.finite,
+                ~credible,
+                total,
+                few,
+                healthy & (metrics.high_quality >= self.healthy_quality),
+            ],
+            [LABELS.index(name) for name in ("nonfinite", "junk", "total", "partial", "healthy")],
+            LABELS.index("between"),
+        )
+        junk = ~credible | ~metrics.finite
+        return Observation(
+            label=label,
+            healthy=healthy & ~junk,
+            recovered=healthy & ~junk,
+            bad=jnp.stack([few | junk, few & ~junk, junk]),
+            concentrated=total & ~junk,
+            credible=metrics.finite & (metrics.high_quality >= self.healthy_quality),
+            heaviest=metrics.heaviest,
+        )
+
+    def describe(self) -> str:
+        return self.rule.describe(self.num_samples)
+
+    def definition(self, reference: tuple[()]) -> dict[str, Any]:
+        return {"rule": self.describe(), "detector": to_json(self)}
+
+    def bounds(self, source: MixtureSource, reference: tuple[()]) -> dict[str, dict[str, float | None]]:
+        return {name: b._asdict() for name, b in mode_bounds(source, self.rule, self.num_samples).items()}

@@ -1,0 +1,213 @@
+"""The folder of a run: what it is a run of, its metrics, pictures, checkpoints and verdict.
+
+    experiment.json   the experiment, key seed, data fingerprint, versions, device, command, parent of a branch
+    metrics.jsonl     a row an evaluation
+    samples/          pictures of fixed latents, step_00000500.png
+    checkpoints/      one folder a step
+    verdict.json      at the end
+    report.html       written by `gan-jax report`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gan_jax.experiment import Experiment
+from gan_jax.settings import diff, from_json, to_json
+
+_PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What a folder is a run of. `experiment`, `seed` and `data` decide the numbers; the rest is for people.
+
+    Attributes:
+        experiment: the settings.
+        seed: of the run's key.
+        data: fingerprint of the data set's contents; "" for data made from settings.
+        config: name or path that the run was started with.
+        location: where the data were read, as given; None for the default places.
+        parent: "RUN@STEP" for a branch.
+        environment: versions and device.
+        command: the command line.
+    """
+
+    experiment: Experiment
+    seed: int
+    data: str = ""
+    config: str = ""
+    location: str | None = None
+    parent: str | None = None
+    environment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    command: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {"format": 1, **fields, "experiment": to_json(self.experiment)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> RunRecord:
+        known = {f.name for f in dataclasses.fields(cls)}
+        fields = {k: v for k, v in value.items() if k in known}
+        return cls(**{**fields, "experiment": from_json(value["experiment"])})
+
+    def differences(self, other: RunRecord) -> list[str]:
+        """What makes `other` a different run: settings, seed, data."""
+        lines = diff(self.experiment, other.experiment)
+        if self.seed != other.seed:
+            lines.append(f"seed: {self.seed} -> {other.seed}")
+        if self.data != other.data:
+            lines.append(f"data contents: {self.data or 'none'} -> {other.data or 'none'}")
+        return lines
+
+
+class RunDirectory:
+    """Paths and files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record_path = path / "experiment.json"
+        self.metrics_path = path / "metrics.jsonl"
+        self.verdict_path = path / "verdict.json"
+        self.checkpoints_path = path / "checkpoints"
+        self.samples_path = path / "samples"
+        self.report_path = path / "report.html"
+
+    @classmethod
+    def create(cls, path: Path, record: RunRecord) -> RunDirectory:
+        """Makes the folder of a new run.
+
+        Raises:
+            RunError: if it holds a run or anything else, or cannot be written.
+        """
+        run = cls(path)
+        if run.record_path.exists():
+            lines = run.read_record().differences(record)
+            why = f"holds another experiment ({'; '.join(lines[:4])})" if lines else "already holds this run"
+            remedy = "choose another --run-dir" if lines else f"continue it with --resume {path}"
+            raise RunError(f"{path} {why}: {remedy}")
+        try:
+            if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
+                raise RunError(f"{path} exists and is not a run of gan-jax: choose another --run-dir")
+            run.samples_path.mkdir(parents=True, exist_ok=True)
+            write_json(run.record_path, record.to_json())
+        except OSError as error:
+            raise RunError(
+                f"{path} cannot be written ({error.strerror or error}): choose another --run-dir"
+            ) from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """The folder of an existing run.
+
+        Raises:
+            RunError: if it is none.
+        """
+        run = cls(path)
+        if not run.record_path.is_file():
+            raise RunError(f"{path} is not a run folder (it has no experiment.json): give a folder that train made")
+        run.read_record()
+        return run
+
+    def read_record(self) -> RunRecord:
+        try:
+            return RunRecord.from_json(json.loads(self.record_path.read_text()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.record_path} cannot be read: {error}") from error
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl; a last line cut short by a kill is left out."""
+        rows = []
+        if self.metrics_path.exists():
+            for line in self.metrics_path.read_text().splitlines():
+                with contextlib.suppress(json.JSONDecodeError):
+                    rows.append(json.loads(line))
+        return rows
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        with self.metrics_path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drops rows, pictures and the verdict of steps that a resumed run will make again."""
+        rows = [row for row in self.read_metrics() if row["step"] <= step]
+        temporary = self.metrics_path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        temporary.replace(self.metrics_path)
+        for picture in self.samples_path.glob("step_*.png"):
+            if int(picture.stem.removeprefix("step_")) > step:
+                picture.unlink()
+        self.verdict_path.unlink(missing_ok=True)
+
+    def picture_path(self, step: int) -> Path:
+        return self.samples_path / f"step_{step:08d}.png"
+
+    def pictures(self) -> list[Path]:
+        return sorted(self.samples_path.glob("step_*.png"))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the folder for this process; the system releases it even after a kill.
+
+        Raises:
+            RunError: if another process is writing the run.
+        """
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunError(f"{self.path} is being written by another process: wait for it, or stop it") from None
+            yield
+
+
+def new_run_path(root: Path, name: str) -> Path:
+    """`root/name`, or with the first free number behind it."""
+    path, number = root / name, 1
+    while path.exists():
+        number += 1
+        path = root / f"{name}-{number}"
+    return path
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON so that a reader never sees half a file."""
+    temporary = path.with_suffix(f".tmp{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def environment() -> dict[str, Any]:
+    """Versions and device, for the record."""
+    versions = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    device = jax.devices()[0]
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "device": f"{device.device_kind} ({device.platform})",
+        "num_devices": jax.device_count(),
+        "num_cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "argv": sys.argv[1:],
+    }

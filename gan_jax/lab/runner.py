@@ -1,0 +1,257 @@
+"""Training on the host's side: the loop over chunks that logs, draws, checkpoints, resumes and branches."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.verdict import Verdict, judge
+from gan_jax.experiment import Experiment
+from gan_jax.lab.checkpoint import CheckpointError, Checkpoints
+from gan_jax.lab.plots import picture_samples
+from gan_jax.lab.progress import TrainingProgress
+from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, write_json
+from gan_jax.steps import TrainState
+from gan_jax.train import Chunk, Resources, chunk, init, plan
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class HostOptions:
+    """What the host does beside training; none of it changes a number of the run.
+
+    Attributes:
+        num_pictures: sample pictures over the run, evenly spaced; the last evaluation always gets one.
+        keep: newest checkpoints that are kept.
+        num_branch_points: checkpoints kept for good, evenly spaced, to branch from.
+        progress: whether to report progress on standard error.
+        tensorboard: whether to also write TensorBoard event files (extra `tensorboard`).
+    """
+
+    num_pictures: int = 24
+    keep: int = 3
+    num_branch_points: int = 10
+    progress: bool = True
+    tensorboard: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """A finished (or stopped) run: its verdict, last metrics, and speed without compilation."""
+
+    verdict: Verdict
+    metrics: dict[str, Any]
+    steps_per_second: float | None
+    message: str | None = None
+
+
+def train_run(
+    run: RunDirectory,
+    resources: Resources,
+    state: TrainState,
+    options: HostOptions = HostOptions(),
+    on_chunk: Callable[[TrainState], None] | None = None,
+) -> RunResult:
+    """Trains from a state to the experiment's end, filling the run folder.
+
+    A checkpoint is written after every evaluation, so a kill loses at most what followed the last one. Values that are
+    not finite stop the run; the state that holds them is never saved.
+    """
+    record = run.read_record()
+    experiment = record.experiment
+    source = experiment.data.source(resources.dataset)
+    start = int(state.step)
+    checkpoints = Checkpoints(
+        run.checkpoints_path, keep=options.keep, keep_every_steps=_spaced(experiment, options.num_branch_points)
+    )
+    picture_every = _spaced(experiment, options.num_pictures)
+    writer = _tensorboard(run.path) if options.tensorboard else None
+    message = None
+    pending: dict[str, list[Any]] = {}
+    with TrainingProgress(experiment.num_steps, start, enabled=options.progress) as progress:
+        began = time.monotonic()
+        for part in plan(experiment, resources, start):
+            result = jax.block_until_ready(chunk(experiment, resources, state, **part._asdict()))
+            state, step = result.state, int(result.state.step)
+            seconds, began = time.monotonic() - began, time.monotonic()
+            for name, series in result.metrics.items():
+                pending.setdefault(name, []).append(np.asarray(series))
+            label = LABELS[int(state.detector.label)]
+            progress.update(step, seconds, label, part)
+            if result.evaluation is not None:
+                row = metrics_row(experiment, result, pending, label, progress.steps_per_second)
+                run.append_metrics(row)
+                pending = {}
+                if writer is not None:
+                    _write_scalars(writer, row)
+                if step % picture_every == 0 or step == experiment.num_steps:
+                    title = f"step {step:,}: {label}"
+                    picture_samples(run.picture_path(step), source, np.asarray(result.evaluation.samples[:1500]), title)
+            if int(state.nonfinite_step) >= 0:
+                message = _nonfinite_message(state, step - part.num_steps - bool(part.short_count), step, checkpoints)
+                break
+            if result.evaluation is not None:
+                checkpoints.save(state)
+            if on_chunk is not None:
+                on_chunk(state)
+            began = time.monotonic()
+    checkpoints.close()
+    if writer is not None:
+        writer.close()
+    return _finish(run, experiment, resources, state, progress.steps_per_second, message)
+
+
+def resume(run: RunDirectory) -> tuple[TrainState, list[str]]:
+    """The newest readable state of a run, from which it continues bit for bit, and what was wrong with newer ones.
+
+    What the run wrote after that state is dropped from its folder, to be made again. With no checkpoint at all the run
+    starts over from its key, which gives the same numbers.
+    """
+    record = run.read_record()
+    template = state_template(record.experiment)
+    checkpoints = Checkpoints(run.checkpoints_path)
+    state, problems = checkpoints.restore_latest(template)
+    if state is None:
+        state = init(record.experiment, jax.random.key(record.seed))
+    step = int(state.step)
+    checkpoints.drop_after(step)
+    checkpoints.close()
+    run.forget_after(step)
+    return state, problems
+
+
+def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_key: bool) -> TrainState:
+    """An old state of a run, under another experiment of the same shapes.
+
+    Args:
+        parent: the run to branch from.
+        step: which of its checkpoints; None: the newest.
+        record: of the branch. Its experiment may differ in anything that leaves the state's shapes alone.
+        new_key: whether the branch takes its own seed's key rather than the parent's.
+
+    Raises:
+        RunError: if the parent has no such checkpoint, or its state does not fit the experiment.
+    """
+    template = state_template(parent.read_record().experiment)
+    wanted = state_template(record.experiment)
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), t) for t in (template, wanted)]
+    if jax.tree.structure(shapes[0]) != jax.tree.structure(shapes[1]) or shapes[0] != shapes[1]:
+        raise RunError(
+            f"a state of {parent.path} does not fit the branch's networks or optimisers: "
+            + "; ".join(parent.read_record().differences(record)[:4])
+        )
+    checkpoints = Checkpoints(parent.checkpoints_path, read_only=True)
+    steps = checkpoints.steps()
+    if not steps:
+        raise RunError(f"{parent.path} has no checkpoint to branch from")
+    try:
+        state = checkpoints.restore(template, steps[-1] if step is None else step)
+    except CheckpointError as error:
+        raise RunError(str(error)) from error
+    return state._replace(key=jax.random.key(record.seed)) if new_key else state
+
+
+def state_template(experiment: Experiment) -> TrainState:
+    """Shapes and dtypes of the experiment's state, without computing it."""
+    return jax.eval_shape(init, experiment, jax.random.key(0))
+
+
+def metrics_row(
+    experiment: Experiment, result: Chunk, series: dict[str, list[Any]], label: str, speed: float | None
+) -> dict[str, Any]:
+    """One row of metrics.jsonl: means of the training metrics since the last row, and the evaluation."""
+    assert result.evaluation is not None
+    return {
+        "step": int(result.state.step),
+        "label": label,
+        "train": {name: _number(np.mean(np.concatenate(parts))) for name, parts in series.items()},
+        "evaluation": {mode: named_numbers(values) for mode, values in result.evaluation.metrics.items()},
+        "rule": experiment.detector.describe(),
+        "steps_per_second": speed,
+    }
+
+
+def named_numbers(values: Any) -> dict[str, Any]:
+    """A NamedTuple of arrays as numbers and lists, with None for what is not a number (JSON has no NaN)."""
+    return {name: _number(value) for name, value in values._asdict().items()}
+
+
+def _number(value: Any) -> Any:
+    array = np.asarray(value)
+    if array.ndim:
+        return [_number(part) for part in array]
+    number = array.item()
+    return number if isinstance(number, (bool, int)) or math.isfinite(number) else None
+
+
+def _spaced(experiment: Experiment, num: int) -> int:
+    """Steps between `num` evenly spaced evaluations; a multiple of `eval_every_steps`."""
+    evaluations = -(-experiment.num_steps // experiment.eval_every_steps)
+    return max(1, round(evaluations / max(1, num))) * experiment.eval_every_steps
+
+
+def _nonfinite_message(state: TrainState, start: int, stop: int, checkpoints: Checkpoints) -> str:
+    good = checkpoints.steps()
+    last = f"the last good checkpoint is of step {good[-1]} in {checkpoints.directory}" if good else "no checkpoint yet"
+    return f"values stopped being finite at step {int(state.nonfinite_step)} (chunk of steps {start}-{stop}); {last}"
+
+
+def _finish(
+    run: RunDirectory,
+    experiment: Experiment,
+    resources: Resources,
+    state: TrainState,
+    speed: float | None,
+    message: str | None,
+) -> RunResult:
+    rows = run.read_metrics()
+    last = rows[-1] if rows else {"step": int(state.step), "evaluation": {}}
+    window = float(experiment.detector.window)
+    verdict = judge(
+        state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step), credible_window=window
+    )
+    source = experiment.data.source(resources.dataset)
+    write_json(
+        run.verdict_path,
+        {
+            **verdict.to_json(),
+            "message": message,
+            "evaluation": last["evaluation"],
+            "definition": experiment.detector.definition(resources.reference),
+            "bounds": experiment.detector.bounds(source, resources.reference),
+            "steps_per_second": speed,
+        },
+    )
+    return RunResult(verdict, last["evaluation"], speed, message)
+
+
+def read_verdict(run: RunDirectory) -> dict[str, Any] | None:
+    """verdict.json of a run; None if it has not ended."""
+    return json.loads(run.verdict_path.read_text()) if run.verdict_path.is_file() else None
+
+
+def _tensorboard(path: Path) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise RunError("--tensorboard needs an extra package: pip install 'gan-jax[tensorboard]'") from error
+    return SummaryWriter(str(path))
+
+
+def _write_scalars(writer: Any, row: dict[str, Any]) -> None:
+    groups = {"train": row["train"], **{f"evaluation/{mode}": values for mode, values in row["evaluation"].items()}}
+    for group, values in groups.items():
+        for name, value in values.items():
+            if isinstance(value, (int, float)):
+                writer.add_scalar(f"{group}/{name}", value, row["step"])

@@ -1,0 +1,199 @@
+"""What `gan-jax train` does: from a request to a run folder and a verdict, starting, resuming or branching."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gan_jax.data.images import Images, fingerprint
+from gan_jax.experiment import Experiment
+from gan_jax.lab.configs import load_config
+from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
+from gan_jax.lab.runner import HostOptions, RunResult, branch_state, read_verdict, resume, train_run
+from gan_jax.settings import override
+from gan_jax.steps import TrainState
+from gan_jax.train import Resources, init, load_resources
+
+__all__ = ["HostOptions", "Request", "Done", "start_training", "resume_training", "branch_training"]
+
+RUNS = Path("runs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What was asked for. `settings` are (dotted path, text) overrides of the config's experiment."""
+
+    config: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+    seed: int | None = None
+    location: str | None = None
+    num_epochs: float | None = None
+    run_dir: str | None = None
+    command: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """A finished run: its folder and verdict."""
+
+    path: Path
+    verdict: dict[str, Any]
+    message: str | None
+
+    def line(self) -> str:
+        """The verdict and the main metrics with their ceilings, in one line."""
+        numbers = headline(self.verdict)
+        return f"{self.verdict['sentence']}{' | ' + numbers if numbers else ''} | {self.path}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": str(self.path), **self.verdict}
+
+
+def headline(verdict: dict[str, Any]) -> str:
+    """The two or three numbers that people ask for first, each with what real data get."""
+    evaluation = verdict["evaluation"].get("batch") or verdict["evaluation"].get("running") or {}
+    bounds = verdict["bounds"]
+
+    def part(name: str, words: str, form: str = "{:.3g}") -> str | None:
+        value = evaluation.get(name)
+        if value is None:
+            return None
+        bound = bounds.get(name, {})
+        known = [f"{k} {form.format(bound[k])}" for k in ("ceiling", "floor") if bound.get(k) is not None]
+        return f"{words} {form.format(value)}" + (f" ({', '.join(known)})" if known else "")
+
+    parts = [
+        part("modes", "modes", "{:.0f}"),
+        part("high_quality", "high quality", "{:.1%}"),
+        part("effective_classes", "effective classes"),
+        part("junk", "junk", "{:.1%}"),
+        part("variance_ratio", "variance"),
+        part("kl", "KL", "{:.3g}"),
+    ]
+    return ", ".join(p for p in parts if p)
+
+
+def start_training(request: Request, host: HostOptions, say: Callable[[str], None]) -> Done:
+    """Trains a config from its first step in a new folder."""
+    assert request.config is not None
+    experiment = apply_settings(load_config(request.config), request)
+    experiment, resources, data = prepare_data(experiment, request)
+    seed = request.seed or 0
+    name = f"{Path(request.config).stem}-seed{seed}"
+    path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
+    record = _record(request, experiment, seed, data)
+    run = RunDirectory.create(path, record)
+    say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}, in {path}")
+    return _train(run, resources, init(experiment, jax.random.key(seed)), host)
+
+
+def resume_training(request: Request, path: Path, host: HostOptions, say: Callable[[str], None]) -> Done:
+    """Continues a run bit for bit. Settings may be repeated, but differ only in a larger `num_steps`."""
+    run = RunDirectory.open(path)
+    record = run.read_record()
+    base = load_config(request.config) if request.config else record.experiment
+    experiment, resources, data = prepare_data(apply_settings(base, request), request, record.location)
+    asked = dataclasses.replace(
+        record,
+        experiment=experiment,
+        data=data,
+        seed=record.seed if request.seed is None else request.seed,
+    )
+    lines = record.differences(asked)
+    longer = experiment.num_steps > record.experiment.num_steps
+    if not (lines == [] or (longer and [line.split(":")[0] for line in lines] == ["num_steps"])):
+        raise RunError(
+            f"{path} is a run of another experiment ({'; '.join(lines[:4])}): "
+            "resume it without these settings, or start anew with --branch-from"
+        )
+    with run.lock():
+        if longer:
+            write_json(run.record_path, asked.to_json())
+        state, problems = resume(run)
+        for problem in problems:
+            say(f"gan-jax: {problem}; using the one before")
+        finished = read_verdict(run)
+        if int(state.step) >= experiment.num_steps and finished is not None:
+            say(f"{path} is finished: a larger --num-steps prolongs it")
+            return Done(path, finished, None)
+        say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}")
+        return _done(run, train_run(run, resources, state, host))
+
+
+def branch_training(request: Request, parent: str, host: HostOptions, say: Callable[[str], None]) -> Done:
+    """Starts a new run from an old state, with other settings or another key."""
+    name, _, step_text = parent.partition("@")
+    if step_text and not step_text.isdigit():
+        raise RunError(f"--branch-from takes RUN@STEP, and {step_text!r} is not a step")
+    source = RunDirectory.open(Path(name))
+    old = source.read_record()
+    base = load_config(request.config) if request.config else old.experiment
+    experiment, resources, data = prepare_data(apply_settings(base, request), request, old.location)
+    record = _record(request, experiment, old.seed if request.seed is None else request.seed, data)
+    record = dataclasses.replace(record, config=record.config or old.config, location=record.location or old.location)
+    state = branch_state(source, int(step_text) if step_text else None, record, request.seed is not None)
+    step = int(state.step)
+    if step >= experiment.num_steps:
+        raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
+    default = new_run_path(source.path.parent, f"{source.path.name}-branch{step}")
+    path = Path(request.run_dir) if request.run_dir else default
+    run = RunDirectory.create(path, dataclasses.replace(record, parent=f"{name}@{step}"))
+    changes = old.differences(record)
+    say(f"branching {name} at step {step:,} into {path}: {'; '.join(changes) or 'nothing changed'}")
+    return _train(run, resources, state, host)
+
+
+def apply_settings(experiment: Experiment, request: Request) -> Experiment:
+    """The experiment with the request's overrides."""
+    for path, text in request.settings:
+        experiment = override(experiment, path, text)
+    if request.num_epochs is not None and not isinstance(experiment.data, Images):
+        raise RunError(f"--num-epochs needs a data set, and {type(experiment.data).__name__} has no epochs: use --num-steps")
+    return experiment
+
+
+def prepare_data(
+    experiment: Experiment, request: Request, location: str | None = None
+) -> tuple[Experiment, Resources, str]:
+    """(the experiment with its length in steps, its resources, the fingerprint of its data)."""
+    place = request.location or location
+    if place is not None and isinstance(experiment.data, Images) and not Path(place).exists():
+        raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
+    resources = load_resources(experiment, Path(place) if place else None)
+    if not isinstance(experiment.data, Images):
+        return experiment, resources, ""
+    if request.num_epochs is not None:
+        num_examples = resources.dataset.images.shape[0]
+        short = experiment.data.last_batch == "short"
+        a_epoch = math.ceil(num_examples / experiment.batch_size) if short else num_examples / experiment.batch_size
+        num_steps = round(request.num_epochs * a_epoch / experiment.discriminator.updates_per_step)
+        experiment = override(experiment, "num_steps", num_steps)
+    return experiment, resources, fingerprint(resources.dataset)
+
+
+def _record(request: Request, experiment: Experiment, seed: int, data: str) -> RunRecord:
+    return RunRecord(
+        experiment=experiment,
+        seed=seed,
+        data=data,
+        config=request.config or "",
+        location=str(Path(request.location).resolve()) if request.location else None,
+        environment=environment(),
+        command=request.command,
+    )
+
+
+def _train(run: RunDirectory, resources: Resources, state: TrainState, host: HostOptions) -> Done:
+    with run.lock():
+        return _done(run, train_run(run, resources, state, host))
+
+
+def _done(run: RunDirectory, result: RunResult) -> Done:
+    verdict = read_verdict(run)
+    assert verdict is not None
+    return Done(run.path, verdict, result.message)

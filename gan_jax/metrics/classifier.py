@@ -1,0 +1,156 @@
+"""The project's own image classifiers: shipped weights, their hashes, and the gate that every use passes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from importlib import resources
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.networks.classifier import CLASSIFIER_SIZE, ClassifierModule, resize_for_classifier
+
+GATES = {"mnist": 0.993, "fashion_mnist": 0.92, "digits": 0.97}
+"""Least accuracy on real held-out images for which metrics are computed, by data set."""
+
+RESIZED_TOLERANCE = 0.003
+"""How far below its gate a classifier may be on images that were enlarged for a bigger generator.
+
+Enlarging and reducing again is a slight blur (28 -> 64 -> 28), which costs even a good classifier a few
+images.
+"""
+
+_BLOCK = 256
+NUM_CLASSES = 10
+
+
+class UnvalidatedClassifier(ValueError):
+    """A classifier that is missing, or that fails its gate on the real images at hand."""
+
+
+class Classifier(NamedTuple):
+    """A frozen classifier: the parameters of `ClassifierModule()`, arrays only."""
+
+    params: Any
+
+
+def load_classifier(name: str) -> Classifier | None:
+    """The shipped classifier of a data set, or None where there is none.
+
+    Args:
+        name: a data set, such as "mnist"; the known ones are the keys of `GATES`.
+    """
+    if name not in GATES:
+        return None
+    return _load(name)
+
+
+def read_classifier(file: Any) -> Classifier:
+    """A classifier from an npz file (a path or an open binary file) of arrays named "layer/parameter"."""
+    params: dict[str, dict[str, jax.Array]] = {}
+    with np.load(file, allow_pickle=False) as arrays:
+        for path in arrays.files:
+            layer, name = path.split("/")
+            params.setdefault(layer, {})[name] = jnp.asarray(arrays[path], jnp.float32)
+    return Classifier(params)
+
+
+def classifier_hash(classifier: Classifier) -> str:
+    """The first 16 hex digits of the SHA-256 of the weights: names, shapes and float32 values."""
+    digest = hashlib.sha256()
+    for path, array in jax.tree_util.tree_leaves_with_path(classifier.params):
+        values = np.asarray(array, "<f4")
+        digest.update(f"{jax.tree_util.keystr(path)}{values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()[:16]
+
+
+@jax.jit
+def classify(classifier: Classifier, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Class probabilities and penultimate features of images, in blocks of 256 so that memory stays bounded.
+
+    Args:
+        classifier: the weights, which may be traced.
+        images: `[batch, height, width, 1]` of any size, floats in [-1, 1] or uint8 in 0..255.
+
+    Returns:
+        Probabilities `[batch, 10]` and features `[batch, 96]` (rectified activations of the hidden layer).
+    """
+    module = ClassifierModule()
+
+    def block(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        outputs: Any = module.apply({"params": classifier.params}, resize_for_classifier(as_floats(x)))
+        logits, features = outputs
+        return jax.nn.softmax(logits), features
+
+    num_images = images.shape[0]
+    if num_images <= _BLOCK:
+        return block(images)
+    num_blocks = -(-num_images // _BLOCK)
+    padding = [(0, num_blocks * _BLOCK - num_images)] + [(0, 0)] * (images.ndim - 1)
+    blocks = jnp.pad(images, padding).reshape(num_blocks, _BLOCK, *images.shape[1:])
+    probabilities, features = jax.lax.map(block, blocks)
+    return probabilities.reshape(-1, NUM_CLASSES)[:num_images], features.reshape(-1, features.shape[-1])[:num_images]
+
+
+def as_floats(images: jax.Array) -> jax.Array:
+    """Images as float32 in [-1, 1]; only integers (0..255) are rescaled."""
+    if jnp.issubdtype(images.dtype, jnp.integer):
+        return images.astype(jnp.float32) / 127.5 - 1.0
+    return images.astype(jnp.float32)
+
+
+def accuracy(classifier: Classifier, images: Any, labels: Any) -> float:
+    """Share of images whose most probable class is their label.
+
+    Args:
+        classifier: any, validated or not.
+        images: `[batch, height, width, 1]`, floats in [-1, 1] or uint8.
+        labels: whole numbers in 0..9, `[batch]`.
+    """
+    probabilities, _ = classify(classifier, jnp.asarray(images))
+    return float(np.mean(np.argmax(np.asarray(probabilities), axis=1) == np.asarray(labels)))
+
+
+def validated_classifier(name: str, test_images: Any, test_labels: Any) -> tuple[Classifier, float]:
+    """The shipped classifier of a data set, once it has passed its gate on the real held-out images at hand.
+
+    The gate is `GATES[name]`, less `RESIZED_TOLERANCE` where the images are not 28x28 as in training.
+
+    Args:
+        name: the data set.
+        test_images: real held-out images `[n, size, size, 1]`, floats in [-1, 1] or uint8, at the size of the
+            generator's.
+        test_labels: their classes `[n]`.
+
+    Returns:
+        The classifier, and the accuracy measured.
+
+    Raises:
+        UnvalidatedClassifier: if there is no classifier of that name, or it is below its gate.
+    """
+    classifier = load_classifier(name)
+    if classifier is None:
+        known = ", ".join(sorted(GATES))
+        raise UnvalidatedClassifier(
+            f"there is no classifier for {name!r} (known: {known}): measure it without one, by pixels only"
+        )
+    gate = GATES[name]
+    if test_images.shape[1] != CLASSIFIER_SIZE:
+        gate -= RESIZED_TOLERANCE
+    measured = accuracy(classifier, test_images, test_labels)
+    if not measured >= gate:
+        raise UnvalidatedClassifier(
+            f"the classifier for {name!r} gets {measured:.2%} of {len(test_labels)} real test images right, and "
+            f"must get {gate:.2%}: are these the test images of {name!r}, in [-1, 1] or uint8, white on black?"
+        )
+    return classifier, measured
+
+
+@functools.cache
+def _load(name: str) -> Classifier:
+    with (resources.files("gan_jax.metrics") / "weights" / f"{name}.npz").open("rb") as file:
+        return read_classifier(file)

@@ -1,0 +1,303 @@
+"""Diversity and fidelity of generated images, judged by a frozen classifier and by pixels.
+
+Every measurement is a pure function of arrays, jitted, and fit for `vmap` over stacks of sample sets and for
+`scan`. `definition` stamps a result with the rule that made it, and `image_ceilings` gives what real held-out
+images score by the same rule.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gan_jax.metrics.classifier import NUM_CLASSES, Classifier, as_floats, classifier_hash, classify
+
+LEAST_CLASS_SIZE = 50
+"""Samples of a class from which the spread inside it is estimated."""
+LEAST_CLASS_SHARE = 0.1
+"""A class is present from this share of its real frequency on."""
+DEFAULT_CONFIDENCE = 0.9
+_LEAST_PROBABILITY = 1e-6
+
+
+class ImageMetrics(NamedTuple):
+    r"""What a set of samples scores; all finite where there is a classifier, whatever the samples.
+
+    A sample is *confident* if its greatest class probability is at least `confidence`; its class is the most
+    probable one; $\hat p$ is the share of each class among the confident samples; $\phi$ are the classifier's
+    features.
+
+    Attributes:
+        class_share: $\hat p$, `[10]`; zeros if no sample is confident.
+        junk: J, the share of samples that are not confident.
+        effective_classes: $E = \exp(-\sum_c \hat p_c \ln \hat p_c)$, 1..10; 0 if no sample is confident.
+        modes: M, the number of classes with $\hat p_c \ge 0.1 p_c$, p being the real shares.
+        max_share: the greatest $\hat p_c$.
+        variance_ratio: V = tr Cov(phi) over all samples, divided by that of real images.
+        intra_class_ratio: V_c, the same inside a class (confident samples), the median over the classes with at
+            least 50; 1 if there is none, which is no evidence of collapse inside a class.
+        intra_classes: the number of classes that this median is over.
+        pairwise_ratio: P, the mean Euclidean pixel distance of n/2 disjoint pairs, divided by that of real ones.
+        pixel_std: standard deviation of each pixel over the samples, mean over pixels, for pixels in [-1, 1].
+        kl: $\sum_c \hat p_c \ln(\hat p_c / p_c)$ in nats; if no sample is confident, that of the worst single
+            class.
+        finite: whether every pixel of every sample is finite.
+    """
+
+    class_share: jax.Array
+    junk: jax.Array
+    effective_classes: jax.Array
+    modes: jax.Array
+    max_share: jax.Array
+    variance_ratio: jax.Array
+    intra_class_ratio: jax.Array
+    intra_classes: jax.Array
+    pairwise_ratio: jax.Array
+    pixel_std: jax.Array
+    kl: jax.Array
+    finite: jax.Array
+
+
+class ImageReference(NamedTuple):
+    """What real held-out images measure: the denominators of `ImageMetrics`.
+
+    Attributes:
+        class_share: share of each class among the confident real images, `[10]`.
+        feature_variance: trace of the covariance of their features, all images.
+        class_variance: the same inside each class, `[10]`.
+        pairwise_distance: mean distance of disjoint pairs, root mean square over pixels.
+        ceilings: the metrics of all the images that made the reference.
+    """
+
+    class_share: jax.Array
+    feature_variance: jax.Array
+    class_variance: jax.Array
+    pairwise_distance: jax.Array
+    ceilings: ImageMetrics
+
+
+class _Measured(NamedTuple):
+    """The raw moments of a set of images, from which both the reference and the metrics are made."""
+
+    counts: jax.Array
+    junk: jax.Array
+    feature_variance: jax.Array
+    class_variance: jax.Array
+    pairwise_distance: jax.Array
+    pixel_std: jax.Array
+    finite: jax.Array
+
+
+@jax.jit
+def make_reference(
+    classifier: Classifier | None,
+    test_images: jax.Array,
+    *,
+    confidence: float | jax.Array = DEFAULT_CONFIDENCE,
+) -> ImageReference:
+    """The reference that samples are measured against.
+
+    Args:
+        classifier: a validated classifier, or None for a data set without one.
+        test_images: real held-out images `[n, size, size, 1]`, in [-1, 1] or uint8, at the samples' size.
+        confidence: probability in [0, 1] from which an image counts for its class; as used for the samples.
+    """
+    measured = _measure(classifier, test_images, confidence)
+    class_share = measured.counts / jnp.maximum(jnp.sum(measured.counts), 1.0)
+    moments = (class_share, measured.feature_variance, measured.class_variance, measured.pairwise_distance)
+    # The ceilings need the moments first: the placeholder is never read.
+    reference = ImageReference(*moments, ceilings=None)  # type: ignore[arg-type]
+    return ImageReference(*moments, ceilings=_metrics(classifier is not None, reference, measured))
+
+
+@jax.jit
+def image_metrics(
+    classifier: Classifier | None,
+    reference: ImageReference,
+    samples: jax.Array,
+    *,
+    confidence: float | jax.Array = DEFAULT_CONFIDENCE,
+) -> ImageMetrics:
+    """Measures generated images.
+
+    Without a classifier `pairwise_ratio`, `pixel_std` and `finite` are measured, and all else is NaN. Samples
+    are clipped to [-1, 1], as they are when shown, and pixels that are not finite count as 0 (mid-grey): the
+    metrics stay finite, and `finite` tells.
+
+    Args:
+        classifier: the classifier of the reference, or None.
+        reference: made by `make_reference` from real images of the samples' size.
+        samples: `[n, size, size, 1]`, floats in [-1, 1] or uint8, n at least 2; the order matters only to the
+            pairing, which is a fixed permutation.
+        confidence: probability in [0, 1], traced; the one that made the reference.
+    """
+    return _metrics(classifier is not None, reference, _measure(classifier, samples, confidence))
+
+
+def image_ceilings(
+    classifier: Classifier | None,
+    reference: ImageReference,
+    test_images: jax.Array,
+    n: int,
+    *,
+    confidence: float | jax.Array = DEFAULT_CONFIDENCE,
+) -> ImageMetrics:
+    """What n real held-out images score: the ceiling of every metric at that sample size.
+
+    Args:
+        classifier: the classifier of the reference, or None.
+        reference: made by `make_reference`.
+        test_images: the images of the reference; n of them are drawn by a fixed permutation.
+        n: number of samples, as will be drawn from the generator.
+        confidence: as for `image_metrics`.
+
+    Raises:
+        ValueError: if there are fewer than n images.
+    """
+    if n > test_images.shape[0]:
+        raise ValueError(f"a ceiling of {n} samples needs as many real images, and there are {test_images.shape[0]}")
+    chosen = jax.random.permutation(jax.random.key(1), test_images.shape[0])[:n]
+    return image_metrics(classifier, reference, jnp.asarray(test_images)[chosen], confidence=confidence)
+
+
+def kl_floor(n: int, num_classes: int = NUM_CLASSES) -> float:
+    r"""Expected KL in nats of n samples of the true distribution: $(K - 1) / 2n$, to first order in 1/n."""
+    return (num_classes - 1) / (2 * n)
+
+
+def definition(
+    *,
+    confidence: float,
+    num_samples: int,
+    name: str = "",
+    classifier: Classifier | None = None,
+    accuracy: float | None = None,
+) -> dict[str, Any]:
+    """The rule behind a result, to be stored with it.
+
+    Args:
+        confidence: the probability from which a sample counts for its class.
+        num_samples: generated samples a measurement.
+        name: the classifier's data set.
+        classifier: the classifier used, or None.
+        accuracy: its accuracy measured on the real images at hand.
+    """
+    pixel_rule = (
+        "P = mean Euclidean distance of n/2 disjoint pairs / that of real held-out images; pixel_std = mean "
+        "over pixels of the standard deviation over samples, pixels in [-1, 1]"
+    )
+    class_rule = (
+        f"class share p over samples with max probability >= {confidence:g}; junk = share below; "
+        f"E = exp(H(p)); M = classes with p >= {LEAST_CLASS_SHARE:g} of real; V = tr Cov(features) / real; "
+        f"V_c = the same inside classes of >= {LEAST_CLASS_SIZE} samples, median; KL(p || real) in nats"
+    )
+    stamp: dict[str, Any] = {"num_samples": num_samples, "classifier": None, "rule": pixel_rule}
+    if classifier is not None:
+        stamp["rule"] = f"{class_rule}; {pixel_rule}"
+        stamp["confidence"] = confidence
+        stamp["kl_floor"] = kl_floor(num_samples)
+        stamp["classifier"] = {"name": name, "hash": classifier_hash(classifier), "accuracy": accuracy}
+    return stamp
+
+
+def effective_classes(class_share: jax.Array) -> jax.Array:
+    """Exp of the entropy of class shares `[..., K]`: 1..K; 0 where all shares are 0."""
+    entropy = -jnp.sum(jax.scipy.special.xlogy(class_share, class_share), axis=-1)
+    return jnp.where(jnp.sum(class_share, axis=-1) > 0.0, jnp.exp(entropy), 0.0)
+
+
+def present_modes(class_share: jax.Array, real_share: jax.Array) -> jax.Array:
+    """Number of classes that occur, with at least a tenth of their real share; shares are `[K]`."""
+    present = (class_share > 0.0) & (class_share >= LEAST_CLASS_SHARE * real_share)
+    return jnp.sum(present.astype(jnp.float32))
+
+
+def class_divergence(class_share: jax.Array, real_share: jax.Array) -> jax.Array:
+    """KL of class shares `[K]` to the real ones, nats; the worst single class's where all shares are 0."""
+    # A class that real images lack gets a floor, so that a sample of it costs 14 nats, not infinitely many.
+    log_real = jnp.log(jnp.maximum(real_share, _LEAST_PROBABILITY))
+    divergence = jnp.sum(jax.scipy.special.xlogy(class_share, class_share) - class_share * log_real)
+    return jnp.where(jnp.sum(class_share) > 0.0, jnp.maximum(divergence, 0.0), jnp.max(-log_real))
+
+
+def _metrics(classified: bool, reference: ImageReference, measured: _Measured) -> ImageMetrics:
+    class_share = measured.counts / jnp.maximum(jnp.sum(measured.counts), 1.0)
+    large = (measured.counts >= LEAST_CLASS_SIZE) & (reference.class_variance > 0.0)
+    class_ratios = measured.class_variance / jnp.maximum(reference.class_variance, _LEAST_PROBABILITY)
+    metrics = ImageMetrics(
+        class_share=class_share,
+        junk=measured.junk,
+        effective_classes=effective_classes(class_share),
+        modes=present_modes(class_share, reference.class_share),
+        max_share=jnp.max(class_share),
+        variance_ratio=_ratio(measured.feature_variance, reference.feature_variance),
+        intra_class_ratio=_median(class_ratios, large),
+        intra_classes=jnp.sum(large.astype(jnp.float32)),
+        pairwise_ratio=_ratio(measured.pairwise_distance, reference.pairwise_distance),
+        pixel_std=measured.pixel_std,
+        kl=class_divergence(class_share, reference.class_share),
+        finite=measured.finite,
+    )
+    if classified:
+        return metrics
+    unknown = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan), metrics)
+    return unknown._replace(pairwise_ratio=metrics.pairwise_ratio, pixel_std=metrics.pixel_std, finite=metrics.finite)
+
+
+def _measure(classifier: Classifier | None, images: jax.Array, confidence: float | jax.Array) -> _Measured:
+    if images.ndim != 4 or images.shape[0] < 2:
+        raise ValueError(f"images are {images.shape}, and must be [n, size, size, 1] with n at least 2")
+    images = as_floats(images)
+    finite = jnp.all(jnp.isfinite(images))
+    images = jnp.clip(jnp.where(jnp.isfinite(images), images, 0.0), -1.0, 1.0)
+    if classifier is None:
+        zeros = jnp.zeros(NUM_CLASSES)
+        counts, junk, feature_variance, class_variance = zeros, jnp.zeros(()), jnp.zeros(()), zeros
+    else:
+        probabilities, features = classify(classifier, images)
+        confident = jnp.max(probabilities, axis=1) >= confidence
+        classes = jax.nn.one_hot(jnp.argmax(probabilities, axis=1), NUM_CLASSES) * confident[:, None]
+        counts = jnp.sum(classes, axis=0)
+        junk = 1.0 - jnp.mean(confident.astype(jnp.float32))
+        feature_variance, class_variance = _feature_variances(features, classes, counts)
+    return _Measured(
+        counts, junk, feature_variance, class_variance, _pairwise_distance(images), _pixel_std(images), finite
+    )
+
+
+def _feature_variances(features: jax.Array, classes: jax.Array, counts: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Traces of the unbiased covariance of all features, and of those of each class `[10]`."""
+    # About the first sample first: copies of one image then vary by exactly 0, not by a mean's rounding.
+    features = features - features[:1]
+    centred = features - jnp.mean(features, axis=0, keepdims=True)
+    total = jnp.sum(jnp.square(centred)) / (features.shape[0] - 1)
+    means = (classes.T @ features) / jnp.maximum(counts, 1.0)[:, None]
+    squares = jnp.sum(jnp.square(features - classes @ means), axis=1)
+    return total, (classes.T @ squares) / jnp.maximum(counts - 1.0, 1.0)
+
+
+def _pairwise_distance(images: jax.Array) -> jax.Array:
+    """Mean over floor(n/2) disjoint pairs of the root mean square pixel difference."""
+    # Paired by a fixed permutation, so that samples sorted by class are not compared with their own class.
+    half = images.shape[0] // 2
+    order = jax.random.permutation(jax.random.key(0), images.shape[0])
+    first, second = images[order[:half]], images[order[half : 2 * half]]
+    return jnp.mean(jnp.sqrt(jnp.mean(jnp.square(first - second), axis=(1, 2, 3))))
+
+
+def _pixel_std(images: jax.Array) -> jax.Array:
+    return jnp.mean(jnp.std(images - images[:1], axis=0))
+
+
+def _ratio(value: jax.Array, real: jax.Array) -> jax.Array:
+    return value / jnp.maximum(real, _LEAST_PROBABILITY)
+
+
+def _median(values: jax.Array, chosen: jax.Array) -> jax.Array:
+    """Median of the chosen values; 1 if none is chosen."""
+    count = jnp.sum(chosen)
+    ordered = jnp.sort(jnp.where(chosen, values, jnp.inf))
+    middle = 0.5 * (ordered[jnp.maximum(count - 1, 0) // 2] + ordered[count // 2 % ordered.shape[0]])
+    return jnp.where(count > 0, middle, 1.0)

@@ -1,0 +1,233 @@
+"""Convolutions, plain and transposed, in two implementations of the same parameters.
+
+"native" is `lax.conv_general_dilated`. "matmul" is matrix products, slices and reshapes only, because XLA:CPU runs
+the gradients of a native convolution some 40 times too slowly inside `scan`, `while` and `cond` (jax#12868), and the
+weight gradient of a transposed one anywhere (jax#23783), and because `vmap` over native kernels is a grouped
+convolution where `vmap` over products is a batched product.
+
+A stride-s convolution with a kernel of q*s by q*s is a stride-1 convolution with q by q taps on s by s blocks of
+pixels (space to depth). So k4 s2 p1, DCGAN's workhorse, is four products of [N, 4*in] with [4*in, out] instead of
+sixteen strided ones, and its transpose is four products whose blocks are added with offsets and then unfolded. The
+products are summed rather than joined into one with patches as rows: XLA:CPU runs the joining on one core.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+IMPLEMENTATIONS = ("auto", "native", "matmul")
+
+# Below this many channels a block the products are too thin to be worth one each, and patches are joined after all.
+_THIN = 64
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def default_implementation() -> str:
+    """What "auto" means on the default backend: "matmul" on the CPU, "native" elsewhere."""
+    return "matmul" if jax.default_backend() == "cpu" else "native"
+
+
+def conv(
+    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, implementation: str = "auto"
+) -> jax.Array:
+    """Convolution (cross-correlation), as PyTorch's `Conv2d` and flax's `Conv`.
+
+    out[b, i, j, o] = sum_{u, v, c} x[b, s*i + u - p, s*j + v - p, c] kernel[u, v, c, o]
+
+    Args:
+        x: [batch, height, width, in].
+        kernel: [kernel_height, kernel_width, in, out], of x's dtype.
+        stride: s, the same for both axes.
+        padding: p, zeros on all four sides.
+        implementation: "native", "matmul", or "auto" (see `default_implementation`).
+
+    Returns:
+        [batch, (height + 2p - kernel_height) // s + 1, (width + 2p - kernel_width) // s + 1, out], of x's dtype.
+
+    Raises:
+        ValueError: if the implementation is unknown, or the shapes, the stride or the padding do not fit.
+    """
+    implementation = _check(x, kernel, stride, padding, implementation)
+    (batch, height, width, _), (kh, kw, _, features) = x.shape, kernel.shape
+    out_h, out_w = (height + 2 * padding - kh) // stride + 1, (width + 2 * padding - kw) // stride + 1
+    _check_output(out_h, out_w, x, kernel, stride, padding)
+    if implementation == "native":
+        pads = [(padding, padding)] * 2
+        return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT)
+    if (kh, kw) == (height, width) and padding == 0:
+        return (x.reshape(batch, -1) @ kernel.reshape(-1, features)).reshape(batch, 1, 1, features)
+
+    taps = _tap_blocks(kernel, stride)
+    rows, columns = out_h - 1 + taps.shape[0], out_w - 1 + taps.shape[1]
+    x = _pad(x, 1, padding, rows * stride - height - padding)
+    x = _pad(x, 2, padding, columns * stride - width - padding)
+    x = x.reshape(batch, rows, stride, columns, stride, -1).transpose(0, 1, 3, 2, 4, 5)
+    x = x.reshape(batch, rows, columns, -1)
+    taps = taps.reshape(*taps.shape[:2], -1, features)
+    windows = [
+        (x[:, u : u + out_h, v : v + out_w].reshape(batch * out_h * out_w, -1), taps[u, v])
+        for u in range(taps.shape[0])
+        for v in range(taps.shape[1])
+    ]
+    if taps.shape[2] < _THIN:
+        patches, weights = zip(*windows, strict=True)
+        windows = [(jnp.concatenate(patches, axis=1), jnp.concatenate(weights, axis=0))]
+    total = windows[0][0] @ windows[0][1]
+    for window, weight in windows[1:]:
+        total = total + window @ weight
+    return total.reshape(batch, out_h, out_w, features)
+
+
+def conv_transpose(
+    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, implementation: str = "auto"
+) -> jax.Array:
+    """Transposed convolution, as PyTorch's `ConvTranspose2d`: the adjoint of `conv` in its input.
+
+    out[b, s*i + u - p, s*j + v - p, o] += sum_c x[b, i, j, c] kernel[u, v, c, o]
+
+    (flax's `ConvTranspose` is this with the kernel flipped in both axes.)
+
+    Args:
+        x: [batch, height, width, in].
+        kernel: [kernel_height, kernel_width, in, out], of x's dtype.
+        stride: s, the same for both axes.
+        padding: p, what is cropped from all four sides.
+        implementation: "native", "matmul", or "auto" (see `default_implementation`).
+
+    Returns:
+        [batch, (height - 1) * s - 2p + kernel_height, (width - 1) * s - 2p + kernel_width, out], of x's dtype.
+
+    Raises:
+        ValueError: if the implementation is unknown, or the shapes, the stride or the padding do not fit.
+    """
+    implementation = _check(x, kernel, stride, padding, implementation)
+    (batch, height, width, channels), (kh, kw, _, features) = x.shape, kernel.shape
+    out_h, out_w = (height - 1) * stride - 2 * padding + kh, (width - 1) * stride - 2 * padding + kw
+    _check_output(out_h, out_w, x, kernel, stride, padding)
+    if implementation == "native":
+        # The adjoint of a convolution: x spread out by the stride, correlated with the flipped kernel.
+        pads = [(kh - 1 - padding,) * 2, (kw - 1 - padding,) * 2]
+        return lax.conv_general_dilated(
+            x, kernel[::-1, ::-1], (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=_LAYOUT
+        )
+    if (height, width) == (1, 1):
+        out = x.reshape(batch, channels) @ kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
+        out = out.reshape(batch, kh, kw, features)
+        return out[:, padding : padding + out_h, padding : padding + out_w]
+
+    taps = _tap_blocks(kernel, stride).transpose(0, 1, 4, 2, 3, 5)
+    across, along, block = taps.shape[0], taps.shape[1], stride * stride * features
+    flat = x.reshape(batch * height * width, channels)
+    if block < _THIN:
+        joined = flat @ taps.reshape(across * along, channels, block).transpose(1, 0, 2).reshape(channels, -1)
+        products = jnp.split(joined, across * along, axis=1)
+    else:
+        products = [flat @ taps[u, v].reshape(channels, block) for u in range(across) for v in range(along)]
+    total = None
+    for index, product in enumerate(products):
+        u, v = divmod(index, along)
+        shifted = _pad(product.reshape(batch, height, width, block), 1, u, across - 1 - u)
+        shifted = _pad(shifted, 2, v, along - 1 - v)
+        total = shifted if total is None else total + shifted
+    rows, columns = height - 1 + across, width - 1 + along
+    out = total.reshape(batch, rows, columns, stride, stride, features).transpose(0, 1, 3, 2, 4, 5)
+    out = out.reshape(batch, rows * stride, columns * stride, features)
+    return out[:, padding : padding + out_h, padding : padding + out_w]
+
+
+class Conv(nn.Module):
+    """`conv` as a layer.
+
+    Args:
+        features: output channels.
+        kernel_size: (height, width).
+        stride, padding: as in `conv`.
+        use_bias: whether a bias [features] is added; a batch norm behind the layer makes it redundant.
+        kernel_init: the kernel's initialiser.
+        dtype: of the computation; None takes the wider one of the input's and float32. Parameters are float32.
+        implementation: as in `conv`. Parameters are the same for all of them.
+    """
+
+    features: int
+    kernel_size: tuple[int, int]
+    stride: int = 1
+    padding: int = 0
+    use_bias: bool = True
+    kernel_init: Any = nn.initializers.lecun_normal()  # noqa: RUF009 - a pure function
+    dtype: Any = None
+    implementation: str = "auto"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[batch, height, width, in] -> [batch, height', width', features]."""
+        return _layer(self, conv, x)
+
+
+class ConvTranspose(nn.Module):
+    """`conv_transpose` as a layer; the fields are those of `Conv`."""
+
+    features: int
+    kernel_size: tuple[int, int]
+    stride: int = 1
+    padding: int = 0
+    use_bias: bool = True
+    kernel_init: Any = nn.initializers.lecun_normal()  # noqa: RUF009 - a pure function
+    dtype: Any = None
+    implementation: str = "auto"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[batch, height, width, in] -> [batch, height', width', features]."""
+        return _layer(self, conv_transpose, x)
+
+
+def _layer(layer: Conv | ConvTranspose, function: Any, x: jax.Array) -> jax.Array:
+    shape = (*layer.kernel_size, x.shape[-1], layer.features)
+    kernel = layer.param("kernel", layer.kernel_init, shape, jnp.float32)
+    bias = layer.param("bias", nn.initializers.zeros, (layer.features,), jnp.float32) if layer.use_bias else None
+    x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=layer.dtype)
+    out = function(x, kernel, stride=layer.stride, padding=layer.padding, implementation=layer.implementation)
+    return out if bias is None else out + bias.reshape(1, 1, 1, -1)
+
+
+def _tap_blocks(kernel: jax.Array, stride: int) -> jax.Array:
+    """[kh, kw, in, out] -> [ceil(kh / s), ceil(kw / s), s, s, in, out], filled up with zeros."""
+    kh, kw, channels, features = kernel.shape
+    across, along = -(-kh // stride), -(-kw // stride)
+    kernel = _pad(_pad(kernel, 0, 0, across * stride - kh), 1, 0, along * stride - kw)
+    blocks = kernel.reshape(across, stride, along, stride, channels, features)
+    return blocks.transpose(0, 2, 1, 3, 4, 5)
+
+
+def _pad(x: jax.Array, axis: int, low: int, high: int) -> jax.Array:
+    # lax.pad, unlike jnp.pad, takes negative amounts: rows that a stride leaves over are cropped.
+    if low == high == 0:
+        return x
+    config = [(low, high, 0) if axis == i else (0, 0, 0) for i in range(x.ndim)]
+    return lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def _check(x: jax.Array, kernel: jax.Array, stride: int, padding: int, implementation: str) -> str:
+    if implementation not in IMPLEMENTATIONS:
+        raise ValueError(f"implementation is {implementation!r}; the known ones are {', '.join(IMPLEMENTATIONS)}")
+    if x.ndim != 4 or kernel.ndim != 4 or x.shape[3] != kernel.shape[2]:
+        raise ValueError(
+            f"x {x.shape} and kernel {kernel.shape} do not fit: they must be [batch, height, width, in] and "
+            "[kernel_height, kernel_width, in, out]"
+        )
+    if stride < 1 or padding < 0:
+        raise ValueError(f"stride is {stride} and padding {padding}: they must be at least 1 and 0")
+    return default_implementation() if implementation == "auto" else implementation
+
+
+def _check_output(height: int, width: int, x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> None:
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"the output would be {height} by {width}: x {x.shape} is too small for kernel {kernel.shape} with "
+            f"stride {stride} and padding {padding}"
+        )

@@ -1,0 +1,68 @@
+"""Layers that the networks share and flax does not have in the needed form."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+class BatchNorm(nn.Module):
+    r"""Batch normalisation over all axes but the last, with PyTorch's running statistics.
+
+    out = scale (x - mean) / sqrt(var + eps) + bias
+
+    With train=True, mean and var = E[x^2] - E[x]^2 (biased) are the batch's, and the running ones, in the collection
+    `batch_stats`, move towards them: r <- momentum r + (1 - momentum) s, where s is the batch's mean and, as in
+    PyTorch and unlike in flax, the unbiased n / (n - 1) var. With train=False the running ones are used.
+
+    Args:
+        axis_name: the mapped axis whose members' batches count as one (synchronised), or None.
+        momentum: what is kept of the running statistics; 0.9 is PyTorch's 0.1.
+        epsilon: added to the variance.
+        scale_init: the initialiser of `scale`; `bias` starts at 0.
+        dtype: of the result; statistics are taken in float32 or wider. None keeps the input's.
+
+    References:
+        Ioffe and Szegedy, Batch Normalization, arXiv 1502.03167, algorithm 1.
+    """
+
+    axis_name: str | None = None
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    scale_init: Any = nn.initializers.ones
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[..., features] -> [..., features]."""
+        features, out_dtype = x.shape[-1], self.dtype or x.dtype
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        scale = self.param("scale", self.scale_init, (features,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (features,), jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, (features,), jnp.float32)
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            mean, square, count = jnp.mean(x, axes), jnp.mean(x * x, axes), math.prod(x.shape[:-1])
+            if self.axis_name is not None and not self.is_initializing():
+                mean, square = lax.pmean((mean, square), self.axis_name)
+                count *= lax.axis_size(self.axis_name)
+            # Rounding can push the difference of the two below zero.
+            var = jnp.maximum(square - mean * mean, 0.0)
+            if not self.is_initializing():
+                unbiased = var * (count / max(count - 1, 1))
+                for running, new in ((running_mean, mean), (running_var, unbiased)):
+                    kept = self.momentum * running.value
+                    running.value = kept + (1 - self.momentum) * new.astype(kept.dtype)
+        else:
+            mean, var = running_mean.value, running_var.value
+        # One multiplication and one addition an element; the rest is on [features].
+        factor = scale * lax.rsqrt(var + self.epsilon)
+        shape = (1,) * (x.ndim - 1) + (features,)
+        out = x * factor.reshape(shape) + (bias - mean * factor).reshape(shape)
+        return out.astype(out_dtype)

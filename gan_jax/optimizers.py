@@ -1,0 +1,59 @@
+"""Optimisers as components: optax transformations made inside the traced step, so that their settings are leaves."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import optax
+from jax import Array
+
+from gan_jax.component import component, setting
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """Makes an optax transformation for a learning rate."""
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation: ...
+
+
+@component
+class Adam:
+    """Adam (Kingma & Ba, ICLR 2015), with the GAN habit of b1 = 0.5 (Radford et al., ICLR 2016).
+
+    `eps_root` is inside the square root. optax's 0 makes the derivative of an update NaN wherever a gradient is exactly
+    0 (a dead ReLU, a bias that cancels), which an unrolled generator differentiates through. 1e-30 is finite there and
+    moves float32 updates by at most 2.4e-7 relative.
+    """
+
+    b1: float = setting(0.5, at_least=0, below=1, doc="decay of the first moment")
+    b2: float = setting(0.999, at_least=0, below=1, doc="decay of the second moment")
+    eps: float = setting(1e-8, at_least=0, doc="added to the root of the second moment")
+    eps_root: float = setting(1e-30, above=0, doc="added inside that root; above 0, so that unrolling stays finite")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        return optax.adam(learning_rate, b1=self.b1, b2=self.b2, eps=self.eps, eps_root=self.eps_root)
+
+
+@component
+class SGD:
+    """Stochastic gradient descent, with heavy-ball momentum if given."""
+
+    momentum: float | None = setting(None, above=-1, below=1, doc="heavy-ball coefficient; none: plain descent")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        return optax.sgd(learning_rate, momentum=self.momentum)
+
+
+@component
+class RMSProp:
+    """RMSProp (Tieleman & Hinton, 2012), which the WGAN and R1 papers use; eps inside the root, as for Adam."""
+
+    decay: float = setting(0.9, at_least=0, below=1, doc="decay of the second moment")
+    eps: float = setting(1e-8, above=0, doc="added to the second moment inside the root")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        return optax.rmsprop(learning_rate, decay=self.decay, eps=self.eps, eps_in_sqrt=True)
+
+
+OPTIMIZERS = (Adam, SGD, RMSProp)

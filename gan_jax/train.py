@@ -1,0 +1,206 @@
+"""A run: initial state, compiled chunks of steps that end in an evaluation, and the loop over them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.data.images import Images
+from gan_jax.diagnostics.detector import DetectorState, init_detector, update_detector
+from gan_jax.experiment import Experiment
+from gan_jax.game import generate, sample_latent
+from gan_jax.networks.network import Variables
+from gan_jax.steps import BANK, INIT, Metrics, Player, TrainState, train_step
+
+
+class Resources(NamedTuple):
+    """What a run needs beside its experiment and key; never changed by it.
+
+    Attributes:
+        dataset: what `experiment.data.load` returned.
+        reference: what `experiment.detector.reference` made of it.
+    """
+
+    dataset: Any
+    reference: Any
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation saw.
+
+    Attributes:
+        metrics: by mode of G's batch norm, "batch" (training batches, as sample grids are published) and "running"
+            (running statistics); a G without statistics has "running" only.
+        samples: [num_samples, *shape] of the mode that the detector looks at: "batch" where there is one.
+        detector: the detector's memory after this evaluation.
+    """
+
+    metrics: dict[str, Any]
+    samples: Array
+    detector: DetectorState
+
+
+class Chunk(NamedTuple):
+    """What the host sees of a chunk.
+
+    Attributes:
+        state: after the chunk.
+        metrics: training metrics, each [steps].
+        evaluation: at its end; None if the chunk does not end in one.
+    """
+
+    state: TrainState
+    metrics: Metrics
+    evaluation: Evaluation | None
+
+
+def load_resources(experiment: Experiment, location: Any = None) -> Resources:
+    """Reads the data and makes the detector's reference.
+
+    Raises:
+        ValueError: if the data are missing or broken (with the remedy), or smaller than a batch.
+    """
+    dataset = experiment.data.load(location)
+    if isinstance(experiment.data, Images) and experiment.batch_size > dataset.images.shape[0]:
+        raise ValueError(
+            f"batch_size is {experiment.batch_size}, more than the {dataset.images.shape[0]} training examples of "
+            f"{experiment.data.name}: choose a smaller batch"
+        )
+    return Resources(dataset, experiment.detector.reference(experiment.data, dataset))
+
+
+@jax.jit
+def init(experiment: Experiment, key: Array) -> TrainState:
+    """The state before the first step. Everything random in the run follows from `key`."""
+    key_gen, key_disc = jax.random.split(jax.random.fold_in(key, INIT))
+    gen, disc, shape = experiment.generator, experiment.discriminator, experiment.data.shape
+    gen_variables = gen.network.init(key_gen, gen.latent_dim, shape)
+    disc_variables = disc.network.init(key_disc, shape)
+
+    def player(settings: Any, variables: Variables) -> Player:
+        return Player(variables, settings.optimizer.make(settings.learning_rate).init(variables.params))
+
+    return TrainState(
+        generator=player(gen, gen_variables),
+        discriminator=player(disc, disc_variables),
+        average=None if gen.average_decay is None else gen_variables.params,
+        detector=init_detector(),
+        key=key,
+        step=jnp.int32(0),
+        nonfinite_step=jnp.int32(-1),
+    )
+
+
+def latent_bank(experiment: Experiment, state: TrainState, num: int) -> Array:
+    """The run's fixed latents, the same at every evaluation. [num, latent_dim]."""
+    return sample_latent(experiment, jax.random.fold_in(state.key, BANK), num)
+
+
+def sample_modes(experiment: Experiment, variables: Variables, latent: Array) -> dict[str, Array]:
+    """G's samples of latents [n, latent_dim], by mode of its batch norm: see `Evaluation.metrics`.
+
+    "batch" mode normalises each training-sized batch by its own statistics and needs n to be a multiple of it.
+    """
+
+    def blocks(train: bool) -> Array:
+        size = experiment.batch_size if latent.shape[0] % experiment.batch_size == 0 else latent.shape[0]
+        parts = latent.reshape(-1, size, latent.shape[-1])
+        samples = jax.lax.map(lambda z: generate(experiment, variables, z, train=train)[0], parts)
+        return samples.reshape(latent.shape[0], *experiment.data.shape)
+
+    if not jax.tree.leaves(variables.statistics):
+        return {"running": generate(experiment, variables, latent, train=False)[0]}
+    return {"batch": blocks(train=True), "running": blocks(train=False)}
+
+
+def evaluate(experiment: Experiment, resources: Resources, state: TrainState) -> Evaluation:
+    """Samples from G, measures them and advances the detector. Pure."""
+    detector, source = experiment.detector, experiment.data.source(resources.dataset)
+    latent = latent_bank(experiment, state, detector.num_samples)
+    modes = sample_modes(experiment, state.generator.variables, latent)
+    metrics = {mode: detector.measure(source, resources.reference, samples) for mode, samples in modes.items()}
+    watched = "batch" if "batch" in modes else "running"
+    seen = detector.observe(source, metrics[watched])
+    return Evaluation(metrics, modes[watched], update_detector(detector, state.detector, seen, state.step))
+
+
+@functools.partial(jax.jit, static_argnames=("num_steps", "short_count", "evaluates"), donate_argnames="state")
+def chunk(
+    experiment: Experiment,
+    resources: Resources,
+    state: TrainState,
+    *,
+    num_steps: int,
+    short_count: int | None = None,
+    evaluates: bool = True,
+) -> Chunk:
+    """`num_steps` full steps in one compiled scan, then the epoch's short step if any, then an evaluation.
+
+    Args:
+        experiment: its structure decides the program; its floats are traced.
+        resources: from `load_resources`.
+        state: donated: use the returned one.
+        num_steps: full steps; may be 0.
+        short_count: examples in a last, short batch; None for no such step.
+        evaluates: whether the chunk ends in an evaluation.
+    """
+    step = functools.partial(train_step, experiment, resources.dataset)
+    state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=num_steps)
+    if short_count is not None:
+        state, last = step(state, count=short_count)
+        metrics = jax.tree.map(lambda series, value: jnp.append(series, value), metrics, last)
+    if not evaluates:
+        return Chunk(state, metrics, None)
+    evaluation = evaluate(experiment, resources, state)
+    return Chunk(state._replace(detector=evaluation.detector), metrics, evaluation)
+
+
+class Part(NamedTuple):
+    """One call of `chunk`: its static arguments."""
+
+    num_steps: int
+    short_count: int | None
+    evaluates: bool
+
+
+def plan(experiment: Experiment, resources: Resources, start: int) -> Iterator[Part]:
+    """The chunks from a step to the end of the run: cut at evaluations, and at epoch ends where a batch is short.
+
+    The cuts depend on the step alone, so that a resumed run makes the same chunks as an uninterrupted one.
+    """
+    short_every, short_count = None, None
+    if isinstance(experiment.data, Images) and experiment.data.last_batch == "short":
+        num = resources.dataset.images.shape[0]
+        if num % experiment.batch_size:
+            short_every, short_count = -(-num // experiment.batch_size), num % experiment.batch_size
+    step = start
+    while step < experiment.num_steps:
+        next_eval = min(experiment.num_steps, (step // experiment.eval_every_steps + 1) * experiment.eval_every_steps)
+        stop = next_eval if short_every is None else min(next_eval, (step // short_every + 1) * short_every)
+        ends_short = short_every is not None and stop % short_every == 0
+        yield Part(stop - step - int(ends_short), short_count if ends_short else None, stop == next_eval)
+        step = stop
+
+
+def run(experiment: Experiment, resources: Resources, state: TrainState) -> Iterator[Chunk]:
+    """Trains from a state to the experiment's last step, a chunk at a time.
+
+    The state handed in is donated at once. The generator yields after every chunk; stop iterating to stop the run.
+
+    Example:
+        >>> import jax
+        >>> from gan_jax.testing import tiny_ring
+        >>> experiment = tiny_ring(num_steps=20, eval_every_steps=10)
+        >>> state = init(experiment, jax.random.key(0))
+        >>> [int(chunk.state.step) for chunk in run(experiment, load_resources(experiment), state)]
+        [10, 20]
+    """
+    for part in plan(experiment, resources, int(state.step)):
+        result = chunk(experiment, resources, state, **part._asdict())
+        state = result.state
+        yield result

@@ -1,0 +1,32 @@
+"""Strictness for the whole suite: fake devices, no implicit rank promotion, shapes checked at run time."""
+
+from __future__ import annotations
+
+import os
+
+# Before jax is imported: several devices on one CPU, and a matplotlib that draws to files.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["MPLBACKEND"] = "agg"
+
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with mnist/ and fashion_mnist/ as IDX files."""
+    given = os.environ.get("GAN_JAX_TEST_DATA")
+    path = Path(given) if given else Path(__file__).parents[2] / "shared" / "data"
+    if not (path / "mnist").is_dir():
+        pytest.skip("no real data: set GAN_JAX_TEST_DATA to a folder with mnist/ and fashion_mnist/ as IDX files")
+    return path
