@@ -68,7 +68,7 @@ def discriminator_step(
 
     grads, (statistics, metrics) = jax.grad(loss, has_aux=True)(player.variables.params)
     grads, metrics = _mean_over_devices((grads, metrics), axis_name)
-    metrics["discriminator_grad_norm"] = optax.global_norm(grads)
+    metrics["discriminator_grad_norm"] = optax.tree.norm(grads)
     player = _update(experiment.discriminator, player, grads, statistics)
     return state._replace(discriminator=player), metrics
 
@@ -93,7 +93,7 @@ def generator_step(
 
     grads, (statistics, metrics) = jax.grad(loss, has_aux=True)(player.variables.params)
     grads, metrics = _mean_over_devices((grads, metrics), axis_name)
-    metrics["generator_grad_norm"] = optax.global_norm(grads)
+    metrics["generator_grad_norm"] = optax.tree.norm(grads)
     player = _update(experiment.generator, player, grads, statistics)
     average = state.average
     if experiment.generator.average_decay is not None:

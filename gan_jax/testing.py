@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from gan_jax.data.images import ImageDataset, Images
 from gan_jax.data.mixtures import Ring
+from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.networks.dcgan_players import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 
 
@@ -22,3 +27,24 @@ def tiny_ring(**changes: Any) -> Experiment:
         eval_every_steps=10,
     )
     return Experiment(**{**settings, **changes})
+
+
+def tiny_dcgan(**changes: Any) -> Experiment:
+    """A DCGAN of width 4 on 16x16 digits at batch 16. Keyword arguments replace fields of the experiment."""
+    settings: dict[str, Any] = dict(
+        data=Images(name="digits", image_size=16),
+        generator=Generator(network=DCGANGenerator(width=4), latent_dim=8),
+        discriminator=Discriminator(network=DCGANDiscriminator(width=4)),
+        detector=ImageDetector(num_samples=64),
+        batch_size=16,
+        num_steps=4,
+        eval_every_steps=2,
+    )
+    return Experiment(**{**settings, **changes})
+
+
+def tiny_images(num: int = 64) -> ImageDataset:
+    """`num` random 16x16 images with the labels 0..9 in turn, the same for training and held-out."""
+    pixels = np.random.default_rng(0).integers(0, 256, (num, 16, 16, 1), dtype=np.uint8)
+    labels = (np.arange(num) % 10).astype(np.int32)
+    return ImageDataset(pixels, labels, pixels, labels)

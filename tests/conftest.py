@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
-# Before jax is imported: several devices on one CPU, and a matplotlib that draws to files.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+# Before jax is imported: several devices on one CPU, code that is compiled fast rather than fast code (most of the time
+# of small tests is compilation), and a matplotlib that draws to files.
+_FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
 

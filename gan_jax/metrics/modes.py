@@ -131,9 +131,9 @@ def count_divergence(counts: Array, weights: Array) -> Array:
     A perfect sampler of n points scores about (K - 1) / 2n, not 0 (Miller, 1955).
     """
     share = counts / jnp.sum(counts)
-    return jnp.sum(
-        jnp.where(counts > 0, share * (jnp.log(jnp.where(counts > 0, share, 1.0)) - jnp.log(weights)), 0.0)
-    )
+    there = counts > 0
+    terms = share * (jnp.log(jnp.where(there, share, 1.0)) - jnp.log(weights))
+    return jnp.where(jnp.any(there), jnp.sum(jnp.where(there, terms, 0.0)), jnp.nan)
 
 
 class Bound(NamedTuple):
@@ -163,16 +163,25 @@ def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str
         "high_quality": Bound(float(inside), None),
         "kl": Bound(None, (num_modes - 1) / (2 * num_samples)),
         "kl_all": Bound(None, (num_modes - 1) / (2 * num_samples)),
-        "spread": Bound(
-            truncated_spread(float(rule.radius)) if rule.norm == "l2" and num_noisy == 2 else 1.0, None
-        ),
+        "spread": Bound(_spread_ceiling(rule, num_noisy), None),
     }
 
 
-def truncated_spread(radius: float) -> float:
-    """Standard deviation per coordinate of a 2-D unit Gaussian truncated at `radius`: 0.974 at 3.
+def truncated_spread(radius: float, dim: float) -> float:
+    """Standard deviation per coordinate of a unit Gaussian in `dim` dimensions cut off at `radius`: 0.974 for 3 in 2-D.
 
-    For a Rayleigh radius r truncated at R, E[r^2] / 2 = 1 - (R^2 / 2) e^{-R^2/2} / (1 - e^{-R^2/2}).
+    E[r^2; r <= R] / d = P(d/2 + 1, R^2/2), with P the regularised incomplete gamma function.
+
+    Example:
+        >>> round(truncated_spread(3.0, 2), 3)
+        0.974
     """
-    tail = float(jnp.exp(-(radius**2) / 2))
-    return float((1 - radius**2 / 2 * tail / (1 - tail)) ** 0.5)
+    half = radius**2 / 2
+    inside = float(gammainc(dim / 2, half))
+    return float(gammainc(dim / 2 + 1, half) / inside) ** 0.5 if inside > 1e-12 else 1.0
+
+
+def _spread_ceiling(rule: Rule, num_noisy: float) -> float:
+    if rule.norm == "mass" and num_noisy != 2:
+        return 1.0
+    return truncated_spread(float(rule.radius), 1 if rule.norm == "linf" else num_noisy)

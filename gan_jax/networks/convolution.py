@@ -158,7 +158,7 @@ class Conv(nn.Module):
     stride: int = 1
     padding: int = 0
     use_bias: bool = True
-    kernel_init: Any = nn.initializers.lecun_normal()  # noqa: RUF009 - a pure function
+    kernel_init: Any = nn.initializers.lecun_normal()
     dtype: Any = None
     implementation: str = "auto"
 
@@ -176,7 +176,7 @@ class ConvTranspose(nn.Module):
     stride: int = 1
     padding: int = 0
     use_bias: bool = True
-    kernel_init: Any = nn.initializers.lecun_normal()  # noqa: RUF009 - a pure function
+    kernel_init: Any = nn.initializers.lecun_normal()
     dtype: Any = None
     implementation: str = "auto"
 

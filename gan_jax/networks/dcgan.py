@@ -76,7 +76,7 @@ class DCGANGeneratorModule(nn.Module):
             h = self._conv(i, multiple * self.width, smallest if i == 0 else 4, i > 0)(h)
             h = _norm(self, i)(h, train=train)
             h = _ACTIVATIONS[self.activation](h)
-            self.sow("features", f"block_{i}", h)
+            _keep(self, i, h)
         return jnp.tanh(self._conv(len(multiples), self.channels, 4, True)(h))
 
     def _conv(self, i: int, features: int, size: int, double: bool) -> ConvTranspose:
@@ -115,7 +115,7 @@ class DCGANDiscriminatorModule(nn.Module):
             if i > 0:
                 h = _norm(self, i)(h, train=train)
             h = nn.leaky_relu(h, self.negative_slope)
-            self.sow("features", f"block_{i}", h)
+            _keep(self, i, h)
         score = self._conv(len(multiples), 1, smallest, False)(h)
         return score.reshape(-1).astype(jnp.float32)
 
@@ -147,6 +147,12 @@ def _conv_settings(module: _Module) -> dict[str, Any]:
 
 def _norm(module: _Module, i: int) -> BatchNorm:
     return BatchNorm(module.axis_name, scale_init=_scale_init, dtype=module.dtype, name=f"norm_{i}")
+
+
+def _keep(module: _Module, i: int, h: jax.Array) -> None:
+    # At init, sow would put the activations among the variables.
+    if not module.is_initializing():
+        module.sow("features", f"block_{i}", h)
 
 
 def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:

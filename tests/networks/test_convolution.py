@@ -14,6 +14,7 @@ CASES = [
     (2, 4, 4, 3, 4, 1, 0),
     (2, 7, 2, 3, 7, 1, 0),
     (2, 1, 6, 3, 4, 1, 0),
+    (2, 1, 6, 3, 6, 2, 1),
     (2, 5, 3, 4, 3, 1, 1),
     (1, 7, 2, 3, 5, 2, 2),
     (2, 6, 2, 2, 3, 2, 1),
@@ -25,14 +26,16 @@ TABLE = [
     pytest.param(name, case, id=f"{name}-k{case[4]}s{case[5]}p{case[6]}-{case[1]}x{case[2]}")
     for name in FUNCTIONS
     for case in CASES
-    if name == "conv_transpose" or case[1] + 2 * case[6] >= case[4]
+    # A kernel too large for the map is an error, and a transposed one of 7 by 7 elsewhere many products to compile.
+    if (case[1] + 2 * case[6] >= case[4] if name == "conv" else case[4] < 7)
 ]
 
 
 def arrays(case, dtype):
     batch, size, channels, features, k, _, _ = case
     rng = np.random.default_rng(sum(case))
-    x = rng.normal(size=(batch, size, size + (1 < size < k + 2 and k not in (4, 7)), channels))
+    width = size + 1 if k in (3, 5) else size  # not all maps are square
+    x = rng.normal(size=(batch, size, width, channels))
     kernel = rng.normal(size=(k, k, channels, features))
     return jnp.asarray(x, dtype), jnp.asarray(kernel, dtype)
 
@@ -66,46 +69,58 @@ def loop(name, x, kernel, stride, padding):
     return out[:, padding : out.shape[1] - padding, padding : out.shape[2] - padding]
 
 
+def loop_of(function, axes, operands):
+    """What vmap of the function should be, by indexing."""
+    function = jax.jit(function)
+    operands = [np.asarray(operand) for operand in operands]
+    for i in range(3):
+        yield function(*(o[i] if axis == 0 else o for o, axis in zip(operands, axes, strict=True)))
+
+
 def relative(a, b):
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     assert a.shape == b.shape
     return np.abs(a - b).max() / max(np.abs(b).max(), 1e-30)
 
 
-@pytest.mark.parametrize(("name", "case"), TABLE)
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 2e-6), ("bfloat16", 3e-2)])
-def test_values_match_the_loop(name, case, dtype, tolerance):
-    with jax.enable_x64(dtype == "float64"):
-        x, kernel = arrays(case, dtype)
-        expected = loop(name, np.asarray(x, np.float64), np.asarray(kernel, np.float64), *case[5:])
+def check(name, case, dtype, value_tolerance, gradient_tolerance):
+    x, kernel = arrays(case, dtype)
+    expected = loop(name, np.asarray(x, np.float64), np.asarray(kernel, np.float64), *case[5:])
+    weight = jnp.asarray(np.cos(np.arange(expected.size)).reshape(expected.shape), dtype)
+
+    @jax.jit
+    def both(x, kernel, weight):
+        results = []
         for function in pair(name, case):
-            out = function(x, kernel)
-            assert out.dtype == x.dtype
-            assert relative(out, expected) < tolerance
+            out, pull = jax.vjp(function, x, kernel)
+            results.append((out, *pull(weight)))
+        return results
+
+    native, matmul = both(x, kernel, weight)
+    for result in (native, matmul):
+        assert [r.dtype for r in result] == [jnp.dtype(dtype)] * 3
+        assert relative(result[0], expected) < value_tolerance
+    for a, b in zip(matmul[1:], native[1:], strict=True):
+        assert relative(a, b) < gradient_tolerance
 
 
 @pytest.mark.parametrize(("name", "case"), TABLE)
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-5)])
-def test_gradients_agree(name, case, dtype, tolerance):
-    with jax.enable_x64(dtype == "float64"):
-        x, kernel = arrays(case, dtype)
-
-        @jax.jit
-        def both(x, kernel):
-            results = []
-            for function in pair(name, case):
-                out, pull = jax.vjp(function, x, kernel)
-                weight = jnp.cos(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape)
-                results.append((out, *pull(weight)))
-            return results
-
-        for native, matmul in zip(*both(x, kernel), strict=True):
-            assert matmul.dtype == native.dtype == jnp.dtype(dtype)
-            assert relative(matmul, native) < tolerance
+def test_both_match_the_loop_and_each_other_in_float64(name, case):
+    with jax.enable_x64(True):
+        check(name, case, "float64", 1e-12, 1e-10)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("case", [CASES[1], CASES[2], CASES[6]], ids=["k4s2p1", "k4s1p0", "k5s2p2"])
+@pytest.mark.parametrize("case", [CASES[1], CASES[6]], ids=["k4s2p1", "k5s2p2"])
+@pytest.mark.parametrize(
+    ("dtype", "value_tolerance", "gradient_tolerance"), [("float32", 2e-6, 1e-5), ("bfloat16", 3e-2, 3e-2)]
+)
+def test_narrower_dtypes_are_kept(name, case, dtype, value_tolerance, gradient_tolerance):
+    check(name, case, dtype, value_tolerance, gradient_tolerance)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("case", [CASES[0], CASES[6]], ids=["k4s2p1", "k5s2p2"])
 def test_second_derivatives_agree_in_both_modes(name, case):
     with jax.enable_x64(True):
         x, kernel = arrays(case, "float64")
@@ -127,11 +142,10 @@ def test_second_derivatives_agree_in_both_modes(name, case):
 
                 tangent = jax.jvp(function, (x, kernel), direction)[1]
                 forward = jax.jvp(gradient, (x, kernel), direction)[1]
-                reverse = jax.grad(along, argnums=(0, 1))(x, kernel)
-                results.append((tangent, forward, reverse))
-            return results
+                results.append((tangent, forward))
+            return results, jax.grad(along, argnums=(0, 1))(x, kernel)
 
-        (native_jvp, native, _), (matmul_jvp, forward, reverse) = both(x, kernel)
+        ((native_jvp, native), (matmul_jvp, forward)), reverse = both(x, kernel)
         assert relative(matmul_jvp, native_jvp) < 1e-10
         for a, b, c in zip(forward, reverse, native, strict=True):
             assert relative(a, c) < 1e-10
@@ -142,7 +156,7 @@ def test_second_derivatives_agree_in_both_modes(name, case):
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)], ids=["x", "kernel", "both"])
 def test_vmap_is_the_loop_and_stays_a_product(name, axes):
     with jax.enable_x64(True):
-        case = CASES[1]
+        case = CASES[0]
         _, function = pair(name, case)
         x, kernel = arrays(case, "float64")
         xs, kernels = jnp.stack([x, 2 * x, x**2]), jnp.stack([kernel, kernel + 1, kernel**2])
@@ -157,9 +171,7 @@ def test_vmap_is_the_loop_and_stays_a_product(name, axes):
         assert "dot_general" in text
         assert "conv_general_dilated" not in text
         results = jax.jit(mapped)(*operands)
-        one = jax.jit(gradients)
-        for i in range(3):
-            single = one(xs[i] if axes[0] == 0 else x, kernels[i] if axes[1] == 0 else kernel)
+        for i, single in enumerate(loop_of(gradients, axes, operands)):
             for a, b in zip(results, single, strict=True):
                 assert relative(a[i], b) < 1e-12
 
@@ -172,26 +184,31 @@ def test_auto_is_matmul_on_the_cpu():
 
 @pytest.mark.parametrize("layer", [Conv, ConvTranspose])
 def test_layers_share_parameters_between_implementations(layer):
-    x, _ = arrays(CASES[0], "float32")
-    make = {i: layer(5, (4, 4), 2, 1, implementation=i) for i in ("native", "matmul")}
-    variables = make["native"].init(jax.random.key(0), x)
-    shapes = jax.tree.map(jnp.shape, variables["params"])
-    assert shapes == {"kernel": (4, 4, 3, 5), "bias": (5,)}
-    assert shapes == jax.tree.map(jnp.shape, make["matmul"].init(jax.random.key(0), x)["params"])
-    params = {"params": {**variables["params"], "bias": jnp.arange(5.0)}}
-    native, matmul = (make[i].apply(params, x) for i in ("native", "matmul"))
-    assert relative(matmul, native) < 1e-5
-    without = layer(5, (4, 4), 2, 1, use_bias=False).apply({"params": {"kernel": params["params"]["kernel"]}}, x)
-    np.testing.assert_allclose(matmul - without, np.broadcast_to(np.arange(5.0), matmul.shape), atol=1e-5)
-    narrow = layer(5, (4, 4), 2, 1, dtype=jnp.bfloat16)
-    assert narrow.apply(params, x).dtype == jnp.bfloat16
-    assert narrow.init(jax.random.key(0), x)["params"]["kernel"].dtype == jnp.float32
+    x, kernel = arrays(CASES[0], "float32")
+    params = {"kernel": kernel, "bias": jnp.arange(5.0)}
+    results = []
+    for implementation in ("native", "matmul"):
+        module = layer(5, (4, 4), 2, 1, implementation=implementation)
+        made = jax.eval_shape(module.init, jax.random.key(0), x)["params"]
+        assert jax.tree.map(lambda a: (a.shape, a.dtype.name), made) == {
+            "kernel": ((4, 4, 3, 5), "float32"),
+            "bias": ((5,), "float32"),
+        }
+        results.append(jax.jit(lambda p, x, m=module: m.apply({"params": p}, x))(params, x))
+        narrow = layer(5, (4, 4), 2, 1, dtype=jnp.bfloat16, implementation=implementation)
+        assert jax.eval_shape(lambda p, x, m=narrow: m.apply({"params": p}, x), params, x).dtype == jnp.bfloat16
+    assert relative(results[1], results[0]) < 1e-5
+    name = "conv" if layer is Conv else "conv_transpose"
+    expected = loop(name, np.asarray(x), np.asarray(kernel), 2, 1) + np.arange(5.0)
+    assert relative(results[1], expected) < 1e-5
+    without = layer(5, (4, 4), 2, 1, use_bias=False)
+    assert jax.eval_shape(without.init, jax.random.key(0), x)["params"].keys() == {"kernel"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_errors(function):
     x, kernel = arrays(CASES[0], "float32")
-    with pytest.raises(ValueError, match="'fft'.*auto, native, matmul"):
+    with pytest.raises(ValueError, match=r"'fft'.*auto, native, matmul"):
         function(x, kernel, implementation="fft")
     with pytest.raises(ValueError, match="do not fit"):
         function(x[..., :2], kernel)

@@ -1,0 +1,161 @@
+"""The detector: windows on hand-written labels, injected collapses at known times, healthy streams that never fire."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.data.mixtures import Grid, Ring, Temperatures
+from gan_jax.diagnostics.detector import LABELS, Observation, init_detector, update_detector
+from gan_jax.diagnostics.mixture_detector import MixtureDetector
+from gan_jax.diagnostics.verdict import judge
+
+EVERY = 100
+
+
+def observe(letter: str, heaviest: int = 0) -> Observation:
+    """h healthy, b between, p partial, t total, j junk."""
+    name = {"h": "healthy", "b": "between", "p": "partial", "t": "total", "j": "junk"}[letter]
+    few, junk = letter in "pt", letter == "j"
+    return Observation(
+        label=jnp.int32(LABELS.index(name)),
+        healthy=jnp.array(letter == "h"),
+        recovered=jnp.array(letter == "h"),
+        bad=jnp.array([few or junk, few, junk]),
+        concentrated=jnp.array(letter == "t"),
+        credible=jnp.array(not junk),
+        heaviest=jnp.int32(heaviest),
+    )
+
+
+_update = jax.jit(update_detector)
+
+
+def play(letters: str, heaviest: list[int] | None = None, **windows: float):
+    detector = MixtureDetector(**windows)
+    state = init_detector()
+    for index, letter in enumerate(letters):
+        mode = heaviest[index] if heaviest else 0
+        state = _update(detector, state, observe(letter, mode), (index + 1) * EVERY)
+    return judge(state, len(letters) * EVERY)
+
+
+@pytest.mark.parametrize(
+    ("letters", "outcome", "formed", "onset"),
+    [
+        ("hhh" + "h" * 7, "healthy", 100, None),
+        ("bbhhh", "healthy", 300, None),
+        ("hhbhhb", "never formed", None, None),
+        ("hhhttttt", "collapsed", 100, 400),
+        ("hhhtttthttttt", "collapsed", 100, 900),  # four are not a window of five
+        ("hhhtttt", "censored", 100, None),
+        ("hhhb", "censored", 100, None),
+        ("ttttttt", "never formed", None, None),
+        ("ppppphhhppppp", "collapsed", 600, 900),  # few modes while forming are not a collapse
+        ("hhhjjjjj", "collapsed", 100, 400),
+        ("hhhptptp", "collapsed", 100, 400),
+    ],
+)
+def test_windows(letters, outcome, formed, onset):
+    verdict = play(letters)
+    assert (verdict.outcome, verdict.formed_step, verdict.onset_step) == (outcome, formed, onset)
+
+
+def test_causes_are_told_apart():
+    collapse = play("hhhttttt")
+    assert collapse.cause == "total"
+    assert collapse.onset_steps == {"any": 400, "collapse": 400, "junk": None}
+    junk = play("hhhjjjjj")
+    assert junk.cause == "junk"
+    assert junk.onset_steps == {"any": 400, "collapse": None, "junk": 400}
+    both = play("hhhtttjjjjj")
+    assert both.onset_steps == {"any": 400, "collapse": None, "junk": 700}
+
+
+def test_recovery_needs_its_own_window_after_the_onset():
+    assert play("hhhttttthhhhh").recovered_step == 900
+    assert play("hhhttttthhhh").recovered_step is None
+    assert play("hhhhhhttttt").recovered_step is None
+
+
+def test_few_modes_from_the_start_is_reported_apart():
+    verdict = play("ttttttt")
+    assert verdict.from_start
+    assert "few modes from the start" in verdict.sentence()
+    assert not play("jttttjj").from_start
+
+
+def test_cycling_is_a_heaviest_mode_that_keeps_changing_while_concentrated():
+    assert play("hhh" + "t" * 10, [0, 0, 0, *[1, 1, 2, 2, 3, 3, 4, 4, 5, 5]]).cycling_step == 1300
+    assert play("hhh" + "t" * 10, [0] * 13).cycling_step is None
+
+
+def test_windows_are_traced_and_one_program_serves_a_grid_of_them():
+    windows = jnp.array([1.0, 2.0, 5.0])
+    detectors = dataclasses.replace(MixtureDetector(), window=windows)
+    axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, detectors)
+
+    def run(detector):
+        state = init_detector()
+        for index, letter in enumerate("hhhtbttbttttt"):
+            state = update_detector(detector, state, observe(letter), (index + 1) * EVERY)
+        return state.onset_step[0]
+
+    assert jax.vmap(run, in_axes=(axes,))(detectors).tolist() == [400, 600, 900]
+
+
+@functools.partial(jax.jit, static_argnames=("data", "num_evals"))
+def watch(data, key, left, num_evals: int):
+    """A stream of true samples, of which only the modes with `left[t] = True` are sampled from evaluation t on."""
+    source, detector = data.source(()), MixtureDetector()
+
+    def evaluate(state, scanned):
+        index, modes_left = scanned
+        weights = jnp.where(modes_left, source.weights, 0.0)
+        generator = source._replace(weights=weights / weights.sum())
+        samples = generator.sample(jax.random.fold_in(key, index), 2500)
+        seen = detector.observe(source, detector.measure(source, (), samples))
+        return update_detector(detector, state, seen, (index + 1) * EVERY), None
+
+    return jax.lax.scan(evaluate, init_detector(), (jnp.arange(num_evals), left))[0]
+
+
+@pytest.mark.parametrize("data", [Ring(), Grid(), Temperatures()], ids=lambda d: type(d).__name__)
+def test_injected_collapses_are_detected_at_their_step(data):
+    num_modes = data.source(()).modes.shape[0]
+    for trial in range(12):
+        rng = np.random.default_rng(trial)
+        onset = int(rng.integers(4, 12))
+        num_left = int(rng.integers(1, num_modes // 2 + 1))
+        survivors = rng.choice(num_modes, num_left, replace=False)
+        left = np.ones((20, num_modes), bool)
+        left[onset:] = np.isin(np.arange(num_modes), survivors)
+        state = watch(data, jax.random.key(trial), jnp.asarray(left), 20)
+        verdict = judge(state, 20 * EVERY)
+        assert verdict.onset_step == (onset + 1) * EVERY
+        assert verdict.onset_steps["collapse"] == verdict.onset_step
+        assert verdict.cause == ("total" if num_left <= max(1, num_modes / 4) else "partial")
+
+
+@pytest.mark.parametrize("data", [Ring(), Grid()], ids=lambda d: type(d).__name__)
+def test_healthy_streams_never_fire(data, key):
+    num_modes = data.source(()).modes.shape[0]
+    state = watch(data, key, jnp.ones((1000, num_modes), bool), 1000)
+    verdict = judge(state, 1000 * EVERY)
+    assert verdict.outcome == "healthy"
+    assert verdict.formed_step == EVERY
+    assert int(state.bad_run.max()) == 0
+
+
+def test_sentences_name_the_step_and_the_cause():
+    assert play("hhhttttt").sentence() == (
+        "collapsed at step 400 (total: almost all samples alike; formed at step 100)"
+    )
+    assert play("hhhh").sentence() == "healthy at step 400 (formed at step 100, no collapse seen)"
+    assert "censored at step 400" in play("hhhb").sentence()
+    assert judge(init_detector(), 7, nonfinite_step=5).sentence() == "non-finite values at step 5"
