@@ -10,7 +10,7 @@ from gan_jax.data.mixtures import Grid, HighDimensional, RandomRing, Ring, Tempe
 from gan_jax.diagnostics.detector import Detector
 from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.networks.dcgan_players import DCGANDiscriminator, DCGANGenerator
+from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork
 from gan_jax.objectives import OBJECTIVES, NonSaturating, Objective

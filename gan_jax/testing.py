@@ -11,7 +11,7 @@ from gan_jax.data.mixtures import Ring
 from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.experiment import Discriminator, Experiment, Generator
-from gan_jax.networks.dcgan_players import DCGANDiscriminator, DCGANGenerator
+from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 
 

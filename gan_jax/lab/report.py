@@ -156,6 +156,7 @@ def _curve(name: str, rows: list[dict[str, Any]], verdict: dict[str, Any] | None
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #000", "stroke: currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # Ids would clash between the figures of one page.
     prefix = re.sub(r"\W", "", name)
     svg = re.sub(r'(id="|xlink:href="#|url\(#)', lambda match: match.group(1) + prefix, svg)

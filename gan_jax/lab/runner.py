@@ -163,8 +163,9 @@ def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_
 
 
 def state_template(experiment: Experiment) -> TrainState:
-    """Shapes and dtypes of the experiment's state, without computing it."""
-    return jax.eval_shape(init, experiment, jax.random.key(0))
+    """Shapes and dtypes of the experiment's state, without computing it; its key is a real one, of the right kind."""
+    key = jax.random.key(0)
+    return jax.eval_shape(init, experiment, key)._replace(key=key)
 
 
 def metrics_row(

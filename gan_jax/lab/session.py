@@ -112,15 +112,15 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
             "resume it without these settings, or start anew with --branch-from"
         )
     with run.lock():
+        finished = read_verdict(run)
+        if finished is not None and finished["last_step"] >= experiment.num_steps:
+            say(f"{path} is finished: a larger --num-steps prolongs it")
+            return Done(path, finished, None)
         if longer:
             write_json(run.record_path, asked.to_json())
         state, problems = resume(run)
         for problem in problems:
             say(f"gan-jax: {problem}; using the one before")
-        finished = read_verdict(run)
-        if int(state.step) >= experiment.num_steps and finished is not None:
-            say(f"{path} is finished: a larger --num-steps prolongs it")
-            return Done(path, finished, None)
         say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}")
         return _done(run, train_run(run, resources, state, host))
 

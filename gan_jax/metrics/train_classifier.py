@@ -256,7 +256,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"held back from training: {accuracy(classifier, images[split:], labels[split:]):.4f}")
     print(f"test: {accuracy(classifier, data.test_images, data.test_labels):.4f} (gate {GATES[options.name]})")
     for size in (32, 64):
-        resized = Images(name=options.name, image_size=size).load(options.data)
+        resized = Images(name=options.name, image_size=size, num_examples=1).load(options.data)
         print(f"test at {size}x{size}: {accuracy(classifier, resized.test_images, resized.test_labels):.4f}")
 
 

@@ -8,11 +8,13 @@ convolution where `vmap` over products is a batched product.
 A stride-s convolution with a kernel of q*s by q*s is a stride-1 convolution with q by q taps on s by s blocks of
 pixels (space to depth). So k4 s2 p1, DCGAN's workhorse, is four products of [N, 4*in] with [4*in, out] instead of
 sixteen strided ones, and its transpose is four products whose blocks are added with offsets and then unfolded. The
-products are summed rather than joined into one with patches as rows: XLA:CPU runs the joining on one core.
+products are summed rather than joined into one with patches as rows, which costs a copy of the patches.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 import flax.linen as nn
@@ -77,9 +79,7 @@ def conv(
     if taps.shape[2] < _THIN:
         patches, weights = zip(*windows, strict=True)
         windows = [(jnp.concatenate(patches, axis=1), jnp.concatenate(weights, axis=0))]
-    total = windows[0][0] @ windows[0][1]
-    for window, weight in windows[1:]:
-        total = total + window @ weight
+    total = functools.reduce(operator.add, [window @ weight for window, weight in windows])
     return total.reshape(batch, out_h, out_w, features)
 
 
@@ -128,12 +128,12 @@ def conv_transpose(
         products = jnp.split(joined, across * along, axis=1)
     else:
         products = [flat @ taps[u, v].reshape(channels, block) for u in range(across) for v in range(along)]
-    total = None
+    shifted = []
     for index, product in enumerate(products):
         u, v = divmod(index, along)
-        shifted = _pad(product.reshape(batch, height, width, block), 1, u, across - 1 - u)
-        shifted = _pad(shifted, 2, v, along - 1 - v)
-        total = shifted if total is None else total + shifted
+        image = _pad(product.reshape(batch, height, width, block), 1, u, across - 1 - u)
+        shifted.append(_pad(image, 2, v, along - 1 - v))
+    total = functools.reduce(operator.add, shifted)
     rows, columns = height - 1 + across, width - 1 + along
     out = total.reshape(batch, rows, columns, stride, stride, features).transpose(0, 1, 3, 2, 4, 5)
     out = out.reshape(batch, rows * stride, columns * stride, features)

@@ -41,7 +41,9 @@ REAL_NAMES = ("mnist", "fashion_mnist")
 
 
 def load_test_set(name, image_size=28, location=None):
-    return Images(name=name, image_size=image_size).load(location)
+    # Few training images: resizing 60,000 takes seconds.
+    num_examples = None if name == "digits" else 10
+    return Images(name=name, image_size=image_size, num_examples=num_examples).load(location)
 
 
 def junk_kinds(key, images, labels, count=512):
@@ -225,7 +227,11 @@ def test_junk_is_junk(name, real_data):
 
 # Kinds that a classifier takes for a class more often than 1 time in 20; the weights' README has the table.
 # Halves of two digits often make a fair third one: 3 over 5 is a 3 or a 5 to anyone.
-LENIENT = {"mnist": {}, "fashion_mnist": {}, "digits": {"halves of two classes": 0.4}}
+LENIENT = {
+    "mnist": {"halves of two classes": 0.4},
+    "fashion_mnist": {"halves of two classes": 0.6, "average of two classes": 0.85},
+    "digits": {"halves of two classes": 0.4},
+}
 
 
 def test_resampling_identity_shift_and_mass():

@@ -116,13 +116,13 @@ def test_real_digits_score_their_ceilings(classifier, digits, reference):
 
 
 def test_real_digits_that_the_reference_has_not_seen(classifier, digits):
-    # Disjoint halves of 898: relative standard errors of 2.0 % (V), 2.5 % (V_c, median of 10 classes of 90)
-    # and 1.1 % (P) by bootstrap of both halves; four of them are allowed.
+    # Disjoint halves of 898. Standard deviations over 25 random halvings: 1.4 % (V), 3.7 % (V_c, the median of 10
+    # classes of 90) and 1.1 % (P); four of them are allowed.
     images = digits[0]
     reference = make_reference(classifier, images[:898])
     metrics = image_metrics(classifier, reference, images[898:1796])
-    assert abs(float(metrics.variance_ratio) - 1) < 4 * 0.02
-    assert abs(float(metrics.intra_class_ratio) - 1) < 4 * 0.025
+    assert abs(float(metrics.variance_ratio) - 1) < 4 * 0.014
+    assert abs(float(metrics.intra_class_ratio) - 1) < 4 * 0.037
     assert abs(float(metrics.pairwise_ratio) - 1) < 4 * 0.011
     # Twice the floor: the reference's own shares have the same error. Nine degrees of freedom: a standard
     # deviation of 0.47 of the mean.
@@ -135,7 +135,8 @@ def test_ceilings_of_fewer_images(classifier, digits, reference):
     ceilings = image_ceilings(classifier, reference, digits[0], 600)
     assert float(ceilings.modes) == 10
     assert float(ceilings.kl) < kl_floor(600) * (1 + 4 * 0.47)
-    assert float(ceilings.variance_ratio) == pytest.approx(1.0, abs=4 * 0.025)
+    # Standard deviation of V over 25 random draws of 600: 0.8 %.
+    assert float(ceilings.variance_ratio) == pytest.approx(1.0, abs=4 * 0.008)
     with pytest.raises(ValueError, match=r"5000 samples needs.*1797"):
         image_ceilings(classifier, reference, digits[0], 5_000)
 
@@ -143,7 +144,7 @@ def test_ceilings_of_fewer_images(classifier, digits, reference):
 @pytest.mark.realdata
 @pytest.mark.parametrize(("name", "image_size"), [("mnist", 28), ("mnist", 64), ("fashion_mnist", 28)])
 def test_full_test_sets_score_their_ceilings(name, image_size, real_data):
-    images = jnp.asarray(Images(name=name, image_size=image_size).load(real_data).test_images)
+    images = jnp.asarray(Images(name=name, image_size=image_size, num_examples=10).load(real_data).test_images)
     judge = load_classifier(name)
     reference = make_reference(judge, images)
     # Confident images only: Fashion-MNIST's shirts and coats are often unsure, which skews its shares.
