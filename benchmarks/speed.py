@@ -28,7 +28,11 @@ from gan_jax.lab.configs import load_config
 from gan_jax.settings import override
 from gan_jax.train import Resources, chunk, init
 
-CASES = {"ring": ("ring_notebook", 200), "dcgan32": ("label_noise_mnist_small", 20), "dcgan64": ("label_noise_mnist", 3)}
+CASES = {
+    "ring": ("ring_notebook", 200),
+    "dcgan32": ("label_noise_mnist_small", 20),
+    "dcgan64": ("label_noise_mnist", 3),
+}
 
 
 def make_case(name: str, implementation: str) -> tuple[Experiment, Resources, int]:

@@ -1,7 +1,8 @@
-"""The peer of speed.py: the same GAN steps in eager PyTorch. Times a round of steps for every line on standard input."""
+"""The peer of speed.py: the same GAN steps in eager PyTorch, timing a round for every line of standard input."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -12,7 +13,7 @@ from torch import nn
 
 def mlp(sizes: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for index, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         layers.append(nn.Linear(fan_in, fan_out))
         if index < len(sizes) - 2:
             layers.append(nn.Tanh())
@@ -23,13 +24,13 @@ def dcgan(multiples: list[int], width: int) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminator of the DCGAN family: `multiples` of `width` from the smallest map to the image."""
     gen: list[nn.Module] = []
     channels = [100, *(m * width for m in multiples)]
-    for index, (a, b) in enumerate(zip(channels, channels[1:], strict=False)):
+    for index, (a, b) in enumerate(itertools.pairwise(channels)):
         stride, padding = (1, 0) if index == 0 else (2, 1)
         gen += [nn.ConvTranspose2d(a, b, 4, stride, padding, bias=False), nn.BatchNorm2d(b), nn.ReLU(True)]
     gen += [nn.ConvTranspose2d(channels[-1], 1, 4, 2, 1, bias=False), nn.Tanh()]
     disc: list[nn.Module] = []
     channels = [1, *(m * width for m in reversed(multiples))]
-    for index, (a, b) in enumerate(zip(channels, channels[1:], strict=False)):
+    for index, (a, b) in enumerate(itertools.pairwise(channels)):
         disc.append(nn.Conv2d(a, b, 4, 2, 1, bias=False))
         if index:
             disc.append(nn.BatchNorm2d(b))

@@ -1,7 +1,7 @@
 """The ring of the official unrolled-GAN notebook, without unrolling (K = 0).
 
-Claim: the notebook's plain GAN does not cover the ring, which its unrolled one does. Its `linspace(0, 2 pi, 8)` includes
-    both ends, so it trains on 7 distinct modes, of which one has weight 2/8.
+Claim: the notebook's plain GAN does not cover the ring, its unrolled one does. Its `linspace(0, 2 pi, 8)` includes both
+    ends, so it trains on 7 distinct modes, of which one has weight 2/8.
 Command: gan-jax train ring_notebook
 Cost: 25,000 steps of batch 512: about 90 seconds on two cores.
 Figure: modes captured of 7, and the onset if there is one; see docs/results.md.
@@ -20,7 +20,7 @@ from gan_jax.optimizers import Adam
 
 
 def experiment() -> Experiment:
-    net = dict(widths=(128, 128), activation="tanh", init_name="orthogonal", gain=1.4)
+    net = {"widths": (128, 128), "activation": "tanh", "init_name": "orthogonal", "gain": 1.4}
     return Experiment(
         data=Ring(num_modes=8, radius=1.0, std=0.01, closed=True),
         generator=Generator(network=MLPGenerator(**net), learning_rate=1e-3, optimizer=Adam(b1=0.5), latent_dim=256),

@@ -19,12 +19,8 @@ def experiment() -> Experiment:
     # Degrees Celsius outside, numbers of order 1 inside the networks.
     return Experiment(
         data=Temperatures(),
-        generator=Generator(
-            network=MLPGenerator(widths=(64, 64), output_scale=32.0), learning_rate=1e-3, latent_dim=8
-        ),
-        discriminator=Discriminator(
-            network=MLPDiscriminator(widths=(64, 64), input_scale=1 / 32), learning_rate=1e-3
-        ),
+        generator=Generator(network=MLPGenerator(widths=(64, 64), output_scale=32.0), learning_rate=1e-3, latent_dim=8),
+        discriminator=Discriminator(network=MLPDiscriminator(widths=(64, 64), input_scale=1 / 32), learning_rate=1e-3),
         detector=MixtureDetector(),
         batch_size=128,
         num_steps=10_000,

@@ -36,7 +36,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.known: dict[str, bool] = {}
-        super().__init__(*args, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+        kwargs |= {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        super().__init__(*args, **kwargs)
 
     def option(self, name: str, **kwargs: Any) -> None:
         self.known[name] = kwargs.get("action") != "store_true"
@@ -218,7 +219,8 @@ def _data(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     place = Path(options.data) if options.data else None
     if options.action == "list":
         rows = [
-            {key: "-" if value is None else str(value) for key, value in row._asdict().items()} for row in listing(place)
+            {key: "-" if value is None else str(value) for key, value in row._asdict().items()}
+            for row in listing(place)
         ]
         widths = {key: max(len(row[key]) for row in [*rows, {k: k for k in rows[0]}]) for key in rows[0]}
         for row in [{key: key for key in widths}, *rows]:

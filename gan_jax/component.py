@@ -43,7 +43,10 @@ def setting(
 
     Args:
         default: the value when none is given; a field without one is required.
-        at_least, above, at_most, below: bounds, checked when the component is made. Traced values are not checked.
+        at_least: bound, checked when the component is made; traced values are not checked.
+        above: the same, excluded.
+        at_most: bound from above.
+        below: the same, excluded.
         choices: the component classes that this field is known to take; their names work on the command line. Any
             other object with the right methods is taken from Python.
         doc: unit, range and meaning, shown by `--help` and in error messages.
@@ -68,7 +71,7 @@ def component(cls: type[_C]) -> type[_C]:
         >>> import jax
         >>> @component
         ... class Noise:
-        ...     rate: float = setting(0.1, at_least=0, at_most=1, doc="share of labels flipped")
+        ...     rate: float = setting(default=0.1, at_least=0, at_most=1, doc="share of labels flipped")
         ...     side: str = "both"
         >>> jax.tree.leaves(Noise(rate=0.2))
         [0.2]
@@ -129,7 +132,7 @@ def component(cls: type[_C]) -> type[_C]:
             object.__setattr__(self, name, value)
         return self
 
-    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)  # type: ignore[arg-type]
     return cls
 
 

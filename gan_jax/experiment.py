@@ -41,12 +41,16 @@ class Generator:
     """The player that makes samples."""
 
     network: GeneratorNetwork = setting(choices=(MLPGenerator, DCGANGenerator), doc="latent to sample")
-    learning_rate: float = setting(1e-3, above=0, doc="step size of the optimiser")
-    optimizer: Optimizer = setting(Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
-    latent_dim: int = setting(100, at_least=1, doc="dimensions of the latent")
-    latent: Literal["normal", "uniform"] = setting("normal", doc="N(0, 1), or uniform on [-1, 1]")
-    updates_per_step: int = setting(1, at_least=1, doc="G updates in a step, each on fresh latents after the first")
-    average_decay: float | None = setting(None, at_least=0, below=1, doc="of the moving average of G; none: no average")
+    learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
+    optimizer: Optimizer = setting(default=Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
+    latent_dim: int = setting(default=100, at_least=1, doc="dimensions of the latent")
+    latent: Literal["normal", "uniform"] = setting(default="normal", doc="N(0, 1), or uniform on [-1, 1]")
+    updates_per_step: int = setting(
+        default=1, at_least=1, doc="G updates in a step, each on fresh latents after the first"
+    )
+    average_decay: float | None = setting(
+        default=None, at_least=0, below=1, doc="of the moving average of G; none: no average"
+    )
 
 
 @component
@@ -54,12 +58,12 @@ class Discriminator:
     """The player that scores samples."""
 
     network: DiscriminatorNetwork = setting(choices=(MLPDiscriminator, DCGANDiscriminator), doc="sample to raw score")
-    learning_rate: float = setting(1e-3, above=0, doc="step size of the optimiser")
-    optimizer: Optimizer = setting(Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
-    transforms: tuple[LossTransform, ...] = setting((), choices=TRANSFORMS, doc="of D's loss, innermost first")
-    updates_per_step: int = setting(1, at_least=1, doc="D updates in a step, each on fresh data (n_critic)")
+    learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
+    optimizer: Optimizer = setting(default=Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
+    transforms: tuple[LossTransform, ...] = setting(default=(), choices=TRANSFORMS, doc="of D's loss, innermost first")
+    updates_per_step: int = setting(default=1, at_least=1, doc="D updates in a step, each on fresh data (n_critic)")
     batch_statistics: Literal["separate", "joint"] = setting(
-        "separate", doc="batch norm sees real and fake apart (as published), or as one batch"
+        default="separate", doc="batch norm sees real and fake apart (as published), or as one batch"
     )
 
 
@@ -71,14 +75,18 @@ class Experiment:
     generator: Generator = setting(doc="the player that makes samples")
     discriminator: Discriminator = setting(doc="the player that scores them")
     detector: Detector = setting(choices=(MixtureDetector, ImageDetector), doc="what counts as collapse, and as data")
-    objective: Objective = setting(NonSaturating(), choices=OBJECTIVES, doc="what the players pay for scores")
-    batch_size: int = setting(64, at_least=1, doc="real examples, and fakes, in a batch")
-    num_steps: int = setting(10_000, at_least=1, doc="training steps: D updates, then G updates")
-    eval_every_steps: int = setting(500, at_least=1, doc="steps between evaluations, each a row of metrics.jsonl")
-    update_order: Literal["alternating", "simultaneous"] = setting(
-        "alternating", doc="G answers the updated D, or both move from the same point"
+    objective: Objective = setting(default=NonSaturating(), choices=OBJECTIVES, doc="what the players pay for scores")
+    batch_size: int = setting(default=64, at_least=1, doc="real examples, and fakes, in a batch")
+    num_steps: int = setting(default=10_000, at_least=1, doc="training steps: D updates, then G updates")
+    eval_every_steps: int = setting(
+        default=500, at_least=1, doc="steps between evaluations, each a row of metrics.jsonl"
     )
-    reuse_fakes: bool = setting(True, doc="G's first update is on the fakes that D's last update saw, as published")
+    update_order: Literal["alternating", "simultaneous"] = setting(
+        default="alternating", doc="G answers the updated D, or both move from the same point"
+    )
+    reuse_fakes: bool = setting(
+        default=True, doc="G's first update is on the fakes that D's last update saw, as published"
+    )
 
     def validate(self) -> None:
         if isinstance(self.data, Images) != isinstance(self.detector, ImageDetector):
@@ -88,7 +96,11 @@ class Experiment:
             )
         self.generator.network.check(self.data.shape)
         self.discriminator.network.check(self.data.shape)
-        if isinstance(self.data, Images) and self.data.last_batch == "short" and self.discriminator.updates_per_step > 1:
+        if (
+            isinstance(self.data, Images)
+            and self.data.last_batch == "short"
+            and self.discriminator.updates_per_step > 1
+        ):
             raise ValueError(
                 "Images.last_batch='short' needs discriminator.updates_per_step=1, since a step may hold one short "
                 "batch; use last_batch='wrap'"

@@ -26,10 +26,12 @@ class Adam:
     moves float32 updates by at most 2.4e-7 relative.
     """
 
-    b1: float = setting(0.5, at_least=0, below=1, doc="decay of the first moment")
-    b2: float = setting(0.999, at_least=0, below=1, doc="decay of the second moment")
-    eps: float = setting(1e-8, at_least=0, doc="added to the root of the second moment")
-    eps_root: float = setting(1e-30, above=0, doc="added inside that root; above 0, so that unrolling stays finite")
+    b1: float = setting(default=0.5, at_least=0, below=1, doc="decay of the first moment")
+    b2: float = setting(default=0.999, at_least=0, below=1, doc="decay of the second moment")
+    eps: float = setting(default=1e-8, at_least=0, doc="added to the root of the second moment")
+    eps_root: float = setting(
+        default=1e-30, above=0, doc="added inside that root; above 0, so that unrolling stays finite"
+    )
 
     def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
         return optax.adam(learning_rate, b1=self.b1, b2=self.b2, eps=self.eps, eps_root=self.eps_root)
@@ -39,7 +41,7 @@ class Adam:
 class SGD:
     """Stochastic gradient descent, with heavy-ball momentum if given."""
 
-    momentum: float | None = setting(None, above=-1, below=1, doc="heavy-ball coefficient; none: plain descent")
+    momentum: float | None = setting(default=None, above=-1, below=1, doc="heavy-ball coefficient; none: plain descent")
 
     def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
         return optax.sgd(learning_rate, momentum=self.momentum)
@@ -49,8 +51,8 @@ class SGD:
 class RMSProp:
     """RMSProp (Tieleman & Hinton, 2012), which the WGAN and R1 papers use; eps inside the root, as for Adam."""
 
-    decay: float = setting(0.9, at_least=0, below=1, doc="decay of the second moment")
-    eps: float = setting(1e-8, above=0, doc="added to the second moment inside the root")
+    decay: float = setting(default=0.9, at_least=0, below=1, doc="decay of the second moment")
+    eps: float = setting(default=1e-8, above=0, doc="added to the second moment inside the root")
 
     def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
         return optax.rmsprop(learning_rate, decay=self.decay, eps=self.eps, eps_in_sqrt=True)

@@ -37,7 +37,7 @@ class Exponential:
     start: float = setting(doc="value at step 0")
     decay_rate: float = setting(above=0, at_most=1, doc="factor applied every `every_steps`")
     every_steps: float = setting(above=0, doc="steps that one factor takes")
-    floor: float = setting(0.0, doc="least value")
+    floor: float = setting(default=0.0, doc="least value")
 
     def __call__(self, step: Array) -> Array:
         return jnp.maximum(self.start * self.decay_rate ** (step / self.every_steps), self.floor)

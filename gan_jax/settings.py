@@ -58,7 +58,7 @@ def stack(components: Sequence[_C]) -> _C:
     """
     first = jax.tree.structure(components[0])
     for other in components[1:]:
-        if jax.tree.structure(other) != first:
+        if jax.tree.structure(other) != first:  # type: ignore[operator]
             raise ValueError(
                 "only experiments of one structure can be stacked, and these differ in: "
                 + "; ".join(diff(components[0], other))
@@ -107,7 +107,9 @@ def from_json(value: Any) -> Any:
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError):
-        raise ValueError(f"unknown component {value['component']!r}: is the module that defines it installed?") from None
+        raise ValueError(
+            f"unknown component {value['component']!r}: is the module that defines it installed?"
+        ) from None
     if not (isinstance(cls, type) and is_component(cls)):
         raise ValueError(f"{value['component']!r} is not a component")
     known = {f.name for f in dataclasses.fields(cls)}

@@ -159,7 +159,7 @@ def train_step(
 
 
 def _repeat(update: Any, state: TrainState, num: int) -> tuple[TrainState, Metrics]:
-    """`num` updates in a row. One is called plainly: inside a scan its work could not be shared with the other player's."""
+    """`num` updates in a row. One is called plainly: in a scan its work could not be shared."""
     if num == 1:
         return update(state, 0)
     state, metrics = jax.lax.scan(update, state, jnp.arange(num))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.data.images import ImageDataset, Images
@@ -17,29 +18,29 @@ from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 
 def tiny_ring(**changes: Any) -> Experiment:
     """A ring GAN of two 16-unit layers at batch 32. Keyword arguments replace fields of the experiment."""
-    settings: dict[str, Any] = dict(
-        data=Ring(),
-        generator=Generator(network=MLPGenerator(widths=(16, 16)), latent_dim=8),
-        discriminator=Discriminator(network=MLPDiscriminator(widths=(16, 16))),
-        detector=MixtureDetector(num_samples=256),
-        batch_size=32,
-        num_steps=20,
-        eval_every_steps=10,
-    )
+    settings: dict[str, Any] = {
+        "data": Ring(),
+        "generator": Generator(network=MLPGenerator(widths=(16, 16)), latent_dim=8),
+        "discriminator": Discriminator(network=MLPDiscriminator(widths=(16, 16))),
+        "detector": MixtureDetector(num_samples=256),
+        "batch_size": 32,
+        "num_steps": 20,
+        "eval_every_steps": 10,
+    }
     return Experiment(**{**settings, **changes})
 
 
 def tiny_dcgan(**changes: Any) -> Experiment:
     """A DCGAN of width 4 on 16x16 digits at batch 16. Keyword arguments replace fields of the experiment."""
-    settings: dict[str, Any] = dict(
-        data=Images(name="digits", image_size=16),
-        generator=Generator(network=DCGANGenerator(width=4), latent_dim=8),
-        discriminator=Discriminator(network=DCGANDiscriminator(width=4)),
-        detector=ImageDetector(num_samples=64),
-        batch_size=16,
-        num_steps=4,
-        eval_every_steps=2,
-    )
+    settings: dict[str, Any] = {
+        "data": Images(name="digits", image_size=16),
+        "generator": Generator(network=DCGANGenerator(width=4), latent_dim=8),
+        "discriminator": Discriminator(network=DCGANDiscriminator(width=4)),
+        "detector": ImageDetector(num_samples=64),
+        "batch_size": 16,
+        "num_steps": 4,
+        "eval_every_steps": 2,
+    }
     return Experiment(**{**settings, **changes})
 
 
@@ -47,4 +48,4 @@ def tiny_images(num: int = 64) -> ImageDataset:
     """`num` random 16x16 images with the labels 0..9 in turn, the same for training and held-out."""
     pixels = np.random.default_rng(0).integers(0, 256, (num, 16, 16, 1), dtype=np.uint8)
     labels = (np.arange(num) % 10).astype(np.int32)
-    return ImageDataset(pixels, labels, pixels, labels)
+    return ImageDataset(*(jnp.asarray(part) for part in (pixels, labels, pixels, labels)))

@@ -53,8 +53,8 @@ class ExactFlips:
         R. Patwa et al., "Exploring mode collapse in GANs" (the label-noise DCGAN study), `src/model.py`.
     """
 
-    rate: float | Schedule = setting(0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
-    side: Side = setting("both", doc=_SIDE)
+    rate: float | Schedule = setting(default=0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
+    side: Side = setting(default="both", doc=_SIDE)
 
     def __call__(self, criterion: Criterion) -> Criterion:
         def flips(key: Array, num: int, step: Array) -> Array:
@@ -71,8 +71,8 @@ class ExactFlips:
 class BernoulliFlips:
     """Flips each label independently with probability `rate`."""
 
-    rate: float | Schedule = setting(0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
-    side: Side = setting("both", doc=_SIDE)
+    rate: float | Schedule = setting(default=0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
+    side: Side = setting(default="both", doc=_SIDE)
 
     def __call__(self, criterion: Criterion) -> Criterion:
         def flips(key: Array, num: int, step: Array) -> Array:
@@ -88,8 +88,8 @@ class ExpectedFlips:
     It has the mean of `BernoulliFlips` without its variance, and is differentiable in the rate.
     """
 
-    rate: float | Schedule = setting(0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
-    side: Side = setting("both", doc=_SIDE)
+    rate: float | Schedule = setting(default=0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
+    side: Side = setting(default="both", doc=_SIDE)
 
     def __call__(self, criterion: Criterion) -> Criterion:
         return _blend(criterion, self.rate, self.side)
@@ -106,7 +106,9 @@ class OneSidedSmoothing:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.4.
     """
 
-    amount: float | Schedule = setting(0.1, at_least=0, at_most=1, choices=SCHEDULES, doc="1 minus the target of reals")
+    amount: float | Schedule = setting(
+        default=0.1, at_least=0, at_most=1, choices=SCHEDULES, doc="1 minus the target of reals"
+    )
 
     def __call__(self, criterion: Criterion) -> Criterion:
         return _blend(criterion, self.amount, "real")

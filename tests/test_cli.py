@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from gan_jax.cli import main, split_overrides, UsageError
+from gan_jax.cli import UsageError, main, split_overrides
 from gan_jax.data.idx import write_idx
 from gan_jax.lab.configs import config_names, load_config
 from gan_jax.settings import from_json, to_json
@@ -107,9 +107,24 @@ WRONG = [
     ("64x64 network on 28x28 data", [*SMALL, "--data.image-size", "29"], "image_size is 29", None),
     ("DCGAN on points", ["train", "ring", "--generator.network", "dcgan-generator"], "use an MLP", None),
     ("batch larger than the data", lambda f: [*SMALL, "--data", str(letters(f))], "more than the 40 training", None),
-    ("folder of another run", ["train", "ring", "--run-dir", "taken", "--data.std", "0.5", *RING], "holds another experiment (data.std", other_run),
-    ("folder of the same run", ["train", "ring", "--run-dir", "taken", *RING], "continue it with --resume taken", other_run),
-    ("folder of something else", ["train", "ring", "--run-dir", "mine", *RING], "is not a run of gan-jax", foreign_folder),
+    (
+        "folder of another run",
+        ["train", "ring", "--run-dir", "taken", "--data.std", "0.5", *RING],
+        "holds another experiment (data.std",
+        other_run,
+    ),
+    (
+        "folder of the same run",
+        ["train", "ring", "--run-dir", "taken", *RING],
+        "continue it with --resume taken",
+        other_run,
+    ),
+    (
+        "folder of something else",
+        ["train", "ring", "--run-dir", "mine", *RING],
+        "is not a run of gan-jax",
+        foreign_folder,
+    ),
     ("unwritable folder", ["train", "ring", "--run-dir", "/proc/nothing/run", *RING], "cannot be written", None),
     ("resume of nothing", ["train", "--resume", "nothing"], "is not a run folder", None),
     ("evaluate of nothing", ["evaluate", "nothing"], "is not a run folder", None),

@@ -18,14 +18,14 @@ from gan_jax.transforms import TRANSFORMS, ExactFlips, OneSidedSmoothing
 
 @component
 class Inner:
-    rate: float = setting(0.5, at_least=0, at_most=1, doc="a share")
+    rate: float = setting(default=0.5, at_least=0, at_most=1, doc="a share")
 
 
 @component
 class Outer:
-    inner: Inner = setting(Inner(), choices=(Inner,))
+    inner: Inner = setting(default=Inner(), choices=(Inner,))
     maybe: float | None = None
-    several: tuple[Inner, ...] = setting((), choices=(Inner,))
+    several: tuple[Inner, ...] = setting(default=(), choices=(Inner,))
     numbers: tuple[float, ...] = (1.0, 2.0)
     widths: tuple[int, ...] = (3, 4)
     mode: Literal["a", "b"] = "a"
@@ -54,7 +54,7 @@ def test_changing_any_float_recompiles_nothing():
     floats = [s.path for s in walk(experiment) if isinstance(s.value, float)]
     assert len(floats) > 15
     for path in floats:
-        value = dict((s.path, s.value) for s in walk(experiment))[path]
+        value = {s.path: s.value for s in walk(experiment)}[path]
         total(override(experiment, path, value * 0.999))
     assert traces == 1
     total(override(experiment, "batch_size", 16))
@@ -155,7 +155,7 @@ def test_stack_and_group():
 )
 def test_overrides_read_texts_by_the_settings_own_type(path, text, expected):
     changed = override(tiny_ring(), path, text)
-    assert dict((s.path, s.value) for s in walk(changed))[path.replace("-", "_")] == expected
+    assert {s.path: s.value for s in walk(changed)}[path.replace("-", "_")] == expected
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_every_choice_can_be_made_with_its_defaults():
 def test_lists_and_dicts_are_refused_as_fields():
     @component
     class Wrong:
-        values: list[float] = setting(None)
+        values: list[float] = setting(default=None)
 
     with pytest.raises(TypeError, match="use a tuple"):
         jax.tree.leaves(object.__new__(Wrong))

@@ -36,7 +36,9 @@ def test_contract(losses, key):
     assert bool(jnp.all(jnp.isfinite(jax.vmap(jax.grad(lambda s: losses(s[None], key, 0)[0]))(extreme))))
     np.testing.assert_allclose(jax.jit(losses)(scores, key, 0), losses(scores, key, 0), rtol=1e-6)
     # Elementwise: each example alone gives the same loss.
-    np.testing.assert_allclose(jax.vmap(lambda s: losses(s[None], key, 0)[0])(scores), losses(scores, key, 0), rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.vmap(lambda s: losses(s[None], key, 0)[0])(scores), losses(scores, key, 0), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

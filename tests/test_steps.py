@@ -58,9 +58,7 @@ def test_a_step_with_sgd_is_the_hand_computed_one():
 
     params = state.discriminator.variables.params
     wanted = jax.tree.map(lambda p, g: p - 1e-3 * g, params, jax.grad(disc_loss)(params))
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7), after.discriminator.variables.params, wanted
-    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7), after.discriminator.variables.params, wanted)
     assert leaves_equal(after.generator, state.generator)
 
     after, _ = generator_step(experiment, state, real, latent, key)
@@ -114,9 +112,7 @@ def test_several_updates_a_step():
     experiment = tiny_ring()
     experiment = override(override(experiment, "discriminator.updates_per_step", 3), "generator.updates_per_step", 2)
     state, _ = run(experiment, 2)
-    counts = [
-        int(optax.tree.get(player.opt_state, "count")) for player in (state.discriminator, state.generator)
-    ]
+    counts = [int(optax.tree.get(player.opt_state, "count")) for player in (state.discriminator, state.generator)]
     assert counts == [6, 4]
     assert int(state.step) == 2
 

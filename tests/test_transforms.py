@@ -27,8 +27,12 @@ NOISE = (ExactFlips, BernoulliFlips, ExpectedFlips)
 
 def num_flips(transform, num, key, side="real"):
     """Flipped examples of a batch: with scores of 0 for own and a marker for the other side, counted exactly."""
-    criterion = NonSaturating().criterion()._replace(
-        real=lambda score, key, step: jnp.zeros_like(score), fake=lambda score, key, step: jnp.ones_like(score)
+    criterion = (
+        NonSaturating()
+        .criterion()
+        ._replace(
+            real=lambda score, key, step: jnp.zeros_like(score), fake=lambda score, key, step: jnp.ones_like(score)
+        )
     )
     changed = transform(criterion)
     values = getattr(changed, side)(jnp.zeros(num), key, 0)
@@ -89,8 +93,10 @@ def test_exact_counts_are_right_for_every_rate_to_three_decimals():
 
 
 def test_which_labels_are_flipped_is_uniform():
-    criterion = NonSaturating().criterion()._replace(
-        real=lambda score, key, step: 0 * score, fake=lambda score, key, step: 0 * score + 1
+    criterion = (
+        NonSaturating()
+        .criterion()
+        ._replace(real=lambda score, key, step: 0 * score, fake=lambda score, key, step: 0 * score + 1)
     )
     losses = ExactFlips(0.25)(criterion).real
     flips = jax.vmap(lambda k: losses(jnp.zeros(16), k, 0))(jax.random.split(jax.random.key(3), 4000))

@@ -82,9 +82,7 @@ def read_idx_header(path: Path | str) -> tuple[np.dtype, tuple[int, ...], int]:
     path = Path(path)
     head = _read(path, 4 + 4 * 255)
     if len(head) < 4:
-        raise DataError(
-            f"{path} is truncated: it holds {len(head):,} bytes, and an IDX header is at least 4. {_FETCH}"
-        )
+        raise DataError(f"{path} is truncated: it holds {len(head):,} bytes, and an IDX header is at least 4. {_FETCH}")
     if head[:2] != b"\0\0" or head[2] not in _DTYPES or head[3] == 0:
         raise DataError(
             f"{path} is not an IDX file: it starts with 0x{head[:4].hex()}, "
@@ -93,9 +91,7 @@ def read_idx_header(path: Path | str) -> tuple[np.dtype, tuple[int, ...], int]:
         )
     header_bytes = 4 + 4 * head[3]
     if len(head) < header_bytes:
-        raise DataError(
-            f"{path} is truncated: it holds {len(head):,} of {header_bytes:,} header bytes. {_FETCH}"
-        )
+        raise DataError(f"{path} is truncated: it holds {len(head):,} of {header_bytes:,} header bytes. {_FETCH}")
     return np.dtype(_DTYPES[head[2]]), struct.unpack_from(f">{head[3]}I", head, 4), header_bytes
 
 
@@ -131,9 +127,7 @@ def _idx_content(array: np.ndarray) -> tuple[bytes, bytes]:
     found = codes.get(array.dtype.newbyteorder("="))
     if found is None or array.ndim == 0:
         known = ", ".join(str(dtype) for dtype in codes)
-        raise ValueError(
-            f"IDX holds arrays of {known} with 1 dimension or more, not {array.dtype}{list(array.shape)}"
-        )
+        raise ValueError(f"IDX holds arrays of {known} with 1 dimension or more, not {array.dtype}{list(array.shape)}")
     code, name = found
     header = struct.pack(f">2xBB{array.ndim}I", code, array.ndim, *array.shape)
     return header, array.astype(name).tobytes()
@@ -154,9 +148,7 @@ def _read(path: Path, limit: int) -> bytes:
     except zlib.error as error:
         raise DataError(f"{path} is damaged: its gzip stream fails the check ({error}). {_FETCH}") from None
     except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror or error}. Is it a file, and yours to read?"
-        ) from None
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. Is it a file, and yours to read?") from None
 
 
 def _decompress(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
@@ -201,14 +193,8 @@ def find_idx_files(directory: Path | str) -> dict[str, Path]:
     found = {part: path for part in _PARTS if (path := _find_part(directory, part)) is not None}
     missing = [f"{_candidates(part)[0]}[.gz]" for part in _PARTS if part not in found]
     if missing:
-        has = (
-            f"it has only {', '.join(sorted(p.name for p in found.values()))}"
-            if found
-            else "it has none of the four"
-        )
-        raise DataError(
-            f"{directory} lacks {', '.join(missing)}; {has}.\nPut the missing files beside the others."
-        )
+        has = f"it has only {', '.join(sorted(p.name for p in found.values()))}" if found else "it has none of the four"
+        raise DataError(f"{directory} lacks {', '.join(missing)}; {has}.\nPut the missing files beside the others.")
     return found
 
 
@@ -262,9 +248,7 @@ def _check_pair(images_path: Path, images: np.ndarray, labels_path: Path, labels
         raise DataError(f"{images_path} holds no images: its shape is {list(images.shape)}. {_FETCH}")
     if images.shape[1] != images.shape[2]:
         height, width = images.shape[1:]
-        raise DataError(
-            f"{images_path} holds images of {height}x{width}, and only square ones work. Pad or crop them."
-        )
+        raise DataError(f"{images_path} holds images of {height}x{width}, and only square ones work. Pad or crop them.")
     if len(images) != len(labels):
         raise DataError(
             f"{images_path} holds {len(images):,} images, and {labels_path} {len(labels):,} labels. "

@@ -93,9 +93,7 @@ class ImageSource:
         """
         return normalise(self.dataset.images[self.batch_index(key, step, batch_size, count=count)])
 
-    def batch_index(
-        self, key: Array, step: Array | int, batch_size: int, *, count: int | None = None
-    ) -> Array:
+    def batch_index(self, key: Array, step: Array | int, batch_size: int, *, count: int | None = None) -> Array:
         """Which training examples `batch` takes: int32 [count or batch_size]."""
         num_examples = self.dataset.images.shape[0]
         return batch_index(key, step, batch_size, num_examples, self.last_batch, count=count)
@@ -147,14 +145,14 @@ class Images:
         (1437, 16, 16, 1)
     """
 
-    name: str = setting("mnist", doc="mnist, fashion_mnist, digits, or a name for the IDX files at --data")
-    image_size: int = setting(32, doc="pixels along a side after resizing: 16, 28, 32 or 64")
+    name: str = setting(default="mnist", doc="mnist, fashion_mnist, digits, or a name for the IDX files at --data")
+    image_size: int = setting(default=32, doc="pixels along a side after resizing: 16, 28, 32 or 64")
     last_batch: Literal["wrap", "short"] = setting(
-        "wrap",
+        default="wrap",
         doc="at the end of an epoch: go on into the next one, or a smaller batch, as published loaders do",
     )
     num_examples: int | None = setting(
-        None, at_least=1, at_most=MAX_EXAMPLES, doc="train on the first n examples only; none: all"
+        default=None, at_least=1, at_most=MAX_EXAMPLES, doc="train on the first n examples only; none: all"
     )
 
     def validate(self) -> None:
@@ -240,8 +238,7 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
         where = f"{LOCATION_VARIABLE} ({variable}) or " if variable else ""
         known = "" if name in prepared.STANDARD else f" (known: digits, {', '.join(prepared.STANDARD)})"
         raise DataError(
-            f"no data set {name!r}{known} in {where}{prepared.default_data_dir()}.\nGet it: "
-            + how_to_get(name)
+            f"no data set {name!r}{known} in {where}{prepared.default_data_dir()}.\nGet it: " + how_to_get(name)
         )
     return arrays
 
@@ -249,9 +246,7 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
 def how_to_get(name: str) -> str:
     """The commands that make a data set available, in one line."""
     commands = f"gan-jax data prepare {name} --from DIR, or --data DIR (a directory of IDX files)"
-    return (
-        f"gan-jax data prepare {name} (downloads it), {commands}" if name in prepared.STANDARD else commands
-    )
+    return f"gan-jax data prepare {name} (downloads it), {commands}" if name in prepared.STANDARD else commands
 
 
 def _idx_directory(name: str, location: Path) -> Path | None:
@@ -354,9 +349,7 @@ def listing(location: Path | str | None = None) -> list[Listed]:
     """
     given = location if location is not None else os.environ.get(LOCATION_VARIABLE)
     roots = [Path(given).expanduser()] if given else []
-    found = {
-        prepared_.name: prepared_ for prepared_ in reversed(_readable(roots, explicit=location is not None))
-    }
+    found = {prepared_.name: prepared_ for prepared_ in reversed(_readable(roots, explicit=location is not None))}
     rows = {"digits": Listed("digits", "in scikit-learn", True, 1437, 360, 8)}
     for name in [*prepared.STANDARD, *sorted(found.keys() - set(prepared.STANDARD))]:
         if name in found:

@@ -74,11 +74,11 @@ class Ring(Mixture):
         ((8, 2), (7, 2))
     """
 
-    num_modes: int = setting(8, at_least=1, doc="Gaussians placed on the circle")
-    radius: float = setting(2.0, above=0, doc="radius of the circle, in data units")
-    std: float = setting(0.02, above=0, doc="standard deviation of each mode, in data units")
-    weights: tuple[float, ...] | None = setting(None, doc="relative weight of each mode; none: equal")
-    closed: bool = setting(False, doc="include both ends of linspace(0, 2 pi), as the notebook does")
+    num_modes: int = setting(default=8, at_least=1, doc="Gaussians placed on the circle")
+    radius: float = setting(default=2.0, above=0, doc="radius of the circle, in data units")
+    std: float = setting(default=0.02, above=0, doc="standard deviation of each mode, in data units")
+    weights: tuple[float, ...] | None = setting(default=None, doc="relative weight of each mode; none: equal")
+    closed: bool = setting(default=False, doc="include both ends of linspace(0, 2 pi), as the notebook does")
 
     def validate(self) -> None:
         if self.closed and self.num_modes < 2:
@@ -103,11 +103,13 @@ class Ring(Mixture):
 class RandomRing(Mixture):
     """A ring whose modes have weights drawn from a symmetric Dirichlet: rare modes are the first that a GAN drops."""
 
-    num_modes: int = setting(8, at_least=1, doc="Gaussians placed on the circle")
-    radius: float = setting(2.0, above=0, doc="radius of the circle, in data units")
-    std: float = setting(0.02, above=0, doc="standard deviation of each mode, in data units")
-    concentration: float = setting(1.0, above=0, doc="of the Dirichlet; small: few heavy modes; large: near equal")
-    weights_seed: int = setting(0, at_least=0, doc="seed of the weights, part of the data and not of the run")
+    num_modes: int = setting(default=8, at_least=1, doc="Gaussians placed on the circle")
+    radius: float = setting(default=2.0, above=0, doc="radius of the circle, in data units")
+    std: float = setting(default=0.02, above=0, doc="standard deviation of each mode, in data units")
+    concentration: float = setting(
+        default=1.0, above=0, doc="of the Dirichlet; small: few heavy modes; large: near equal"
+    )
+    weights_seed: int = setting(default=0, at_least=0, doc="seed of the weights, part of the data and not of the run")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,9 +125,9 @@ class RandomRing(Mixture):
 class Grid(Mixture):
     """side x side Gaussians on a square grid centred at 0 (Srivastava et al. 2017; Lin et al. 2018)."""
 
-    side: int = setting(5, at_least=1, doc="modes along each side; 5 is the grid of 25")
-    spacing: float = setting(2.0, above=0, doc="distance between neighbours, in data units")
-    std: float = setting(0.05, above=0, doc="standard deviation of each mode, in data units")
+    side: int = setting(default=5, at_least=1, doc="modes along each side; 5 is the grid of 25")
+    spacing: float = setting(default=2.0, above=0, doc="distance between neighbours, in data units")
+    std: float = setting(default=0.05, above=0, doc="standard deviation of each mode, in data units")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -145,10 +147,10 @@ class Temperatures(Mixture):
         A. Nibali, "Mode collapse in GANs", 2017 (blog), which tells the story of a generator that hops between the two.
     """
 
-    cold: float = setting(-28.0, doc="mean at the South Pole, degrees Celsius")
-    hot: float = setting(36.0, doc="mean in Alice Springs, degrees Celsius")
-    std: float = setting(4.0, above=0, doc="standard deviation in either place, degrees Celsius")
-    share_hot: float = setting(0.5, above=0, below=1, doc="share of readings from Alice Springs")
+    cold: float = setting(default=-28.0, doc="mean at the South Pole, degrees Celsius")
+    hot: float = setting(default=36.0, doc="mean in Alice Springs, degrees Celsius")
+    std: float = setting(default=4.0, above=0, doc="standard deviation in either place, degrees Celsius")
+    share_hot: float = setting(default=0.5, above=0, below=1, doc="share of readings from Alice Springs")
 
     def validate(self) -> None:
         if not self.cold < self.hot:
@@ -166,16 +168,16 @@ class Temperatures(Mixture):
 
 @component
 class HighDimensional(Mixture):
-    """Ten Gaussians in 1,200 dimensions with noise on 700 of them (Srivastava et al. 2017, as coded by Lin et al. 2018).
+    """Ten Gaussians in 1,200 dimensions with noise on 700 of them (Srivastava et al. 2017; code of Lin et al. 2018).
 
     The mean of mode k is one number in all coordinates. Samples lie about sqrt(700) = 26.5 standard deviations from
     their mode, so the published "within 10 standard deviations" rejects all real data when read literally; see
     `gan_jax.metrics.modes.Rule`.
     """
 
-    num_dims: int = setting(1200, at_least=2, doc="dimensions of the data")
-    num_noisy_dims: int = setting(700, at_least=1, doc="dimensions with noise; the rest equal the mode's mean")
-    std: float = setting(1.0, above=0, doc="standard deviation on the noisy dimensions")
+    num_dims: int = setting(default=1200, at_least=2, doc="dimensions of the data")
+    num_noisy_dims: int = setting(default=700, at_least=1, doc="dimensions with noise; the rest equal the mode's mean")
+    std: float = setting(default=1.0, above=0, doc="standard deviation on the noisy dimensions")
 
     def validate(self) -> None:
         if self.num_noisy_dims > self.num_dims:

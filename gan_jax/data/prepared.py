@@ -161,14 +161,10 @@ def load_prepared(name: str, data_dir: Path | None = None) -> ImageArrays | None
         sources = tfds.builder_from_directory(path).as_data_source()
         train, test = _read_split(sources["train"]), _read_split(sources["test"])
     except ImportError as error:
-        raise DataError(
-            f"{path} cannot be read: {error}.\nInstall what is missing (pip install pillow)."
-        ) from None
+        raise DataError(f"{path} cannot be read: {error}.\nInstall what is missing (pip install pillow).") from None
     except Exception as error:  # array_record and protobuf raise what they like for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"{path} is damaged: {reason}\nRemove that folder and prepare {name} again."
-        ) from error
+        raise DataError(f"{path} is damaged: {reason}\nRemove that folder and prepare {name} again.") from error
     return ImageArrays(*train, *test)
 
 
@@ -188,9 +184,7 @@ def list_prepared(data_dir: Path | None = None) -> list[Prepared]:
 def check_name(name: str) -> None:
     """Raises ValueError unless a name can be that of a data set: it becomes a folder's."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(
-            f"the data set's name is {name!r}, and must be lower-case letters, digits and underscores"
-        )
+        raise ValueError(f"the data set's name is {name!r}, and must be lower-case letters, digits and underscores")
 
 
 # --- Writing and reading ------------------------------------------------------------------------------------
@@ -207,9 +201,7 @@ def _write(name: str, arrays: ImageArrays, digest: str, root: Path) -> None:
             features = {
                 # As bytes; by default tfds writes a 64-bit number per pixel, and takes twice as long both
                 # ways.
-                "image": tfds.features.Tensor(
-                    shape=shape, dtype=np.uint8, encoding=tfds.features.Encoding.BYTES
-                ),
+                "image": tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding=tfds.features.Encoding.BYTES),
                 "label": tfds.features.ClassLabel(num_classes=NUM_CLASSES),
             }
             return tfds.core.DatasetInfo(
@@ -226,9 +218,7 @@ def _write(name: str, arrays: ImageArrays, digest: str, root: Path) -> None:
             test = self._generate_examples(arrays.test_images, arrays.test_labels)
             return {"train": train, "test": test}
 
-        def _generate_examples(
-            self, images: np.ndarray, labels: np.ndarray
-        ) -> Iterator[tuple[int, dict[str, Any]]]:
+        def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
             for index, (image, label) in enumerate(zip(images, labels, strict=True)):
                 yield index, {"image": image, "label": int(label)}
 

@@ -50,21 +50,27 @@ class ImageDetector:
     and only `total` can be detected.
     """
 
-    num_samples: int = setting(2560, at_least=64, doc="samples an evaluation draws; 40 batches of 64")
-    confidence: float = setting(0.9, above=0, below=1, doc="class probability below which a sample is junk")
-    total_variance: float = setting(0.25, at_least=0, doc="V up to which all samples are alike")
-    total_distance: float = setting(0.4, at_least=0, doc="P up to which all samples are alike")
-    junk_share: float = setting(0.5, above=0, at_most=1, doc="J from which samples are junk")
-    few_classes: float = setting(5.0, at_least=1, doc="E up to which classes have collapsed")
-    large_class: float = setting(0.6, above=0, at_most=1, doc="share of one class from which classes have collapsed")
-    many_classes: float = setting(7.0, at_least=1, doc="E from which a collapse inside the classes is told apart")
-    intra_variance: float = setting(0.25, at_least=0, doc="V_c up to which each class is a single picture")
-    healthy_modes: float = setting(0.8, above=0, at_most=1, doc="share of the classes present in a healthy run")
-    healthy_junk: float = setting(0.2, at_least=0, at_most=1, doc="J of a healthy run, at most")
-    healthy_variance: float = setting(0.5, at_least=0, doc="V of a healthy run, at least")
-    healthy_distance: float = setting(0.6, at_least=0, doc="P of a healthy run, at least; used without a classifier")
-    window: float = setting(2.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
-    forming_window: float = setting(2.0, at_least=1, doc="consecutive evaluations that make a run formed")
+    num_samples: int = setting(default=2560, at_least=64, doc="samples an evaluation draws; 40 batches of 64")
+    confidence: float = setting(default=0.9, above=0, below=1, doc="class probability below which a sample is junk")
+    total_variance: float = setting(default=0.25, at_least=0, doc="V up to which all samples are alike")
+    total_distance: float = setting(default=0.4, at_least=0, doc="P up to which all samples are alike")
+    junk_share: float = setting(default=0.5, above=0, at_most=1, doc="J from which samples are junk")
+    few_classes: float = setting(default=5.0, at_least=1, doc="E up to which classes have collapsed")
+    large_class: float = setting(
+        default=0.6, above=0, at_most=1, doc="share of one class from which classes have collapsed"
+    )
+    many_classes: float = setting(
+        default=7.0, at_least=1, doc="E from which a collapse inside the classes is told apart"
+    )
+    intra_variance: float = setting(default=0.25, at_least=0, doc="V_c up to which each class is a single picture")
+    healthy_modes: float = setting(default=0.8, above=0, at_most=1, doc="share of the classes present in a healthy run")
+    healthy_junk: float = setting(default=0.2, at_least=0, at_most=1, doc="J of a healthy run, at most")
+    healthy_variance: float = setting(default=0.5, at_least=0, doc="V of a healthy run, at least")
+    healthy_distance: float = setting(
+        default=0.6, at_least=0, doc="P of a healthy run, at least; used without a classifier"
+    )
+    window: float = setting(default=2.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
+    forming_window: float = setting(default=2.0, at_least=1, doc="consecutive evaluations that make a run formed")
 
     def reference(self, data: Images, dataset: ImageDataset) -> ImageReferenceSet:
         """The classifier of the data set, validated on its held-out images, and their statistics.

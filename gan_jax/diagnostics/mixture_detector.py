@@ -26,15 +26,21 @@ class MixtureDetector:
     consecutive ones with M >= `healthy_share` K. The cut-offs are this project's: no peer defines an onset in code.
     """
 
-    rule: Rule = setting(Rule(), doc="which samples are of high quality, and which modes are captured")
-    num_samples: int = setting(2500, at_least=1, doc="samples an evaluation draws; 2,500 as VEEGAN and PacGAN do")
-    healthy_share: float = setting(0.75, above=0, at_most=1, doc="of the modes, from which a run is healthy")
-    partial_share: float = setting(0.5, above=0, below=1, doc="of the modes, up to which it is collapsed")
-    total_share: float = setting(0.25, above=0, below=1, doc="of the modes, up to which the collapse is total")
-    healthy_quality: float = setting(0.5, at_least=0, at_most=1, doc="high-quality share of a healthy evaluation")
-    min_quality: float = setting(0.05, at_least=0, at_most=1, doc="high-quality share below which samples are junk")
-    window: float = setting(5.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
-    forming_window: float = setting(3.0, at_least=1, doc="consecutive evaluations that make a run formed")
+    rule: Rule = setting(default=Rule(), doc="which samples are of high quality, and which modes are captured")
+    num_samples: int = setting(
+        default=2500, at_least=1, doc="samples an evaluation draws; 2,500 as VEEGAN and PacGAN do"
+    )
+    healthy_share: float = setting(default=0.75, above=0, at_most=1, doc="of the modes, from which a run is healthy")
+    partial_share: float = setting(default=0.5, above=0, below=1, doc="of the modes, up to which it is collapsed")
+    total_share: float = setting(default=0.25, above=0, below=1, doc="of the modes, up to which the collapse is total")
+    healthy_quality: float = setting(
+        default=0.5, at_least=0, at_most=1, doc="high-quality share of a healthy evaluation"
+    )
+    min_quality: float = setting(
+        default=0.05, at_least=0, at_most=1, doc="high-quality share below which samples are junk"
+    )
+    window: float = setting(default=5.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
+    forming_window: float = setting(default=3.0, at_least=1, doc="consecutive evaluations that make a run formed")
 
     def validate(self) -> None:
         if not self.total_share <= self.partial_share < self.healthy_share:

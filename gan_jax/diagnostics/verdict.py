@@ -83,6 +83,7 @@ def judge(state: DetectorState, last_step: int, *, nonfinite_step: int = -1, cre
     label = LABELS[int(state.label)]
     formed, from_start = int(state.formed_step) >= 0, False
     outcome: Outcome
+    cause: str | None
     if nonfinite_step >= 0:
         outcome, cause, onset[0] = "non-finite", "nonfinite", nonfinite_step
     elif onset[0] >= 0:
@@ -96,7 +97,7 @@ def judge(state: DetectorState, last_step: int, *, nonfinite_step: int = -1, cre
         outcome=outcome,
         last_step=last_step,
         onset_step=_step(onset[0]),
-        onset_steps={cause: _step(step) for cause, step in zip(CAUSES, onset, strict=True)},
+        onset_steps={name: _step(step) for name, step in zip(CAUSES, onset, strict=True)},
         cause=cause,
         formed_step=_step(int(state.formed_step)),
         recovered_step=_step(int(state.recovered_step)),

@@ -154,7 +154,7 @@ def from_host(template: Any, arrays: dict[str, Any]) -> Any:
     def leaf(path: Any, like: Any) -> Any:
         value = arrays[jax.tree_util.keystr(path, simple=True, separator=".")]
         if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(np.asarray(value), impl=jax.random.key_impl(like))
+            return jax.random.wrap_key_data(jax.numpy.asarray(value), impl=jax.random.key_impl(like))
         return jax.numpy.array(value)
 
     return jax.tree.unflatten(structure, [leaf(path, like) for path, like in leaves])

@@ -74,5 +74,7 @@ def _histogram(axes: Any, modes: np.ndarray, std: np.ndarray, weights: np.ndarra
     scaled = (grid[:, None] - modes[None]) / std
     density = (weights / (std * np.sqrt(2 * np.pi)) * np.exp(-0.5 * scaled**2)).sum(axis=1)
     axes.plot(grid, density, color=REAL, label="real density")
-    axes.hist(np.clip(samples, low, high), bins=80, range=(low, high), density=True, color=FAKE, alpha=0.6, label="fakes")
+    axes.hist(
+        np.clip(samples, low, high), bins=80, range=(low, high), density=True, color=FAKE, alpha=0.6, label="fakes"
+    )
     axes.set(xlim=(low, high), xlabel="degrees Celsius", ylabel="density")

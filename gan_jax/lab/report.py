@@ -179,14 +179,16 @@ def _provenance(record: Any) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in record.environment.get("versions", {}).items())
     facts = {
         "command": record.command,
-        "data": f"{record.location or 'default place'} (contents {record.data})" if record.data else "made from settings",
+        "data": f"{record.location or 'default place'} (contents {record.data})"
+        if record.data
+        else "made from settings",
         "branched from": record.parent or "",
         "device": f"{record.environment.get('device', '')}, {record.environment.get('num_cpus', '')} CPUs",
         "versions": versions,
         "started": record.environment.get("started", ""),
     }
     rows = "".join(f"<tr><th>{k}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items() if v)
-    return f"<table>{rows}</table><p>The lines in the curves mark where the run had formed (green) and collapsed (red).</p>"
+    return f"<table>{rows}</table><p>Lines in the curves mark where the run had formed (green) and collapsed (red).</p>"
 
 
 def _step(picture: Path) -> int:
@@ -205,7 +207,8 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d9dee4; --soft: #f4f6f8; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6e8ea; --paper: #16191d; --line: #363c43; --soft: #20252b; }} }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --ink: #e6e8ea; --paper: #16191d; --line: #363c43; --soft: #20252b; }} }}
 body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
   max-width: 62rem; padding: 0 1rem; }}
 h1 {{ font-size: 1.4rem; margin: 0 0 .5rem; }} h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem; }}

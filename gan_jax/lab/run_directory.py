@@ -1,11 +1,11 @@
 """The folder of a run: what it is a run of, its metrics, pictures, checkpoints and verdict.
 
-    experiment.json   the experiment, key seed, data fingerprint, versions, device, command, parent of a branch
-    metrics.jsonl     a row an evaluation
-    samples/          pictures of fixed latents, step_00000500.png
-    checkpoints/      one folder a step
-    verdict.json      at the end
-    report.html       written by `gan-jax report`
+experiment.json   the experiment, key seed, data fingerprint, versions, device, command, parent of a branch
+metrics.jsonl     a row an evaluation
+samples/          pictures of fixed latents, step_00000500.png
+checkpoints/      one folder a step
+verdict.json      at the end
+report.html       written by `gan-jax report`
 """
 
 from __future__ import annotations
@@ -110,9 +110,7 @@ class RunDirectory:
             run.samples_path.mkdir(parents=True, exist_ok=True)
             write_json(run.record_path, record.to_json())
         except OSError as error:
-            raise RunError(
-                f"{path} cannot be written ({error.strerror or error}): choose another --run-dir"
-            ) from error
+            raise RunError(f"{path} cannot be written ({error.strerror or error}): choose another --run-dir") from error
         return run
 
     @classmethod

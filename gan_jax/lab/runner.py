@@ -145,8 +145,9 @@ def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_
     """
     template = state_template(parent.read_record().experiment)
     wanted = state_template(record.experiment)
-    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), t) for t in (template, wanted)]
-    if jax.tree.structure(shapes[0]) != jax.tree.structure(shapes[1]) or shapes[0] != shapes[1]:
+    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(t)] for t in (template, wanted)]
+    same = jax.tree.structure(template) == jax.tree.structure(wanted)  # type: ignore[operator]
+    if not same or shapes[0] != shapes[1]:
         raise RunError(
             f"a state of {parent.path} does not fit the branch's networks or optimisers: "
             + "; ".join(parent.read_record().differences(record)[:4])
@@ -217,11 +218,9 @@ def _finish(
     message: str | None,
 ) -> RunResult:
     rows = run.read_metrics()
-    last = rows[-1] if rows else {"step": int(state.step), "evaluation": {}}
+    last: dict[str, Any] = rows[-1] if rows else {"step": int(state.step), "evaluation": {}}
     window = float(experiment.detector.window)
-    verdict = judge(
-        state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step), credible_window=window
-    )
+    verdict = judge(state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step), credible_window=window)
     source = experiment.data.source(resources.dataset)
     write_json(
         run.verdict_path,

@@ -19,7 +19,7 @@ from gan_jax.settings import override
 from gan_jax.steps import TrainState
 from gan_jax.train import Resources, init, load_resources
 
-__all__ = ["HostOptions", "Request", "Done", "start_training", "resume_training", "branch_training"]
+__all__ = ["Done", "HostOptions", "Request", "branch_training", "resume_training", "start_training"]
 
 RUNS = Path("runs")
 
@@ -153,7 +153,9 @@ def apply_settings(experiment: Experiment, request: Request) -> Experiment:
     for path, text in request.settings:
         experiment = override(experiment, path, text)
     if request.num_epochs is not None and not isinstance(experiment.data, Images):
-        raise RunError(f"--num-epochs needs a data set, and {type(experiment.data).__name__} has no epochs: use --num-steps")
+        raise RunError(
+            f"--num-epochs needs a data set, and {type(experiment.data).__name__} has no epochs: use --num-steps"
+        )
     return experiment
 
 

@@ -36,10 +36,10 @@ class Rule:
     `min_share=0` is the published "at least one"; 0.1 is not moved by strays, and is the default for onsets.
     """
 
-    norm: Literal["l2", "linf", "mass"] = setting("l2", doc="how the distance is measured")
-    radius: float = setting(3.0, above=0, doc="in standard deviations")
+    norm: Literal["l2", "linf", "mass"] = setting(default="l2", doc="how the distance is measured")
+    radius: float = setting(default=3.0, above=0, doc="in standard deviations")
     min_share: float = setting(
-        0.1, at_least=0, below=1, doc="of a mode's expected samples that make it captured"
+        default=0.1, at_least=0, below=1, doc="of a mode's expected samples that make it captured"
     )
 
     def describe(self, num_samples: int) -> str:
@@ -148,7 +148,7 @@ def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str
 
     The ceiling of `high_quality` is 98.89 % for l2 <= 3 in two dimensions, 99.46 % for linf <= 3, 99.97 % for l2 <= 4.
     """
-    num_modes, dim = source.modes.shape
+    num_modes = source.modes.shape[0]
     num_noisy = float(jnp.sum(source.noisy))
     radius = jnp.asarray(rule.radius, float)
     if rule.norm == "l2":

@@ -57,10 +57,12 @@ class DCGANGenerator:
     says `LeakyReLU(True)`: slope 1, so that G is linear between its batch norms; its README says ReLU.
     """
 
-    width: int = setting(64, at_least=1, doc=_WIDTH)
-    activation: Literal["relu", "identity"] = setting("relu", doc="relu: as documented; identity: as the code runs")
-    convolution: Implementation = setting("auto", doc=_CONVOLUTION)
-    compute_dtype: Literal["float32", "bfloat16"] = setting("float32", doc="arithmetic of the layers")
+    width: int = setting(default=64, at_least=1, doc=_WIDTH)
+    activation: Literal["relu", "identity"] = setting(
+        default="relu", doc="relu: as documented; identity: as the code runs"
+    )
+    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("DCGANGenerator", shape)
@@ -90,10 +92,10 @@ class DCGANGenerator:
 class DCGANDiscriminator:
     """The DCGAN discriminator: strided convolutions, batch norm but in the first block, LeakyReLU; no biases."""
 
-    width: int = setting(64, at_least=1, doc=_WIDTH)
-    negative_slope: float = setting(0.2, at_least=0, at_most=1, doc="of the LeakyReLU")
-    convolution: Implementation = setting("auto", doc=_CONVOLUTION)
-    compute_dtype: Literal["float32", "bfloat16"] = setting("float32", doc="arithmetic of the layers")
+    width: int = setting(default=64, at_least=1, doc=_WIDTH)
+    negative_slope: float = setting(default=0.2, at_least=0, at_most=1, doc="of the LeakyReLU")
+    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("DCGANDiscriminator", shape)

@@ -54,12 +54,12 @@ def _initializer(name: Init, gain: Any) -> nn.initializers.Initializer:
 class MLPGenerator:
     """Latent to a vector (or, reshaped, to an image), with a linear output times `output_scale`."""
 
-    widths: tuple[int, ...] = setting((128, 128), doc=_WIDTHS)
-    activation: Activation = setting("relu", doc="of the hidden layers")
-    init_name: Init = setting("orthogonal", doc="distribution of the initial weights")
-    gain: float = setting(1.0, above=0, doc=_GAIN)
-    output_scale: float = setting(1.0, above=0, doc="multiplies the output: the scale of the data")
-    compute_dtype: Literal["float32", "bfloat16"] = setting("float32", doc="arithmetic of the layers")
+    widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
+    activation: Activation = setting(default="relu", doc="of the hidden layers")
+    init_name: Init = setting(default="orthogonal", doc="distribution of the initial weights")
+    gain: float = setting(default=1.0, above=0, doc=_GAIN)
+    output_scale: float = setting(default=1.0, above=0, doc="multiplies the output: the scale of the data")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
 
     def validate(self) -> None:
         _check_widths("MLPGenerator", self.widths)
@@ -85,12 +85,14 @@ class MLPGenerator:
 class MLPDiscriminator:
     """A vector (or a flattened image), times `input_scale`, to one raw score."""
 
-    widths: tuple[int, ...] = setting((128, 128), doc=_WIDTHS)
-    activation: Activation = setting("relu", doc="of the hidden layers")
-    init_name: Init = setting("orthogonal", doc="distribution of the initial weights")
-    gain: float = setting(1.0, above=0, doc=_GAIN)
-    input_scale: float = setting(1.0, above=0, doc="multiplies the input; the unrolled-GAN paper's ring uses 1/4")
-    compute_dtype: Literal["float32", "bfloat16"] = setting("float32", doc="arithmetic of the layers")
+    widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
+    activation: Activation = setting(default="relu", doc="of the hidden layers")
+    init_name: Init = setting(default="orthogonal", doc="distribution of the initial weights")
+    gain: float = setting(default=1.0, above=0, doc=_GAIN)
+    input_scale: float = setting(
+        default=1.0, above=0, doc="multiplies the input; the unrolled-GAN paper's ring uses 1/4"
+    )
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
 
     def validate(self) -> None:
         _check_widths("MLPDiscriminator", self.widths)

@@ -5,7 +5,7 @@ Parameters and statistics (of batch norm, of spectral norm) go in and come out e
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -74,9 +74,9 @@ def apply_module(module: nn.Module, variables: Variables, inputs: Array, *, trai
     """Runs a module; in training mode the statistics it returns are the advanced ones."""
     collections = {"params": variables.params, **variables.statistics}
     if not train or not variables.statistics:
-        return module.apply(collections, inputs, train=train), variables.statistics
+        return cast(Array, module.apply(collections, inputs, train=train)), variables.statistics
     outputs, statistics = module.apply(collections, inputs, train=True, mutable=list(variables.statistics))
-    return outputs, statistics
+    return cast(Array, outputs), statistics
 
 
 def module_features(

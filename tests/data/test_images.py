@@ -70,9 +70,7 @@ def test_resize_is_pillows() -> None:
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uint8)
     for size in (16, 32, 64):
-        expected = [
-            np.asarray(Image.fromarray(p[..., 0]).resize((size, size), Image.BILINEAR)) for p in pixels
-        ]
+        expected = [np.asarray(Image.fromarray(p[..., 0]).resize((size, size), Image.BILINEAR)) for p in pixels]
         np.testing.assert_array_equal(resize(pixels, size)[..., 0], expected)
     assert resize(pixels, 28) is pixels
 

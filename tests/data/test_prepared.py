@@ -86,13 +86,9 @@ def test_names(tmp_path: Path, name: str) -> None:
         prepare(name, source=tmp_path, data_dir=tmp_path)
 
 
-def test_files_that_are_not_the_standard_ones_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_are_not_the_standard_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = write_data_set(tmp_path / "idx")
-    with pytest.raises(
-        DataError, match="does not hold the standard mnist: the sha256 of train_images"
-    ) as caught:
+    with pytest.raises(DataError, match="does not hold the standard mnist: the sha256 of train_images") as caught:
         prepare("mnist", source=tmp_path / "idx", data_dir=tmp_path / "tfds")
     assert "another name, such as my_mnist" in str(caught.value)
     make_standard(monkeypatch, arrays)
@@ -179,9 +175,7 @@ def test_stock_data_set_is_read_first(tmp_path: Path, monkeypatch: pytest.Monkey
     loaded = load_prepared("mnist", tmp_path / "tfds")
     assert loaded is not None
     # Shuffled, but the same pairs.
-    order = [
-        int(np.argmax(np.all(arrays.train_images == image, axis=(1, 2, 3)))) for image in loaded.train_images
-    ]
+    order = [int(np.argmax(np.all(arrays.train_images == image, axis=(1, 2, 3)))) for image in loaded.train_images]
     assert sorted(order) == list(range(30))
     assert order != list(range(30))
     np.testing.assert_array_equal(loaded.train_labels, arrays.train_labels[order])

@@ -40,7 +40,9 @@ def test_true_samples_score_the_ceilings(mixture, rule, key):
 
 
 @pytest.mark.parametrize(
-    ("rule", "percent"), [(Rule(), 98.89), (Rule(norm="linf"), 99.46), (Rule(radius=4.0), 99.97)], ids=["l2", "linf", "4"]
+    ("rule", "percent"),
+    [(Rule(), 98.89), (Rule(norm="linf"), 99.46), (Rule(radius=4.0), 99.97)],
+    ids=["l2", "linf", "4"],
 )
 def test_published_ceilings_in_two_dimensions(rule, percent):
     assert mode_bounds(Ring().source(()), rule, 2500)["high_quality"].ceiling * 100 == pytest.approx(percent, abs=0.01)
