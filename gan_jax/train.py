@@ -127,7 +127,7 @@ def evaluate(experiment: Experiment, resources: Resources, state: TrainState) ->
     modes = sample_modes(experiment, state.generator.variables, latent)
     metrics = {mode: detector.measure(source, resources.reference, samples) for mode, samples in modes.items()}
     watched = "batch" if "batch" in modes else "running"
-    seen = detector.observe(source, metrics[watched])
+    seen = detector.observe(source, resources.reference, metrics[watched])
     return Evaluation(metrics, modes[watched], update_detector(detector, state.detector, seen, state.step))
 
 

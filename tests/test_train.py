@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import train
+from gan_jax.lab.configs import load_config
 from gan_jax.settings import override
 from gan_jax.testing import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.train import Resources, init, load_resources, plan
@@ -101,12 +102,13 @@ def test_a_batch_larger_than_the_data_is_refused():
 
 
 def test_a_short_ring_run_reaches_the_stated_coverage():
-    # Key 0, 2,500 steps of two 64-unit layers: at least 6 of 8 modes by the end, as three of four keys do.
-    from gan_jax.lab.configs import load_config
-
-    experiment = override(override(load_config("ring"), "num_steps", 3000), "eval_every_steps", 500)
+    # Key 0: the shipped ring config has captured 6 of its 8 modes in some evaluation of its first 3,000 steps, with a
+    # third of its samples on them. (Of keys 0 and 1, both had by step 2,000.)
+    experiment = override(override(load_config("ring"), "num_steps", 3000), "eval_every_steps", 250)
     resources = load_resources(experiment)
+    seen = []
     for result in train.run(experiment, resources, init(experiment, jax.random.key(0))):
         metrics = result.evaluation.metrics["running"]
-    assert int(metrics.modes) >= 4
-    assert float(metrics.high_quality) > 0.3
+        seen.append((int(metrics.modes), float(metrics.high_quality)))
+    assert max(modes for modes, _ in seen) >= 6
+    assert max(quality for _, quality in seen) > 1 / 3

@@ -112,7 +112,7 @@ class Detector(Protocol):
         """The metrics of samples, a NamedTuple of arrays."""
         ...
 
-    def observe(self, source: Any, metrics: Any) -> Observation:
+    def observe(self, source: Any, reference: Any, metrics: Any) -> Observation:
         """What the metrics say."""
         ...
 

@@ -56,7 +56,7 @@ class MixtureDetector:
     def measure(self, source: MixtureSource, reference: tuple[()], samples: Array) -> ModeMetrics:
         return mode_metrics(source, samples, self.rule)
 
-    def observe(self, source: MixtureSource, metrics: ModeMetrics) -> Observation:
+    def observe(self, source: MixtureSource, reference: tuple[()], metrics: ModeMetrics) -> Observation:
         num_modes = source.modes.shape[0]
         share = metrics.modes / num_modes
         credible = metrics.high_quality >= self.min_quality

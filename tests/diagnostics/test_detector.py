@@ -119,7 +119,7 @@ def watch(data, key, left, num_evals: int):
         weights = jnp.where(modes_left, source.weights, 0.0)
         generator = source._replace(weights=weights / weights.sum())
         samples = generator.sample(jax.random.fold_in(key, index), 2500)
-        seen = detector.observe(source, detector.measure(source, (), samples))
+        seen = detector.observe(source, (), detector.measure(source, (), samples))
         return update_detector(detector, state, seen, (index + 1) * EVERY), None
 
     return jax.lax.scan(evaluate, init_detector(), (jnp.arange(num_evals), left))[0]

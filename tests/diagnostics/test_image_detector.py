@@ -1,0 +1,178 @@
+"""The image detector on real images: injected collapses at known times, and healthy streams that never fire."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.data.images import Images
+from gan_jax.diagnostics.detector import LABELS, init_detector, update_detector
+from gan_jax.diagnostics.image_detector import ImageDetector
+from gan_jax.diagnostics.verdict import judge
+
+EVERY = 938
+NUM = 512
+
+
+class Stream:
+    """A generator that shows real held-out images, with weights over the images that change with time."""
+
+    def __init__(self, name: str, location=None):
+        self.detector = ImageDetector(num_samples=NUM)
+        data = Images(name=name, image_size=28)
+        self.dataset = data.load(location)
+        self.reference = self.detector.reference(data, self.dataset)
+        self.source = data.source(self.dataset)
+        self.labels = np.asarray(self.dataset.test_labels)
+        self.num_images = len(self.labels)
+
+    @functools.cached_property
+    def _step(self):
+        @jax.jit
+        def step(state, samples, index):
+            metrics = self.detector.measure(self.source, self.reference, samples)
+            seen = self.detector.observe(self.source, self.reference, metrics)
+            return update_detector(self.detector, state, seen, (index + 1) * EVERY), metrics
+
+        return step
+
+    def watch(self, sampler, num_evals, seed=0):
+        """Verdict on `sampler(rng, t) -> images [NUM, 28, 28, 1] uint8` over evaluations t = 0, 1, ..."""
+        rng, state = np.random.default_rng(seed), init_detector()
+        labels = []
+        for index in range(num_evals):
+            state, _ = self._step(state, jnp.asarray(sampler(rng, index)), index)
+            labels.append(LABELS[int(state.label)])
+        return judge(state, num_evals * EVERY), labels
+
+    def images(self, rng, weights=None):
+        p = None if weights is None else weights[self.labels] / weights[self.labels].sum()
+        return np.asarray(self.dataset.test_images)[rng.choice(self.num_images, NUM, p=p)]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Stream("digits")
+
+
+def class_decay(stream, onset, classes):
+    """From `onset` on only the given classes are shown."""
+
+    def sampler(rng, index):
+        weights = np.ones(10)
+        if index >= onset:
+            weights = np.isin(np.arange(10), classes).astype(float)
+        return stream.images(rng, weights)
+
+    return sampler
+
+
+@pytest.mark.parametrize(("num_left", "seed"), [(1, 0), (2, 1), (3, 2), (4, 3)])
+def test_lost_classes_are_detected_at_their_evaluation(digits, num_left, seed):
+    rng = np.random.default_rng(seed)
+    onset, classes = int(rng.integers(3, 8)), rng.choice(10, num_left, replace=False)
+    verdict, _ = digits.watch(class_decay(digits, onset, classes), 12, seed)
+    assert verdict.outcome == "collapsed"
+    assert verdict.onset_step == (onset + 1) * EVERY
+    assert verdict.onset_steps["collapse"] == verdict.onset_step
+    # One class has little of the variance of all; several are told by their number.
+    assert verdict.cause in (("total", "class") if num_left == 1 else ("class",))
+
+
+def test_eight_classes_of_ten_are_not_a_collapse(digits):
+    verdict, _ = digits.watch(class_decay(digits, 4, np.arange(8)), 12)
+    assert verdict.onset_step is None
+
+
+def test_one_picture_for_all_is_a_total_collapse_whatever_it_shows(digits):
+    def sampler(rng, index):
+        images = digits.images(rng)
+        return np.repeat(images[:1], NUM, axis=0) if index >= 4 else images
+
+    verdict, labels = digits.watch(sampler, 8)
+    assert (verdict.cause, verdict.onset_step) == ("total", 5 * EVERY)
+    assert labels[4:] == ["total"] * 4
+
+
+def test_one_picture_a_class_is_seen_inside_the_classes_and_is_not_an_onset(digits):
+    first = [int(np.flatnonzero(digits.labels == c)[3]) for c in range(10)]
+
+    def sampler(rng, index):
+        if index < 4:
+            return digits.images(rng)
+        return np.asarray(digits.dataset.test_images)[rng.choice(first, NUM)]
+
+    verdict, labels = digits.watch(sampler, 9)
+    assert labels[4:] == ["intra"] * 5
+    assert verdict.onset_step is None
+    assert verdict.outcome == "censored"
+
+
+def test_noise_is_junk_and_not_lost_modes(digits):
+    def sampler(rng, index):
+        if index < 4:
+            return digits.images(rng)
+        return rng.integers(0, 256, (NUM, 28, 28, 1), dtype=np.uint8)
+
+    verdict, labels = digits.watch(sampler, 8)
+    assert verdict.outcome == "collapsed"
+    assert verdict.onset_step == 5 * EVERY
+    assert verdict.cause in ("junk", "total")  # white noise has no diversity in the classifier's eyes
+    assert set(labels[4:]) <= {"junk", "total"}
+
+
+def test_recovery_is_seen(digits):
+    def sampler(rng, index):
+        return digits.images(rng, np.eye(10)[3] if 4 <= index < 8 else None)
+
+    verdict, _ = digits.watch(sampler, 12)
+    assert verdict.onset_step == 5 * EVERY
+    assert verdict.recovered_step == 9 * EVERY
+
+
+def test_real_images_score_the_ceilings(digits):
+    bounds = digits.detector.bounds(digits.source, digits.reference)
+    assert bounds["effective_classes"]["ceiling"] > 9.95
+    assert bounds["junk"]["ceiling"] < 0.05
+    assert bounds["variance_ratio"]["ceiling"] == pytest.approx(1, abs=0.05)
+    assert bounds["kl"]["floor"] == pytest.approx(9 / (2 * NUM))
+    definition = digits.detector.definition(digits.reference)
+    assert definition["classifier"]["accuracy"] >= 0.97
+
+
+def healthy_stream_never_fires(stream, num_evals):
+    verdict, labels = stream.watch(lambda rng, index: stream.images(rng), num_evals, seed=1)
+    assert verdict.outcome == "healthy"
+    assert verdict.formed_step == EVERY
+    assert labels.count("healthy") == num_evals - 1  # the first still forms
+
+
+def test_a_healthy_stream_never_fires_in_60_evaluations(digits):
+    healthy_stream_never_fires(digits, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist"])
+def test_a_healthy_stream_never_fires_in_1000_evaluations(name, real_data):
+    healthy_stream_never_fires(Stream(name, None if name == "digits" else real_data / name), 1000)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_collapses_of_real_data_are_detected_and_its_test_images_score_the_ceilings(name, real_data):
+    stream = Stream(name, real_data / name)
+    for num_left in (1, 2, 4):
+        verdict, _ = stream.watch(class_decay(stream, 3, np.arange(num_left) * 2), 6, num_left)
+        assert verdict.onset_step == 4 * EVERY
+    ceilings = stream.detector.bounds(stream.source, stream.reference)
+    # n = 512: V and P within 5 standard errors of about 1 / sqrt(n); the KL is chi-square with 9 degrees of freedom.
+    for metric in ("variance_ratio", "pairwise_ratio"):
+        assert ceilings[metric]["ceiling"] == pytest.approx(1, abs=5 / math.sqrt(NUM))
+    assert ceilings["effective_classes"]["ceiling"] > 9.6
+    assert ceilings["kl"]["ceiling"] < (9 + 5 * math.sqrt(18)) / (2 * NUM)
