@@ -42,15 +42,15 @@ class Checkpoints:
         self.directory = directory
         if not read_only:
             directory.mkdir(parents=True, exist_ok=True)
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=None if read_only else keep,
-            keep_period=keep_every_steps,
-            cleanup_tmp_directories=not read_only,
-            enable_async_checkpointing=False,
-            create=False,
-            read_only=read_only,
-        )
         with _quiet():
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=None if read_only else keep,
+                keep_period=keep_every_steps,
+                cleanup_tmp_directories=not read_only,
+                enable_async_checkpointing=False,
+                create=False,
+                read_only=read_only,
+            )
             self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
     def steps(self) -> list[int]:

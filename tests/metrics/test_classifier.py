@@ -264,6 +264,7 @@ def test_training_batches_are_images_with_targets(name, key):
     assert junk(key, x[:16, ..., 0]).shape == (16, 28, 28)
 
 
+@pytest.mark.slow
 def test_training_learns_repeats_itself_and_survives_the_file(digits, tmp_path):
     recipe = RECIPES["digits"]._replace(num_epochs=5)
     images, labels = jnp.asarray(digits.images[:512]), jnp.asarray(digits.labels[:512])
