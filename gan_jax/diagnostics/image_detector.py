@@ -40,9 +40,9 @@ class ImageDetector:
     With E effective classes, M classes present, J the share of samples that the classifier is unsure of beyond its
     share of real images (which is 20 % for Fashion-MNIST at 64 pixels), V and V_c the feature variance over all samples
     and within classes, and P the mean pairwise pixel distance (V, V_c and P relative to real images), first match wins:
-    and within classes, and P the mean pairwise pixel distance (V, V_c and P relative to real images), first match wins:
-    `nonfinite`; `total` (V <= `total_variance` or P <= `total_distance`: all samples
-    class >= `large_class`); `intra` (E >= `many_classes` and V_c <= `intra_variance`: every class a single picture);
+    `nonfinite`; `total` (V <= `total_variance` or P <= `total_distance`: all samples alike, whatever they are); `junk`
+    (J >= `junk_share`: diverse gibberish); `class` (E <= `few_classes` or the largest class >= `large_class`); `intra`
+    (E >= `many_classes` and V_c <= `intra_variance`: every class a single picture);
     `healthy` (M >= `healthy_modes` of the classes, J <= `healthy_junk`, V >= `healthy_variance`); else `between`.
 
     An onset is the first of `window` consecutive bad evaluations (all of the above but `intra`) after
