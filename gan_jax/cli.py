@@ -1,7 +1,8 @@
 """The command line: gan-jax train | evaluate | report | data.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
-run stopped at values that are not finite; 130 interrupted (what was saved can be resumed).
+run stopped at values that are not finite; 130 interrupted (what was saved can be resumed). GAN_JAX_TRACEBACK=1 in the
+environment shows the traceback behind a message.
 """
 
 from __future__ import annotations
@@ -140,6 +141,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _say(f"gan-jax: {error}")
         return USAGE
+    except OSError as error:
+        if os.environ.get("GAN_JAX_TRACEBACK"):
+            raise
+        _say(f"gan-jax: {error.filename or 'a file'} cannot be used: {error.strerror or error}")
+        return USAGE
     except KeyboardInterrupt:
         _say("gan-jax: interrupted; continue with gan-jax train --resume RUN")
         return INTERRUPTED
@@ -257,6 +263,9 @@ def _train_help(parser: Parser, own: list[str], settings: list[tuple[str, str]])
             if isinstance(value, tuple):
                 shown = ",".join(type(v).__name__ if is_component(v) else str(v) for v in value) or "none"
             takes = describe(setting.field, setting.annotation)
+            if setting.path == "data":  # its option is the folder of the data; another kind of data is another config
+                print(f"  data: {shown}\n      {setting.field.metadata.get('doc', '')}")
+                continue
             flag = "--" + setting.path.replace("_", "-")
             print(f"  {flag} {shown}\n      {setting.field.metadata.get('doc', '')} ({takes})")
     else:

@@ -172,10 +172,13 @@ def check_setting(owner: str, field: dataclasses.Field[Any], annotation: Any, va
     fits, value = _fit(annotation, value)
     if not fits:
         raise ValueError(f"{name} is {value!r}, and must be {describe(field, annotation)}{about}")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    numbers = [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+    if is_component(value) and hasattr(value, "extremes"):  # a schedule stays within the bounds of what it schedules
+        numbers = [number for number in value.extremes() if isinstance(number, float)]
+    for number in numbers:
         for bound, limit in field.metadata.get("bounds", {}).items():
-            if not _within(value, bound, limit):
-                raise ValueError(f"{name} is {value!r}, and must be {bound} {limit}{about}")
+            if not _within(number, bound, limit):
+                raise ValueError(f"{name} is {number!r}, and must be {bound} {limit}{about}")
         if isinstance(value, float) and math.isnan(value):
             raise ValueError(f"{name} is nan, and must be a number{about}")
     return value
@@ -200,7 +203,8 @@ def describe(field: dataclasses.Field[Any], annotation: Any) -> str:
     """What a field takes, in words: "a number", "one of 'relu', 'tanh'", "a NonSaturating or Minimax"."""
     choices = field.metadata.get("choices", ())
     if choices:
-        return "one of " + ", ".join(choice.__name__ for choice in choices)
+        number = "a number, or " if float in typing.get_args(annotation) else ""
+        return f"{number}one of " + ", ".join(choice.__name__ for choice in choices)
     origin = typing.get_origin(annotation)
     if origin is Literal:
         return "one of " + ", ".join(repr(a) for a in typing.get_args(annotation))

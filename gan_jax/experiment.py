@@ -94,6 +94,12 @@ class Experiment:
                 f"{type(self.data).__name__} data and {type(self.detector).__name__} do not go together: "
                 "use ImageDetector for Images and MixtureDetector for mixtures"
             )
+        known_rule = isinstance(self.detector, MixtureDetector) and self.detector.rule.norm
+        if isinstance(self.data, HighDimensional) and known_rule in ("l2", "linf"):
+            raise ValueError(
+                f"detector.rule.norm is {known_rule!r}, by which real data in {self.data.num_noisy_dims} noisy "
+                "dimensions are of no quality: use Rule(norm='mass')"
+            )
         self.generator.network.check(self.data.shape)
         self.discriminator.network.check(self.data.shape)
         if (

@@ -16,6 +16,10 @@ class Schedule(Protocol):
 
     def __call__(self, step: Array) -> Array: ...
 
+    def extremes(self) -> tuple[float, ...]:
+        """Its least and greatest values, which must be within the bounds of the setting that it takes the place of."""
+        ...
+
 
 @component
 class Linear:
@@ -29,6 +33,9 @@ class Linear:
         done = jnp.clip(step / self.duration_steps, 0.0, 1.0)
         return self.start + (self.stop - self.start) * done
 
+    def extremes(self) -> tuple[float, ...]:
+        return (self.start, self.stop)
+
 
 @component
 class Exponential:
@@ -41,6 +48,9 @@ class Exponential:
 
     def __call__(self, step: Array) -> Array:
         return jnp.maximum(self.start * self.decay_rate ** (step / self.every_steps), self.floor)
+
+    def extremes(self) -> tuple[float, ...]:
+        return (self.start, self.floor)
 
 
 SCHEDULES = (Linear, Exponential)

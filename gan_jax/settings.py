@@ -183,22 +183,34 @@ def override(component: _C, path: str, value: Any) -> _C:
         6
     """
     parts = path.replace("-", "_").split(".")
-    return _override(component, parts, value, ".".join(parts), component)
+    try:
+        return _override(component, parts, value, ".".join(parts), component)
+    except _IncompleteError as error:
+        raise ValueError(str(error)) from None
 
 
-def _override(node: Any, parts: list[str], value: Any, path: str, root: Any) -> Any:
+def _override(
+    node: Any, parts: list[str], value: Any, path: str, root: Any, element: Any = None, field: Any = None
+) -> Any:
     head, rest = parts[0], parts[1:]
     if isinstance(node, tuple):
         if not head.isdigit() or int(head) >= len(node):
             raise ValueError(f"no setting {path!r}: {head!r} is not an index into {_short(node)}, of {len(node)}")
         index = int(head)
-        return (*node[:index], _override(node[index], rest, value, path, root), *node[index + 1 :])
+        if rest:
+            changed = _override(node[index], rest, value, path, root)
+        elif isinstance(value, str):
+            changed = _parse(value, element, field, path)
+        else:
+            changed = value
+        return (*node[:index], changed, *node[index + 1 :])
     fields = {f.name: f for f in dataclasses.fields(node)} if is_component(node) else {}
     if head not in fields:
         raise ValueError(unknown_name("no setting", path, [s.path for s in walk(root)]))
     current, annotation = getattr(node, head), annotations_of(node)[head]
     if rest:
-        changed = _override(current, rest, value, path, root)
+        element = _element(annotation) if isinstance(current, tuple) else None
+        changed = _override(current, rest, value, path, root, element, fields[head])
     elif isinstance(value, str):
         changed = _parse(value, annotation, fields[head], path)
     else:
@@ -206,9 +218,17 @@ def _override(node: Any, parts: list[str], value: Any, path: str, root: Any) -> 
     return dataclasses.replace(node, **{head: changed})
 
 
+def _element(annotation: Any) -> Any:
+    """The type of a tuple's elements, where a field takes a tuple or something else."""
+    options = (
+        typing.get_args(annotation) if typing.get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    )
+    return next(typing.get_args(option)[0] for option in options if typing.get_origin(option) is tuple)
+
+
 def _parse(text: str, annotation: Any, field: dataclasses.Field[Any], path: str) -> Any:
     """A value typed on a command line, read by the setting's annotation."""
-    for parse in _parsers(annotation, field):
+    for parse in _parsers(annotation, field, path):
         try:
             return parse(text)
         except ValueError:
@@ -216,11 +236,11 @@ def _parse(text: str, annotation: Any, field: dataclasses.Field[Any], path: str)
     raise ValueError(f"{path} is {text!r}, and must be {describe(field, annotation)}")
 
 
-def _parsers(annotation: Any, field: dataclasses.Field[Any]) -> Iterator[Any]:
+def _parsers(annotation: Any, field: dataclasses.Field[Any], path: str) -> Iterator[Any]:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (Union, types.UnionType):
         for arg in sorted(args, key=lambda a: a is str):
-            yield from _parsers(arg, field)
+            yield from _parsers(arg, field, path)
     elif origin is Literal:
         yield lambda text: _choose(text, {str(a): a for a in args})
     elif origin is tuple:
@@ -238,7 +258,20 @@ def _parsers(annotation: Any, field: dataclasses.Field[Any]) -> Iterator[Any]:
     elif annotation is type(None):
         yield lambda text: _choose(text.lower(), {"none": None, "null": None})
     else:
-        yield lambda text: _choose(_plain(text), {_plain(c.__name__): c for c in field.metadata["choices"]})()
+        yield lambda text: _make(
+            _choose(_plain(text), {_plain(c.__name__): c for c in field.metadata["choices"]}), path
+        )
+
+
+class _IncompleteError(Exception):
+    """A component that has no defaults for all its settings."""
+
+
+def _make(cls: type, path: str) -> Any:
+    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
+    if required:
+        raise _IncompleteError(f"{path}: {cls.__name__} needs {', '.join(required)}, which only a config can give")
+    return cls()
 
 
 def _choose(text: str, options: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Strictness for the whole suite: fake devices, no implicit rank promotion, shapes checked at run time."""
+"""Strictness for the whole suite: fake devices, no implicit rank promotion; warnings are errors (pyproject.toml)."""
 
 from __future__ import annotations
 

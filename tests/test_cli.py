@@ -104,7 +104,7 @@ WRONG = [
     ("missing data folder", ["train", "label_noise_mnist_small", "--data", "nowhere"], "nowhere does not exist", None),
     ("truncated IDX", lambda f: [*SMALL, "--data", str(truncated(f))], "train-images-idx3-ubyte", None),
     ("wrong magic", lambda f: [*SMALL, "--data", str(wrong_magic(f))], "train-images-idx3-ubyte", None),
-    ("64x64 network on 28x28 data", [*SMALL, "--data.image-size", "29"], "image_size is 29", None),
+    ("a size that no DCGAN has", [*SMALL, "--data.image-size", "29"], "image_size is 29", None),
     ("DCGAN on points", ["train", "ring", "--generator.network", "dcgan-generator"], "use an MLP", None),
     ("batch larger than the data", lambda f: [*SMALL, "--data", str(letters(f))], "more than the 40 training", None),
     (
@@ -131,6 +131,13 @@ WRONG = [
     ("report of nothing", ["report", "nothing"], "is not a run folder", None),
     ("resume and branch", ["train", "--resume", "a", "--branch-from", "b"], "give one of them", None),
     ("branch of no step", ["train", "--branch-from", "a@last"], "'last' is not a step", None),
+    ("element of a tuple", ["train", "ring", "--generator.network.widths.0", "wide"], "must be", None),
+    ("schedule by name", ["train", "ring", "--generator.average-decay", "linear"], "must be a number or None", None),
+    ("seed too large", ["train", "ring", "--seed", "99999999999999999999"], "below 2**32", None),
+    ("endless epochs", [*SMALL, "--num-epochs", "inf"], "--num-epochs is inf", None),
+    ("epochs and steps", [*SMALL, "--num-epochs", "1", "--num-steps", "5"], "give one of them", None),
+    ("picture nowhere", ["data", "show", "digits", "--out", "/nonexistent/x.png"], "/nonexistent/x.png", None),
+    ("prepare digits", ["data", "prepare", "digits"], "nothing to prepare", None),
     ("negative pictures", ["train", "ring", "--pictures", "-1"], "--pictures is -1", None),
     ("unknown data set", ["data", "show", "letters"], "letters", None),
     ("prepare without network", ["data", "prepare", "letters"], "letters", None),
@@ -179,6 +186,15 @@ def test_train_evaluate_and_report(folder, capsys):
     assert "data:image/png;base64" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
+
+
+def test_without_a_seed_it_is_0_and_written_down(folder):
+    for name in ("a", "b"):
+        assert main(["train", "ring", "--run-dir", name, *RING]) == 0
+    records = [json.loads((folder / name / "experiment.json").read_text()) for name in ("a", "b")]
+    assert [record["seed"] for record in records] == [0, 0]
+    rows = [json.loads((folder / name / "metrics.jsonl").read_text().splitlines()[-1]) for name in ("a", "b")]
+    assert rows[0]["train"] == rows[1]["train"]
 
 
 def test_json_verdict_is_for_scripts(folder, capsys):

@@ -212,5 +212,5 @@ def _check_weights(owner: str, weights: tuple[float, ...] | None, num_modes: int
         return
     if len(weights) != num_modes:
         raise ValueError(f"{owner}.weights has {len(weights)} entries for num_modes={num_modes}: give one a mode")
-    if min(weights) < 0 or sum(weights) <= 0:
-        raise ValueError(f"{owner}.weights is {weights}, and must be non-negative with a positive sum")
+    if min(weights) <= 0:
+        raise ValueError(f"{owner}.weights is {weights}, and all must be positive: leave out a mode that has no weight")

@@ -112,6 +112,8 @@ def prepare(name: str, *, source: Path | None = None, data_dir: Path | None = No
         DataError: if the files are missing, damaged or not the standard ones, cannot be downloaded, or differ
             from those that this name was prepared from before.
     """
+    if name == "digits":
+        raise DataError("digits come with scikit-learn: there is nothing to prepare")
     check_name(name)
     root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
     target = root / f"idx_{name}" / _VERSION

@@ -31,8 +31,9 @@ LABELS = (
 )
 """What an evaluation can say. `partial` and `total`: modes of a mixture; `total`, `class` and `intra`: of images."""
 
-CAUSES = ("any", "collapse", "junk")
-"""Onsets are kept for failure of any cause, for mode collapse, and for samples that are no data at all."""
+CAUSES = ("any", "collapse", "junk", "intra")
+"""Onsets are kept for failure of any cause (but the last), for mode collapse, for samples that are no data at all, and
+for collapse inside the classes or modes, which leaves their number alone."""
 
 HISTORY = 10
 """Evaluations over which the heaviest mode must change for `cycling`."""
@@ -46,9 +47,9 @@ class Observation(NamedTuple):
         healthy: whether it counts towards having formed.
         recovered: whether it counts towards having recovered.
         bad: [causes] whether it counts towards an onset of each cause.
-        concentrated: whether almost all samples are in a few modes (for `cycling` and `collapsed from the start`).
-        credible: whether samples are data at all, however few the modes.
-        heaviest: the mode with the most samples.
+        concentrated: whether very few modes are captured (for `cycling` and `few modes from the start`).
+        credible: whether samples are data, however few the modes (for `few modes from the start`).
+        heaviest: the mode with the most samples; -1 if no sample belongs to one.
     """
 
     label: Array
@@ -69,7 +70,7 @@ class DetectorState(NamedTuple):
         formed_step: see the module.
         bad_run, bad_start: [causes] the same for bad evaluations.
         onset_step: [causes].
-        onset_label: label at the onset of any cause.
+        onset_label: label when the window of the onset of any cause was full.
         recovered_run, recovered_start, recovered_step: the same for recovery.
         concentrated_always: whether every evaluation so far was concentrated.
         credible_run: length of the current run of credible evaluations.
@@ -120,7 +121,7 @@ class Detector(Protocol):
         """The rule of the measurement in one line."""
         ...
 
-    def definition(self, reference: Any) -> dict[str, Any]:
+    def definition(self, data: Any, reference: Any) -> dict[str, Any]:
         """Everything that defines the measurement and the labels, for the record."""
         ...
 
@@ -170,14 +171,17 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
     formed = state.formed_step >= 0
     bad_run, bad_start = count(state.bad_run, state.bad_start, seen.bad & formed)
     onset_step = first(state.onset_step, bad_start, bad_run >= detector.window)
-    began = (state.bad_run[0] == 0) & seen.bad[0] & formed & (state.onset_step[0] < 0)
-    onset_label = jnp.where(began, seen.label, state.onset_label)
+    # The label when the window is full: a run may pass through junk on its way to a collapse.
+    settled = (onset_step[0] >= 0) & (state.onset_step[0] < 0)
+    onset_label = jnp.where(settled, seen.label, state.onset_label)
 
     collapsed = state.onset_step[0] >= 0
     recovered_run, recovered_start = count(state.recovered_run, state.recovered_start, seen.recovered & collapsed)
     recovered_step = first(state.recovered_step, recovered_start, recovered_run >= detector.window)
 
-    heaviest = jnp.concatenate([state.heaviest[1:], jnp.asarray(seen.heaviest, jnp.int32)[None]])
+    # A generator in transit between two modes has no heaviest one: the last that it had still counts.
+    newest = jnp.where(seen.heaviest >= 0, jnp.asarray(seen.heaviest, jnp.int32), state.heaviest[-1])
+    heaviest = jnp.concatenate([state.heaviest[1:], newest[None]])
     concentrated_run = jnp.where(seen.concentrated, state.concentrated_run + 1, 0)
     changes = jnp.sum((heaviest[1:] != heaviest[:-1]) & (heaviest[:-1] >= 0))
     cycling = (concentrated_run >= HISTORY) & (changes >= 3)

@@ -45,7 +45,8 @@ class ImageDetector:
     (E >= `many_classes` and V_c <= `intra_variance`: every class a single picture);
     `healthy` (M >= `healthy_modes` of the classes, J <= `healthy_junk`, V >= `healthy_variance`); else `between`.
 
-    An onset is the first of `window` consecutive bad evaluations (all of the above but `intra`) after
+    `total` with J >= `junk_share` counts as junk, as one blurred picture is. An onset is the first of `window`
+    consecutive bad evaluations (all of the above but `intra`, which has an onset of its own) after
     `forming_window` healthy ones; recovery needs E >= `many_classes`, V >= `healthy_variance`, J <= `healthy_junk`.
     The cut-offs are this project's: no peer defines an onset in code. Without a validated classifier only P is known,
     and only `total` can be detected.
@@ -113,12 +114,13 @@ class ImageDetector:
         def labelled(*names: str) -> Array:
             return jnp.any(label == jnp.array([LABELS.index(name) for name in names]))
 
-        collapsed = labelled("total", "class")
+        collapsed = labelled("total", "class") & ~junk
+        nothing = labelled("junk", "nonfinite") | (labelled("total") & junk)
         return Observation(
             label=label,
             healthy=labelled("healthy"),
             recovered=jnp.where(known, clean & many, apart),
-            bad=jnp.stack([collapsed | labelled("junk", "nonfinite"), collapsed, labelled("junk", "nonfinite")]),
+            bad=jnp.stack([collapsed | nothing, collapsed, nothing, labelled("intra")]),
             concentrated=collapsed,
             credible=metrics.finite & ~junk,
             heaviest=jnp.argmax(jax.lax.stop_gradient(metrics.class_share)),
@@ -127,10 +129,11 @@ class ImageDetector:
     def describe(self) -> str:
         return f"class probability>={self.confidence:g}; n={self.num_samples}"
 
-    def definition(self, reference: ImageReferenceSet) -> dict[str, Any]:
+    def definition(self, data: Images, reference: ImageReferenceSet) -> dict[str, Any]:
         stamp = definition(
             confidence=self.confidence,
             num_samples=self.num_samples,
+            name=data.name,
             classifier=reference.classifier,
             accuracy=float(reference.accuracy),
         )

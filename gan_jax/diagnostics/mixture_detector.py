@@ -23,7 +23,8 @@ class MixtureDetector:
     H >= `healthy_quality`); else `between`. Before the first healthy run all but the first two read `forming`.
 
     An onset is the first of `window` consecutive evaluations with M <= `partial_share` K after `forming_window`
-    consecutive ones with M >= `healthy_share` K. The cut-offs are this project's: no peer defines an onset in code.
+    consecutive ones with M >= `healthy_share` K. Modes whose samples spread less than `shrunk_spread` of the truth have
+    shrunk, which has an onset of its own. The cut-offs are this project's: no peer defines an onset in code.
     """
 
     rule: Rule = setting(default=Rule(), doc="which samples are of high quality, and which modes are captured")
@@ -39,6 +40,7 @@ class MixtureDetector:
     min_quality: float = setting(
         default=0.05, at_least=0, at_most=1, doc="high-quality share below which samples are junk"
     )
+    shrunk_spread: float = setting(default=0.3, at_least=0, doc="spread inside the modes below which they are shrunk")
     window: float = setting(default=5.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
     forming_window: float = setting(default=3.0, at_least=1, doc="consecutive evaluations that make a run formed")
 
@@ -75,20 +77,21 @@ class MixtureDetector:
             LABELS.index("between"),
         )
         junk = ~credible | ~metrics.finite
+        shrunk = (metrics.modes >= 1) & (metrics.spread < self.shrunk_spread)
         return Observation(
             label=label,
             healthy=healthy & ~junk,
             recovered=healthy & ~junk,
-            bad=jnp.stack([few | junk, few & ~junk, junk]),
-            concentrated=total & ~junk,
+            bad=jnp.stack([few | junk, few & ~junk, junk, shrunk]),
+            concentrated=total,
             credible=metrics.finite & (metrics.high_quality >= self.healthy_quality),
-            heaviest=metrics.heaviest,
+            heaviest=jnp.where(jnp.any(metrics.counts > 0), metrics.heaviest, -1),
         )
 
     def describe(self) -> str:
         return self.rule.describe(self.num_samples)
 
-    def definition(self, reference: tuple[()]) -> dict[str, Any]:
+    def definition(self, data: Any, reference: tuple[()]) -> dict[str, Any]:
         return {"rule": self.describe(), "detector": to_json(self)}
 
     def bounds(self, source: MixtureSource, reference: tuple[()]) -> dict[str, dict[str, float | None]]:

@@ -36,7 +36,8 @@ class Verdict:
         onset_steps: by cause, as in `CAUSES`; None where there is none.
         cause: label at the onset; for a run that never formed, its last label where that says more than `forming`.
         formed_step, recovered_step, cycling_step: None where it did not happen.
-        from_start: whether a run that never formed produced credible samples of very few modes all along.
+        from_start: whether a run that never formed had very few modes in every evaluation, and credible samples in the
+            last ones.
     """
 
     outcome: Outcome
@@ -57,10 +58,12 @@ class Verdict:
             extra += f"; cycling from step {self.cycling_step:,}" if self.cycling_step is not None else ""
             words = WORDS.get(self.cause or "", "")
             return f"collapsed at step {self.onset_step:,} ({self.cause}: {words}; {formed}{extra})"
+        intra = self.onset_steps.get("intra")
+        inside = f"; shrunk inside the modes from step {intra:,}" if intra is not None else ""
         if self.outcome == "healthy":
-            return f"healthy at step {self.last_step:,} ({formed}, no collapse seen)"
+            return f"healthy at step {self.last_step:,} ({formed}, no collapse seen{inside})"
         if self.outcome == "censored":
-            return f"censored at step {self.last_step:,} ({formed}, no onset yet, but not healthy at the end)"
+            return f"censored at step {self.last_step:,} ({formed}, no onset yet, but not healthy at the end{inside})"
         if self.outcome == "never formed":
             why = "few modes from the start" if self.from_start else WORDS.get(self.cause or "", "")
             return f"never formed in {self.last_step:,} steps" + (f" ({why})" if why else "")
@@ -88,6 +91,8 @@ def judge(state: DetectorState, last_step: int, *, nonfinite_step: int = -1, cre
         outcome, cause, onset[0] = "non-finite", "nonfinite", nonfinite_step
     elif onset[0] >= 0:
         outcome, cause = "collapsed", LABELS[int(state.onset_label)]
+        if onset[CAUSES.index("collapse")] < 0 <= onset[CAUSES.index("junk")]:
+            cause = "junk"  # one picture that is no data is junk, though its label says that all samples are alike
     elif not formed:
         outcome, cause = "never formed", label if label != "forming" else None
         from_start = bool(state.concentrated_always) and int(state.credible_run) >= credible_window

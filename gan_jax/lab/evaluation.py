@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from gan_jax.data.images import Images, fingerprint
 from gan_jax.experiment import Experiment
 from gan_jax.game import sample_latent
 from gan_jax.lab.checkpoint import CheckpointError, Checkpoints
@@ -66,11 +67,18 @@ def evaluate_run(
     checkpoints = Checkpoints(run.checkpoints_path, read_only=True)
     template = state_template(record.experiment)
     try:
-        state = checkpoints.restore(template, step) if step is not None else checkpoints.restore_latest(template)[0]
+        state: TrainState | None
+        problems: list[str] = []
+        if step is not None:
+            state = checkpoints.restore(template, step)
+        else:
+            state, problems = checkpoints.restore_latest(template)
     except CheckpointError as error:
         raise RunError(str(error)) from error
     if state is None:
         raise RunError(f"{path} has no checkpoint that can be read: train it, or resume it")
+    if isinstance(experiment.data, Images) and fingerprint(resources.dataset) != record.data:
+        problems.append("the data are not those of the run: their contents differ")
     key = jax.random.key(0 if seed is None else seed)
     metrics = measure_generator(experiment, resources, state, key, fresh=seed is not None)
     source = experiment.data.source(resources.dataset)
@@ -78,8 +86,9 @@ def evaluate_run(
         "run": str(path),
         "step": int(state.step),
         "num_samples": experiment.detector.num_samples,
+        "problems": problems,
         "latents": "the run's own bank" if seed is None else f"fresh, seed {seed}",
-        "definition": experiment.detector.definition(resources.reference),
+        "definition": experiment.detector.definition(experiment.data, resources.reference),
         "bounds": experiment.detector.bounds(source, resources.reference),
         "metrics": {name: named_numbers(values) for name, values in metrics.items()},
     }
@@ -97,7 +106,7 @@ def table(result: dict[str, Any]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     head = f"{result['run']} at step {result['step']:,}; {result['definition']['rule']}; latents: {result['latents']}"
-    return "\n".join([head, *lines])
+    return "\n".join([*(f"note: {problem}" for problem in result["problems"]), head, *lines])
 
 
 def _show(value: Any) -> str:

@@ -26,6 +26,7 @@ from typing import Any
 import jax
 
 from gan_jax.experiment import Experiment
+from gan_jax.lab.configs import load_module
 from gan_jax.settings import diff, from_json, to_json
 
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -48,6 +49,8 @@ class RunRecord:
         parent: "RUN@STEP" for a branch.
         environment: versions and device.
         command: the command line.
+        keep_every_steps: checkpoints at multiples of this are kept for good.
+        first_step: where the run began: 0, or the step of its parent that it branched from.
     """
 
     experiment: Experiment
@@ -58,6 +61,8 @@ class RunRecord:
     parent: str | None = None
     environment: dict[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""
+    keep_every_steps: int | None = None
+    first_step: int = 0
 
     def to_json(self) -> dict[str, Any]:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -128,8 +133,11 @@ class RunDirectory:
 
     def read_record(self) -> RunRecord:
         try:
-            return RunRecord.from_json(json.loads(self.record_path.read_text()))
-        except (ValueError, KeyError, TypeError) as error:
+            value = json.loads(self.record_path.read_text())
+            if str(value["config"]).endswith(".py") and Path(value["config"]).is_file():
+                load_module(value["config"])  # the experiment may use components that the config defines
+            return RunRecord.from_json(value)
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise RunError(f"{self.record_path} cannot be read: {error}") from error
 
     def read_metrics(self) -> list[dict[str, Any]]:

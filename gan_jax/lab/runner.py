@@ -72,10 +72,8 @@ def train_run(
     experiment = record.experiment
     source = experiment.data.source(resources.dataset)
     start = int(state.step)
-    checkpoints = Checkpoints(
-        run.checkpoints_path, keep=options.keep, keep_every_steps=_spaced(experiment, options.num_branch_points)
-    )
-    picture_every = _spaced(experiment, options.num_pictures)
+    checkpoints = Checkpoints(run.checkpoints_path, keep=options.keep, keep_every_steps=record.keep_every_steps)
+    picture_every = spaced(experiment, options.num_pictures)
     writer = _tensorboard(run.path) if options.tensorboard else None
     message = None
     pending: dict[str, list[Any]] = {}
@@ -98,6 +96,8 @@ def train_run(
                 if step % picture_every == 0 or step == experiment.num_steps:
                     title = f"step {step:,}: {label}"
                     picture_samples(run.picture_path(step), source, np.asarray(result.evaluation.samples[:1500]), title)
+            if int(state.nonfinite_step) < 0 and not _finite(state):
+                state = state._replace(nonfinite_step=state.step)
             if int(state.nonfinite_step) >= 0:
                 message = _nonfinite_message(state, step - part.num_steps - bool(part.short_count), step, checkpoints)
                 break
@@ -121,6 +121,12 @@ def resume(run: RunDirectory) -> tuple[TrainState, list[str]]:
     record = run.read_record()
     template = state_template(record.experiment)
     checkpoints = Checkpoints(run.checkpoints_path)
+    every, num_steps = record.experiment.eval_every_steps, record.experiment.num_steps
+    off_plan = [
+        step for step in checkpoints.steps() if step % every and step != num_steps and step != record.first_step
+    ]
+    if off_plan:  # the end of a run that has been prolonged since: an uninterrupted run is not evaluated there
+        checkpoints.drop_after(off_plan[0] - 1)
     state, problems = checkpoints.restore_latest(template)
     if state is None:
         state = init(record.experiment, jax.random.key(record.seed))
@@ -197,10 +203,17 @@ def _number(value: Any) -> Any:
     return number if isinstance(number, (bool, int)) or math.isfinite(number) else None
 
 
-def _spaced(experiment: Experiment, num: int) -> int:
+def spaced(experiment: Experiment, num: int) -> int:
     """Steps between `num` evenly spaced evaluations; a multiple of `eval_every_steps`."""
     evaluations = -(-experiment.num_steps // experiment.eval_every_steps)
     return max(1, round(evaluations / max(1, num))) * experiment.eval_every_steps
+
+
+@jax.jit
+def _finite(state: TrainState) -> jax.Array:
+    """Whether both players' variables are finite: the last update of a chunk can break them unseen by any loss."""
+    leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables))
+    return jax.numpy.all(jax.numpy.stack([jax.numpy.all(jax.numpy.isfinite(leaf)) for leaf in leaves]))
 
 
 def _nonfinite_message(state: TrainState, start: int, stop: int, checkpoints: Checkpoints) -> str:
@@ -228,7 +241,7 @@ def _finish(
             **verdict.to_json(),
             "message": message,
             "evaluation": last["evaluation"],
-            "definition": experiment.detector.definition(resources.reference),
+            "definition": experiment.detector.definition(experiment.data, resources.reference),
             "bounds": experiment.detector.bounds(source, resources.reference),
             "steps_per_second": speed,
         },

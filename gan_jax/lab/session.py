@@ -12,9 +12,10 @@ import jax
 
 from gan_jax.data.images import Images, fingerprint
 from gan_jax.experiment import Experiment
+from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.configs import load_config
 from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
-from gan_jax.lab.runner import HostOptions, RunResult, branch_state, read_verdict, resume, train_run
+from gan_jax.lab.runner import HostOptions, RunResult, branch_state, read_verdict, resume, spaced, train_run
 from gan_jax.settings import override
 from gan_jax.steps import TrainState
 from gan_jax.train import Resources, init, load_resources
@@ -75,6 +76,8 @@ def headline(verdict: dict[str, Any]) -> str:
         part("variance_ratio", "variance"),
         part("kl", "KL", "{:.3g}"),
     ]
+    if evaluation.get("effective_classes") is None and "pairwise_ratio" in evaluation:
+        parts += [part("pairwise_ratio", "distance"), "pixels only: no validated classifier"]
     return ", ".join(p for p in parts if p)
 
 
@@ -83,10 +86,11 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     assert request.config is not None
     experiment = apply_settings(load_config(request.config), request)
     experiment, resources, data = prepare_data(experiment, request)
+    _warn_of_pixels_only(experiment, resources, say)
     seed = request.seed or 0
     name = f"{Path(request.config).stem}-seed{seed}"
     path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
-    record = _record(request, experiment, seed, data)
+    record = _record(request, experiment, seed, data, host)
     run = RunDirectory.create(path, record)
     say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}, in {path}")
     return _train(run, resources, init(experiment, jax.random.key(seed)), host)
@@ -115,10 +119,13 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
         finished = read_verdict(run)
         if finished is not None and finished["last_step"] >= experiment.num_steps:
             say(f"{path} is finished: a larger --num-steps prolongs it")
-            return Done(path, finished, None)
+            return Done(path, finished, finished["message"])
         if longer:
             write_json(run.record_path, asked.to_json())
         state, problems = resume(run)
+        now = environment()
+        if now["versions"] != record.environment.get("versions") or now["device"] != record.environment.get("device"):
+            say("gan-jax: versions or device differ from the run's first ones: it continues, but not bit for bit")
         for problem in problems:
             say(f"gan-jax: {problem}; using the one before")
         say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}")
@@ -134,7 +141,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     old = source.read_record()
     base = load_config(request.config) if request.config else old.experiment
     experiment, resources, data = prepare_data(apply_settings(base, request), request, old.location)
-    record = _record(request, experiment, old.seed if request.seed is None else request.seed, data)
+    record = _record(request, experiment, old.seed if request.seed is None else request.seed, data, host)
     record = dataclasses.replace(record, config=record.config or old.config, location=record.location or old.location)
     state = branch_state(source, int(step_text) if step_text else None, record, request.seed is not None)
     step = int(state.step)
@@ -142,14 +149,32 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
         raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
     default = new_run_path(source.path.parent, f"{source.path.name}-branch{step}")
     path = Path(request.run_dir) if request.run_dir else default
-    run = RunDirectory.create(path, dataclasses.replace(record, parent=f"{name}@{step}"))
+    run = RunDirectory.create(path, dataclasses.replace(record, parent=f"{name}@{step}", first_step=step))
+    checkpoints = Checkpoints(run.checkpoints_path)  # to resume from, if the branch is killed before its first own one
+    checkpoints.save(state)
+    checkpoints.close()
     changes = old.differences(record)
     say(f"branching {name} at step {step:,} into {path}: {'; '.join(changes) or 'nothing changed'}")
     return _train(run, resources, state, host)
 
 
+def _warn_of_pixels_only(experiment: Experiment, resources: Resources, say: Callable[[str], None]) -> None:
+    if isinstance(experiment.data, Images) and resources.reference.classifier is None:
+        say(
+            f"gan-jax: there is no classifier that is validated on {experiment.data.name} at "
+            f"{experiment.data.image_size} pixels: only a collapse to one picture can be detected"
+        )
+
+
 def apply_settings(experiment: Experiment, request: Request) -> Experiment:
     """The experiment with the request's overrides."""
+    if request.num_epochs is not None:
+        if not 0 < request.num_epochs < 1e6:
+            raise RunError(f"--num-epochs is {request.num_epochs}, and must be above 0 and below a million")
+        if any(path.replace("-", "_") == "num_steps" for path, _ in request.settings):
+            raise RunError("--num-epochs and --num-steps both say how long: give one of them")
+    if request.seed is not None and not 0 <= request.seed < 2**32:
+        raise RunError(f"--seed is {request.seed}, and must be at least 0 and below 2**32")
     for path, text in request.settings:
         experiment = override(experiment, path, text)
     if request.num_epochs is not None and not isinstance(experiment.data, Images):
@@ -178,16 +203,22 @@ def prepare_data(
     return experiment, resources, fingerprint(resources.dataset)
 
 
-def _record(request: Request, experiment: Experiment, seed: int, data: str) -> RunRecord:
+def _record(request: Request, experiment: Experiment, seed: int, data: str, host: HostOptions) -> RunRecord:
     return RunRecord(
         experiment=experiment,
         seed=seed,
         data=data,
-        config=request.config or "",
+        config=_stored(request.config or ""),
         location=str(Path(request.location).resolve()) if request.location else None,
         environment=environment(),
         command=request.command,
+        keep_every_steps=spaced(experiment, host.num_branch_points),
     )
+
+
+def _stored(config: str) -> str:
+    """A config as the record keeps it: a file by its full path, so that its components can be found again."""
+    return str(Path(config).resolve()) if config.endswith(".py") else config
 
 
 def _train(run: RunDirectory, resources: Resources, state: TrainState, host: HostOptions) -> Done:

@@ -13,8 +13,10 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.scipy.special import erf, gammainc
+from scipy.stats import binom
 
 from gan_jax.component import component, setting
 from gan_jax.data.mixtures import MixtureSource
@@ -158,13 +160,20 @@ def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str
     else:
         inside = gammainc(1.0, radius**2 / 2)
     return {
-        "modes": Bound(float(num_modes), None),
-        "modes_any": Bound(float(num_modes), None),
+        "modes": Bound(_expected_captured(source, float(inside), float(rule.min_share), num_samples), None),
+        "modes_any": Bound(_expected_captured(source, float(inside), 0.0, num_samples), None),
         "high_quality": Bound(float(inside), None),
         "kl": Bound(None, (num_modes - 1) / (2 * num_samples)),
         "kl_all": Bound(None, (num_modes - 1) / (2 * num_samples)),
         "spread": Bound(_spread_ceiling(rule, num_noisy), None),
     }
+
+
+def _expected_captured(source: MixtureSource, inside: float, min_share: float, num_samples: int) -> float:
+    """Modes that true samples capture on average: K, but for modes so rare that they may get too few samples."""
+    weights = np.asarray(source.weights, float)
+    needed = np.ceil(np.maximum(min_share * num_samples * weights, 1.0) - 1e-6)
+    return float(np.sum(binom.sf(needed - 1, num_samples, weights * inside)))
 
 
 def truncated_spread(radius: float, dim: float) -> float:

@@ -94,7 +94,7 @@ def test_std_can_be_swept_without_retracing(key):
     ("make", "words"),
     [
         (lambda: Ring(weights=(1.0,)), "1 entries for num_modes=8"),
-        (lambda: Ring(num_modes=2, weights=(-1.0, 2.0)), "non-negative"),
+        (lambda: Ring(num_modes=2, weights=(0.0, 2.0)), "all must be positive"),
         (lambda: Ring(num_modes=1, closed=True), "at least 2"),
         (lambda: Temperatures(cold=40.0), "must be below hot"),
         (lambda: HighDimensional(num_dims=10), "more than num_dims"),

@@ -26,7 +26,7 @@ def observe(letter: str, heaviest: int = 0) -> Observation:
         label=jnp.int32(LABELS.index(name)),
         healthy=jnp.array(letter == "h"),
         recovered=jnp.array(letter == "h"),
-        bad=jnp.array([few or junk, few, junk]),
+        bad=jnp.array([few or junk, few, junk, False]),
         concentrated=jnp.array(letter == "t"),
         credible=jnp.array(not junk),
         heaviest=jnp.int32(heaviest),
@@ -69,12 +69,15 @@ def test_windows(letters, outcome, formed, onset):
 def test_causes_are_told_apart():
     collapse = play("hhhttttt")
     assert collapse.cause == "total"
-    assert collapse.onset_steps == {"any": 400, "collapse": 400, "junk": None}
+    assert collapse.onset_steps == {"any": 400, "collapse": 400, "junk": None, "intra": None}
     junk = play("hhhjjjjj")
     assert junk.cause == "junk"
-    assert junk.onset_steps == {"any": 400, "collapse": None, "junk": 400}
+    assert junk.onset_steps == {"any": 400, "collapse": None, "junk": 400, "intra": None}
     both = play("hhhtttjjjjj")
-    assert both.onset_steps == {"any": 400, "collapse": None, "junk": 700}
+    assert both.onset_steps == {"any": 400, "collapse": None, "junk": 700, "intra": None}
+    # One evaluation in transit between modes does not name the cause.
+    transit = play("hhhjtttttt")
+    assert (transit.cause, transit.onset_step, transit.onset_steps["collapse"]) == ("total", 400, 500)
 
 
 def test_recovery_needs_its_own_window_after_the_onset():
@@ -93,6 +96,9 @@ def test_few_modes_from_the_start_is_reported_apart():
 def test_cycling_is_a_heaviest_mode_that_keeps_changing_while_concentrated():
     assert play("hhh" + "t" * 10, [0, 0, 0, *[1, 1, 2, 2, 3, 3, 4, 4, 5, 5]]).cycling_step == 1300
     assert play("hhh" + "t" * 10, [0] * 13).cycling_step is None
+    # In transit between two modes a generator is nowhere: -1 keeps the last mode it had.
+    assert play("hhh" + "t" * 10, [0, 0, 0, 1, 1, -1, 2, 2, -1, 3, 3, -1, 4]).cycling_step == 1300
+    assert play("hhh" + "t" * 10, [0, 0, 0, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1]).cycling_step is None
 
 
 def test_windows_are_traced_and_one_program_serves_a_grid_of_them():
@@ -140,6 +146,18 @@ def test_injected_collapses_are_detected_at_their_step(data):
         assert verdict.onset_step == (onset + 1) * EVERY
         assert verdict.onset_steps["collapse"] == verdict.onset_step
         assert verdict.cause == ("total" if num_left <= max(1, num_modes / 4) else "partial")
+
+
+def test_points_instead_of_modes_have_an_onset_of_their_own(key):
+    detector, source, state = MixtureDetector(), Ring().source(()), init_detector()
+    for index in range(10):
+        generator = source._replace(std=source.std * (0.1 if index >= 4 else 1.0))
+        samples = generator.sample(jax.random.fold_in(key, index), 2500)
+        seen = detector.observe(source, (), detector.measure(source, (), samples))
+        state = _update(detector, state, seen, (index + 1) * EVERY)
+    verdict = judge(state, 10 * EVERY)
+    assert verdict.onset_steps == {"any": None, "collapse": None, "junk": None, "intra": 5 * EVERY}
+    assert "no collapse seen; shrunk inside the modes from step 500" in verdict.sentence()
 
 
 @pytest.mark.parametrize("data", [Ring(), Grid()], ids=lambda d: type(d).__name__)

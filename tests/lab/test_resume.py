@@ -32,6 +32,29 @@ def experiment():
 '''
 
 
+OWN_CONFIG = '''
+"""A loss of one's own."""
+from gan_jax.component import component
+from gan_jax.objectives import Criterion
+from gan_jax.settings import override
+from gan_jax.testing import tiny_ring
+
+@component
+class Linear:
+    scale: float = 1.0
+
+    def criterion(self):
+        return Criterion(
+            real=lambda score, key, step: -self.scale * score,
+            fake=lambda score, key, step: self.scale * score,
+            generator=lambda score, key, step: -self.scale * score,
+        )
+
+def experiment():
+    return override(tiny_ring(), "objective", Linear(0.5))
+'''
+
+
 def final_hash(path: Path) -> str:
     run = RunDirectory.open(path)
     checkpoints = Checkpoints(run.checkpoints_path, read_only=True)
@@ -141,6 +164,31 @@ def test_a_branch_without_changes_replays_the_run_and_with_changes_does_not(whol
     widths = ["--generator.network.widths", "8,8"]
     assert main(["train", "--branch-from", f"{reference}@{step}", "--run-dir", str(tmp_path / "y"), *widths]) == 2
     assert "does not fit the branch's networks" in capsys.readouterr().err
+
+
+def test_prolonging_keeps_the_branch_points_and_is_bit_for_bit(whole, tmp_path):
+    config, _ = whole
+    short, long = tmp_path / "short", tmp_path / "long"
+    quiet = ["--quiet", "--pictures", "0"]
+    assert main(["train", str(config), "--run-dir", str(long), "--num-steps", "60", *quiet]) == 0
+    # 25 is between two evaluations: the state of step 25 is not on the way of a longer run.
+    assert main(["train", str(config), "--run-dir", str(short), "--num-steps", "25", *quiet]) == 0
+    assert Checkpoints(short / "checkpoints", read_only=True).steps() == [10, 20, 25]
+    assert main(["train", "--resume", str(short), "--num-steps", "60", *quiet]) == 0
+    assert final_hash(short) == final_hash(long)
+    assert rows(short) == rows(long)
+    assert {10, 20} <= set(Checkpoints(short / "checkpoints", read_only=True).steps())
+
+
+def test_a_config_may_bring_its_own_components(whole, tmp_path):
+    config = tmp_path / "own.py"
+    config.write_text(OWN_CONFIG)
+    path = tmp_path / "run"
+    assert main(["train", str(config), "--run-dir", str(path), "--quiet"]) == 0
+    # Another process knows nothing of the config's components but what the run folder says.
+    command = [sys.executable, "-m", "gan_jax.cli", "train", "--resume", str(path), "--num-steps", "40", "--quiet"]
+    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_two_processes_cannot_write_one_run(whole, capsys):
