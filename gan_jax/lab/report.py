@@ -220,8 +220,8 @@ caption {{ text-align: left; padding: .3rem 0; }}
 th, td {{ text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); font-weight: normal;
   vertical-align: top; overflow-wrap: anywhere; }} td {{ font-variant-numeric: tabular-nums; }}
 .curves {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }}
-figure {{ margin: 0; }} figure svg {{ width: 100%; height: auto; }}
-.frames img {{ max-width: 100%; width: 30rem; background: #fff; image-rendering: pixelated; display: block; }}
+figure {{ margin: 0; }} figure svg {{ width: 100%; height: auto; fill: currentColor; }}
+.frames img {{ max-width: 100%; width: 30rem; background: #fff; display: block; }}
 .frames img[hidden] {{ display: none; }}
 .frames label {{ display: flex; gap: .6rem; align-items: center; max-width: 30rem; margin-top: .5rem; }}
 .frames input {{ flex: 1; }} output {{ min-width: 5em; font-variant-numeric: tabular-nums; }}
