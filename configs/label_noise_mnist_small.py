@@ -2,7 +2,7 @@
 
 Claim: as `label_noise_mnist`, at a size that two cores train in minutes; whether it carries over is to be measured.
 Command: gan-jax train label_noise_mnist_small --data DIR --num-epochs 5
-Cost: about 1 minute an epoch on two cores.
+Cost: about 80 seconds an epoch on two cores.
 Figure: readable digits after 5 epochs; see docs/results.md.
 """
 
