@@ -1,9 +1,10 @@
 """Two cities, one thermometer: a GAN on temperatures that are either Australian or Antarctic.
 
-Claim: G hops between the two modes, and D chases it, with no incentive to cover both.
+Claim: G hops between the two modes, and D chases it, with no incentive to cover both. With these networks and this
+    learning rate it does not: see docs/results.md.
 Command: gan-jax train temperatures
-Cost: 10 seconds on two cores.
-Figure: the modes captured of 2 over time, the onset and whether it cycles; see docs/results.md.
+Cost: 40 seconds on two cores.
+Figure: modes captured of 2, the onset and whether it cycles; see docs/results.md.
 
 References:
     A. Nibali, "Mode collapse in GANs", 2017.
