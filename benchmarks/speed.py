@@ -23,10 +23,11 @@ import jax
 import numpy as np
 
 from gan_jax.data.images import ImageDataset
+from gan_jax.dynamics import Alternating
 from gan_jax.experiment import Experiment
 from gan_jax.lab.configs import load_config
 from gan_jax.settings import override
-from gan_jax.train import Resources, chunk, init
+from gan_jax.train import Resources, chunk_program, init
 
 CASES = {
     "ring": ("ring_notebook", 200),
@@ -39,7 +40,7 @@ def make_case(name: str, implementation: str) -> tuple[Experiment, Resources, in
     config, num_steps = CASES[name]
     experiment = override(load_config(config), "num_steps", 10**6)
     if not name.startswith("dcgan"):
-        return override(experiment, "update_order", "alternating"), Resources((), ()), num_steps
+        return override(experiment, "dynamics", Alternating()), Resources((), ()), num_steps
     experiment = override(override(experiment, "data.last_batch", "wrap"), "discriminator.transforms", ())
     for player in ("generator", "discriminator"):
         experiment = override(experiment, f"{player}.network.convolution", implementation)
@@ -77,7 +78,8 @@ def measure(case: str, rounds: int, implementation: str, torch_python: str | Non
     state = init(experiment, jax.random.key(0))
     resources = jax.device_put(resources)
     began = time.perf_counter()
-    program = chunk.lower(experiment, resources, state, num_steps=num_steps, evaluates=False).compile()
+    jitted = chunk_program(small=not case.startswith("dcgan"))
+    program = jitted.lower(experiment, resources, state, num_steps=num_steps, evaluates=False).compile()
     compile_seconds = time.perf_counter() - began
     memory = program.memory_analysis()
     peer = Peer(torch_python, case, num_steps) if torch_python else None

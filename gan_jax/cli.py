@@ -1,4 +1,4 @@
-"""The command line: gan-jax train | evaluate | report | data.
+"""The command line: gan-jax train | evaluate | diagnose | report | data.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
 run stopped at values that are not finite; 130 interrupted (what was saved can be resumed). GAN_JAX_TRACEBACK=1 in the
@@ -26,6 +26,10 @@ Any setting of the experiment is an option too:
   --discriminator.learning-rate 1e-4   --data.std 0.05   --objective minimax   --generator.network.widths 256,256
   --discriminator.transforms exact-flips --discriminator.transforms.0.rate 0.1
 `gan-jax train CONFIG --help` lists them with their values."""
+
+_DIAGNOSE = """For an experiment's own state: the gradient of an unrolled G against central differences in float64,
+forward mode against reverse, exact against first order, truncated and implicit (cosine, length), by K; time and memory.
+Settings of the experiment are options, as in `train`: --generator.unroll.inner-data fresh"""
 
 
 class UsageError(ValueError):
@@ -77,6 +81,23 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     evaluate.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
     evaluate.option("--json", action="store_true", help="print the result as JSON")
 
+    diagnose = commands.add_parser("diagnose", help="look into a game")
+    kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="unroll", parser_class=Parser)
+    unroll = kinds.add_parser(
+        "unroll", help="is the unrolled gradient right, which part matters, what does it cost", description=_DIAGNOSE
+    )
+    unroll.add_argument("config", help="a config, or a run folder, whose newest checkpoint is then the state")
+    unroll.option("--data", metavar="DIR", help="where the data set lies")
+    unroll.option("--seed", type=int, default=0, help="of the initial state; 0")
+    unroll.option("--warm-up", type=int, default=100, metavar="N", help="steps of the plain game before; 100")
+    unroll.option("--steps", default="1,5,10", metavar="K,...", help="numbers of unrolled updates; 1,5,10")
+    unroll.option("--memory", default="all,step,sqrt", metavar="M,...", help="memory options to time, or none")
+    unroll.option("--directions", type=int, default=3, metavar="N", help="along which derivatives are compared; 3")
+    unroll.option("--rounds", type=int, default=5, metavar="N", help="timed evaluations; 5")
+    unroll.option("--json", action="store_true", help="print the result as JSON")
+    unroll.option("--out", metavar="FILE", help="write the result as JSON here")
+    unroll.option("--plot", metavar="FILE", help="write a picture here")
+
     report = commands.add_parser("report", help="one HTML file: verdict, curves, samples, experiment")
     report.add_argument("run", help="a run folder")
     report.option("--out", metavar="FILE", help="where to write it; RUN/report.html if not given")
@@ -94,7 +115,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     show.option("--data", metavar="DIR", help="where it lies")
     show.option("--size", type=int, default=28, help="pixels along a side: 16, 28, 32 or 64")
     show.option("--out", metavar="FILE", help="the picture; NAME.png if not given")
-    return parser, {"train": train, "evaluate": evaluate, "report": report}
+    return parser, {"train": train, "evaluate": evaluate, "report": report, "unroll": unroll}
 
 
 def split_overrides(arguments: Sequence[str], known: dict[str, bool]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -134,6 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if "--help" in own or "-h" in own:
                 return _train_help(commands["train"], own, settings)
             arguments = ["train", *own]
+        if arguments[:2] == ["diagnose", "unroll"]:
+            own, settings = split_overrides(arguments[2:], commands["unroll"].known)
+            arguments = ["diagnose", "unroll", *own]
         options = parser.parse_args(arguments)
         return _COMMANDS[options.command](options, settings)
     except ValueError as error:
@@ -211,6 +235,44 @@ def _evaluate(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
     return OK
 
 
+def _diagnose(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
+    from gan_jax.lab import unrolling
+    from gan_jax.lab.session import Request, load_state
+
+    steps = [_whole(text, "--steps") for text in options.steps.split(",")]
+    memories = [] if options.memory == "none" else options.memory.split(",")
+    for name, least in (("warm_up", 0), ("directions", 1), ("rounds", 1)):
+        if getattr(options, name) < least:
+            raise UsageError(f"--{name.replace('_', '-')} is {getattr(options, name)}, and must be at least {least}")
+    request = Request(config=options.config, settings=tuple(settings), seed=options.seed, location=options.data)
+    experiment, resources, state = load_state(request)
+    if state is None:
+        state = unrolling.warm_state(experiment, resources, options.seed, options.warm_up)
+    result = unrolling.diagnose_unroll(
+        experiment,
+        resources,
+        state,
+        num_steps=steps,
+        memories=memories,
+        num_directions=options.directions,
+        num_rounds=options.rounds,
+        say=lambda line: None if options.json else _say(line),
+    )
+    result = {"config": options.config, "settings": dict(settings), **result}
+    if options.out:
+        Path(options.out).write_text(json.dumps(result, indent=2) + "\n")
+    if options.plot:
+        unrolling.plot(result, Path(options.plot))
+    print(json.dumps(result, indent=2) if options.json else unrolling.table(result))
+    return OK
+
+
+def _whole(text: str, option: str) -> int:
+    if not text.strip().lstrip("-").isdigit():
+        raise UsageError(f"{option} takes whole numbers with commas, and got {text!r}")
+    return int(text)
+
+
 def _report(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     from gan_jax.lab.report import write_report
 
@@ -241,7 +303,7 @@ def _data(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     return OK
 
 
-_COMMANDS = {"train": _train, "evaluate": _evaluate, "report": _report, "data": _data}
+_COMMANDS = {"train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "report": _report, "data": _data}
 
 
 def _train_help(parser: Parser, own: list[str], settings: list[tuple[str, str]]) -> int:

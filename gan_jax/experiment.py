@@ -6,16 +6,22 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from gan_jax.component import component, setting
 from gan_jax.data.images import Images
-from gan_jax.data.mixtures import Grid, HighDimensional, RandomRing, Ring, Temperatures
+from gan_jax.data.mixtures import Grid, HighDimensional, PointMass, RandomRing, Ring, Temperatures
+from gan_jax.data.stacked import StackedImages
 from gan_jax.diagnostics.detector import Detector
 from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
+from gan_jax.diagnostics.stacked_detector import StackedDetector
+from gan_jax.dynamics import DYNAMICS, Alternating, Competitive, Dynamics, Simultaneous
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork
+from gan_jax.networks.points import LinearDiscriminator, PointGenerator
+from gan_jax.networks.stacked import StackedDiscriminator, StackedGenerator
 from gan_jax.objectives import OBJECTIVES, NonSaturating, Objective
-from gan_jax.optimizers import OPTIMIZERS, Adam, Optimizer
+from gan_jax.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from gan_jax.transforms import TRANSFORMS, LossTransform
+from gan_jax.unroll import GRADIENTS, Exact, Gradient, Memory, check_memory
 
 
 @runtime_checkable
@@ -37,10 +43,57 @@ class Data(Protocol):
 
 
 @component
+class Unroll:
+    """A player that answers not its opponent but what the opponent becomes after K more of its updates.
+
+    The defaults are the official notebook's: the same real and latent batch in every update, the opponent's own
+    optimiser going on from its present state, and the derivative through all of it. Published implementations differ in
+    each of these without saying so; here each is a setting.
+
+    With `inner_data="same"` the noise of the loss transforms (which labels are flipped) is part of the batch, and is
+    the same in every update too.
+
+    References:
+        L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, equations 7 to 10, and its notebook.
+    """
+
+    num_steps: int = setting(default=5, at_least=0, doc="K, updates of the opponent; 0 is the plain game")
+    gradient: Gradient = setting(default=Exact(), choices=GRADIENTS, doc="how the updates are differentiated")
+    mode: Literal["reverse", "forward"] = setting(
+        default="reverse", doc="reverse; forward only for players of a few parameters"
+    )
+    memory: Memory = setting(default="step", doc="what is kept of the updates for the reverse pass")
+    inner_data: Literal["same", "fresh_real", "fresh"] = setting(
+        default="same",
+        doc="after the first update: the same batch, fresh real examples, or all fresh",
+    )
+    inner_loss: Literal["as_trained", "objective"] = setting(
+        default="as_trained", doc="what the opponent descends: its loss as trained, or the bare objective"
+    )
+    inner_statistics: Literal["advanced", "frozen"] = setting(
+        default="advanced", doc="the opponent's running statistics during its updates"
+    )
+    optimizer: Optimizer | None = setting(
+        default=None, choices=OPTIMIZERS, doc="of the opponent's updates, from a fresh state; none: its own, going on"
+    )
+    learning_rate: float | None = setting(default=None, above=0, doc="of that optimiser; none: the opponent's own")
+
+    def validate(self) -> None:
+        if self.learning_rate is not None and self.optimizer is None:
+            raise ValueError(
+                f"Unroll.learning_rate is {self.learning_rate}, but the opponent's own optimiser is used: set "
+                "Unroll.optimizer, or leave out the learning rate"
+            )
+        check_memory(self.memory)
+
+
+@component
 class Generator:
     """The player that makes samples."""
 
-    network: GeneratorNetwork = setting(choices=(MLPGenerator, DCGANGenerator), doc="latent to sample")
+    network: GeneratorNetwork = setting(
+        choices=(MLPGenerator, DCGANGenerator, StackedGenerator, PointGenerator), doc="latent to sample"
+    )
     learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
     optimizer: Optimizer = setting(default=Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
     latent_dim: int = setting(default=100, at_least=1, doc="dimensions of the latent")
@@ -51,13 +104,17 @@ class Generator:
     average_decay: float | None = setting(
         default=None, at_least=0, below=1, doc="of the moving average of G; none: no average"
     )
+    unroll: Unroll | None = setting(default=None, choices=(Unroll,), doc="D's updates that G looks through; none: none")
 
 
 @component
 class Discriminator:
     """The player that scores samples."""
 
-    network: DiscriminatorNetwork = setting(choices=(MLPDiscriminator, DCGANDiscriminator), doc="sample to raw score")
+    network: DiscriminatorNetwork = setting(
+        choices=(MLPDiscriminator, DCGANDiscriminator, StackedDiscriminator, LinearDiscriminator),
+        doc="sample to raw score",
+    )
     learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
     optimizer: Optimizer = setting(default=Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
     transforms: tuple[LossTransform, ...] = setting(default=(), choices=TRANSFORMS, doc="of D's loss, innermost first")
@@ -65,35 +122,55 @@ class Discriminator:
     batch_statistics: Literal["separate", "joint"] = setting(
         default="separate", doc="batch norm sees real and fake apart (as published), or as one batch"
     )
+    unroll: Unroll | None = setting(default=None, choices=(Unroll,), doc="G's updates that D looks through; none: none")
 
 
 @component
 class Experiment:
     """A GAN, its data and what counts as its collapse: everything that decides a run but the key."""
 
-    data: Data = setting(choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, Images), doc="what G imitates")
+    data: Data = setting(
+        choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass, Images, StackedImages),
+        doc="what G imitates",
+    )
     generator: Generator = setting(doc="the player that makes samples")
     discriminator: Discriminator = setting(doc="the player that scores them")
-    detector: Detector = setting(choices=(MixtureDetector, ImageDetector), doc="what counts as collapse, and as data")
+    detector: Detector = setting(
+        choices=(MixtureDetector, ImageDetector, StackedDetector), doc="what counts as collapse, and as data"
+    )
     objective: Objective = setting(default=NonSaturating(), choices=OBJECTIVES, doc="what the players pay for scores")
     batch_size: int = setting(default=64, at_least=1, doc="real examples, and fakes, in a batch")
     num_steps: int = setting(default=10_000, at_least=1, doc="training steps: D updates, then G updates")
     eval_every_steps: int = setting(
         default=500, at_least=1, doc="steps between evaluations, each a row of metrics.jsonl"
     )
-    update_order: Literal["alternating", "simultaneous"] = setting(
-        default="alternating", doc="G answers the updated D, or both move from the same point"
+    dynamics: Dynamics = setting(
+        default=Alternating(), choices=DYNAMICS, doc="how the players' gradients become their moves"
     )
     reuse_fakes: bool = setting(
         default=True, doc="G's first update is on the fakes that D's last update saw, as published"
     )
 
     def validate(self) -> None:
-        if isinstance(self.data, Images) != isinstance(self.detector, ImageDetector):
+        for data, detector in ((Images, ImageDetector), (StackedImages, StackedDetector)):
+            if isinstance(self.data, data) != isinstance(self.detector, detector):
+                raise ValueError(
+                    f"{type(self.data).__name__} data and {type(self.detector).__name__} do not go together: use "
+                    "ImageDetector for Images, StackedDetector for StackedImages, MixtureDetector for mixtures"
+                )
+        several = max(self.generator.updates_per_step, self.discriminator.updates_per_step) > 1
+        if several and not isinstance(self.dynamics, (Alternating, Simultaneous)):
             raise ValueError(
-                f"{type(self.data).__name__} data and {type(self.detector).__name__} do not go together: "
-                "use ImageDetector for Images and MixtureDetector for mixtures"
+                f"{type(self.dynamics).__name__} moves both players at once: set updates_per_step=1 for both, or use "
+                "Alternating or Simultaneous"
             )
+        if isinstance(self.dynamics, Competitive):
+            for name, player in (("generator", self.generator), ("discriminator", self.discriminator)):
+                if not isinstance(player.optimizer, SGD):
+                    raise ValueError(
+                        f"Competitive finds the players' moves itself: set {name}.optimizer to SGD, which takes them "
+                        "as they are"
+                    )
         known_rule = isinstance(self.detector, MixtureDetector) and self.detector.rule.norm
         if isinstance(self.data, HighDimensional) and known_rule in ("l2", "linf"):
             raise ValueError(
@@ -111,7 +188,8 @@ class Experiment:
                 "Images.last_batch='short' needs discriminator.updates_per_step=1, since a step may hold one short "
                 "batch; use last_batch='wrap'"
             )
-        if isinstance(self.detector, ImageDetector) and self.detector.num_samples % self.batch_size:
+        classified = isinstance(self.detector, (ImageDetector, StackedDetector))
+        if classified and self.detector.num_samples % self.batch_size:
             raise ValueError(
                 f"detector.num_samples is {self.detector.num_samples}, and must be a multiple of batch_size "
                 f"({self.batch_size}), since batch norm is evaluated in training batches too"

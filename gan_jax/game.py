@@ -82,33 +82,26 @@ def discriminator_loss(
 
 def generator_loss(
     experiment: Experiment,
-    variables: Variables,
     discriminator: Variables,
     real: Array,
-    latent: Array,
+    fake: Array,
     key: Array,
     step: Array,
     *,
     axis_name: str | None = None,
-) -> tuple[Array, tuple[Any, dict[str, Array]]]:
-    """What G pays for fooling a given D.
+) -> Array:
+    """What G pays for samples shown to a given D: a scalar, in the objective's unit.
 
-    Real examples are scored only if the objective has a term for them (`generator_real`, or related scores).
-    D's statistics are used in training mode and left as they are.
-
-    Returns:
-        The loss (scalar) and (G's new statistics, metrics).
+    Real examples are scored only if the objective has a term for them (`generator_real`, or related scores), which
+    enters G's gradient where D is unrolled. D's statistics are used in training mode and left as they are.
     """
     criterion = experiment.objective.criterion()
-    fake, statistics = generate(experiment, variables, latent, train=True, axis_name=axis_name)
     key_fake, key_real = jax.random.split(key)
     if criterion.generator_real is None:
         network = experiment.discriminator.network
         fake_scores, _ = network.apply(discriminator, fake, train=True, axis_name=axis_name)
-        loss = jnp.mean(criterion.generator(fake_scores, key_fake, step))
-    else:
-        real_scores, fake_scores, _ = score(experiment, discriminator, real, fake, axis_name=axis_name)
-        real_scores, fake_scores = criterion.relate(real_scores, fake_scores)
-        loss = jnp.mean(criterion.generator(fake_scores, key_fake, step))
-        loss += jnp.mean(criterion.generator_real(real_scores, key_real, step))
-    return loss, (statistics, {"generator_loss": loss})
+        return jnp.mean(criterion.generator(fake_scores, key_fake, step))
+    real_scores, fake_scores, _ = score(experiment, discriminator, real, fake, axis_name=axis_name)
+    real_scores, fake_scores = criterion.relate(real_scores, fake_scores)
+    loss = jnp.mean(criterion.generator(fake_scores, key_fake, step))
+    return loss + jnp.mean(criterion.generator_real(real_scores, key_real, step))

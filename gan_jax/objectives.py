@@ -98,4 +98,24 @@ class Minimax:
         )
 
 
-OBJECTIVES = (NonSaturating, Minimax)
+@component
+class Wasserstein:
+    """The zero-sum game of raw scores: L_D = -D(x) + D(G(z)),  L_G = -D(G(z)) + D(x) = -L_D.
+
+    With D held 1-Lipschitz by other means, -L_D at its optimum is the earth mover's distance; without, it is unbounded.
+    As in `Minimax`, the real term of -L_D reaches G only if it is unrolled through D's updates: `generator_real`.
+
+    References:
+        M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", ICML 2017, equation 2.
+    """
+
+    def criterion(self) -> Criterion:
+        return Criterion(
+            real=lambda score, key, step: -score,
+            fake=lambda score, key, step: score,
+            generator=lambda score, key, step: -score,
+            generator_real=lambda score, key, step: score,
+        )
+
+
+OBJECTIVES = (NonSaturating, Minimax, Wasserstein)

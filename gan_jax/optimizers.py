@@ -58,4 +58,45 @@ class RMSProp:
         return optax.rmsprop(learning_rate, decay=self.decay, eps=self.eps, eps_in_sqrt=True)
 
 
-OPTIMIZERS = (Adam, SGD, RMSProp)
+@component
+class OptimisticSGD:
+    """Optimistic gradient descent: w_(t+1) = w_t - learning_rate * ((alpha + beta) g_t - beta g_(t-1)), g_(-1) = g_0.
+
+    The last gradient predicts the next one, which makes an extragradient step at the cost of one gradient. It takes
+    simultaneous dynamics: of the players that alternate, the second already sees the first one's move.
+
+    References:
+        C. Daskalakis et al., "Training GANs with Optimism", ICLR 2018: alpha = beta = 1.
+        A. Mokhtari, A. Ozdaglar, S. Pattathil, "A Unified Analysis of Extra-gradient and Optimistic Gradient Methods
+            for Saddle Point Problems", AISTATS 2020: the generalised form.
+    """
+
+    alpha: float = setting(default=1.0, above=0, doc="of the gradient")
+    beta: float = setting(default=1.0, at_least=0, doc="of the gradient's change since the last step")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        return optax.optimistic_gradient_descent(learning_rate, alpha=self.alpha, beta=self.beta)
+
+
+@component
+class OptimisticAdam:
+    """Adam whose steps are made optimistic as `OptimisticSGD` makes gradients (Daskalakis et al., ICLR 2018).
+
+    Without Nesterov's momentum, which optax would add and the paper does not have. `eps_root` is as for `Adam`.
+    """
+
+    alpha: float = setting(default=1.0, above=0, doc="of Adam's step")
+    beta: float = setting(default=1.0, at_least=0, doc="of the change of Adam's step since the last one")
+    b1: float = setting(default=0.5, at_least=0, below=1, doc="decay of the first moment")
+    b2: float = setting(default=0.999, at_least=0, below=1, doc="decay of the second moment")
+    eps: float = setting(default=1e-8, at_least=0, doc="added to the root of the second moment")
+    eps_root: float = setting(
+        default=1e-30, above=0, doc="added inside that root; above 0, so that unrolling stays finite"
+    )
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        moments = {"b1": self.b1, "b2": self.b2, "eps": self.eps, "eps_root": self.eps_root}
+        return optax.optimistic_adam_v2(learning_rate, alpha=self.alpha, beta=self.beta, nesterov=False, **moments)
+
+
+OPTIMIZERS = (Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam)

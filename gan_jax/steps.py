@@ -1,7 +1,8 @@
-"""One training step: D updates, then G updates. Pure functions of (experiment, state, batch, key)."""
+"""One training step: an update of D and an update of G. Pure functions of (experiment, state, batch, key)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,9 +11,12 @@ import optax
 from jax import Array
 
 from gan_jax.diagnostics.detector import DetectorState
+from gan_jax.dynamics import Alternating, Pair, Simultaneous
 from gan_jax.experiment import Discriminator, Experiment, Generator
 from gan_jax.game import discriminator_loss, generate, generator_loss, sample_latent
 from gan_jax.networks.network import Variables
+from gan_jax.rollout import discriminator_ahead, generator_ahead
+from gan_jax.unroll import Implicit, value_and_hypergradient
 
 Metrics = dict[str, Array]
 
@@ -56,20 +60,27 @@ def discriminator_step(
     latent: Array,
     key: Array,
     *,
+    source: Any = None,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update of D on a batch of real examples and G's samples for the given latents."""
-    player = state.discriminator
-    fake, _ = generate(experiment, state.generator.variables, latent, train=True, axis_name=axis_name)
+    """One update of D on a batch of real examples and G's samples for the given latents.
+
+    If D is unrolled, it answers what becomes of G; `source` then gives the fresh examples of `Unroll.inner_data`.
+    """
+    if not is_unrolled(experiment.discriminator):
+        fake, _ = generate(experiment, state.generator.variables, latent, train=True, axis_name=axis_name)
+        player, metrics = _update_discriminator(experiment, state, real, fake, key, axis_name)
+        return state._replace(discriminator=player), metrics
 
     def loss(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
-        variables = player.variables._replace(params=params)
+        variables = state.discriminator.variables._replace(params=params)
+        ahead = generator_ahead(
+            experiment, source, *state.generator, variables, real, latent, key, state.step, axis_name=axis_name
+        )
+        fake, _ = generate(experiment, ahead, latent, train=True, axis_name=axis_name)
         return discriminator_loss(experiment, variables, real, fake, key, state.step, axis_name=axis_name)
 
-    grads, (statistics, metrics) = jax.grad(loss, has_aux=True)(player.variables.params)
-    grads, metrics = _mean_over_devices((grads, metrics), axis_name)
-    metrics["discriminator_grad_norm"] = optax.tree.norm(grads)
-    player = _update(experiment.discriminator, player, grads, statistics)
+    player, metrics = _descend(experiment.discriminator, "discriminator", state.discriminator, loss, axis_name)
     return state._replace(discriminator=player), metrics
 
 
@@ -80,25 +91,199 @@ def generator_step(
     latent: Array,
     key: Array,
     *,
+    inner_key: Array | None = None,
+    source: Any = None,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update of G, for the given latents, against the D in the state."""
-    player = state.generator
+    """One update of G, for the given latents, against the D in the state, or what becomes of it if G is unrolled.
+
+    `inner_key` is of the loss transforms in D's updates (`key` folded, if not given); `source` as in
+    `discriminator_step`.
+    """
+    inner_key = jax.random.fold_in(key, 1) if inner_key is None else inner_key
+    loss = generator_objective(
+        experiment, state, real, latent, key, inner_key=inner_key, source=source, axis_name=axis_name
+    )
+    player, metrics = _descend(experiment.generator, "generator", state.generator, loss, axis_name)
+    return _with_generator(experiment, state, player), metrics
+
+
+def generator_objective(
+    experiment: Experiment,
+    state: TrainState,
+    real: Array,
+    latent: Array,
+    key: Array,
+    *,
+    inner_key: Array,
+    source: Any = None,
+    axis_name: str | None = None,
+) -> Callable[[Any], tuple[Array, tuple[Any, Metrics]]]:
+    """What G descends on a batch: params -> (loss, (G's new statistics, metrics)); through D's updates if unrolled."""
 
     def loss(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
-        variables = player.variables._replace(params=params)
-        return generator_loss(
-            experiment, variables, state.discriminator.variables, real, latent, key, state.step, axis_name=axis_name
-        )
+        variables = state.generator.variables._replace(params=params)
+        fake, statistics = generate(experiment, variables, latent, train=True, axis_name=axis_name)
+        opponent = state.discriminator.variables
+        if is_unrolled(experiment.generator):
+            opponent = discriminator_ahead(
+                experiment,
+                source,
+                *state.discriminator,
+                variables,
+                real,
+                fake,
+                inner_key,
+                state.step,
+                axis_name=axis_name,
+            )
+        value = generator_loss(experiment, opponent, real, fake, key, state.step, axis_name=axis_name)
+        return value, (statistics, {"generator_loss": value})
 
-    grads, (statistics, metrics) = jax.grad(loss, has_aux=True)(player.variables.params)
+    return loss
+
+
+def unrolled_step(
+    experiment: Experiment,
+    state: TrainState,
+    real: Array,
+    latent: Array,
+    key_disc: Array,
+    key_gen: Array,
+    *,
+    source: Any = None,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Metrics]:
+    """Both players at once, where the first of D's unrolled updates is D's own: see `shares_first_update`.
+
+    Equal to `discriminator_step` and `generator_step` from the same state, without doing D's step twice: it is the
+    first update of the rollout, and G's samples are made once.
+    """
+    settings, step = experiment.generator.unroll, state.step
+    assert settings is not None
+
+    def loss(params: Any) -> tuple[Array, tuple[Any, Metrics, Player]]:
+        variables = state.generator.variables._replace(params=params)
+        fake, statistics = generate(experiment, variables, latent, train=True, axis_name=axis_name)
+        moved, metrics = _update_discriminator(experiment, state, real, fake, key_disc, axis_name)
+        opponent = moved
+        if settings.inner_statistics == "frozen":
+            still = state.discriminator.variables.statistics
+            opponent = opponent._replace(variables=opponent.variables._replace(statistics=still))
+        if settings.gradient.last_steps(settings.num_steps) < settings.num_steps:
+            opponent = jax.lax.stop_gradient(opponent)
+        ahead = discriminator_ahead(
+            experiment, source, *opponent, variables, real, fake, key_disc, step, done=1, axis_name=axis_name
+        )
+        value = generator_loss(experiment, ahead, real, fake, key_gen, step, axis_name=axis_name)
+        return value, (statistics, {**metrics, "generator_loss": value}, moved)
+
+    own = state.generator
+    (_, (statistics, metrics, moved)), grads = value_and_hypergradient(loss, own.variables.params, mode=settings.mode)
     grads, metrics = _mean_over_devices((grads, metrics), axis_name)
     metrics["generator_grad_norm"] = optax.tree.norm(grads)
-    player = _update(experiment.generator, player, grads, statistics)
-    average = state.average
-    if experiment.generator.average_decay is not None:
-        average = optax.incremental_update(player.variables.params, average, 1 - experiment.generator.average_decay)
-    return state._replace(generator=player, average=average), metrics
+    player = _update(experiment.generator, own, grads, statistics)
+    return _with_generator(experiment, state, player)._replace(discriminator=moved), metrics
+
+
+def dynamics_step(
+    experiment: Experiment,
+    state: TrainState,
+    real: Array,
+    latent: Array,
+    key_disc: Array,
+    key_gen: Array,
+    *,
+    source: Any = None,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Metrics]:
+    """Both players at once, by a rule of `gan_jax.dynamics` on their gradients."""
+    players = Pair(state.generator, state.discriminator)
+    settings = Pair(experiment.generator, experiment.discriminator)
+
+    def losses(params: Pair) -> tuple[Pair, Any]:
+        at = Pair(*(player.variables._replace(params=p) for player, p in zip(players, params, strict=True)))
+        fake, gen_statistics = generate(experiment, at.generator, latent, train=True, axis_name=axis_name)
+        seen, opponent = fake, at.discriminator
+        if is_unrolled(experiment.discriminator):
+            ahead = generator_ahead(
+                experiment,
+                source,
+                at.generator,
+                players.generator.opt_state,
+                at.discriminator,
+                real,
+                latent,
+                key_disc,
+                state.step,
+                axis_name=axis_name,
+            )
+            seen, _ = generate(experiment, ahead, latent, train=True, axis_name=axis_name)
+        disc_value, (disc_statistics, metrics) = discriminator_loss(
+            experiment, at.discriminator, real, seen, key_disc, state.step, axis_name=axis_name
+        )
+        if is_unrolled(experiment.generator):
+            opponent = discriminator_ahead(
+                experiment,
+                source,
+                at.discriminator,
+                players.discriminator.opt_state,
+                at.generator,
+                real,
+                fake,
+                key_disc,
+                state.step,
+                axis_name=axis_name,
+            )
+        value = generator_loss(experiment, opponent, real, fake, key_gen, state.step, axis_name=axis_name)
+        return Pair(value, disc_value), (gen_statistics, disc_statistics, {**metrics, "generator_loss": value})
+
+    def updated(direction: Pair) -> Pair:
+        kept = (player.variables.statistics for player in players)
+        return Pair(*map(_update, settings, players, direction, kept))
+
+    def move(direction: Pair) -> Pair:
+        return Pair(*(player.variables.params for player in updated(direction)))
+
+    params = Pair(*(player.variables.params for player in players))
+    rates = Pair(*(player.learning_rate for player in settings))
+    direction, aux = experiment.dynamics.direction(
+        losses, params, move, rates, lambda tree: _mean_over_devices(tree, axis_name)
+    )
+    gen_statistics, disc_statistics, metrics = aux
+    metrics = dict(_mean_over_devices(metrics, axis_name))
+    for name, part in direction._asdict().items():
+        metrics[f"{name}_grad_norm"] = optax.tree.norm(part)
+    moved = updated(direction)
+    generator, discriminator = (
+        player._replace(variables=player.variables._replace(statistics=statistics))
+        for player, statistics in zip(moved, (gen_statistics, disc_statistics), strict=True)
+    )
+    return _with_generator(experiment, state, generator)._replace(discriminator=discriminator), metrics
+
+
+def is_unrolled(player: Generator | Discriminator) -> bool:
+    """Whether a player looks ahead at all: K = 0 is the plain game, bit for bit."""
+    return player.unroll is not None and player.unroll.num_steps > 0
+
+
+def shares_first_update(experiment: Experiment) -> bool:
+    """Whether the first of D's unrolled updates is the one that D makes anyway.
+
+    That is so where both players move at once, from the same batch, and D's updates inside are as those outside.
+    """
+    gen, disc = experiment.generator, experiment.discriminator
+    return (
+        is_unrolled(gen)
+        and not is_unrolled(disc)
+        and isinstance(experiment.dynamics, Simultaneous)
+        and gen.updates_per_step == disc.updates_per_step == 1
+        and experiment.reuse_fakes
+        and gen.unroll is not None
+        and gen.unroll.optimizer is None
+        and gen.unroll.inner_loss == "as_trained"
+        and (gen.unroll.num_steps > 1 or not isinstance(gen.unroll.gradient, Implicit))
+    )
 
 
 def train_step(
@@ -109,7 +294,7 @@ def train_step(
     count: int | None = None,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One step: `updates_per_step` updates of D on fresh batches, then those of G.
+    """One step: `updates_per_step` updates of D on fresh batches, and those of G, in the order that the dynamics say.
 
     With `reuse_fakes` G's first update is on the latents of D's last one. G is then computed once for both, since XLA
     merges the two identical forward passes.
@@ -130,6 +315,7 @@ def train_step(
     key_data = jax.random.fold_in(state.key, DATA)
     key_step = jax.random.fold_in(jax.random.fold_in(state.key, TRAINING), state.step)
     key_latent, key_disc, key_gen = jax.random.split(key_step, 3)
+    more: dict[str, Any] = {"source": source, "axis_name": axis_name}
 
     def real_batch(index: Array | int) -> Array:
         return source.batch(key_data, state.step * num_disc + index, experiment.batch_size, count=count)
@@ -139,23 +325,27 @@ def train_step(
 
     def update_discriminator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(key_disc, index)
-        return discriminator_step(experiment, carry, real_batch(index), latents(index), key, axis_name=axis_name)
+        return discriminator_step(experiment, carry, real_batch(index), latents(index), key, **more)
 
     def update_generator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:
         fresh = num_disc - int(experiment.reuse_fakes) + index
-        key = jax.random.fold_in(key_gen, index)
-        return generator_step(experiment, carry, real_batch(num_disc - 1), latents(fresh), key, axis_name=axis_name)
+        last = num_disc - 1
+        key, inner_key = jax.random.fold_in(key_gen, index), jax.random.fold_in(key_disc, last)
+        return generator_step(experiment, carry, real_batch(last), latents(fresh), key, inner_key=inner_key, **more)
 
-    after_disc, disc_metrics = _repeat(update_discriminator, state, num_disc)
-    if experiment.update_order == "simultaneous":
-        after_gen, gen_metrics = _repeat(update_generator, state, num_gen)
-        after_gen = after_gen._replace(discriminator=after_disc.discriminator)
+    keys = jax.random.fold_in(key_disc, 0), jax.random.fold_in(key_gen, 0)
+    if shares_first_update(experiment):
+        after, metrics = unrolled_step(experiment, state, real_batch(0), latents(0), *keys, **more)
+    elif not isinstance(experiment.dynamics, (Alternating, Simultaneous)):
+        after, metrics = dynamics_step(experiment, state, real_batch(0), latents(0), *keys, **more)
     else:
-        after_gen, gen_metrics = _repeat(update_generator, after_disc, num_gen)
-    metrics = {**disc_metrics, **gen_metrics}
+        after, disc_metrics = _repeat(update_discriminator, state, num_disc)
+        start = state if isinstance(experiment.dynamics, Simultaneous) else after
+        last, gen_metrics = _repeat(update_generator, start, num_gen)
+        after, metrics = last._replace(discriminator=after.discriminator), {**disc_metrics, **gen_metrics}
     finite = jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))))
     nonfinite_step = jnp.where((state.nonfinite_step < 0) & ~finite, state.step, state.nonfinite_step)
-    return after_gen._replace(step=state.step + 1, nonfinite_step=nonfinite_step), metrics
+    return after._replace(step=state.step + 1, nonfinite_step=nonfinite_step), metrics
 
 
 def _repeat(update: Any, state: TrainState, num: int) -> tuple[TrainState, Metrics]:
@@ -164,6 +354,37 @@ def _repeat(update: Any, state: TrainState, num: int) -> tuple[TrainState, Metri
         return update(state, 0)
     state, metrics = jax.lax.scan(update, state, jnp.arange(num))
     return state, jax.tree.map(lambda values: values[-1], metrics)
+
+
+def _update_discriminator(
+    experiment: Experiment, state: TrainState, real: Array, fake: Array, key: Array, axis_name: str | None
+) -> tuple[Player, Metrics]:
+    """D after one update on given real and fake examples; differentiable, as a step of a rollout."""
+
+    def loss(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+        variables = state.discriminator.variables._replace(params=params)
+        return discriminator_loss(experiment, variables, real, fake, key, state.step, axis_name=axis_name)
+
+    return _descend(experiment.discriminator, "discriminator", state.discriminator, loss, axis_name)
+
+
+def _descend(
+    settings: Generator | Discriminator, name: str, player: Player, loss: Any, axis_name: str | None
+) -> tuple[Player, Metrics]:
+    """One update of a player on `loss(params) -> (value, (statistics, metrics))`."""
+    mode = settings.unroll.mode if settings.unroll is not None and is_unrolled(settings) else "reverse"
+    (_, (statistics, metrics)), grads = value_and_hypergradient(loss, player.variables.params, mode=mode)
+    grads, metrics = _mean_over_devices((grads, metrics), axis_name)
+    metrics[f"{name}_grad_norm"] = optax.tree.norm(grads)
+    return _update(settings, player, grads, statistics), metrics
+
+
+def _with_generator(experiment: Experiment, state: TrainState, player: Player) -> TrainState:
+    """The state with G moved, and its moving average after it."""
+    average, decay = state.average, experiment.generator.average_decay
+    if decay is not None:
+        average = optax.incremental_update(player.variables.params, average, 1 - decay)
+    return state._replace(generator=player, average=average)
 
 
 def _update(settings: Generator | Discriminator, player: Player, grads: Any, statistics: Any) -> Player:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.data.images import Images
+from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.detector import DetectorState, init_detector, update_detector
 from gan_jax.experiment import Experiment
 from gan_jax.game import generate, sample_latent
@@ -66,11 +67,13 @@ def load_resources(experiment: Experiment, location: Any = None) -> Resources:
         ValueError: if the data are missing or broken (with the remedy), or smaller than a batch.
     """
     dataset = experiment.data.load(location)
-    if isinstance(experiment.data, Images) and experiment.batch_size > dataset.images.shape[0]:
-        raise ValueError(
-            f"batch_size is {experiment.batch_size}, more than the {dataset.images.shape[0]} training examples of "
-            f"{experiment.data.name}: choose a smaller batch"
-        )
+    if isinstance(experiment.data, ImageData):
+        num_examples = experiment.data.epoch_size(dataset)
+        if num_examples is not None and experiment.batch_size > num_examples:
+            raise ValueError(
+                f"batch_size is {experiment.batch_size}, more than the {num_examples} training examples of "
+                f"{experiment.data.name}: choose a smaller batch"
+            )
     return Resources(dataset, experiment.detector.reference(experiment.data, dataset))
 
 
@@ -131,7 +134,6 @@ def evaluate(experiment: Experiment, resources: Resources, state: TrainState) ->
     return Evaluation(metrics, modes[watched], update_detector(detector, state.detector, seen, state.step))
 
 
-@functools.partial(jax.jit, static_argnames=("num_steps", "short_count", "evaluates"), donate_argnames="state")
 def chunk(
     experiment: Experiment,
     resources: Resources,
@@ -151,6 +153,19 @@ def chunk(
         short_count: examples in a last, short batch; None for no such step.
         evaluates: whether the chunk ends in an evaluation.
     """
+    sizes = {"num_steps": num_steps, "short_count": short_count, "evaluates": evaluates}
+    return chunk_program(small=len(experiment.data.shape) == 1)(experiment, resources, state, **sizes)
+
+
+def _chunk(
+    experiment: Experiment,
+    resources: Resources,
+    state: TrainState,
+    *,
+    num_steps: int,
+    short_count: int | None = None,
+    evaluates: bool = True,
+) -> Chunk:
     step = functools.partial(train_step, experiment, resources.dataset)
     state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=num_steps)
     if short_count is not None:
@@ -160,6 +175,38 @@ def chunk(
         return Chunk(state, metrics, None)
     evaluation = evaluate(experiment, resources, state)
     return Chunk(state._replace(detector=evaluation.detector), metrics, evaluation)
+
+
+@functools.cache
+def chunk_program(*, small: bool) -> Any:
+    """`chunk` as a jitted function of the same arguments, to be lowered or inspected; compiled for this backend.
+
+    Args:
+        small: whether the networks are as small as those of vector data; see `compiler_options`.
+    """
+    return jax.jit(
+        _chunk,
+        static_argnames=("num_steps", "short_count", "evaluates"),
+        donate_argnames="state",
+        compiler_options=compiler_options() if small else None,
+    )
+
+
+def compiler_options() -> dict[str, Any] | None:
+    """XLA options that make small products of matrices faster on this backend, or None.
+
+    XLA:CPU hands products to YNNPACK, which is slower than its older library on those of a ring's networks and faster on
+    those of a DCGAN's: `benchmarks/unroll.py --library`, `benchmarks/speed.py --library`. XLA does not promise the option:
+    where it is unknown, we do without.
+    """
+    if jax.default_backend() != "cpu":
+        return None
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    try:
+        jax.jit(lambda: jnp.zeros(()), compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return options
 
 
 class Part(NamedTuple):

@@ -11,7 +11,7 @@ import gan_jax
 
 ROOT = Path(gan_jax.__file__).parent
 LAYERS = ["components", "game", "train", "lab", "cli"]
-MEMBERS = {"game": ("game", "steps"), "train": ("train",), "lab": ("lab",), "cli": ("cli",)}
+MEMBERS = {"game": ("game", "rollout", "steps"), "train": ("train",), "lab": ("lab",), "cli": ("cli",)}
 
 
 def layer(module: str) -> int:

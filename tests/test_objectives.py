@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.objectives import OBJECTIVES, Minimax, NonSaturating, Objective
+from gan_jax.objectives import OBJECTIVES, Minimax, NonSaturating, Objective, Wasserstein
 
 SIDES = ("real", "fake", "generator", "generator_real")
 
@@ -54,10 +54,15 @@ def test_closed_forms(key):
     np.testing.assert_allclose(ns.fake(score, key, 0), [math.log(2), -math.log(1 - sigmoid)], rtol=1e-6)
     np.testing.assert_allclose(ns.generator(score, key, 0), [math.log(2), -math.log(sigmoid)], rtol=1e-6)
     np.testing.assert_allclose(mm.generator(score, key, 0), [-math.log(2), math.log(1 - sigmoid)], rtol=1e-6)
+    wasserstein = Wasserstein().criterion()
+    np.testing.assert_array_equal(wasserstein.real(score, key, 0), [0.0, -2.0])
+    np.testing.assert_array_equal(wasserstein.fake(score, key, 0), [0.0, 2.0])
+    np.testing.assert_array_equal(wasserstein.generator(score, key, 0), [0.0, -2.0])
 
 
-def test_minimax_is_zero_sum(key):
-    criterion = Minimax().criterion()
+@pytest.mark.parametrize("objective", [Minimax, Wasserstein])
+def test_zero_sum_objectives(objective, key):
+    criterion = objective().criterion()
     scores = jnp.linspace(-3.0, 3.0, 7)
     np.testing.assert_allclose(criterion.generator(scores, key, 0), -criterion.fake(scores, key, 0), rtol=1e-6)
     np.testing.assert_allclose(criterion.generator_real(scores, key, 0), -criterion.real(scores, key, 0), rtol=1e-6)

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from gan_jax.dynamics import Alternating, Simultaneous
 from gan_jax.game import generate, sample_latent
 from gan_jax.optimizers import SGD
 from gan_jax.settings import override
@@ -96,16 +97,16 @@ def test_steps_use_fresh_data_and_fresh_latents_every_time(key):
     assert len({s[0] for s in seen}) == len({s[1] for s in seen}) == 4
 
 
-@pytest.mark.parametrize("order", ["alternating", "simultaneous"])
+@pytest.mark.parametrize("order", [Alternating(), Simultaneous()], ids=["alternating", "simultaneous"])
 def test_update_order(order):
-    experiment = tiny_ring(update_order=order)
+    experiment = tiny_ring(dynamics=order)
     state = init(experiment, jax.random.key(0))
     # With a D that does not move, the two orders are the same; with one that does, they differ in G.
     still = override(experiment, "discriminator.learning_rate", 1e-30)
     moved, _ = step(experiment, (), state)
     unmoved, _ = step(still, (), state)
     same = leaves_equal(moved.generator, unmoved.generator)
-    assert same == (order == "simultaneous")
+    assert same == isinstance(order, Simultaneous)
 
 
 def test_several_updates_a_step():

@@ -207,6 +207,10 @@ class Images:
         """The sampler of a loaded data set."""
         return ImageSource(dataset, self.last_batch)
 
+    def epoch_size(self, dataset: ImageDataset) -> int | None:
+        """Examples of an epoch."""
+        return dataset.images.shape[0]
+
     def num_batches_per_epoch(self, dataset: ImageDataset, batch_size: int) -> int:
         """Batches after which every example of the first epoch has come: n / batch_size, rounded up.
 

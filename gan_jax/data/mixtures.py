@@ -1,4 +1,4 @@
-"""Gaussian mixtures whose modes are known: ring, grid, random-weight ring, two cities, 1,200 dimensions.
+"""Gaussian mixtures whose modes are known: ring, grid, random-weight ring, two cities, 1,200 dimensions, one point.
 
 A mixture component holds the settings; `.source(())` gives the arrays and the sampler, inside the traced step, so that
 `std` or `radius` can be swept without recompiling.
@@ -194,6 +194,36 @@ class HighDimensional(Mixture):
         modes = jnp.asarray(np.repeat(means[:, None], self.num_dims, axis=1), float)
         noisy = jnp.asarray(np.arange(self.num_dims) < self.num_noisy_dims, float)
         return _isotropic(modes, self.std, _normalised(None, len(means)))._replace(noisy=noisy)
+
+
+@component
+class PointMass(Mixture):
+    """All data are one point: the data of the Dirac-GAN.
+
+    No coordinate is noisy. `std` is only the unit of distance in which the quality of samples is judged.
+
+    Example:
+        >>> import jax
+        >>> PointMass(position=3.0).source(()).sample(jax.random.key(0), 2).tolist()
+        [[3.0], [3.0]]
+
+    References:
+        L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018,
+            definition 2.1.
+    """
+
+    num_dims: int = setting(default=1, at_least=1, doc="dimensions of the data")
+    position: float = setting(default=0.0, doc="every coordinate of the point, in data units")
+    std: float = setting(default=0.1, above=0, doc="unit in which samples are near or far, in data units; no noise")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.num_dims,)
+
+    def source(self, dataset: tuple[()]) -> MixtureSource:
+        modes = jnp.full((1, self.num_dims), self.position, float)
+        source = _isotropic(modes, self.std, _normalised(None, 1))
+        return source._replace(noisy=jnp.zeros_like(source.noisy))
 
 
 def _isotropic(modes: Array, std: float | Array, weights: Array) -> MixtureSource:

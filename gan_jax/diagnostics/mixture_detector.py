@@ -19,8 +19,9 @@ class MixtureDetector:
     """Labels an evaluation by the share of modes captured, M / K, and the share of high-quality samples, H.
 
     First match wins: `nonfinite`; `junk` (H below `min_quality`: the run diverged); `total`
-    (M <= max(1, `total_share` K)); `partial` (M <= `partial_share` K); `healthy` (M >= `healthy_share` K and
-    H >= `healthy_quality`); else `between`. Before the first healthy run all but the first two read `forming`.
+    (M <= max(1, `total_share` K), unless that is all of a single mode); `partial` (M <= `partial_share` K); `healthy`
+    (M >= `healthy_share` K and H >= `healthy_quality`); else `between`. Before the first healthy run all but the first
+    two read `forming`.
 
     An onset is the first of `window` consecutive evaluations with M <= `partial_share` K after `forming_window`
     consecutive ones with M >= `healthy_share` K. Modes whose samples spread less than `shrunk_spread` of the truth have
@@ -62,9 +63,9 @@ class MixtureDetector:
         num_modes = source.modes.shape[0]
         share = metrics.modes / num_modes
         credible = metrics.high_quality >= self.min_quality
-        total = metrics.modes <= jnp.maximum(1.0, self.total_share * num_modes)
         few = share <= self.partial_share
         healthy = share >= self.healthy_share
+        total = (metrics.modes <= jnp.maximum(1.0, self.total_share * num_modes)) & ~healthy
         label = jnp.select(
             [
                 ~metrics.finite,

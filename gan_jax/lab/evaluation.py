@@ -8,7 +8,8 @@ from typing import Any
 
 import jax
 
-from gan_jax.data.images import Images, fingerprint
+from gan_jax.data.images import fingerprint
+from gan_jax.data.stacked import ImageData
 from gan_jax.experiment import Experiment
 from gan_jax.game import sample_latent
 from gan_jax.lab.checkpoint import CheckpointError, Checkpoints
@@ -77,7 +78,7 @@ def evaluate_run(
         raise RunError(str(error)) from error
     if state is None:
         raise RunError(f"{path} has no checkpoint that can be read: train it, or resume it")
-    if isinstance(experiment.data, Images) and fingerprint(resources.dataset) != record.data:
+    if isinstance(experiment.data, ImageData) and fingerprint(resources.dataset) != record.data:
         problems.append("the data are not those of the run: their contents differ")
     key = jax.random.key(0 if seed is None else seed)
     metrics = measure_generator(experiment, resources, state, key, fresh=seed is not None)

@@ -21,6 +21,8 @@ _CURVES = {
     "Gradient norms": ("train", ("discriminator_grad_norm", "generator_grad_norm")),
     "Accuracy of D": ("train", ("real_accuracy", "fake_accuracy")),
     "Modes captured": ("evaluation", ("modes",)),
+    "Modes held": ("evaluation", ("modes_held",)),
+    "Modes with a high-quality sample": ("evaluation", ("modes_sure",)),
     "High-quality share": ("evaluation", ("high_quality",)),
     "Effective classes": ("evaluation", ("effective_classes",)),
     "Junk share": ("evaluation", ("junk",)),

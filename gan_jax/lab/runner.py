@@ -240,13 +240,18 @@ def _finish(
         {
             **verdict.to_json(),
             "message": message,
-            "evaluation": last["evaluation"],
+            "evaluation": {mode: _short(values) for mode, values in last["evaluation"].items()},
             "definition": experiment.detector.definition(experiment.data, resources.reference),
             "bounds": experiment.detector.bounds(source, resources.reference),
             "steps_per_second": speed,
         },
     )
     return RunResult(verdict, last["evaluation"], speed, message)
+
+
+def _short(values: dict[str, Any]) -> dict[str, Any]:
+    """Without long lists, such as the counts of 1,000 modes: these are in metrics.jsonl."""
+    return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}
 
 
 def read_verdict(run: RunDirectory) -> dict[str, Any] | None:

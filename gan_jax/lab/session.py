@@ -11,11 +11,21 @@ from typing import Any
 import jax
 
 from gan_jax.data.images import Images, fingerprint
+from gan_jax.data.stacked import ImageData
 from gan_jax.experiment import Experiment
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.configs import load_config
 from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
-from gan_jax.lab.runner import HostOptions, RunResult, branch_state, read_verdict, resume, spaced, train_run
+from gan_jax.lab.runner import (
+    HostOptions,
+    RunResult,
+    branch_state,
+    read_verdict,
+    resume,
+    spaced,
+    state_template,
+    train_run,
+)
 from gan_jax.settings import override
 from gan_jax.steps import TrainState
 from gan_jax.train import Resources, init, load_resources
@@ -76,7 +86,7 @@ def headline(verdict: dict[str, Any]) -> str:
         part("variance_ratio", "variance"),
         part("kl", "KL", "{:.3g}"),
     ]
-    if evaluation.get("effective_classes") is None and "pairwise_ratio" in evaluation:
+    if evaluation.get("modes") is None and "pairwise_ratio" in evaluation:
         parts += [part("pairwise_ratio", "distance"), "pixels only: no validated classifier"]
     return ", ".join(p for p in parts if p)
 
@@ -94,6 +104,22 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     run = RunDirectory.create(path, record)
     say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}, in {path}")
     return _train(run, resources, init(experiment, jax.random.key(seed)), host)
+
+
+def load_state(request: Request) -> tuple[Experiment, Resources, TrainState | None]:
+    """The experiment, data and newest state of a run folder; of a config, which has no state, the first two."""
+    assert request.config is not None
+    if not (Path(request.config) / "experiment.json").is_file():
+        experiment, resources, _ = prepare_data(apply_settings(load_config(request.config), request), request)
+        return experiment, resources, None
+    run = RunDirectory.open(Path(request.config))
+    record = run.read_record()
+    experiment, resources, _ = prepare_data(apply_settings(record.experiment, request), request, record.location)
+    checkpoints = Checkpoints(run.checkpoints_path, read_only=True)
+    state, _ = checkpoints.restore_latest(state_template(record.experiment))
+    if state is None:
+        raise RunError(f"{run.path} has no checkpoint that can be read: train it, or resume it")
+    return experiment, resources, state
 
 
 def resume_training(request: Request, path: Path, host: HostOptions, say: Callable[[str], None]) -> Done:
@@ -159,7 +185,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
 
 
 def _warn_of_pixels_only(experiment: Experiment, resources: Resources, say: Callable[[str], None]) -> None:
-    if isinstance(experiment.data, Images) and resources.reference.classifier is None:
+    if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
         say(
             f"gan-jax: there is no classifier that is validated on {experiment.data.name} at "
             f"{experiment.data.image_size} pixels: only a collapse to one picture can be detected"
@@ -177,7 +203,7 @@ def apply_settings(experiment: Experiment, request: Request) -> Experiment:
         raise RunError(f"--seed is {request.seed}, and must be at least 0 and below 2**32")
     for path, text in request.settings:
         experiment = override(experiment, path, text)
-    if request.num_epochs is not None and not isinstance(experiment.data, Images):
+    if request.num_epochs is not None and not isinstance(experiment.data, ImageData):
         raise RunError(
             f"--num-epochs needs a data set, and {type(experiment.data).__name__} has no epochs: use --num-steps"
         )
@@ -189,14 +215,16 @@ def prepare_data(
 ) -> tuple[Experiment, Resources, str]:
     """(the experiment with its length in steps, its resources, the fingerprint of its data)."""
     place = request.location or location
-    if place is not None and isinstance(experiment.data, Images) and not Path(place).exists():
+    if place is not None and isinstance(experiment.data, ImageData) and not Path(place).exists():
         raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
     resources = load_resources(experiment, Path(place) if place else None)
-    if not isinstance(experiment.data, Images):
+    if not isinstance(experiment.data, ImageData):
         return experiment, resources, ""
     if request.num_epochs is not None:
-        num_examples = resources.dataset.images.shape[0]
-        short = experiment.data.last_batch == "short"
+        num_examples = experiment.data.epoch_size(resources.dataset)
+        if num_examples is None:
+            raise RunError("--num-epochs needs epochs, and data.protocol='fresh' has none: use --num-steps")
+        short = isinstance(experiment.data, Images) and experiment.data.last_batch == "short"
         a_epoch = math.ceil(num_examples / experiment.batch_size) if short else num_examples / experiment.batch_size
         num_steps = round(request.num_epochs * a_epoch / experiment.discriminator.updates_per_step)
         experiment = override(experiment, "num_steps", num_steps)

@@ -32,7 +32,7 @@ class Rule:
     * `linf`: every coordinate of d is at most `radius`;
     * `mass`: the chi-square probability of d^2 with as many degrees of freedom as noisy coordinates is at most the
       probability of `radius` standard deviations in 2-D. In two dimensions this is `l2`; in 1,200 it is what a literal
-      radius cannot be: real data pass at 98.89 %, not at 0 %.
+      radius cannot be: real data pass at 98.89 %, not at 0 %. Data without noise count as of one noisy coordinate.
 
     A mode is captured if at least `min_share * n * weight` high-quality samples of n are nearest to it, and at least 1.
     `min_share=0` is the published "at least one"; 0.1 is not moved by strays, and is the default for onsets.
@@ -59,7 +59,8 @@ class ModeMetrics(NamedTuple):
         high_quality: share of all n samples that are of high quality.
         kl: sum_k p_k ln(p_k / w_k) in nats, over high-quality counts; NaN if there are none.
         kl_all: the same over nearest-mode counts of all samples. It can look good on junk.
-        spread: median over captured modes of (standard deviation of its high-quality samples) / std; 0 if none.
+        spread: median over captured modes of (standard deviation of its high-quality samples) / std; 0 if none is
+            captured, and 1 for captured modes of data without noise, which have no spread to lose.
         heaviest: index of the mode with the most high-quality samples.
         counts: [K] high-quality samples by mode.
         finite: whether all samples are finite.
@@ -100,7 +101,7 @@ def mode_metrics(source: MixtureSource, samples: Array, rule: Rule) -> ModeMetri
     elif rule.norm == "l2":
         good = distance <= jnp.square(rule.radius)
     else:
-        good = gammainc(num_noisy / 2, distance / 2) <= gammainc(1.0, jnp.square(rule.radius) / 2)
+        good = gammainc(jnp.maximum(num_noisy, 1) / 2, distance / 2) <= gammainc(1.0, jnp.square(rule.radius) / 2)
     good &= finite_rows
     members = (nearest[:, None] == jnp.arange(num_modes)[None]) & good[:, None]
     counts = jnp.sum(members, axis=0)
@@ -110,8 +111,8 @@ def mode_metrics(source: MixtureSource, samples: Array, rule: Rule) -> ModeMetri
     share = members / jnp.maximum(counts, 1)[None]
     mean = share.T @ points
     deviation = (points[:, None, :] - mean[None]) * source.noisy[None, None]
-    variance = jnp.sum(share * jnp.sum(deviation**2, axis=-1), axis=0) / num_noisy
-    spread = jnp.sqrt(variance) / source.std
+    variance = jnp.sum(share * jnp.sum(deviation**2, axis=-1), axis=0) / jnp.maximum(num_noisy, 1)
+    spread = jnp.where(num_noisy > 0, jnp.sqrt(variance) / source.std, 1.0)
     median = jnp.nanmedian(jnp.where(captured, spread, jnp.nan))
     nearest_counts = jnp.sum((nearest[:, None] == jnp.arange(num_modes)[None]) & finite_rows[:, None], axis=0)
     return ModeMetrics(
@@ -148,12 +149,15 @@ class Bound(NamedTuple):
 def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str, Bound]:
     """Ceilings and floors of `mode_metrics` for the true mixture, in closed form.
 
-    The ceiling of `high_quality` is 98.89 % for l2 <= 3 in two dimensions, 99.46 % for linf <= 3, 99.97 % for l2 <= 4.
+    The ceiling of `high_quality` is 98.89 % for l2 <= 3 in two dimensions, 99.46 % for linf <= 3, 99.97 % for l2 <= 4;
+    data without noise are all of high quality, and have no spread.
     """
     num_modes = source.modes.shape[0]
     num_noisy = float(jnp.sum(source.noisy))
     radius = jnp.asarray(rule.radius, float)
-    if rule.norm == "l2":
+    if num_noisy == 0:
+        inside = jnp.ones(())
+    elif rule.norm == "l2":
         inside = gammainc(num_noisy / 2, radius**2 / 2)
     elif rule.norm == "linf":
         inside = erf(radius / jnp.sqrt(2.0)) ** num_noisy
@@ -165,7 +169,7 @@ def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str
         "high_quality": Bound(float(inside), None),
         "kl": Bound(None, (num_modes - 1) / (2 * num_samples)),
         "kl_all": Bound(None, (num_modes - 1) / (2 * num_samples)),
-        "spread": Bound(_spread_ceiling(rule, num_noisy), None),
+        "spread": Bound(_spread_ceiling(rule, num_noisy) if num_noisy else None, None),
     }
 
 

@@ -28,6 +28,20 @@ IMPLEMENTATIONS = ("auto", "native", "matmul")
 _THIN = 64
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
+Padding = int | tuple[int, int]
+"""Zeros on all four sides; or (before, after): above and to the left, below and to the right."""
+
+
+def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's "SAME": (before, after) that take `size` pixels to ceil(size / stride), the odd zero coming after.
+
+    Example:
+        >>> same_padding(28, 3, 2), same_padding(7, 3, 2)
+        ((0, 1), (1, 1))
+    """
+    total = max((-(-size // stride) - 1) * stride + kernel_size - size, 0)
+    return total // 2, total - total // 2
+
 
 def default_implementation() -> str:
     """What "auto" means on the default backend: "matmul" on the CPU, "native" elsewhere."""
@@ -35,7 +49,7 @@ def default_implementation() -> str:
 
 
 def conv(
-    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, implementation: str = "auto"
+    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: Padding = 0, implementation: str = "auto"
 ) -> jax.Array:
     """Convolution (cross-correlation), as PyTorch's `Conv2d` and flax's `Conv`.
 
@@ -45,29 +59,30 @@ def conv(
         x: [batch, height, width, in].
         kernel: [kernel_height, kernel_width, in, out], of x's dtype.
         stride: s, the same for both axes.
-        padding: p, zeros on all four sides.
+        padding: p, zeros on all four sides; or (p, q), zeros before and after on both axes.
         implementation: "native", "matmul", or "auto" (see `default_implementation`).
 
     Returns:
-        [batch, (height + 2p - kernel_height) // s + 1, (width + 2p - kernel_width) // s + 1, out], of x's dtype.
+        [batch, (height + p + q - kernel_height) // s + 1, (width + p + q - kernel_width) // s + 1, out], of x's dtype;
+        q is p unless given.
 
     Raises:
         ValueError: if the implementation is unknown, or the shapes, the stride or the padding do not fit.
     """
-    implementation = _check(x, kernel, stride, padding, implementation)
+    implementation, before, after = _check(x, kernel, stride, padding, implementation)
     (batch, height, width, _), (kh, kw, _, features) = x.shape, kernel.shape
-    out_h, out_w = (height + 2 * padding - kh) // stride + 1, (width + 2 * padding - kw) // stride + 1
+    out_h, out_w = (height + before + after - kh) // stride + 1, (width + before + after - kw) // stride + 1
     _check_output(out_h, out_w, x, kernel, stride, padding)
     if implementation == "native":
-        pads = [(padding, padding)] * 2
+        pads = [(before, after)] * 2
         return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT)
-    if (kh, kw) == (height, width) and padding == 0:
+    if (kh, kw) == (height, width) and before == after == 0:
         return (x.reshape(batch, -1) @ kernel.reshape(-1, features)).reshape(batch, 1, 1, features)
 
     taps = _tap_blocks(kernel, stride)
     rows, columns = out_h - 1 + taps.shape[0], out_w - 1 + taps.shape[1]
-    x = _pad(x, 1, padding, rows * stride - height - padding)
-    x = _pad(x, 2, padding, columns * stride - width - padding)
+    x = _pad(x, 1, before, rows * stride - height - before)
+    x = _pad(x, 2, before, columns * stride - width - before)
     x = x.reshape(batch, rows, stride, columns, stride, -1).transpose(0, 1, 3, 2, 4, 5)
     x = x.reshape(batch, rows, columns, -1)
     taps = taps.reshape(*taps.shape[:2], -1, features)
@@ -84,7 +99,7 @@ def conv(
 
 
 def conv_transpose(
-    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, implementation: str = "auto"
+    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: Padding = 0, implementation: str = "auto"
 ) -> jax.Array:
     """Transposed convolution, as PyTorch's `ConvTranspose2d`: the adjoint of `conv` in its input.
 
@@ -96,29 +111,30 @@ def conv_transpose(
         x: [batch, height, width, in].
         kernel: [kernel_height, kernel_width, in, out], of x's dtype.
         stride: s, the same for both axes.
-        padding: p, what is cropped from all four sides.
+        padding: p, what is cropped from all four sides; or (p, q), what is cropped before and after on both axes.
         implementation: "native", "matmul", or "auto" (see `default_implementation`).
 
     Returns:
-        [batch, (height - 1) * s - 2p + kernel_height, (width - 1) * s - 2p + kernel_width, out], of x's dtype.
+        [batch, (height - 1) * s - p - q + kernel_height, (width - 1) * s - p - q + kernel_width, out], of x's dtype; q
+        is p unless given.
 
     Raises:
         ValueError: if the implementation is unknown, or the shapes, the stride or the padding do not fit.
     """
-    implementation = _check(x, kernel, stride, padding, implementation)
+    implementation, before, after = _check(x, kernel, stride, padding, implementation)
     (batch, height, width, channels), (kh, kw, _, features) = x.shape, kernel.shape
-    out_h, out_w = (height - 1) * stride - 2 * padding + kh, (width - 1) * stride - 2 * padding + kw
+    out_h, out_w = (height - 1) * stride - before - after + kh, (width - 1) * stride - before - after + kw
     _check_output(out_h, out_w, x, kernel, stride, padding)
     if implementation == "native":
         # The adjoint of a convolution: x spread out by the stride, correlated with the flipped kernel.
-        pads = [(kh - 1 - padding,) * 2, (kw - 1 - padding,) * 2]
+        pads = [(kh - 1 - before, kh - 1 - after), (kw - 1 - before, kw - 1 - after)]
         return lax.conv_general_dilated(
             x, kernel[::-1, ::-1], (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=_LAYOUT
         )
     if (height, width) == (1, 1):
         out = x.reshape(batch, channels) @ kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
         out = out.reshape(batch, kh, kw, features)
-        return out[:, padding : padding + out_h, padding : padding + out_w]
+        return out[:, before : before + out_h, before : before + out_w]
 
     taps = _tap_blocks(kernel, stride).transpose(0, 1, 4, 2, 3, 5)
     across, along, block = taps.shape[0], taps.shape[1], stride * stride * features
@@ -137,7 +153,7 @@ def conv_transpose(
     rows, columns = height - 1 + across, width - 1 + along
     out = total.reshape(batch, rows, columns, stride, stride, features).transpose(0, 1, 3, 2, 4, 5)
     out = out.reshape(batch, rows * stride, columns * stride, features)
-    return out[:, padding : padding + out_h, padding : padding + out_w]
+    return out[:, before : before + out_h, before : before + out_w]
 
 
 class Conv(nn.Module):
@@ -156,7 +172,7 @@ class Conv(nn.Module):
     features: int
     kernel_size: tuple[int, int]
     stride: int = 1
-    padding: int = 0
+    padding: Padding = 0
     use_bias: bool = True
     kernel_init: Any = nn.initializers.lecun_normal()
     dtype: Any = None
@@ -174,7 +190,7 @@ class ConvTranspose(nn.Module):
     features: int
     kernel_size: tuple[int, int]
     stride: int = 1
-    padding: int = 0
+    padding: Padding = 0
     use_bias: bool = True
     kernel_init: Any = nn.initializers.lecun_normal()
     dtype: Any = None
@@ -212,7 +228,8 @@ def _pad(x: jax.Array, axis: int, low: int, high: int) -> jax.Array:
     return lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
-def _check(x: jax.Array, kernel: jax.Array, stride: int, padding: int, implementation: str) -> str:
+def _check(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, implementation: str) -> tuple[str, int, int]:
+    """(the implementation, the padding before, the padding after)."""
     if implementation not in IMPLEMENTATIONS:
         raise ValueError(f"implementation is {implementation!r}; the known ones are {', '.join(IMPLEMENTATIONS)}")
     if x.ndim != 4 or kernel.ndim != 4 or x.shape[3] != kernel.shape[2]:
@@ -220,12 +237,13 @@ def _check(x: jax.Array, kernel: jax.Array, stride: int, padding: int, implement
             f"x {x.shape} and kernel {kernel.shape} do not fit: they must be [batch, height, width, in] and "
             "[kernel_height, kernel_width, in, out]"
         )
-    if stride < 1 or padding < 0:
+    before, after = (padding, padding) if isinstance(padding, int) else padding
+    if stride < 1 or before < 0 or after < 0:
         raise ValueError(f"stride is {stride} and padding {padding}: they must be at least 1 and 0")
-    return default_implementation() if implementation == "auto" else implementation
+    return (default_implementation() if implementation == "auto" else implementation), before, after
 
 
-def _check_output(height: int, width: int, x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> None:
+def _check_output(height: int, width: int, x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> None:
     if height < 1 or width < 1:
         raise ValueError(
             f"the output would be {height} by {width}: x {x.shape} is too small for kernel {kernel.shape} with "

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from gan_jax.data.mixtures import Grid, HighDimensional, RandomRing, Ring, Temperatures
+from gan_jax.data.mixtures import Grid, HighDimensional, PointMass, RandomRing, Ring, Temperatures
 
 MIXTURES = [Ring(), Ring(num_modes=6, weights=(1, 1, 1, 1, 1, 5)), Ring(closed=True), RandomRing(), Grid()]
-MIXTURES += [Temperatures(share_hot=0.3), HighDimensional()]
+MIXTURES += [Temperatures(share_hot=0.3), HighDimensional(), PointMass(num_dims=3, position=1.5)]
 
 
 @pytest.mark.parametrize("mixture", MIXTURES, ids=lambda m: type(m).__name__)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.data.mixtures import Grid, Ring, Temperatures
+from gan_jax.data.mixtures import Grid, PointMass, Ring, Temperatures
 from gan_jax.diagnostics.detector import LABELS, Observation, init_detector, update_detector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.diagnostics.verdict import judge
@@ -146,6 +146,14 @@ def test_injected_collapses_are_detected_at_their_step(data):
         assert verdict.onset_step == (onset + 1) * EVERY
         assert verdict.onset_steps["collapse"] == verdict.onset_step
         assert verdict.cause == ("total" if num_left <= max(1, num_modes / 4) else "partial")
+
+
+def test_data_of_one_mode_are_healthy_when_it_is_captured_and_not_shrunk(key):
+    detector, source = MixtureDetector(), PointMass().source(())
+    seen = detector.observe(source, (), detector.measure(source, (), source.sample(key, 50)))
+    assert LABELS[int(seen.label)] == "healthy"
+    assert not bool(seen.concentrated)
+    assert not np.any(seen.bad)
 
 
 def test_points_instead_of_modes_have_an_onset_of_their_own(key):

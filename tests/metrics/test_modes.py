@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.data.mixtures import Grid, HighDimensional, RandomRing, Ring, Temperatures
+from gan_jax.data.mixtures import Grid, HighDimensional, PointMass, RandomRing, Ring, Temperatures
 from gan_jax.metrics.modes import Rule, count_divergence, mode_bounds, mode_metrics, truncated_spread
 
 RULES = [Rule(), Rule(min_share=0.0), Rule(norm="linf"), Rule(radius=4.0), Rule(norm="mass")]
@@ -37,6 +37,21 @@ def test_true_samples_score_the_ceilings(mixture, rule, key):
     # The standard deviation of m points has a standard error of 1 / sqrt(2 m d); 5 of them, and 1 % for `mass`.
     members = num * float(source.weights.min()) * float(source.noisy.sum())
     assert float(metrics.spread) == pytest.approx(bounds["spread"].ceiling, abs=0.01 + 5 / math.sqrt(2 * members))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: f"{r.norm}{r.radius:g}-{r.min_share:g}")
+def test_data_without_noise_are_of_full_quality_and_have_no_spread(rule, key):
+    source = PointMass(num_dims=2, position=1.0, std=0.1).source(())
+    bounds = mode_bounds(source, rule, 100)
+    assert bounds["high_quality"].ceiling == bounds["modes"].ceiling == 1.0
+    assert bounds["spread"].ceiling is None
+    measure = jax.jit(mode_metrics)
+    exact = measure(source, source.sample(key, 100), rule)
+    assert (int(exact.modes), float(exact.high_quality), float(exact.spread)) == (1, 1.0, 1.0)
+    assert float(exact.kl) == float(exact.kl_all) == 0.0
+    # 1.0 away on both axes is 14 standard units: junk under every rule.
+    far = measure(source, jnp.zeros((100, 2)), rule)
+    assert (int(far.modes), float(far.high_quality), float(far.spread)) == (0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,171 @@
+"""Does unrolling keep G on the modes, and does the second-order term matter? The ring, arms by seeds, equal steps.
+
+Every arm of a seed has the same initial weights, batches and latents, and the same program for D; only G's gradient
+differs. A row a run goes to the file at once, so that a study that was stopped goes on where it was; the seeds go round
+the arms, so that a study that is cut short is balanced.
+
+    python benchmarks/unroll_study.py run --config ring_unrolled --arms 0,1,5,10,10:first-order --seeds 8 --out ROWS
+    python benchmarks/unroll_study.py table ROWS [--plot FILE.png] [--step N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax.diagnostics.verdict import judge
+from gan_jax.experiment import Experiment, Unroll
+from gan_jax.lab.configs import load_config
+from gan_jax.settings import override
+from gan_jax.train import init, load_resources, run
+
+
+def make_arm(experiment: Experiment, arm: str) -> Experiment:
+    """The experiment of an arm: "K", or "K:gradient" with first-order, truncated or implicit."""
+    num_steps, _, gradient = arm.partition(":")
+    unroll = experiment.generator.unroll or Unroll()
+    experiment = override(experiment, "generator.unroll", unroll if int(num_steps) else None)
+    if int(num_steps):
+        experiment = override(experiment, "generator.unroll.num_steps", int(num_steps))
+        if gradient:
+            experiment = override(experiment, "generator.unroll.gradient", gradient)
+    return experiment
+
+
+def train(experiment: Experiment, seed: int) -> dict[str, Any]:
+    resources = load_resources(experiment)
+    began, curve, state = time.perf_counter(), [], init(experiment, jax.random.key(seed))
+    for chunk in run(experiment, resources, state):
+        state = chunk.state
+        seen = chunk.evaluation.metrics["running"]
+        curve.append([int(state.step), int(seen.modes), round(float(seen.high_quality), 4), int(seen.heaviest)])
+    verdict = judge(state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step))
+    return {"verdict": verdict.to_json(), "curve": curve, "seconds": round(time.perf_counter() - began, 1)}
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def run_study(options: argparse.Namespace) -> None:
+    base = load_config(options.config)
+    for name, value in (("num_steps", options.num_steps), ("eval_every_steps", options.eval_every_steps)):
+        base = base if value is None else override(base, name, value)
+    out = Path(options.out)
+    done = {(row["arm"], row["seed"]) for row in read_rows(out)}
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    for seed, arm in itertools.product(seeds, options.arms.split(",")):
+        if (arm, seed) in done:
+            continue
+        row = {"config": options.config, "arm": arm, "seed": seed, "num_steps": base.num_steps}
+        row |= train(make_arm(base, arm), seed) | {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
+        with out.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"{arm} seed {seed}: {row['verdict']['sentence']} | {row['curve'][-1]} | {row['seconds']} s", flush=True)
+
+
+def late(row: dict[str, Any], column: int, step: int | None, last: int = 10) -> float:
+    """Mean of a column of the curve over the last evaluations, up to a step."""
+    kept = [point for point in row["curve"] if step is None or point[0] <= step]
+    return statistics.fmean(point[column] for point in kept[-last:])
+
+
+def mean_and_error(values: list[float]) -> str:
+    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    return f"{statistics.fmean(values):.2f} ± {error:.2f}"
+
+
+def table(options: argparse.Namespace) -> None:
+    """Prints the arms side by side, and each arm against the first and K against its first-order twin, by seed."""
+    from scipy import stats
+
+    rows = read_rows(Path(options.rows))
+    arms = {
+        arm: {row["seed"]: row for row in rows if row["arm"] == arm} for arm in dict.fromkeys(r["arm"] for r in rows)
+    }
+    print("means of the last 10 evaluations of each run, ± standard error over seeds")
+    print("| arm | seeds | modes | high quality, % | formed | collapsed | median formed, steps |\n" + "|---" * 7 + "|")
+    for arm, runs in arms.items():
+        modes = [late(row, 1, options.step) for row in runs.values()]
+        quality = [100 * late(row, 2, options.step) for row in runs.values()]
+        verdicts = [row["verdict"] for row in runs.values()]
+        formed = sorted(v["formed_step"] for v in verdicts if v["formed_step"] is not None)
+        onsets = [v["onset_step"] for v in verdicts if v["onset_step"] is not None]
+        # A run that never formed is later than all that did.
+        half = len(verdicts) // 2
+        median = formed[half] if len(formed) > half else "never"
+        print(
+            f"| K={arm} | {len(runs)} | {mean_and_error(modes)} | {mean_and_error(quality)} | {len(formed)} | "
+            f"{len(onsets)} {sorted(onsets) if onsets else ''} | {median} |"
+        )
+    pairs = [(first, second) for first, second in itertools.combinations(arms, 2)]
+    print("\npaired by seed: difference in modes, its 95 % interval by t, and the exact Wilcoxon p")
+    for first, second in pairs:
+        seeds = sorted(arms[first].keys() & arms[second].keys())
+        gaps = [late(arms[second][s], 1, options.step) - late(arms[first][s], 1, options.step) for s in seeds]
+        if len(gaps) < 2:
+            continue
+        width = stats.t.ppf(0.975, len(gaps) - 1) * statistics.stdev(gaps) / len(gaps) ** 0.5
+        p = stats.wilcoxon(gaps).pvalue if any(gaps) else 1.0
+        mean = statistics.fmean(gaps)
+        interval = f"[{mean - width:+.2f}, {mean + width:+.2f}]"
+        print(f"K={second} - K={first}: {mean:+.2f} {interval}, p = {p:.3g}, n = {len(gaps)}")
+    if options.plot:
+        plot(arms, Path(options.plot))
+
+
+def plot(arms: dict[str, dict[int, dict[str, Any]]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for arm, runs in arms.items():
+        length = min(len(row["curve"]) for row in runs.values())
+        curves = np.array([row["curve"][:length] for row in runs.values()], float)
+        for axis, column, scale in ((axes[0], 1, 1), (axes[1], 2, 100)):
+            values = scale * curves[:, :, column]
+            mean, error = values.mean(0), values.std(0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
+            (line,) = axis.plot(curves[0, :, 0], mean, label=f"K = {arm.replace(':', ', ')} (n = {len(runs)})")
+            axis.fill_between(curves[0, :, 0], mean - error, mean + error, alpha=0.2, color=line.get_color(), lw=0)
+    for axis, label in zip(axes, ("modes captured", "high-quality samples, %"), strict=True):
+        axis.set(xlabel="training step", ylabel=label, ylim=(0, None))
+        axis.grid(alpha=0.3)
+    axes[0].legend(frameon=False)
+    figure.suptitle("mean and standard error over seeds")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    study = commands.add_parser("run")
+    study.add_argument("--config", default="ring_unrolled")
+    study.add_argument("--arms", default="0,1,5,10,10:first-order", help="K, or K:gradient")
+    study.add_argument("--seeds", type=int, default=8)
+    study.add_argument("--first-seed", type=int, default=0)
+    study.add_argument("--num-steps", type=int)
+    study.add_argument("--eval-every-steps", type=int)
+    study.add_argument("--out", required=True)
+    study.set_defaults(do=run_study)
+    shown = commands.add_parser("table")
+    shown.add_argument("rows")
+    shown.add_argument("--plot")
+    shown.add_argument("--step", type=int, help="look at the curves up to this step only")
+    shown.set_defaults(do=table)
+    options = parser.parse_args()
+    options.do(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

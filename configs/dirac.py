@@ -1,0 +1,37 @@
+"""The Dirac-GAN: the data are the point 0, the generator is a point theta, the discriminator a slope psi.
+
+The objective is the original one, f(t) = -log(1 + exp(-t)) of the paper; the discriminator is its mirror image, psi for
+-psi there. With s = 1 / (1 + exp(-theta psi)), theta descends -s psi and psi descends s theta.
+
+Claim: GAN training need not converge, however small the step: simultaneous descent leaves the equilibrium (0, 0), near
+    it by sqrt(1 + eta^2 / 4) a step, and alternating descent circles it. Extragradient and optimistic descent converge.
+Command: gan-jax train dirac
+Cost: seconds.
+Figure: TO BE MEASURED
+
+References:
+    L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018, section 2.
+"""
+
+from gan_jax.data.mixtures import PointMass
+from gan_jax.diagnostics.mixture_detector import MixtureDetector
+from gan_jax.dynamics import Simultaneous
+from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.networks.points import LinearDiscriminator, PointGenerator
+from gan_jax.objectives import Minimax
+from gan_jax.optimizers import SGD
+
+
+def experiment() -> Experiment:
+    # Nothing is random: the data are one point, and G ignores its latents, so one example is a full batch.
+    return Experiment(
+        data=PointMass(),
+        generator=Generator(network=PointGenerator(start=1.0), optimizer=SGD(), learning_rate=0.1, latent_dim=1),
+        discriminator=Discriminator(network=LinearDiscriminator(start=1.0), optimizer=SGD(), learning_rate=0.1),
+        objective=Minimax(),
+        dynamics=Simultaneous(),
+        detector=MixtureDetector(num_samples=16),
+        batch_size=1,
+        num_steps=1000,
+        eval_every_steps=10,
+    )

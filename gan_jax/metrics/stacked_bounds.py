@@ -1,0 +1,91 @@
+"""What real stacked images score, in closed form from the classifier's readings of the held-out single images.
+
+Channels are independent, so the share of a mode is the product of three class shares, and no image need be stacked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import binom
+
+from gan_jax.data.stacked import NUM_MODES
+from gan_jax.metrics.classifier import NUM_CLASSES
+from gan_jax.metrics.modes import Bound
+from gan_jax.metrics.stacked import StackedReference, StackedRule, triple_share
+
+_LEAST = 1e-6
+
+
+def stacked_bounds(reference: StackedReference, rule: StackedRule, num_samples: int) -> dict[str, Bound]:
+    """Ceilings and floors of `stacked_metrics`, in expectation over n samples.
+
+    The ceiling is what stacked held-out images score, so the classifier's mistakes and doubts are in it. The floor of a
+    KL is that of a sampler of the very distribution it is taken to, read without mistakes: (K - 1) / 2n to first order.
+
+    Example:
+        >>> from gan_jax.data.stacked import StackedImages
+        >>> from gan_jax.metrics.classifier import load_classifier
+        >>> from gan_jax.metrics.stacked import make_stacked_reference
+        >>> data = StackedImages("digits").load()
+        >>> reference = make_stacked_reference(load_classifier("digits"), data.labels, data.test_images)
+        >>> round(stacked_bounds(reference, StackedRule(), 2_500)["modes"].ceiling)
+        918
+    """
+    classes, confidence = np.asarray(reference.test_classes), np.asarray(reference.test_confidence)
+
+    def shares(threshold: float) -> np.ndarray:
+        sure = classes[confidence >= threshold]
+        single = np.bincount(sure, minlength=NUM_CLASSES) / max(len(classes), 1)
+        return np.einsum("a,b,c->abc", single, single, single).reshape(-1)
+
+    counted, sure = shares(float(rule.confidence)), shares(float(rule.quality))
+    true = np.asarray(triple_share(reference.class_share), float)
+    uniform = np.full(NUM_MODES, 1 / NUM_MODES)
+    needed = np.ceil(np.maximum(float(rule.min_share) * num_samples * true, 1.0) - 1e-6)
+    num_counted = num_samples * counted.sum()
+    read = counted / max(counted.sum(), _LEAST)
+    return {
+        "modes": Bound(float(binom.sf(np.ceil(float(rule.min_count)) - 1, num_samples, counted).sum()), None),
+        "modes_held": Bound(float(binom.sf(needed - 1, num_samples, counted).sum()), None),
+        "modes_sure": Bound(float(binom.sf(0, num_samples, sure).sum()), None),
+        "high_quality": Bound(float(sure.sum()), None),
+        "kl": Bound(
+            expected_divergence(read, uniform, num_counted), expected_divergence(uniform, uniform, num_samples)
+        ),
+        "kl_data": Bound(expected_divergence(read, true, num_counted), expected_divergence(true, true, num_samples)),
+        "intra_class_ratio": Bound(1.0, None),
+        "pairwise_ratio": Bound(1.0, None),
+        "pixel_std": Bound(float(reference.pixel_std), None),
+    }
+
+
+def expected_divergence(share: np.ndarray, weights: np.ndarray, num: float) -> float:
+    r"""Expected KL to `weights` of the counts of n draws from `share`, in nats, exactly.
+
+    $$ E\left[\sum_k \frac{c_k}{n} \ln \frac{c_k}{n w_k}\right], \qquad c_k \sim \mathrm{Binomial}(n, p_k) $$
+
+    which for share = weights is (K - 1) / 2n to first order (Miller, 1955), and more where modes get few samples.
+
+    Args:
+        share: [K] the sampler's shares p, summing to 1.
+        weights: [K] the shares w that it is compared with; a mode without weight and with draws makes it infinite.
+        num: n, rounded.
+
+    Example:
+        >>> uniform = np.full(1000, 1e-3)
+        >>> round(expected_divergence(uniform, uniform, 25_600), 5), round(999 / 51_200, 5)
+        (0.01964, 0.01951)
+    """
+    num = round(num)
+    there = share > 0
+    if num < 1 or not there.any():
+        return float("nan")
+    if np.any(weights[there] <= 0):
+        return float("inf")
+    pairs, times = np.unique(np.stack([share[there], weights[there]]), axis=1, return_counts=True)
+    mean = num * pairs[0]
+    # 12 standard deviations and a bit: beyond lies less than 1e-12.
+    most = int(min(num, np.max(mean + 12 * np.sqrt(mean) + 40)))
+    count = np.arange(1, most + 1)
+    terms = (count / num) * (np.log(count / num)[None] - np.log(pairs[1])[:, None])
+    return float(np.sum(times[:, None] * binom.pmf(count[None], num, pairs[0][:, None]) * terms))

@@ -1,0 +1,64 @@
+"""Players of one vector each: a generator that is a point, and a discriminator that is a direction.
+
+With them a GAN is a game of two numbers (in one dimension) whose trajectories are known in closed form, played by the
+same training step as any other.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.component import component, setting
+from gan_jax.networks.network import Variables
+
+
+@component
+class PointGenerator:
+    """Gives the same learnt point theta for every latent: params {"point": [*shape]}.
+
+    References:
+        L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018,
+            definition 2.1.
+    """
+
+    start: float = setting(default=1.0, doc="every coordinate of the point before training, in data units")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """A point may be of any shape."""
+
+    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+        return Variables({"point": jnp.full(shape, self.start, float)}, {})
+
+    def apply(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        point = variables.params["point"]
+        return jnp.broadcast_to(point[None], (latent.shape[0], *shape)), variables.statistics
+
+
+@component
+class LinearDiscriminator:
+    """Scores <psi, x>, without a bias: params {"direction": [prod(shape)]}. It has no hidden features."""
+
+    start: float = setting(default=1.0, doc="every coordinate of the direction before training, score per data unit")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """A direction may be of any shape."""
+
+    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
+        return Variables({"direction": jnp.full(math.prod(shape), self.start, float)}, {})
+
+    def apply(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        return samples.reshape(samples.shape[0], -1) @ variables.params["direction"], variables.statistics
+
+    def features(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        scores, _ = self.apply(variables, samples, train=train, axis_name=axis_name)
+        return scores, {}

@@ -1,0 +1,155 @@
+"""The opponent some updates ahead: `unroll` in the game.
+
+A function of what the looking player does: G's samples enter each of D's updates, D's parameters each of G's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax import Array
+
+from gan_jax.experiment import Discriminator, Experiment, Generator, Unroll
+from gan_jax.game import discriminator_loss, generate, generator_loss, sample_latent
+from gan_jax.networks.network import Variables
+from gan_jax.unroll import Exact, FirstOrder, unroll
+
+
+def discriminator_ahead(
+    experiment: Experiment,
+    source: Any,
+    variables: Variables,
+    opt_state: Any,
+    generator: Variables,
+    real: Array,
+    fake: Array,
+    key: Array,
+    step: Array,
+    *,
+    done: int = 0,
+    axis_name: str | None = None,
+) -> Variables:
+    """D after K of its updates against a G that stands still.
+
+    Args:
+        experiment: with the settings in `generator.unroll`.
+        source: of fresh real examples, where the settings ask for them.
+        variables: D's, where the rollout starts.
+        opt_state: of D's own optimiser.
+        generator: G's variables, of which fresh fakes are made.
+        real: [batch, *shape], of the first update.
+        fake: [batch, *shape], G's samples in the first update; made once for all of them if the data stay the same.
+        key: of the loss transforms in the first update.
+        step: of the run, for schedules.
+        done: updates of the K that are done already: 1 if `variables` are those after D's own.
+        axis_name: the mapped axis over which inner gradients are averaged, if any.
+    """
+    settings = experiment.generator.unroll
+    assert settings is not None
+    inner = _inner_experiment(experiment, settings)
+
+    def loss(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:
+        reals, fakes, inner_key = real, fake, key
+        if batch is not None:
+            inner_key, key_real, key_latent = jax.random.split(batch, 3)
+            reals = source.sample(key_real, real.shape[0])
+            if settings.inner_data == "fresh":
+                latent = sample_latent(experiment, key_latent, fake.shape[0])
+                fakes, _ = generate(experiment, generator, latent, train=True, axis_name=axis_name)
+        value, (advanced, _) = discriminator_loss(
+            inner, Variables(params, statistics), reals, fakes, inner_key, step, axis_name=axis_name
+        )
+        return value, advanced
+
+    return _ahead(settings, experiment.discriminator, loss, variables, opt_state, key, done, axis_name)
+
+
+def generator_ahead(
+    experiment: Experiment,
+    source: Any,
+    variables: Variables,
+    opt_state: Any,
+    discriminator: Variables,
+    real: Array,
+    latent: Array,
+    key: Array,
+    step: Array,
+    *,
+    axis_name: str | None = None,
+) -> Variables:
+    """G after K of its updates against a D that stands still.
+
+    Arguments are as in `discriminator_ahead`, but for `latent` [batch, latent_dim], of the first update.
+    """
+    settings = experiment.discriminator.unroll
+    assert settings is not None
+
+    def loss(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:
+        reals, latents, inner_key = real, latent, key
+        if batch is not None:
+            inner_key, key_real, key_latent = jax.random.split(batch, 3)
+            reals = source.sample(key_real, real.shape[0])
+            if settings.inner_data == "fresh":
+                latents = sample_latent(experiment, key_latent, latent.shape[0])
+        player = Variables(params, statistics)
+        fake, advanced = generate(experiment, player, latents, train=True, axis_name=axis_name)
+        value = generator_loss(experiment, discriminator, reals, fake, inner_key, step, axis_name=axis_name)
+        return value, advanced
+
+    return _ahead(settings, experiment.generator, loss, variables, opt_state, key, 0, axis_name)
+
+
+def _inner_experiment(experiment: Experiment, settings: Unroll) -> Experiment:
+    if settings.inner_loss == "as_trained":
+        return experiment
+    return dataclasses.replace(experiment, discriminator=dataclasses.replace(experiment.discriminator, transforms=()))
+
+
+def _ahead(
+    settings: Unroll,
+    player: Generator | Discriminator,
+    loss: Callable[[Any, Any, Any], tuple[Array, Any]],
+    variables: Variables,
+    opt_state: Any,
+    key: Array,
+    done: int,
+    axis_name: str | None,
+) -> Variables:
+    """K - `done` updates: one on the batch at hand if none is done, the others on what the settings say."""
+    if settings.optimizer is None:
+        optimizer = player.optimizer.make(player.learning_rate)
+    else:
+        rate = player.learning_rate if settings.learning_rate is None else settings.learning_rate
+        optimizer = settings.optimizer.make(rate)
+        opt_state = optimizer.init(variables.params)
+
+    def inner(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:
+        value, advanced = loss(params, batch, statistics)
+        return value, statistics if settings.inner_statistics == "frozen" else advanced
+
+    # The first update is on the batch at hand. Where the others are not, they are a rollout of their own.
+    num_steps = settings.num_steps - done
+    rest = num_steps if settings.inner_data == "same" else min(num_steps, settings.num_steps - 1)
+    params, statistics = variables
+    for length, ends in ((num_steps - rest, False), (rest, True)):
+        if length == 0:
+            continue
+        fresh = ends and settings.inner_data != "same"
+        differentiated = settings.gradient.last_steps(settings.num_steps) > rest
+        rollout = unroll(
+            inner,
+            optimizer,
+            params,
+            opt_state,
+            jax.random.split(jax.random.fold_in(key, 1), length) if fresh else None,
+            num_steps=length,
+            model_state=statistics,
+            gradient=settings.gradient if ends or not rest else Exact() if differentiated else FirstOrder(),
+            memory=settings.memory,
+            axis_name=axis_name,
+        )
+        params, opt_state, statistics = rollout.params, rollout.opt_state, rollout.model_state
+    return Variables(params, statistics)

@@ -1,0 +1,336 @@
+"""Differentiable rollouts: K updates of an optimiser as one function, differentiable in everything that goes in.
+
+    theta_{k+1}, s_{k+1} = update(grad_theta loss(theta_k, batch_k), s_k, theta_k),    k = 0 .. K-1
+
+`unroll` runs them in one `lax.scan`. Its result is differentiable in the parameters, the optimiser's state, the
+batches, and whatever the loss and the optimiser close over: the learning rate, a label-noise rate, the parameters of
+another network. How the derivative is taken (`Exact`, `FirstOrder`, `Truncated`, `Implicit`) and what is kept for it
+(`memory`) are options that leave the forward values alone.
+
+Vocabulary: the *inner* loss and its parameters theta are what the rollout minimises; the *outer* objective is a
+function of the result; its gradient is the *hypergradient*.
+
+References:
+    D. Maclaurin, D. Duvenaud and R. Adams, "Gradient-based Hyperparameter Optimization through Reversible Learning",
+        ICML 2015: reverse mode through an optimiser.
+    L. Franceschi et al., "Forward and Reverse Gradient-Based Hyperparameter Optimization", ICML 2017.
+    A. Shaban et al., "Truncated Back-propagation for Bilevel Optimization", AISTATS 2019.
+    J. Lorraine, P. Vicol and D. Duvenaud, "Optimizing Millions of Hyperparameters by Implicit Differentiation",
+        AISTATS 2020: equation 3 and the Neumann series of section 3.
+    T. Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174: the square-root blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.ad_checkpoint import checkpoint_name
+from jax.flatten_util import ravel_pytree
+
+from gan_jax.component import component, setting, unknown_name
+
+_CARRY, _GRADIENT = "unroll_carry", "unroll_gradient"
+Memory = Literal["all", "step", "sqrt", "offload", "dots_saveable", "dots_with_no_batch_dims_saveable"]
+
+
+class Rollout(NamedTuple):
+    """Where a rollout ends.
+
+    Attributes:
+        params, opt_state: after K updates.
+        model_state: what the loss carries from step to step (running statistics); None if it carries nothing.
+        losses: [K], the inner loss before each update.
+    """
+
+    params: Any
+    opt_state: Any
+    model_state: Any
+    losses: Array
+
+
+@runtime_checkable
+class Gradient(Protocol):
+    """How a rollout is differentiated: through how many of its last steps, and what is done to its end."""
+
+    def last_steps(self, num_steps: int) -> int: ...
+
+    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any: ...
+
+
+@component
+class Exact:
+    """Through all K updates: the derivative of what is computed."""
+
+    def last_steps(self, num_steps: int) -> int:
+        return num_steps
+
+    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any:
+        return params
+
+
+@component
+class FirstOrder:
+    """Through none: the end of the rollout is a constant, as in most public code that is called unrolled."""
+
+    def last_steps(self, num_steps: int) -> int:
+        return 0
+
+    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any:
+        return params
+
+
+@component
+class Truncated:
+    """Through the last `num_steps` of the K updates; what the earlier ones owe to the outer parameters is dropped."""
+
+    num_steps: int = setting(default=1, at_least=0, doc="of the last updates that are differentiated through")
+
+    def last_steps(self, num_steps: int) -> int:
+        return min(self.num_steps, num_steps)
+
+    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any:
+        return params
+
+
+@component
+class Implicit:
+    """By the implicit function theorem, as if the rollout had ended at a minimum of the last inner loss.
+
+    d theta / d phi = -(H + damping)^-1  d^2 loss / (d theta d phi),    H = d^2 loss / d theta^2
+
+    The inverse is applied by conjugate gradients, or by the Neumann series sum_i step (1 - step (H + damping))^i, whose
+    i-th partial sum is what i + 1 steps of gradient descent of that step size would give. Far from a minimum it is
+    biased, and where H + damping is not positive it may be useless: it is here to be compared with the others.
+    """
+
+    solver: Literal["cg", "neumann"] = setting(default="cg", doc="how the inverse Hessian is applied")
+    num_iterations: int = setting(default=10, at_least=1, doc="Hessian-vector products that are spent on it")
+    damping: float = setting(default=1e-3, at_least=0, doc="added to the Hessian's diagonal")
+    neumann_step: float = setting(default=0.1, above=0, doc="step size of the Neumann series; below 2 / |H|")
+
+    def last_steps(self, num_steps: int) -> int:
+        return 0
+
+    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any:
+        # theta - (H + damping)^-1 (g - stop(g)) has theta's value and the theorem's derivative. All that the loss
+        # closes over is differentiated by jax itself, in either mode.
+        gradient = jax.grad(loss)
+        slope = gradient(params)
+        change = jax.tree.map(lambda g: g - jax.lax.stop_gradient(g), slope)
+
+        def hessian(vector: Any) -> Any:
+            product = jax.jvp(gradient, (params,), (vector,))[1]
+            return jax.tree.map(lambda h, v: h + self.damping * v, product, vector)
+
+        def solve(matvec: Callable[[Any], Any], b: Any) -> Any:
+            if self.solver == "cg":
+                return jax.scipy.sparse.linalg.cg(matvec, b, maxiter=self.num_iterations, tol=0.0)[0]
+
+            def term(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
+                total, power = carry
+                power = jax.tree.map(lambda p, h: p - self.neumann_step * h, power, matvec(power))
+                return (jax.tree.map(jnp.add, total, power), power), None
+
+            (total, _), _ = jax.lax.scan(term, (b, b), length=self.num_iterations - 1)
+            return jax.tree.map(lambda t: self.neumann_step * t, total)
+
+        step = jax.lax.custom_linear_solve(hessian, change, solve, symmetric=True)
+        return jax.tree.map(jnp.subtract, params, step)
+
+
+GRADIENTS = (Exact, FirstOrder, Truncated, Implicit)
+
+
+def unroll(
+    loss_fn: Callable[..., Any],
+    optimizer: optax.GradientTransformation,
+    params: Any,
+    opt_state: Any,
+    batches: Any = None,
+    *,
+    num_steps: int | None = None,
+    model_state: Any = None,
+    gradient: Gradient = Exact(),  # noqa: B008
+    memory: Memory = "all",
+    axis_name: str | None = None,
+) -> Rollout:
+    """K updates of an optimiser, differentiable in all that goes in. K = 0 is the identity.
+
+    Adam and its kin need a positive `eps_root`: with optax's 0 the derivative of an update is NaN wherever a gradient
+    is exactly 0. 1e-30 is finite there and moves float32 updates by at most 2.4e-7 relative.
+
+    Args:
+        loss_fn: `loss_fn(params, batch) -> loss`, a scalar; with a `model_state`,
+            `loss_fn(params, batch, model_state) -> (loss, model_state)`. It may close over anything.
+        optimizer: any optax transformation; one made from a traced learning rate is differentiable in it.
+        params: where the rollout starts.
+        opt_state: the optimiser's state there: the player's own, or `optimizer.init(params)`.
+        batches: a pytree with a leading axis of K: one slice a step. A batch that is the same at each step is better
+            closed over; one that is made from keys is better made inside the loss.
+        num_steps: K, if there are no batches; `loss_fn` then gets None.
+        model_state: what the loss carries from step to step, or None.
+        gradient: how the result is differentiated.
+        memory: what is kept for the reverse pass. "all": everything, linear in K. "step": the state before each
+            update and its gradient, and the update is computed again. "sqrt": the state before each of about sqrt(K) blocks. "offload":
+            as "step", in the host's memory. Else the name of a `jax.checkpoint` policy, applied to each step.
+        axis_name: a mapped axis over which gradients and losses are averaged, if any.
+
+    Returns:
+        The end of the rollout. Values are the same for every `gradient` and `memory`.
+
+    Raises:
+        ValueError: if the batches do not agree with each other or with `num_steps`, or if `memory` is unknown or is
+            not to be had on this device.
+
+    Example:
+        >>> import jax, optax
+        >>> def after_three_steps(learning_rate, x):
+        ...     optimizer = optax.sgd(learning_rate)
+        ...     return unroll(lambda x, _: x**2 / 2, optimizer, x, optimizer.init(x), num_steps=3).params
+        >>> round(float(after_three_steps(0.5, 1.0)), 4)  # (1 - rate)^3
+        0.125
+        >>> round(float(jax.grad(after_three_steps)(0.5, 1.0)), 4)  # -3 (1 - rate)^2
+        -0.75
+    """
+    num_steps = _num_steps(batches, num_steps)
+    check_memory(memory)
+    if num_steps == 0:
+        return Rollout(params, opt_state, model_state, jnp.zeros(0))
+
+    def loss(params: Any, batch: Any, model_state: Any) -> tuple[Array, Any]:
+        return (loss_fn(params, batch), None) if model_state is None else loss_fn(params, batch, model_state)
+
+    def step(carry: tuple[Any, Any, Any], batch: Any) -> tuple[tuple[Any, Any, Any], Array]:
+        params, opt_state, model_state = carry
+        (value, model_state), grads = jax.value_and_grad(loss, has_aux=True)(params, batch, model_state)
+        if axis_name is not None:
+            value, grads = jax.lax.pmean((value, grads), axis_name)
+        grads = checkpoint_name(grads, _GRADIENT)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state, model_state), value
+
+    last = gradient.last_steps(num_steps)
+    first = num_steps - last
+    carry = (params, opt_state, model_state)
+    losses = []
+    if first:
+        begin = jax.tree.map(lambda leaf: leaf[:first], batches)
+        carry, values = jax.lax.stop_gradient(_scan(step, jax.lax.stop_gradient(carry), begin, first, "all"))
+        losses.append(values)
+    if last:
+        carry, values = _scan(step, carry, jax.tree.map(lambda leaf: leaf[first:], batches), last, memory)
+        losses.append(values)
+    params, opt_state, model_state = carry
+    final = jax.tree.map(lambda leaf: leaf[-1], batches)
+    params = gradient.finish(lambda at: _averaged(loss(at, final, model_state)[0], axis_name), params)
+    return Rollout(params, opt_state, model_state, jnp.concatenate(losses))
+
+
+def value_and_hypergradient(
+    objective: Callable[[Any], tuple[Array, Any]], params: Any, *, mode: Literal["reverse", "forward"] = "reverse"
+) -> tuple[tuple[Array, Any], Any]:
+    """((value, aux), gradient) of an objective of the outer parameters.
+
+    Args:
+        objective: outer parameters -> (scalar, aux); it may hold any number of rollouts.
+        params: the outer parameters, floating-point arrays.
+        mode: "reverse": one backward pass, with memory that grows with K. "forward": a tangent for each outer
+            parameter, one after another, with memory that does not; for a handful of outer parameters.
+
+    Example:
+        >>> value_and_hypergradient(lambda x: (x**2, "aux"), jnp.float32(3.0), mode="forward")[1]
+        Array(6., dtype=float32)
+    """
+    if mode == "reverse":
+        return jax.value_and_grad(objective, has_aux=True)(params)
+    flat, unravel = ravel_pytree(params)
+
+    def directional(direction: Array) -> Array:
+        return jax.jvp(lambda at: objective(unravel(at))[0], (flat,), (direction,))[1]
+
+    gradient = jax.lax.map(directional, jnp.eye(flat.size, dtype=flat.dtype))
+    return objective(params), unravel(gradient)
+
+
+def check_memory(memory: str) -> None:
+    """Raises ValueError, with the remedy, for a memory option that is unknown or that this device does not have."""
+    if memory not in get_args(Memory):
+        raise ValueError(unknown_name("no memory option", memory, get_args(Memory)))
+    if memory == "offload" and "pinned_host" not in {m.kind for m in jax.devices()[0].addressable_memories()}:
+        raise ValueError(
+            f"memory='offload' needs a device with pinned host memory, which {jax.devices()[0].device_kind} has not: "
+            "use 'sqrt', which needs least on the device"
+        )
+
+
+def block_size(num_steps: int) -> int:
+    """Steps in a block of `memory="sqrt"`: about sqrt(K)."""
+    return max(1, math.isqrt(num_steps))
+
+
+def _num_steps(batches: Any, num_steps: int | None) -> int:
+    lengths = {leaf.shape[0] for leaf in jax.tree.leaves(batches)}
+    lengths |= set() if num_steps is None else {num_steps}
+    if len(lengths) != 1 or min(lengths) < 0:
+        got = ", ".join(str(length) for length in sorted(lengths)) or "neither batches nor num_steps"
+        raise ValueError(
+            f"unroll needs one number of steps, 0 or more, and got {got}: give batches whose leaves have a "
+            "leading axis of that length, or num_steps"
+        )
+    return lengths.pop()
+
+
+def _averaged(value: Array, axis_name: str | None) -> Array:
+    return value if axis_name is None else jax.lax.pmean(value, axis_name)
+
+
+def _scan(step: Any, carry: Any, batches: Any, num_steps: int, memory: Memory) -> tuple[Any, Array]:
+    """`num_steps` steps; what the reverse pass may keep of them is `memory`'s."""
+    if memory == "sqrt":
+        return _scan_blocks(step, carry, batches, num_steps)
+    if memory != "all":
+        step = _checkpointed(step, memory)
+    if num_steps == 1:
+        carry, value = step(carry, jax.tree.map(lambda leaf: leaf[0], batches))
+        return carry, value[None]
+    return jax.lax.scan(step, carry, batches, length=num_steps)
+
+
+def _scan_blocks(step: Any, carry: Any, batches: Any, num_steps: int) -> tuple[Any, Array]:
+    """Blocks of about sqrt(K) steps, of each of which only the beginning is kept; a shorter block ends the rollout."""
+    size = block_size(num_steps)
+    num_blocks, rest = divmod(num_steps, size)
+    inside = _checkpointed(step, "step")
+
+    def block(length: int) -> Any:
+        return jax.checkpoint(lambda c, b: jax.lax.scan(inside, c, b, length=length), prevent_cse=False)
+
+    whole = jax.tree.map(lambda leaf: leaf[: num_blocks * size].reshape(num_blocks, size, *leaf.shape[1:]), batches)
+    carry, values = jax.lax.scan(block(size), carry, whole, length=num_blocks)
+    values = values.reshape(-1)
+    if rest:
+        carry, last = block(rest)(carry, jax.tree.map(lambda leaf: leaf[-rest:], batches))
+        values = jnp.concatenate([values, last])
+    return carry, values
+
+
+def _checkpointed(step: Any, memory: Memory) -> Any:
+    # prevent_cse guards against a merge that cannot happen inside a scan, and costs memory there.
+    policies = jax.checkpoint_policies
+    if memory == "offload":
+        policy = policies.save_and_offload_only_these_names(
+            names_which_can_be_saved=[],
+            names_which_can_be_offloaded=[_CARRY, _GRADIENT],
+            offload_src="device",
+            offload_dst="pinned_host",
+        )
+        return jax.checkpoint(lambda c, b: step(checkpoint_name(c, _CARRY), b), prevent_cse=False, policy=policy)
+    # The gradient is no larger than the parameters, and making it again is a third of the work that is done again.
+    policy = policies.save_only_these_names(_GRADIENT) if memory == "step" else getattr(policies, memory)
+    return jax.checkpoint(step, prevent_cse=False, policy=policy)

@@ -1,0 +1,270 @@
+"""Unrolled players: identities with the plain game, derivatives through every kind of D, and no work done twice."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from gan_jax.dynamics import Alternating, Extragradient, Simultaneous
+from gan_jax.experiment import Discriminator, Unroll
+from gan_jax.game import sample_latent
+from gan_jax.networks.mlp import MLPDiscriminator
+from gan_jax.networks.spectral import SpectralNorm
+from gan_jax.objectives import Minimax
+from gan_jax.optimizers import SGD, Adam
+from gan_jax.settings import override
+from gan_jax.steps import discriminator_step, generator_step, shares_first_update, train_step, unrolled_step
+from gan_jax.testing import matmul_flops, tiny_dcgan, tiny_images, tiny_ring
+from gan_jax.train import init
+from gan_jax.transforms import BernoulliFlips, ExactFlips
+from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
+from tests.test_steps import leaves_equal, run
+
+
+def looking(experiment, **settings):
+    return override(experiment, "generator.unroll", Unroll(**settings))
+
+
+def in_float64(tree):
+    return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+
+
+def players(experiment, dataset=(), seed=0, x64=False):
+    """A state, and a batch for it."""
+    state = init(experiment, jax.random.key(seed))
+    key = jax.random.key(seed + 1)
+    real = experiment.data.source(dataset).sample(key, experiment.batch_size)
+    latent = sample_latent(experiment, key, experiment.batch_size)
+    return *(in_float64(part) if x64 else part for part in (state, real, latent)), key
+
+
+@pytest.mark.parametrize("dynamics", [Alternating(), Simultaneous(), Extragradient()], ids=lambda d: type(d).__name__)
+def test_no_steps_are_the_plain_game_bit_for_bit(dynamics):
+    plain = tiny_ring(dynamics=dynamics)
+    both = override(looking(plain, num_steps=0), "discriminator.unroll", Unroll(num_steps=0))
+    assert leaves_equal(run(plain, 3), run(both, 3))
+
+
+GRADIENTS = [Exact(), FirstOrder(), Truncated(2), Truncated(3), Implicit()]
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS, ids=str)
+def test_the_shared_first_update_changes_nothing(gradient):
+    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=3, gradient=gradient)
+    assert shares_first_update(experiment)
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, x64=True)
+        shared, _ = jax.jit(functools.partial(unrolled_step, experiment))(state, real, latent, key, key)
+        gen, _ = jax.jit(functools.partial(generator_step, experiment))(state, real, latent, key, inner_key=key)
+        disc, _ = jax.jit(functools.partial(discriminator_step, experiment))(state, real, latent, key)
+    for got, wanted in ((shared.generator, gen.generator), (shared.discriminator, disc.discriminator)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), got, wanted)
+
+
+def test_what_cannot_be_shared_is_not():
+    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=3)
+    assert shares_first_update(experiment)
+    for path, value in [
+        ("dynamics", Alternating()),
+        ("reuse_fakes", False),
+        ("discriminator.updates_per_step", 2),
+        ("discriminator.unroll", Unroll()),
+        ("generator.unroll.optimizer", SGD()),
+        ("generator.unroll.inner_loss", "objective"),
+        ("generator.unroll.num_steps", 0),
+    ]:
+        assert not shares_first_update(override(experiment, path, value)), path
+
+
+def test_truncation_in_the_game_counts_all_steps():
+    """A rollout in parts (D's own update, a batch of its own) is cut where one in a piece is."""
+    base = tiny_ring(dynamics=Simultaneous())
+    with jax.enable_x64(True):
+        state, real, latent, key = players(base, x64=True)
+
+        def gradient(**settings):
+            experiment = looking(base, num_steps=3, **settings)
+            step = override(experiment, "generator.optimizer", SGD())
+            make = functools.partial(unrolled_step if shares_first_update(step) else generator_step, step)
+            args = (key, key) if shares_first_update(step) else (key,)
+            source = experiment.data.source(())
+            fresh = state._replace(generator=state.generator._replace(opt_state=SGD().make(1.0).init(())))
+            after, _ = jax.jit(functools.partial(make, source=source))(fresh, real, latent, *args)
+            return ravel_pytree(after.generator.variables.params)[0]
+
+        for inner in ("same", "fresh"):
+            cut = [gradient(gradient=Truncated(j), inner_data=inner) for j in range(4)]
+            np.testing.assert_allclose(cut[3], gradient(inner_data=inner), rtol=1e-12)
+            np.testing.assert_allclose(cut[0], gradient(gradient=FirstOrder(), inner_data=inner), rtol=1e-12)
+            assert all(not np.allclose(a, b, rtol=1e-9, atol=0) for a, b in itertools.pairwise(cut))
+
+
+def spectral(experiment):
+    return override(experiment, "discriminator", Discriminator(network=SpectralNorm(network=MLPDiscriminator((16,)))))
+
+
+RING = tiny_ring(batch_size=16)
+CASES = {
+    "minimax": (override(RING, "objective", Minimax()), ()),
+    "bernoulli flips": (override(RING, "discriminator.transforms", (BernoulliFlips(0.2),)), ()),
+    "spectral norm": (spectral(RING), ()),
+    "batch norm": (tiny_dcgan(batch_size=4, generator=tiny_dcgan().generator), tiny_images()),
+    "joint batch norm": (override(tiny_dcgan(batch_size=4), "discriminator.batch_statistics", "joint"), tiny_images()),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_unrolled_gradients_agree_with_central_differences(case):
+    """Through each kind of network, objective and transform: G's gradient is that of the loss that it computes."""
+    base, dataset = CASES[case]
+    experiment = looking(override(base, "generator.optimizer", SGD()), num_steps=3, inner_data="fresh")
+    # Leaky and plain ReLUs have kinks, which a difference may straddle; what is tested here has none at this step.
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, dataset, x64=True)
+        step = functools.partial(generator_step, experiment, source=experiment.data.source(dataset))
+
+        def after(params):
+            player = state.generator._replace(variables=state.generator.variables._replace(params=params))
+            return step(state._replace(generator=player), real, latent, key)
+
+        params, unravel = ravel_pytree(state.generator.variables.params)
+        moved = ravel_pytree(jax.jit(lambda p: after(p)[0].generator.variables.params)(unravel(params)))[0]
+        gradient = (params - moved) / experiment.generator.learning_rate
+        loss = jax.jit(lambda p: after(unravel(p))[1]["generator_loss"])
+        for seed in range(2):
+            direction = jax.random.normal(jax.random.key(seed), params.shape, params.dtype)
+            direction /= jnp.linalg.norm(direction)
+            size = 1e-6
+            slope = (loss(params + size * direction) - loss(params - size * direction)) / (2 * size)
+            assert abs(float(gradient @ direction) - float(slope)) < 2e-5 * float(jnp.linalg.norm(gradient))
+
+
+def test_an_unrolled_discriminator_looks_through_g():
+    """Its gradient by central differences; and it is another one than the plain game's."""
+    plain = override(override(RING, "discriminator.optimizer", SGD()), "generator.optimizer", SGD())
+    experiment = override(plain, "discriminator.unroll", Unroll(num_steps=3))
+    experiment = override(experiment, "generator.learning_rate", 1.0)
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, x64=True)
+
+        def after(params, settings=experiment):
+            player = state.discriminator._replace(variables=state.discriminator.variables._replace(params=params))
+            return discriminator_step(settings, state._replace(discriminator=player), real, latent, key)
+
+        params, unravel = ravel_pytree(state.discriminator.variables.params)
+        moved, plainly = (
+            ravel_pytree(jax.jit(lambda p, s=s: after(p, s)[0].discriminator.variables.params)(unravel(params)))[0]
+            for s in (experiment, plain)
+        )
+        gradient = (params - moved) / experiment.discriminator.learning_rate
+        loss = jax.jit(lambda p: after(unravel(p))[1]["discriminator_loss"])
+        direction = jax.random.normal(key, params.shape, params.dtype) / params.size**0.5
+        slope = (loss(params + 1e-6 * direction) - loss(params - 1e-6 * direction)) / 2e-6
+        assert abs(float(gradient @ direction) - float(slope)) < 2e-5 * float(jnp.linalg.norm(gradient))
+        assert not np.allclose(moved, plainly, rtol=1e-6)
+
+
+INNER = [
+    {"inner_data": "fresh_real"},
+    {"inner_data": "fresh"},
+    {"inner_loss": "objective"},
+    {"optimizer": SGD()},
+    {"optimizer": Adam(), "learning_rate": 1e-2},
+]
+
+
+@pytest.mark.parametrize("settings", INNER, ids=str)
+def test_inner_settings_move_g_elsewhere(settings):
+    base = override(RING, "discriminator.transforms", (ExactFlips(0.25),))
+    state, real, latent, key = players(base)
+
+    def after(**settings):
+        step = functools.partial(generator_step, looking(base, num_steps=3, **settings))
+        source = base.data.source(())
+        return jax.jit(functools.partial(step, source=source))(state, real, latent, key, inner_key=key)[0]
+
+    assert not leaves_equal(after(**settings).generator, after().generator)
+
+
+def test_frozen_statistics_stay_in_the_rollout_and_advance_outside():
+    base = spectral(tiny_ring(dynamics=Simultaneous()))
+    frozen, advanced = (run(looking(base, num_steps=3, inner_statistics=s), 1)[0] for s in ("frozen", "advanced"))
+    start = init(base, jax.random.key(0)).discriminator.variables.statistics
+    assert not leaves_equal(frozen.discriminator.variables.statistics, start)
+    assert leaves_equal(frozen.discriminator.variables.statistics, advanced.discriminator.variables.statistics)
+    assert not leaves_equal(frozen.generator.variables, advanced.generator.variables)
+
+
+@pytest.mark.parametrize("num_steps", [1, 5])
+def test_the_discriminators_own_update_costs_nothing_extra(num_steps):
+    """Counted in the jaxpr: products of matrices, scans multiplied out."""
+    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=num_steps, memory="all")
+    state, real, latent, key = players(experiment)
+    whole = matmul_flops(functools.partial(unrolled_step, experiment), state, real, latent, key, key)
+    alone = matmul_flops(functools.partial(generator_step, experiment), state, real, latent, key)
+    # A scan makes the gradient of its first state too, which the step outside of it does not need.
+    assert whole <= alone
+
+
+def test_samples_are_made_once_a_rollout():
+    """The generator's products do not grow with K where the latents stay the same, and do where they are fresh."""
+
+    def flops(num_steps, inner_data):
+        experiment = looking(
+            tiny_ring(dynamics=Simultaneous()), num_steps=num_steps, inner_data=inner_data, memory="all"
+        )
+        state, real, latent, key = players(experiment)
+        step = functools.partial(unrolled_step, experiment, source=experiment.data.source(()))
+        # Of G's first layer alone: no other product has the latent's 8 columns.
+        return matmul_flops(step, state, real, latent, key, key, having=8)
+
+    forward, weights = (2 * 32 * 8 * 16,) * 2
+    assert flops(2, "same") == flops(6, "same") == forward + weights
+    assert flops(6, "fresh") == 6 * (forward + weights)
+
+
+def test_runs_stack_under_vmap():
+    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=2)
+    states = [init(experiment, jax.random.key(seed)) for seed in (0, 1)]
+    step = jax.jit(lambda state: train_step(experiment, (), state)[0])
+    together = jax.vmap(step)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+    for index, state in enumerate(states):
+        one = step(state)
+        for a, b in zip(jax.tree.leaves(together.generator), jax.tree.leaves(one.generator), strict=True):
+            np.testing.assert_allclose(a[index], b, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", ["ring", "joint batch norm"])
+def test_unrolled_data_parallel_steps_equal_one_device(case):
+    base, dataset = (RING, ()) if case == "ring" else CASES[case]
+    experiment = looking(override(base, "dynamics", Simultaneous()), num_steps=3)
+    experiment = override(override(experiment, "generator.optimizer", SGD()), "discriminator.optimizer", SGD())
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, dataset, x64=True)
+        whole, _ = jax.jit(functools.partial(unrolled_step, experiment))(state, real, latent, key, key)
+
+        def part(real, latent):
+            return unrolled_step(experiment, state, real, latent, key, key, axis_name="devices")[0]
+
+        halves = [x.reshape(2, -1, *x.shape[1:]) for x in (real, latent)]
+        parts = jax.pmap(part, axis_name="devices")(*halves)
+    for a, b in zip(jax.tree.leaves(parts.generator), jax.tree.leaves(whole.generator), strict=True):
+        np.testing.assert_allclose(a[0], b, rtol=1e-9, atol=1e-11)
+        np.testing.assert_array_equal(a[0], a[1])
+
+
+def test_settings_that_cannot_work():
+    with pytest.raises(ValueError, match=r"set Unroll\.optimizer, or leave out"):
+        Unroll(learning_rate=0.1)
+    with pytest.raises(ValueError, match=r"Unroll\.num_steps is -1"):
+        Unroll(num_steps=-1)
+    with pytest.raises(ValueError, match=r"Unroll\.memory is 'steps'"):
+        Unroll(memory="steps")
+    with pytest.raises(ValueError, match="Extragradient moves both players at once"):
+        override(tiny_ring(dynamics=Extragradient()), "discriminator.updates_per_step", 2)
