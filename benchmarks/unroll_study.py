@@ -98,14 +98,17 @@ def table(options: argparse.Namespace) -> None:
         modes = [late(row, 1, options.step) for row in runs.values()]
         quality = [100 * late(row, 2, options.step) for row in runs.values()]
         verdicts = [row["verdict"] for row in runs.values()]
-        formed = sorted(v["formed_step"] for v in verdicts if v["formed_step"] is not None)
-        onsets = [v["onset_step"] for v in verdicts if v["onset_step"] is not None]
+        end = options.step or max(row["num_steps"] for row in runs.values())
+        formed, onsets = (
+            sorted(v[name] for v in verdicts if v[name] is not None and v[name] <= end)
+            for name in ("formed_step", "onset_step")
+        )
         # A run that never formed is later than all that did.
         half = len(verdicts) // 2
         median = formed[half] if len(formed) > half else "never"
         print(
             f"| K={arm} | {len(runs)} | {mean_and_error(modes)} | {mean_and_error(quality)} | {len(formed)} | "
-            f"{len(onsets)} {sorted(onsets) if onsets else ''} | {median} |"
+            f"{len(onsets)} {onsets or ''} | {median} |"
         )
     pairs = [(first, second) for first, second in itertools.combinations(arms, 2)]
     print("\npaired by seed: difference in modes, its 95 % interval by t, and the exact Wilcoxon p")
@@ -161,7 +164,7 @@ def main() -> None:
     shown = commands.add_parser("table")
     shown.add_argument("rows")
     shown.add_argument("--plot")
-    shown.add_argument("--step", type=int, help="look at the curves up to this step only")
+    shown.add_argument("--step", type=int, help="look no further than this step")
     shown.set_defaults(do=table)
     options = parser.parse_args()
     options.do(options)

@@ -7,7 +7,8 @@ player's parameters as one vector (fewer operations an update), real and fake sc
 the real ones does not depend on G), gradients of nothing that is not used, no `.item()`.
 
     eager        `torch.autograd.grad` with `create_graph=True`
-    compile      that whole step, sampling included, as one graph under `torch.compile`, with cold caches
+    compile      that step, both Adams included, as one graph under `torch.compile`; batches are drawn outside, since
+                 inductor's random numbers alone took longer than the step
     torchopt     TorchOpt's functional Adam as the inner update
     higher       higher's differentiable Adam as the inner update
     first_order  NOT THE SAME MATHS: D_K is a constant for G, as where the inner updates are not differentiated
@@ -117,14 +118,14 @@ def eager_update() -> Update:
 def torchopt_update() -> Update:
     import torchopt
 
-    # Not the accelerated operator: it was slower here, and its derivative is not exact (see `check`).
+    # Not with `use_accelerated_op`: it saved no time here, and its derivative was 1e-6 off in float64 at K = 5.
     optimizer = torchopt.adam(DISCRIMINATOR_RATE, (B1, B2), EPS, eps_root=EPS_ROOT)
     states = optimizer.init((torch.zeros(()),))
     (position,) = (i for i, state in enumerate(states) if hasattr(state, "mu"))
 
     def update(player: Player, loss: Tensor, count: Count, differentiable: bool) -> Player:
         gradients = torch.autograd.grad(loss, (player.params,), create_graph=differentiable)
-        # Of the whole number that it counts with, TorchOpt takes the bias corrections in float32, 1e-6 off.
+        # With TorchOpt's own int64 count, the bias corrections are made in float32, and the gradient is 1e-6 off.
         counts = (torch.tensor(count, dtype=torch.float64),)
         moments = states[position]._replace(mu=(player.mean,), nu=(player.square,), count=counts)
         carried = (*states[:position], moments, *states[position + 1 :])
@@ -382,8 +383,9 @@ def main() -> int:
     parser.add_argument("--peers", default=",".join(DISTRIBUTIONS), help="those of --check, comma-separated")
     parser.add_argument("--inner", default="1,5", help="the K of --check, comma-separated")
     parser.add_argument("--gradient", nargs=2, metavar=("FILE.npz", "K"), help="one step of PEER on given numbers")
+    parser.add_argument("--threads", type=int, default=2, help="as many as there are free cores: more is very slow")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache  # compiling is timed cold
         if options.check:

@@ -6,8 +6,14 @@ The objective is the original one, f(t) = -log(1 + exp(-t)) of the paper; the di
 Claim: GAN training need not converge, however small the step: simultaneous descent leaves the equilibrium (0, 0), near
     it by sqrt(1 + eta^2 / 4) a step, and alternating descent circles it. Extragradient and optimistic descent converge.
 Command: gan-jax train dirac
-Cost: seconds.
-Figure: TO BE MEASURED
+    --dynamics alternating | extragradient | competitive | symplectic-adjustment | consensus --dynamics.weight 1
+Cost: 10 seconds on two cores.
+Figure: distance after the 1,000 steps over that at the start, by `python benchmarks/dynamics.py`: 1.95 simultaneous,
+    0.977 alternating, 0.296 extragradient and competitive, 0.295 optimistic, 3.4e-11 consensus (weight 1) and
+    symplectic adjustment, 0.271 unrolled by 1 update, 8.8e-6 by 5. After 2,000 gradient evaluations each: 2.28
+    simultaneous, 0.973 alternating, 0.296 extragradient, 0.71 competitive (one iteration of cg), 0.084 optimistic,
+    1.0e-7 consensus, 6.1e-5 symplectic adjustment, 0.271 and 0.055 unrolled. The verdict is on theta alone: "never
+    formed" for simultaneous descent.
 
 References:
     L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018, section 2.

@@ -92,8 +92,8 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     unroll.option("--warm-up", type=int, default=100, metavar="N", help="steps of the plain game before; 100")
     unroll.option("--steps", default="1,5,10", metavar="K,...", help="numbers of unrolled updates; 1,5,10")
     unroll.option("--memory", default="all,step,sqrt", metavar="M,...", help="memory options to time, or none")
-    unroll.option("--directions", type=int, default=3, metavar="N", help="along which derivatives are compared; 3")
-    unroll.option("--rounds", type=int, default=5, metavar="N", help="timed evaluations; 5")
+    unroll.option("--directions", type=int, default=3, metavar="N", help="to compare derivatives along; 0 for none, 3")
+    unroll.option("--rounds", type=int, default=5, metavar="N", help="timed evaluations; 0 to compile only, 5")
     unroll.option("--json", action="store_true", help="print the result as JSON")
     unroll.option("--out", metavar="FILE", help="write the result as JSON here")
     unroll.option("--plot", metavar="FILE", help="write a picture here")
@@ -241,7 +241,7 @@ def _diagnose(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
 
     steps = [_whole(text, "--steps") for text in options.steps.split(",")]
     memories = [] if options.memory == "none" else options.memory.split(",")
-    for name, least in (("warm_up", 0), ("directions", 1), ("rounds", 1)):
+    for name, least in (("warm_up", 0), ("directions", 0), ("rounds", 0)):
         if getattr(options, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(options, name)}, and must be at least {least}")
     request = Request(config=options.config, settings=tuple(settings), seed=options.seed, location=options.data)

@@ -195,9 +195,8 @@ def chunk_program(*, small: bool) -> Any:
 def compiler_options() -> dict[str, Any] | None:
     """XLA options that make small products of matrices faster on this backend, or None.
 
-    XLA:CPU hands products to YNNPACK, which is slower than its older library on those of a ring's networks and faster on
-    those of a DCGAN's: `benchmarks/unroll.py --library`, `benchmarks/speed.py --library`. XLA does not promise the option:
-    where it is unknown, we do without.
+    XLA:CPU hands products to YNNPACK, which is slower than its older library on those of a ring's networks, and faster
+    on those of a DCGAN's (docs/unrolling.md). XLA does not promise the option: where it is unknown, we do without.
     """
     if jax.default_backend() != "cpu":
         return None

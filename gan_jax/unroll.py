@@ -176,9 +176,9 @@ def unroll(
         num_steps: K, if there are no batches; `loss_fn` then gets None.
         model_state: what the loss carries from step to step, or None.
         gradient: how the result is differentiated.
-        memory: what is kept for the reverse pass. "all": everything, linear in K. "step": the state before each
-            update and its gradient, and the update is computed again. "sqrt": the state before each of about sqrt(K) blocks. "offload":
-            as "step", in the host's memory. Else the name of a `jax.checkpoint` policy, applied to each step.
+        memory: what is kept for the reverse pass. "all": everything, linear in K. "step": the state before each update
+            and its gradient; the rest is computed again. "sqrt": the state before each of about sqrt(K) blocks.
+            "offload": as "step", in the host's memory. Else the name of a `jax.checkpoint` policy, for each step.
         axis_name: a mapped axis over which gradients and losses are averaged, if any.
 
     Returns:

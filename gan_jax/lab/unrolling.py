@@ -24,10 +24,14 @@ from gan_jax.game import sample_latent
 from gan_jax.settings import override
 from gan_jax.steps import TrainState, generator_objective, train_step
 from gan_jax.train import Resources, init
-from gan_jax.unroll import Exact, FirstOrder, Implicit, Memory, Truncated
+from gan_jax.unroll import Exact, FirstOrder, Gradient, Implicit, Memory, Truncated
 
 STEP_SIZES = (1e-3, 1e-4, 1e-5, 1e-6)
 """Of the central differences, along a direction of length 1; the best of them counts."""
+
+
+Objective = Callable[..., Array]
+"""(G's parameters, state, real, latent) -> G's loss."""
 
 
 class Accuracy(NamedTuple):
@@ -62,13 +66,15 @@ class Cost(NamedTuple):
         seconds: median of a compiled evaluation.
         compile_seconds: for the program.
         temporary_mb: XLA's temporaries, 10^6 bytes, from its own analysis.
+        difference: of the gradient from that of the first memory option, relative to its length.
     """
 
     num_steps: int
     memory: str
-    seconds: float
+    seconds: float | None
     compile_seconds: float
     temporary_mb: float
+    difference: float | None
 
 
 def diagnose_unroll(
@@ -90,8 +96,8 @@ def diagnose_unroll(
         state: where to look.
         num_steps: values of K, each at least 1.
         memories: memory options to be timed; none: no timing.
-        num_directions: along which derivatives are compared.
-        num_rounds: timed evaluations of each program.
+        num_directions: along which derivatives are compared; 0: they are not.
+        num_rounds: timed evaluations of each program; 0: they are only compiled, which says what memory they need.
         say: told of progress.
 
     Returns:
@@ -117,30 +123,29 @@ def diagnose_unroll(
             changed = override(changed, f"generator.unroll.{name}", value)
         return changed
 
-    def objective(settings: Experiment, state: TrainState, real: Array, latent: Array) -> Callable[[Any], Array]:
-        loss = generator_objective(settings, state, real, latent, key, inner_key=key, source=source)
-        return lambda params: loss(params)[0]
+    def objective(settings: Experiment) -> Objective:
+        def loss(params: Any, state: TrainState, real: Array, latent: Array) -> Array:
+            make = generator_objective(settings, state, real, latent, key, inner_key=key, source=source)
+            return make(params)[0]
 
+        return loss
+
+    at = (params_of(state), state, real, latent)
     accuracy, cost = [], []
     for k in num_steps:
-        say(f"K = {k}: derivatives in float64")
-        finite = all_finite(jax.jit(jax.grad(objective(looking(k), state, real, latent)))(params_of(state)))
-        with jax.enable_x64(True):
-            wide = tuple(in_float64(part) for part in (state, real, latent))
-            losses = {
-                name: objective(looking(k, gradient=gradient), *wide)
-                for name, gradient in {
-                    "exact": Exact(),
-                    "first order": FirstOrder(),
-                    **{f"last {j}": Truncated(num_steps=j) for j in sorted({1, (k + 1) // 2}) if j < k},
-                    "implicit": Implicit(),
-                }.items()
-            }
-            accuracy.append(compare(k, losses, params_of(wide[0]), num_directions, finite))
+        if num_directions:
+            say(f"K = {k}: derivatives in float64")
+            finite = bool(jnp.isfinite(optax.tree.norm(jax.jit(jax.grad(objective(looking(k))))(*at))))
+            with jax.enable_x64(True):
+                losses = {name: objective(looking(k, gradient=g)) for name, g in estimators(k).items()}
+                accuracy.append(compare(k, losses, in_float64(at), num_directions, finite))
+        reference = None
         for memory in memories:
             say(f"K = {k}, memory {memory}: time")
-            loss = objective(looking(k, memory=memory), state, real, latent)
-            cost.append(measure(k, memory, jax.grad(loss), params_of(state), num_rounds))
+            gradient = jax.grad(objective(looking(k, memory=memory)))
+            row, flat = measure(k, memory, gradient, at, num_rounds, reference)
+            reference = flat if reference is None else reference
+            cost.append(row)
     return {
         "step": int(state.step),
         "accuracy": [row._asdict() for row in accuracy],
@@ -150,6 +155,12 @@ def diagnose_unroll(
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
     }
+
+
+def estimators(num_steps: int) -> dict[str, Gradient]:
+    """The estimators that are compared, by name; the exact one first."""
+    shorter = {f"last {j}": Truncated(num_steps=j) for j in sorted({1, (num_steps + 1) // 2}) if j < num_steps}
+    return {"exact": Exact(), "first order": FirstOrder(), **shorter, "implicit": Implicit()}
 
 
 def warm_state(experiment: Experiment, resources: Resources, seed: int, num_steps: int) -> TrainState:
@@ -164,16 +175,16 @@ def warm_state(experiment: Experiment, resources: Resources, seed: int, num_step
     return steps(plain, init(experiment, jax.random.key(seed)), num_steps)
 
 
-def compare(
-    num_steps: int, losses: dict[str, Callable[[Any], Array]], params: Any, num_directions: int, finite: bool
-) -> Accuracy:
+def compare(num_steps: int, losses: dict[str, Objective], at: Any, num_directions: int, finite: bool) -> Accuracy:
     """The estimators of a gradient against the exact one, and the exact one against differences; see `Accuracy`."""
+    params, *rest = at
     flat, unravel = ravel_pytree(params)
-    gradients = {name: ravel_pytree(jax.jit(jax.grad(loss))(params))[0] for name, loss in losses.items()}
+    gradients = {name: ravel_pytree(jax.jit(jax.grad(loss))(*at))[0] for name, loss in losses.items()}
     exact = gradients["exact"]
     norm = jnp.linalg.norm(exact)
-    value = jax.jit(lambda at: losses["exact"](unravel(at)))
-    forward = jax.jit(lambda direction: jax.jvp(value, (flat,), (direction,))[1])
+    # The batch is an argument: as a constant it would be folded into the program, which takes XLA seconds.
+    value = jax.jit(lambda flat, rest: losses["exact"](unravel(flat), *rest))
+    forward = jax.jit(lambda direction, rest: jax.jvp(lambda f: value(f, rest), (flat,), (direction,))[1])
 
     def unit(seed: int) -> Array:
         direction = jax.random.normal(jax.random.key(seed), flat.shape, flat.dtype)
@@ -184,9 +195,9 @@ def compare(
     difference_errors, forward_errors = [], []
     for direction in directions:
         slope = exact @ direction
-        slopes = [(value(flat + h * direction) - value(flat - h * direction)) / (2 * h) for h in STEP_SIZES]
+        slopes = [(value(flat + h * direction, rest) - value(flat - h * direction, rest)) / (2 * h) for h in STEP_SIZES]
         difference_errors.append(min(float(abs(s - slope) / norm) for s in slopes))
-        forward_errors.append(float(abs(forward(direction) - slope) / norm))
+        forward_errors.append(float(abs(forward(direction, rest) - slope) / norm))
     others = {name: g for name, g in gradients.items() if name != "exact"}
     return Accuracy(
         num_steps=num_steps,
@@ -199,25 +210,40 @@ def compare(
     )
 
 
-def measure(num_steps: int, memory: str, gradient: Callable[[Any], Any], params: Any, num_rounds: int) -> Cost:
-    """Compiles a gradient and times it."""
+def measure(
+    num_steps: int,
+    memory: str,
+    gradient: Callable[..., Any],
+    at: Any,
+    num_rounds: int,
+    reference: Array | None,
+) -> tuple[Cost, Array | None]:
+    """Compiles a gradient, times it and compares it; the gradient, flat, comes back too."""
     began = time.perf_counter()
-    program = jax.jit(gradient).lower(params).compile()
+    program = jax.jit(gradient).lower(*at).compile()
     compile_seconds = time.perf_counter() - began
-    jax.block_until_ready(program(params))
-    seconds = []
-    for _ in range(num_rounds):
+    seconds, flat = [], reference
+    for index in range(num_rounds + 1 if num_rounds else 0):
         began = time.perf_counter()
-        jax.block_until_ready(program(params))
-        seconds.append(time.perf_counter() - began)
+        result = jax.block_until_ready(program(*at))
+        if index:  # the first warms caches
+            seconds.append(time.perf_counter() - began)
+        flat = ravel_pytree(result)[0]
+    reference = flat if reference is None else reference
     analysis = program.memory_analysis()
-    return Cost(
+    row = Cost(
         num_steps=num_steps,
         memory=memory,
-        seconds=statistics.median(seconds),
+        seconds=statistics.median(seconds) if seconds else None,
         compile_seconds=round(compile_seconds, 2),
         temporary_mb=analysis.temp_size_in_bytes / 1e6 if analysis is not None else float("nan"),
+        difference=None if flat is None or reference is None else _relative(flat, reference),
     )
+    return row, flat
+
+
+def _relative(value: Array, reference: Array) -> float:
+    return float(jnp.linalg.norm(value - reference) / jnp.linalg.norm(reference))
 
 
 def params_of(state: TrainState) -> Any:
@@ -230,34 +256,33 @@ def in_float64(tree: Any) -> Any:
     return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
-def all_finite(tree: Any) -> bool:
-    return bool(jnp.isfinite(optax.tree.norm(tree)))
-
-
 def table(result: dict[str, Any]) -> str:
     """The result of `diagnose_unroll` as text."""
-    lines = [f"at step {result['step']:,}, on {result['device']}, jax {result['jax']}", "", "derivatives, in float64"]
-    estimators = list(dict.fromkeys(name for row in result["accuracy"] for name in row["cosine"]))
-    rows = [["K", "|gradient|", "central differences", "forward mode", "finite in float32", *estimators]]
-    for row in result["accuracy"]:
-        shown = [
-            f"{row['cosine'][name]:+.4f} x{row['norm_ratio'][name]:.3f}" if name in row["cosine"] else "-"
-            for name in estimators
-        ]
-        numbers = [f"{row[name]:.2e}" for name in ("gradient_norm", "difference_error", "forward_error")]
-        rows.append([str(row["num_steps"]), *numbers, "yes" if row["finite"] else "NO", *shown])
-    lines += aligned(rows)
-    lines.append("errors relative to |gradient|; estimators: cosine to the exact gradient, and relative length")
+    lines = [f"at step {result['step']:,}, on {result['device']}, jax {result['jax']}"]
+    if result["accuracy"]:
+        lines += ["", "derivatives, in float64"]
+        names = list(dict.fromkeys(name for row in result["accuracy"] for name in row["cosine"]))
+        rows = [["K", "|gradient|", "central differences", "forward mode", "finite in float32", *names]]
+        for row in result["accuracy"]:
+            shown = [
+                f"{row['cosine'][name]:+.4f} x{row['norm_ratio'][name]:.3f}" if name in row["cosine"] else "-"
+                for name in names
+            ]
+            numbers = [f"{row[name]:.2e}" for name in ("gradient_norm", "difference_error", "forward_error")]
+            rows.append([str(row["num_steps"]), *numbers, "yes" if row["finite"] else "NO", *shown])
+        lines += aligned(rows)
+        lines.append("errors relative to |gradient|; estimators: cosine to the exact gradient, and relative length")
     if result["cost"]:
         lines += ["", f"cost of a gradient, median of {result['num_rounds']}"]
-        rows = [["K", "memory", "ms", "temporaries, MB", "compile, s"]]
+        rows = [["K", "memory", "ms", "temporaries, MB", "compile, s", "difference"]]
         rows += [
             [
                 str(row["num_steps"]),
                 row["memory"],
-                f"{1e3 * row['seconds']:.1f}",
+                "-" if row["seconds"] is None else f"{1e3 * row['seconds']:.1f}",
                 f"{row['temporary_mb']:.1f}",
                 f"{row['compile_seconds']:.1f}",
+                "-" if row["difference"] is None else f"{row['difference']:.0e}",
             ]
             for row in result["cost"]
         ]
@@ -275,23 +300,29 @@ def plot(result: dict[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 3.8), dpi=110, layout="constrained")
+    lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in result["accuracy"]:
+        for name, value in row["cosine"].items():
+            lines.setdefault("cosine to the exact gradient", {}).setdefault(name, []).append((row["num_steps"], value))
+    for row in result["cost"]:
+        lines.setdefault("temporaries, MB", {}).setdefault(row["memory"], []).append(
+            (row["num_steps"], row["temporary_mb"])
+        )
+        if row["seconds"] is not None:
+            lines.setdefault("a gradient, ms", {}).setdefault(row["memory"], []).append(
+                (row["num_steps"], 1e3 * row["seconds"])
+            )
+    figure = Figure(figsize=(4.2 * max(len(lines), 1), 3.8), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    cosine, memory, seconds = figure.subplots(1, 3)
-    for name in dict.fromkeys(name for row in result["accuracy"] for name in row["cosine"]):
-        points = [(row["num_steps"], row["cosine"][name]) for row in result["accuracy"] if name in row["cosine"]]
-        cosine.plot(*zip(*points, strict=True), "o-", label=name)
-    cosine.set(title="cosine to the exact gradient", ylim=(None, 1.05))
-    for option in dict.fromkeys(row["memory"] for row in result["cost"]):
-        rows = [row for row in result["cost"] if row["memory"] == option]
-        ks = [row["num_steps"] for row in rows]
-        memory.plot(ks, [row["temporary_mb"] for row in rows], "o-", label=option)
-        seconds.plot(ks, [1e3 * row["seconds"] for row in rows], "o-", label=option)
-    memory.set(title="temporaries, MB", ylim=(0, None))
-    seconds.set(title="a gradient, ms", ylim=(0, None))
-    for axes in (cosine, memory, seconds):
-        axes.set_xlabel("K, unrolled updates of D")
+    for axes, (title, curves) in zip(figure.subplots(1, len(lines), squeeze=False)[0], lines.items(), strict=True):
+        for name, points in curves.items():
+            axes.plot(*zip(*points, strict=True), "o-", markersize=4, label=name)
+        axes.set(title=title, xlabel="K, unrolled updates of D", xscale="log")
+        if "cosine" not in title:
+            axes.set_yscale("log")
+        ticks = sorted({k for points in curves.values() for k, _ in points})
+        axes.set_xticks(ticks, [str(k) for k in ticks])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8)
     figure.savefig(path)

@@ -19,8 +19,8 @@ class SpectralNorm:
         v = W u / |W u|,   u' = W^T v / |W^T v|,   sigma = v^T W u',   W_SN = W / sigma
 
     W is a kernel as a matrix [inputs, outputs]. u [outputs] is a statistic: in training mode `num_iterations` rounds
-    advance it, otherwise sigma is taken at the stored one and nothing changes. Kernels are the parameters of two or more
-    axes; biases and the scales of batch norm are left alone.
+    advance it, otherwise sigma is taken at the stored one and nothing changes. Kernels are the parameters of two or
+    more axes; biases and the scales of batch norm are left alone.
 
     The derivative goes through the iteration too. Published code holds u and v constant, which is right for first
     derivatives at their fixed point only; second ones, which an unrolled G needs, are then wrong.

@@ -1,0 +1,89 @@
+"""What `eps_root` in D's Adam does to an unrolled generator: is the hypergradient finite, and what else does it change?
+
+A row for each value: over seeds, how many hypergradients of G (K = 5) are finite, from a fresh optimiser and after some
+steps of the plain game; and, against optax's 0, the relative change of D's next update (median over seeds).
+
+    python benchmarks/eps_root.py [--config ring_unrolled] [--objective wasserstein] [--seeds 6] [--warm-up 50]
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import statistics
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gan_jax.component import component, setting
+from gan_jax.experiment import Experiment, Unroll
+from gan_jax.game import sample_latent
+from gan_jax.lab.configs import load_config
+from gan_jax.lab.unrolling import warm_state
+from gan_jax.settings import override
+from gan_jax.steps import TrainState, discriminator_step, generator_objective
+from gan_jax.train import load_resources
+
+ROOTS = (0.0, 1e-38, 1e-30, 1e-24, 1e-16, 1e-8)
+
+
+@component
+class AnyAdam:
+    """Adam with any `eps_root`, 0 included, which the package's own refuses."""
+
+    eps_root: float = setting(default=0.0, at_least=0, doc="inside the root of the second moment")
+
+    def make(self, learning_rate: Any) -> optax.GradientTransformation:
+        return optax.adam(learning_rate, b1=0.5, eps_root=self.eps_root)
+
+
+def with_root(experiment: Experiment, eps_root: float) -> Experiment:
+    return override(experiment, "discriminator.optimizer", AnyAdam(eps_root))
+
+
+@jax.jit
+def look(experiment: Experiment, state: TrainState) -> tuple[Any, Any]:
+    """G's hypergradient, and D's next parameters less its present ones."""
+    source, key = experiment.data.source(()), jax.random.fold_in(state.key, 7)
+    real, latent = source.sample(key, experiment.batch_size), sample_latent(experiment, key, experiment.batch_size)
+    loss = generator_objective(experiment, state, real, latent, key, inner_key=key, source=source)
+    gradient = jax.grad(lambda params: loss(params)[0])(state.generator.variables.params)
+    after, _ = discriminator_step(experiment, state, real, latent, key)
+    before = state.discriminator.variables.params
+    return gradient, jax.tree.map(jnp.subtract, after.discriminator.variables.params, before)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="ring_unrolled")
+    parser.add_argument("--objective", help="another one than the config's: with wasserstein a bias has gradient 0")
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--warm-up", type=int, default=50)
+    options = parser.parse_args()
+    experiment = override(load_config(options.config), "generator.unroll", Unroll(num_steps=5))
+    experiment = override(experiment, "objective", options.objective) if options.objective else experiment
+    resources = load_resources(experiment)
+    start = functools.partial(warm_state, with_root(experiment, 1e-30), resources)
+    states = {steps: [start(seed, steps) for seed in range(options.seeds)] for steps in (0, options.warm_up)}
+    for eps_root in ROOTS:
+        row: dict[str, Any] = {"config": options.config, "objective": type(experiment.objective).__name__}
+        row |= {"eps_root": eps_root, "seeds": options.seeds}
+        for steps, group in states.items():
+            seen = [look(with_root(experiment, eps_root), state) for state in group]
+            plain = [look(with_root(experiment, 0.0), state)[1] for state in group]
+            finite = sum(bool(jnp.isfinite(optax.tree.norm(gradient))) for gradient, _ in seen)
+            changes = [
+                float(optax.tree.norm(optax.tree.sub(update, wanted)) / optax.tree.norm(wanted))
+                for (_, update), wanted in zip(seen, plain, strict=True)
+            ]
+            row[f"finite_after_{steps}_steps"] = finite
+            row[f"update_change_after_{steps}_steps"] = float(f"{statistics.median(changes):.2g}")
+        print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
