@@ -296,8 +296,8 @@ def train_step(
 ) -> tuple[TrainState, Metrics]:
     """One step: `updates_per_step` updates of D on fresh batches, and those of G, in the order that the dynamics say.
 
-    With `reuse_fakes` G's first update is on the latents of D's last one. G is then computed once for both, since XLA
-    merges the two identical forward passes.
+    With `reuse_fakes` G's first update is on the latents of D's last one. With one update each, G is then computed once
+    for both, since XLA merges the two identical forward passes.
 
     Args:
         experiment: the settings.
@@ -323,21 +323,26 @@ def train_step(
     def latents(index: Array | int) -> Array:
         return sample_latent(experiment, jax.random.fold_in(key_latent, index), batch_size)
 
+    # Drawn once and handed to both players: XLA merges identical products, but not the loops that random numbers are.
+    first = real_batch(0), latents(0)
+
     def update_discriminator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(key_disc, index)
-        return discriminator_step(experiment, carry, real_batch(index), latents(index), key, **more)
+        real, latent = first if num_disc == 1 else (real_batch(index), latents(index))
+        return discriminator_step(experiment, carry, real, latent, jax.random.fold_in(key_disc, index), **more)
 
     def update_generator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:
-        fresh = num_disc - int(experiment.reuse_fakes) + index
         last = num_disc - 1
+        real, latent = first if num_disc == 1 else (real_batch(last), None)
+        if latent is None or num_gen > 1 or not experiment.reuse_fakes:
+            latent = latents(num_disc - int(experiment.reuse_fakes) + index)
         key, inner_key = jax.random.fold_in(key_gen, index), jax.random.fold_in(key_disc, last)
-        return generator_step(experiment, carry, real_batch(last), latents(fresh), key, inner_key=inner_key, **more)
+        return generator_step(experiment, carry, real, latent, key, inner_key=inner_key, **more)
 
     keys = jax.random.fold_in(key_disc, 0), jax.random.fold_in(key_gen, 0)
     if shares_first_update(experiment):
-        after, metrics = unrolled_step(experiment, state, real_batch(0), latents(0), *keys, **more)
+        after, metrics = unrolled_step(experiment, state, *first, *keys, **more)
     elif not isinstance(experiment.dynamics, (Alternating, Simultaneous)):
-        after, metrics = dynamics_step(experiment, state, real_batch(0), latents(0), *keys, **more)
+        after, metrics = dynamics_step(experiment, state, *first, *keys, **more)
     else:
         after, disc_metrics = _repeat(update_discriminator, state, num_disc)
         start = state if isinstance(experiment.dynamics, Simultaneous) else after

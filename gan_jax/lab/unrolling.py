@@ -318,8 +318,10 @@ def plot(result: dict[str, Any], path: Path) -> None:
         for name, points in curves.items():
             axes.plot(*zip(*points, strict=True), "o-", markersize=4, label=name)
         axes.set(title=title, xlabel="K, unrolled updates of D", xscale="log")
+        heights = [value for points in curves.values() for _, value in points]
         if "cosine" not in title:
-            axes.set_yscale("log")
+            wide = max(heights) > 30 * min(heights)
+            axes.set(yscale="log" if wide else "linear", ylim=(None if wide else 0, None))
         ticks = sorted({k for points in curves.values() for k, _ in points})
         axes.set_xticks(ticks, [str(k) for k in ticks])
         axes.minorticks_off()
