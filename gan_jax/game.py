@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import jax
@@ -16,9 +17,12 @@ from gan_jax.transforms import chain
 def sample_latent(experiment: Experiment, key: Array, num: int) -> Array:
     """Latents [num, latent_dim] from the generator's prior."""
     shape = (num, experiment.generator.latent_dim)
-    if experiment.generator.latent == "uniform":
-        return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
-    return jax.random.normal(key, shape)
+    # jax's default hashes twice as often for each number, so that arrays which the compiler splits over devices need no
+    # communication. No array here is split so, and latents are the largest ones drawn.
+    with getattr(jax, "threefry_partitionable", contextlib.nullcontext)(False):
+        if experiment.generator.latent == "uniform":
+            return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+        return jax.random.normal(key, shape)
 
 
 def generate(
