@@ -48,8 +48,10 @@ def with_root(experiment: Experiment, eps_root: float) -> Experiment:
 @jax.jit
 def look(experiment: Experiment, state: TrainState) -> tuple[Any, Any]:
     """G's hypergradient, and D's next parameters less its present ones."""
-    source, key = experiment.data.source(()), jax.random.fold_in(state.key, 7)
-    real, latent = source.sample(key, experiment.batch_size), sample_latent(experiment, key, experiment.batch_size)
+    source = experiment.data.source(())
+    key_real, key_latent, key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+    real = source.sample(key_real, experiment.batch_size)
+    latent = sample_latent(experiment, key_latent, experiment.batch_size)
     loss = generator_objective(experiment, state, real, latent, key, inner_key=key, source=source)
     gradient = jax.grad(lambda params: loss(params)[0])(state.generator.variables.params)
     after, _ = discriminator_step(experiment, state, real, latent, key)

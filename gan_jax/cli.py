@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"gan-jax: {error.filename or 'a file'} cannot be used: {error.strerror or error}")
         return USAGE
     except KeyboardInterrupt:
-        _say("gan-jax: interrupted; continue with gan-jax train --resume RUN")
+        _say("gan-jax: interrupted; a run continues with gan-jax train --resume RUN")
         return INTERRUPTED
 
 
@@ -244,6 +244,9 @@ def _diagnose(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
     for name, least in (("warm_up", 0), ("directions", 0), ("rounds", 0)):
         if getattr(options, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(options, name)}, and must be at least {least}")
+    for name in (options.out, options.plot):
+        if name and not Path(name).absolute().parent.is_dir():
+            raise UsageError(f"the folder of {name} does not exist: make it first")
     request = Request(config=options.config, settings=tuple(settings), seed=options.seed, location=options.data)
     experiment, resources, state = load_state(request)
     if state is None:
@@ -268,9 +271,10 @@ def _diagnose(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
 
 
 def _whole(text: str, option: str) -> int:
-    if not text.strip().lstrip("-").isdigit():
-        raise UsageError(f"{option} takes whole numbers with commas, and got {text!r}")
-    return int(text)
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} takes whole numbers with commas, and got {text!r}") from None
 
 
 def _report(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:

@@ -68,10 +68,11 @@ class Unroll:
         doc="after the first update: the same batch, fresh real examples, or all fresh",
     )
     inner_loss: Literal["as_trained", "objective"] = setting(
-        default="as_trained", doc="what the opponent descends: its loss as trained, or the bare objective"
+        default="as_trained", doc="what an unrolled D descends: its loss as trained, or the bare objective"
     )
     inner_statistics: Literal["advanced", "frozen"] = setting(
-        default="advanced", doc="the opponent's running statistics during its updates"
+        default="advanced",
+        doc="of the opponent, during its updates; batch norm does not read them in training, spectral norm does",
     )
     optimizer: Optimizer | None = setting(
         default=None, choices=OPTIMIZERS, doc="of the opponent's updates, from a fresh state; none: its own, going on"
@@ -159,11 +160,18 @@ class Experiment:
                     "ImageDetector for Images, StackedDetector for StackedImages, MixtureDetector for mixtures"
                 )
         several = max(self.generator.updates_per_step, self.discriminator.updates_per_step) > 1
-        if several and not isinstance(self.dynamics, (Alternating, Simultaneous)):
+        plain = isinstance(self.dynamics, (Alternating, Simultaneous))
+        if several and not plain:
             raise ValueError(
                 f"{type(self.dynamics).__name__} moves both players at once: set updates_per_step=1 for both, or use "
                 "Alternating or Simultaneous"
             )
+        for name, unroll in (("generator", self.generator.unroll), ("discriminator", self.discriminator.unroll)):
+            if unroll is not None and unroll.mode == "forward" and not plain:
+                raise ValueError(
+                    f"{name}.unroll.mode is 'forward', and {type(self.dynamics).__name__} takes its derivatives in "
+                    "reverse: use Alternating or Simultaneous, or mode='reverse'"
+                )
         if isinstance(self.dynamics, Competitive):
             for name, player in (("generator", self.generator), ("discriminator", self.discriminator)):
                 if not isinstance(player.optimizer, SGD):

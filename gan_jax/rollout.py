@@ -17,6 +17,9 @@ from gan_jax.game import discriminator_loss, generate, generator_loss, sample_la
 from gan_jax.networks.network import Variables
 from gan_jax.unroll import Exact, FirstOrder, unroll
 
+# Far from the small numbers that `split` and other callers fold in: `fold_in(key, i)` is `split(key, n)[i]`.
+_FRESH = 0x5EED
+
 
 def discriminator_ahead(
     experiment: Experiment,
@@ -49,6 +52,7 @@ def discriminator_ahead(
     """
     settings = experiment.generator.unroll
     assert settings is not None
+    _check_source(settings, source)
     inner = _inner_experiment(experiment, settings)
 
     def loss(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:
@@ -86,6 +90,7 @@ def generator_ahead(
     """
     settings = experiment.discriminator.unroll
     assert settings is not None
+    _check_source(settings, source)
 
     def loss(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:
         reals, latents, inner_key = real, latent, key
@@ -100,6 +105,20 @@ def generator_ahead(
         return value, advanced
 
     return _ahead(settings, experiment.generator, loss, variables, opt_state, key, 0, axis_name)
+
+
+def _check_source(settings: Unroll, source: Any) -> None:
+    if source is None and settings.inner_data != "same":
+        raise ValueError(
+            f"Unroll.inner_data is {settings.inner_data!r}, which draws real examples: give the step "
+            "source=experiment.data.source(dataset)"
+        )
+
+
+def _fresh_keys(key: Array, num: int, axis_name: str | None) -> Array:
+    """Keys of the updates on fresh data: unlike those of the first update, and other ones on every device."""
+    key = jax.random.fold_in(key, _FRESH)
+    return jax.random.split(key if axis_name is None else jax.random.fold_in(key, jax.lax.axis_index(axis_name)), num)
 
 
 def _inner_experiment(experiment: Experiment, settings: Unroll) -> Experiment:
@@ -144,7 +163,7 @@ def _ahead(
             optimizer,
             params,
             opt_state,
-            jax.random.split(jax.random.fold_in(key, 1), length) if fresh else None,
+            _fresh_keys(key, length, axis_name) if fresh else None,
             num_steps=length,
             model_state=statistics,
             gradient=settings.gradient if ends or not rest else Exact() if differentiated else FirstOrder(),

@@ -51,6 +51,8 @@ class TrainState(NamedTuple):
 
 DATA, TRAINING, BANK, INIT = range(4)
 """Purposes of randomness within a run: what `TrainState.key` is folded with first."""
+INNER = 0x1EAD
+"""What a step's key is folded with for D's unrolled updates; far from the small numbers that `split` folds in."""
 
 
 def discriminator_step(
@@ -100,7 +102,7 @@ def generator_step(
     `inner_key` is of the loss transforms in D's updates (`key` folded, if not given); `source` as in
     `discriminator_step`.
     """
-    inner_key = jax.random.fold_in(key, 1) if inner_key is None else inner_key
+    inner_key = jax.random.fold_in(key, INNER) if inner_key is None else inner_key
     loss = generator_objective(
         experiment, state, real, latent, key, inner_key=inner_key, source=source, axis_name=axis_name
     )

@@ -22,6 +22,7 @@ References:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
@@ -56,11 +57,14 @@ class Rollout(NamedTuple):
 
 @runtime_checkable
 class Gradient(Protocol):
-    """How a rollout is differentiated: through how many of its last steps, and what is done to its end."""
+    """How a rollout is differentiated: through how many of its last steps, and what is done to its end.
+
+    `finish` gets the last inner loss as a function of the parameters, the end, and the mean over devices.
+    """
 
     def last_steps(self, num_steps: int) -> int: ...
 
-    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any: ...
+    def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any: ...
 
 
 @component
@@ -70,7 +74,7 @@ class Exact:
     def last_steps(self, num_steps: int) -> int:
         return num_steps
 
-    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any:
+    def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any:
         return params
 
 
@@ -81,7 +85,7 @@ class FirstOrder:
     def last_steps(self, num_steps: int) -> int:
         return 0
 
-    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any:
+    def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any:
         return params
 
 
@@ -94,7 +98,7 @@ class Truncated:
     def last_steps(self, num_steps: int) -> int:
         return min(self.num_steps, num_steps)
 
-    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any:
+    def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any:
         return params
 
 
@@ -110,19 +114,21 @@ class Implicit:
     """
 
     solver: Literal["cg", "neumann"] = setting(default="cg", doc="how the inverse Hessian is applied")
-    num_iterations: int = setting(default=10, at_least=1, doc="Hessian-vector products that are spent on it")
+    num_iterations: int = setting(default=10, at_least=1, doc="of the solver; terms of the series")
     damping: float = setting(default=1e-3, at_least=0, doc="added to the Hessian's diagonal")
     neumann_step: float = setting(default=0.1, above=0, doc="step size of the Neumann series; below 2 / |H|")
 
     def last_steps(self, num_steps: int) -> int:
         return 0
 
-    def finish(self, loss: Callable[[Any], Array], params: Any) -> Any:
+    def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any:
         # theta - (H + damping)^-1 (g - stop(g)) has theta's value and the theorem's derivative. All that the loss
-        # closes over is differentiated by jax itself, in either mode.
-        gradient = jax.grad(loss)
-        slope = gradient(params)
-        change = jax.tree.map(lambda g: g - jax.lax.stop_gradient(g), slope)
+        # closes over is differentiated by jax itself, in either mode. Gradients are averaged outside of the derivative
+        # that makes them, and so is the solution, whose cotangents differ between devices.
+        def gradient(at: Any) -> Any:
+            return average(jax.grad(loss)(at))
+
+        change = jax.tree.map(lambda g: g - jax.lax.stop_gradient(g), gradient(params))
 
         def hessian(vector: Any) -> Any:
             product = jax.jvp(gradient, (params,), (vector,))[1]
@@ -141,7 +147,7 @@ class Implicit:
             return jax.tree.map(lambda t: self.neumann_step * t, total)
 
         step = jax.lax.custom_linear_solve(hessian, change, solve, symmetric=True)
-        return jax.tree.map(jnp.subtract, params, step)
+        return jax.tree.map(jnp.subtract, params, average(step))
 
 
 GRADIENTS = (Exact, FirstOrder, Truncated, Implicit)
@@ -178,7 +184,7 @@ def unroll(
         gradient: how the result is differentiated.
         memory: what is kept for the reverse pass. "all": everything, linear in K. "step": the state before each update
             and its gradient; the rest is computed again. "sqrt": the state before each of about sqrt(K) blocks.
-            "offload": as "step", in the host's memory. Else the name of a `jax.checkpoint` policy, for each step.
+            "offload": as "step", in the host's memory. The others are the `jax.checkpoint` policies of these names.
         axis_name: a mapped axis over which gradients and losses are averaged, if any.
 
     Returns:
@@ -228,7 +234,8 @@ def unroll(
         losses.append(values)
     params, opt_state, model_state = carry
     final = jax.tree.map(lambda leaf: leaf[-1], batches)
-    params = gradient.finish(lambda at: _averaged(loss(at, final, model_state)[0], axis_name), params)
+    average = (lambda tree: tree) if axis_name is None else functools.partial(jax.lax.pmean, axis_name=axis_name)
+    params = gradient.finish(lambda at: loss(at, final, model_state)[0], params, average)
     return Rollout(params, opt_state, model_state, jnp.concatenate(losses))
 
 
@@ -251,10 +258,11 @@ def value_and_hypergradient(
         return jax.value_and_grad(objective, has_aux=True)(params)
     flat, unravel = ravel_pytree(params)
 
-    def directional(direction: Array) -> Array:
+    def directional(index: Array) -> Array:
+        direction = jnp.zeros_like(flat).at[index].set(1)
         return jax.jvp(lambda at: objective(unravel(at))[0], (flat,), (direction,))[1]
 
-    gradient = jax.lax.map(directional, jnp.eye(flat.size, dtype=flat.dtype))
+    gradient = jax.lax.map(directional, jnp.arange(flat.size))
     return objective(params), unravel(gradient)
 
 
@@ -275,7 +283,10 @@ def block_size(num_steps: int) -> int:
 
 
 def _num_steps(batches: Any, num_steps: int | None) -> int:
-    lengths = {leaf.shape[0] for leaf in jax.tree.leaves(batches)}
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(batches)]
+    if () in shapes:
+        raise ValueError("unroll's batches need a leading axis of K on every leaf, and got a scalar: close over it")
+    lengths = {shape[0] for shape in shapes}
     lengths |= set() if num_steps is None else {num_steps}
     if len(lengths) != 1 or min(lengths) < 0:
         got = ", ".join(str(length) for length in sorted(lengths)) or "neither batches nor num_steps"
@@ -284,10 +295,6 @@ def _num_steps(batches: Any, num_steps: int | None) -> int:
             "leading axis of that length, or num_steps"
         )
     return lengths.pop()
-
-
-def _averaged(value: Array, axis_name: str | None) -> Array:
-    return value if axis_name is None else jax.lax.pmean(value, axis_name)
 
 
 def _scan(step: Any, carry: Any, batches: Any, num_steps: int, memory: Memory) -> tuple[Any, Array]:
@@ -321,7 +328,8 @@ def _scan_blocks(step: Any, carry: Any, batches: Any, num_steps: int) -> tuple[A
 
 
 def _checkpointed(step: Any, memory: Memory) -> Any:
-    # prevent_cse guards against a merge that cannot happen inside a scan, and costs memory there.
+    # prevent_cse guards against XLA merging what is computed again with what was computed before. Inside a scan it
+    # cannot, and the guard costs memory; a single step outside of one may be merged, which keeps what one step keeps.
     policies = jax.checkpoint_policies
     if memory == "offload":
         policy = policies.save_and_offload_only_these_names(

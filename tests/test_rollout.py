@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.dynamics import Alternating, Extragradient, Simultaneous
+from gan_jax.dynamics import Alternating, Consensus, Extragradient, Simultaneous
 from gan_jax.experiment import Discriminator, Unroll
 from gan_jax.game import sample_latent
 from gan_jax.networks.mlp import MLPDiscriminator
@@ -19,10 +19,18 @@ from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.objectives import Minimax
 from gan_jax.optimizers import SGD, Adam
 from gan_jax.settings import override
-from gan_jax.steps import discriminator_step, generator_step, shares_first_update, train_step, unrolled_step
+from gan_jax.steps import (
+    discriminator_step,
+    dynamics_step,
+    generator_objective,
+    generator_step,
+    shares_first_update,
+    train_step,
+    unrolled_step,
+)
 from gan_jax.testing import matmul_flops, tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.train import init
-from gan_jax.transforms import BernoulliFlips, ExactFlips
+from gan_jax.transforms import BernoulliFlips, ExactFlips, ExpectedFlips
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
 from tests.test_steps import leaves_equal, run
 
@@ -51,17 +59,28 @@ def test_no_steps_are_the_plain_game_bit_for_bit(dynamics):
     assert leaves_equal(run(plain, 3), run(both, 3))
 
 
-GRADIENTS = [Exact(), Truncated(2), Implicit()]
+SHARED = {
+    "exact": {},
+    "truncated": {"gradient": Truncated(2)},
+    "implicit": {"gradient": Implicit()},
+    "first order, fresh": {"gradient": FirstOrder(), "inner_data": "fresh"},
+    "blocks, fresh": {"memory": "sqrt", "inner_data": "fresh"},
+}
 
 
-@pytest.mark.parametrize("gradient", GRADIENTS, ids=str)
-def test_the_shared_first_update_changes_nothing(gradient):
-    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=3, gradient=gradient)
+@pytest.mark.parametrize("case", SHARED)
+def test_the_shared_first_update_changes_nothing(case):
+    base = override(tiny_ring(dynamics=Simultaneous(), objective=Minimax()), "generator.optimizer", SGD())
+    base = override(base, "discriminator.transforms", (ExactFlips(0.25),))
+    experiment = looking(base, num_steps=3, **SHARED[case])
     assert shares_first_update(experiment)
+    source = experiment.data.source(())
     with jax.enable_x64(True):
         state, real, latent, key = players(experiment, x64=True)
-        shared, _ = jax.jit(functools.partial(unrolled_step, experiment))(state, real, latent, key, key)
-        gen, _ = jax.jit(functools.partial(generator_step, experiment))(state, real, latent, key, inner_key=key)
+        step = functools.partial(unrolled_step, experiment, source=source)
+        shared, _ = jax.jit(step)(state, real, latent, key, key)
+        step = functools.partial(generator_step, experiment, source=source)
+        gen, _ = jax.jit(step)(state, real, latent, key, inner_key=key)
         disc, _ = jax.jit(functools.partial(discriminator_step, experiment))(state, real, latent, key)
     for got, wanted in ((shared.generator, gen.generator), (shared.discriminator, disc.discriminator)):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), got, wanted)
@@ -165,25 +184,67 @@ def test_an_unrolled_discriminator_looks_through_g():
         assert not np.allclose(moved, plainly, rtol=1e-6)
 
 
-INNER = [
-    {"inner_data": "fresh_real"},
-    {"inner_data": "fresh"},
-    {"inner_loss": "objective"},
-    {"optimizer": Adam(), "learning_rate": 1e-2},
-]
+def test_inner_settings_mean_what_they_say():
+    flipped = override(RING, "discriminator.transforms", (ExactFlips(0.25),))
+    state, real, latent, key = players(RING)
+
+    def after(base, **settings):
+        step = functools.partial(generator_step, looking(base, num_steps=2, **settings), source=base.data.source(()))
+        return ravel_pytree(jax.jit(step)(state, real, latent, key, inner_key=key)[0].generator.variables.params)[0]
+
+    plain = after(RING)
+    np.testing.assert_array_equal(after(flipped, inner_loss="objective"), plain)
+    assert not np.array_equal(after(flipped), plain)
+    # The initial state of D's own Adam is a fresh one, so another Adam of the same settings changes nothing.
+    np.testing.assert_array_equal(after(RING, optimizer=Adam()), plain)
+    np.testing.assert_array_equal(after(RING, optimizer=Adam(), learning_rate=1e-3), plain)
+    assert not np.array_equal(after(RING, optimizer=Adam(), learning_rate=1e-2), plain)
+    moved = state.discriminator.opt_state
+    moved = jax.tree.map(lambda leaf: leaf + leaf.dtype.type(1), moved)
+    warm = state._replace(discriminator=state.discriminator._replace(opt_state=moved))
+    step = functools.partial(generator_step, looking(RING, num_steps=2))
+    warmed = jax.jit(step)(warm, real, latent, key, inner_key=key)[0].generator.variables.params
+    assert not np.array_equal(ravel_pytree(warmed)[0], plain)
+    # One update is on the batch at hand, whatever the later ones are on.
+    fresh = [after(RING, inner_data=data) for data in ("fresh_real", "fresh")]
+    assert not any(np.array_equal(a, b) for a, b in ((fresh[0], plain), (fresh[1], plain), (fresh[0], fresh[1])))
+    with pytest.raises(ValueError, match="draws real examples: give the step source"):
+        generator_step(looking(RING, num_steps=2, inner_data="fresh"), state, real, latent, key)
 
 
-@pytest.mark.parametrize("settings", INNER, ids=str)
-def test_inner_settings_move_g_elsewhere(settings):
-    base = override(RING, "discriminator.transforms", (ExactFlips(0.25),))
-    state, real, latent, key = players(base)
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_rules_on_both_gradients_take_unrolled_players(player):
+    """Consensus of weight 0 is the simultaneous game by another road."""
+    base = override(RING, f"{player}.unroll", Unroll(num_steps=2, optimizer=SGD()))
+    with jax.enable_x64(True):
+        state, real, latent, key = players(base, x64=True)
+        both = functools.partial(dynamics_step, override(base, "dynamics", Consensus(0.0)))
+        got, _ = jax.jit(both)(state, real, latent, key, key)
+        gen, _ = jax.jit(functools.partial(generator_step, base))(state, real, latent, key, inner_key=key)
+        disc, _ = jax.jit(functools.partial(discriminator_step, base))(state, real, latent, key)
+    for one, other in ((got.generator, gen.generator), (got.discriminator, disc.discriminator)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11), one, other)
 
-    def after(**settings):
-        step = functools.partial(generator_step, looking(base, num_steps=3, **settings))
-        source = base.data.source(())
-        return jax.jit(functools.partial(step, source=source))(state, real, latent, key, inner_key=key)[0]
 
-    assert not leaves_equal(after(**settings).generator, after().generator)
+def test_the_unrolled_loss_is_differentiable_in_the_experiment():
+    """In D's learning rate and in a label-noise rate: leaves of the experiment like any other."""
+    base = override(RING, "discriminator.transforms", (ExpectedFlips(0.1),))
+    experiment = looking(base, num_steps=3)
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, x64=True)
+
+        def loss(rate, noise):
+            changed = override(experiment, "discriminator.learning_rate", rate)
+            changed = override(changed, "discriminator.transforms.0.rate", noise)
+            make = generator_objective(changed, state, real, latent, key, inner_key=key)
+            return make(state.generator.variables.params)[0]
+
+        at = jnp.float64(1e-2), jnp.float64(0.1)
+        value = jax.jit(loss)
+        for index, slope in enumerate(jax.jit(jax.grad(loss, argnums=(0, 1)))(*at)):
+            ahead, behind = ([x + s * 1e-6 * (i == index) for i, x in enumerate(at)] for s in (1, -1))
+            assert float(slope) == pytest.approx(float(value(*ahead) - value(*behind)) / 2e-6, rel=1e-5)
+            assert abs(float(slope)) > 1e-6
 
 
 def test_frozen_statistics_stay_in_the_rollout_and_advance_outside():
@@ -202,8 +263,12 @@ def test_the_discriminators_own_update_costs_nothing_extra(num_steps):
     state, real, latent, key = players(experiment)
     whole = matmul_flops(functools.partial(unrolled_step, experiment), state, real, latent, key, key)
     alone = matmul_flops(functools.partial(generator_step, experiment), state, real, latent, key)
-    # A scan makes the gradient of its first state too, which the step outside of it does not need.
-    assert whole <= alone
+    step = matmul_flops(functools.partial(discriminator_step, experiment), state, real, latent, key)
+    if num_steps == 1:
+        assert whole == alone
+    # In one scan, the first update is also differentiated in its constant start, which as a step of its own it is not:
+    # that saves more than a step of D costs.
+    assert whole <= alone - (step if num_steps > 1 else 0)
 
 
 def test_samples_are_made_once_a_rollout():

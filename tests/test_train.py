@@ -45,11 +45,11 @@ def test_changing_floats_compiles_no_new_chunk():
     experiment = tiny_ring(num_steps=6, eval_every_steps=3)
     resources = load_resources(experiment)
     finish(experiment, resources, init(experiment, jax.random.key(0)))
-    programs = train.chunk._cache_size()
+    programs = train.chunk_program(small=True)._cache_size()
     for path in ("discriminator.learning_rate", "data.std", "generator.optimizer.b1", "detector.rule.radius"):
         changed = override(experiment, path, 0.123)
         finish(changed, resources, init(changed, jax.random.key(0)))
-    assert train.chunk._cache_size() == programs
+    assert train.chunk_program(small=True)._cache_size() == programs
 
 
 def test_evaluations_are_at_the_same_steps_wherever_a_run_starts():

@@ -23,7 +23,7 @@ from gan_jax.experiment import Experiment, Unroll
 from gan_jax.game import sample_latent
 from gan_jax.settings import override
 from gan_jax.steps import TrainState, generator_objective, train_step
-from gan_jax.train import Resources, init
+from gan_jax.train import Resources, compiler_options, init
 from gan_jax.unroll import Exact, FirstOrder, Gradient, Implicit, Memory, Truncated
 
 STEP_SIZES = (1e-3, 1e-4, 1e-5, 1e-6)
@@ -112,10 +112,15 @@ def diagnose_unroll(
     for memory in memories:
         if memory not in get_args(Memory):
             raise ValueError(unknown_name("no memory option", memory, get_args(Memory)))
+    if experiment.generator.unroll is None and experiment.discriminator.unroll is not None:
+        raise ValueError(
+            "only an unrolled generator is diagnosed, and here the discriminator is the one that is unrolled"
+        )
     base = experiment.generator.unroll or Unroll()
     source = experiment.data.source(resources.dataset)
-    key = jax.random.fold_in(state.key, state.step)
-    real, latent = source.sample(key, experiment.batch_size), sample_latent(experiment, key, experiment.batch_size)
+    key_real, key_latent, key, key_inner = jax.random.split(jax.random.fold_in(state.key, state.step), 4)
+    real = source.sample(key_real, experiment.batch_size)
+    latent = sample_latent(experiment, key_latent, experiment.batch_size)
 
     def looking(num_steps: int, **settings: Any) -> Experiment:
         changed = override(experiment, "generator.unroll", base)
@@ -125,25 +130,28 @@ def diagnose_unroll(
 
     def objective(settings: Experiment) -> Objective:
         def loss(params: Any, state: TrainState, real: Array, latent: Array) -> Array:
-            make = generator_objective(settings, state, real, latent, key, inner_key=key, source=source)
+            make = generator_objective(settings, state, real, latent, key, inner_key=key_inner, source=source)
             return make(params)[0]
 
         return loss
 
     at = (params_of(state), state, real, latent)
+    options = compiler_options() if len(experiment.data.shape) == 1 else None  # as training is compiled
     accuracy, cost = [], []
     for k in num_steps:
         if num_directions:
             say(f"K = {k}: derivatives in float64")
-            finite = bool(jnp.isfinite(optax.tree.norm(jax.jit(jax.grad(objective(looking(k))))(*at))))
+            finite = bool(
+                jnp.isfinite(optax.tree.norm(jax.jit(jax.grad(objective(looking(k, gradient=Exact()))))(*at)))
+            )
             with jax.enable_x64(True):
                 losses = {name: objective(looking(k, gradient=g)) for name, g in estimators(k).items()}
                 accuracy.append(compare(k, losses, in_float64(at), num_directions, finite))
         reference = None
         for memory in memories:
             say(f"K = {k}, memory {memory}: time")
-            gradient = jax.grad(objective(looking(k, memory=memory)))
-            row, flat = measure(k, memory, gradient, at, num_rounds, reference)
+            gradient = jax.grad(objective(looking(k, memory=memory, gradient=Exact())))
+            row, flat = measure(k, memory, gradient, at, num_rounds, reference, options)
             reference = flat if reference is None else reference
             cost.append(row)
     return {
@@ -217,10 +225,11 @@ def measure(
     at: Any,
     num_rounds: int,
     reference: Array | None,
+    options: dict[str, Any] | None,
 ) -> tuple[Cost, Array | None]:
     """Compiles a gradient, times it and compares it; the gradient, flat, comes back too."""
     began = time.perf_counter()
-    program = jax.jit(gradient).lower(*at).compile()
+    program = jax.jit(gradient, compiler_options=options).lower(*at).compile()
     compile_seconds = time.perf_counter() - began
     seconds, flat = [], reference
     for index in range(num_rounds + 1 if num_rounds else 0):
@@ -300,6 +309,10 @@ def plot(result: dict[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if not result["accuracy"] and not result["cost"]:
+        raise ValueError(
+            "nothing to plot: compare derivatives (--directions) or time memory options (--memory)"
+        )
     lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in result["accuracy"]:
         for name, value in row["cosine"].items():

@@ -16,7 +16,7 @@ from gan_jax.networks.network import DiscriminatorNetwork, Variables
 class SpectralNorm:
     """A discriminator each of whose kernels W is divided by an estimate of its largest singular value.
 
-        v = W u / |W u|,   u' = W^T v / |W^T v|,   sigma = v^T W u',   W_SN = W / sigma
+        v = W u / |W u|,   u' = W^T v / |W^T v|,   sigma = |W u'|,   W_SN = W / sigma
 
     W is a kernel as a matrix [inputs, outputs]. u [outputs] is a statistic: in training mode `num_iterations` rounds
     advance it, otherwise sigma is taken at the stored one and nothing changes. Kernels are the parameters of two or
@@ -24,6 +24,8 @@ class SpectralNorm:
 
     The derivative goes through the iteration too. Published code holds u and v constant, which is right for first
     derivatives at their fixed point only; second ones, which an unrolled G needs, are then wrong.
+
+    (Algorithm 1 of the paper has sigma = v^T W u', half an iteration earlier; both approach the same value from below.)
 
     Example:
         >>> import jax, jax.numpy as jnp
