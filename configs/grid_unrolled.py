@@ -4,7 +4,7 @@ Claim: a plain GAN captures 3.3 of 25 modes with 0.5 % of its samples of high qu
     16 %, VEEGAN 24.6 with 40 % (means of 5 runs; table 1 of the VEEGAN paper). PacGAN's own GAN captures 17.3 +- 0.8.
 Command: gan-jax train grid_unrolled
     the plain GAN: gan-jax train grid_unrolled --generator.unroll none
-Cost: 25,000 steps of batch 512 at K = 5: see docs/unrolling.md.
+Cost: the nets of `ring_unrolled_notebook`, so about 5.5 minutes on two cores; not run to its end yet.
 Figure: modes captured of 25 and high-quality share.
 
 References:
