@@ -310,9 +310,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     if not result["accuracy"] and not result["cost"]:
-        raise ValueError(
-            "nothing to plot: compare derivatives (--directions) or time memory options (--memory)"
-        )
+        raise ValueError("nothing to plot: compare derivatives (--directions) or time memory options (--memory)")
     lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in result["accuracy"]:
         for name, value in row["cosine"].items():
