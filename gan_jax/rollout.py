@@ -35,7 +35,7 @@ def discriminator_ahead(
     done: int = 0,
     axis_name: str | None = None,
 ) -> Variables:
-    """D after K of its updates against a G that stands still.
+    """D after K of its updates against a G that stands still; D itself if G is not unrolled.
 
     Args:
         experiment: with the settings in `generator.unroll`.
@@ -51,7 +51,8 @@ def discriminator_ahead(
         axis_name: the mapped axis over which inner gradients are averaged, if any.
     """
     settings = experiment.generator.unroll
-    assert settings is not None
+    if settings is None or settings.num_steps == 0:
+        return variables
     _check_source(settings, source)
     inner = _inner_experiment(experiment, settings)
 
@@ -84,12 +85,13 @@ def generator_ahead(
     *,
     axis_name: str | None = None,
 ) -> Variables:
-    """G after K of its updates against a D that stands still.
+    """G after K of its updates against a D that stands still; G itself if D is not unrolled.
 
     Arguments are as in `discriminator_ahead`, but for `latent` [batch, latent_dim], of the first update.
     """
     settings = experiment.discriminator.unroll
-    assert settings is not None
+    if settings is None or settings.num_steps == 0:
+        return variables
     _check_source(settings, source)
 
     def loss(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:

@@ -126,19 +126,9 @@ def generator_objective(
     def loss(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
         variables = state.generator.variables._replace(params=params)
         fake, statistics = generate(experiment, variables, latent, train=True, axis_name=axis_name)
-        opponent = state.discriminator.variables
-        if is_unrolled(experiment.generator):
-            opponent = discriminator_ahead(
-                experiment,
-                source,
-                *state.discriminator,
-                variables,
-                real,
-                fake,
-                inner_key,
-                state.step,
-                axis_name=axis_name,
-            )
+        opponent = discriminator_ahead(
+            experiment, source, *state.discriminator, variables, real, fake, inner_key, state.step, axis_name=axis_name
+        )
         value = generator_loss(experiment, opponent, real, fake, key, state.step, axis_name=axis_name)
         return value, (statistics, {"generator_loss": value})
 
@@ -206,37 +196,18 @@ def dynamics_step(
     def losses(params: Pair) -> tuple[Pair, Any]:
         at = Pair(*(player.variables._replace(params=p) for player, p in zip(players, params, strict=True)))
         fake, gen_statistics = generate(experiment, at.generator, latent, train=True, axis_name=axis_name)
-        seen, opponent = fake, at.discriminator
-        if is_unrolled(experiment.discriminator):
-            ahead = generator_ahead(
-                experiment,
-                source,
-                at.generator,
-                players.generator.opt_state,
-                at.discriminator,
-                real,
-                latent,
-                key_disc,
-                state.step,
-                axis_name=axis_name,
-            )
-            seen, _ = generate(experiment, ahead, latent, train=True, axis_name=axis_name)
+        gen, disc = (player._replace(variables=v) for player, v in zip(players, at, strict=True))
+        ahead = generator_ahead(
+            experiment, source, *gen, at.discriminator, real, latent, key_disc, state.step, axis_name=axis_name
+        )
+        moved = ahead is not at.generator
+        seen = generate(experiment, ahead, latent, train=True, axis_name=axis_name)[0] if moved else fake
         disc_value, (disc_statistics, metrics) = discriminator_loss(
             experiment, at.discriminator, real, seen, key_disc, state.step, axis_name=axis_name
         )
-        if is_unrolled(experiment.generator):
-            opponent = discriminator_ahead(
-                experiment,
-                source,
-                at.discriminator,
-                players.discriminator.opt_state,
-                at.generator,
-                real,
-                fake,
-                key_disc,
-                state.step,
-                axis_name=axis_name,
-            )
+        opponent = discriminator_ahead(
+            experiment, source, *disc, at.generator, real, fake, key_disc, state.step, axis_name=axis_name
+        )
         value = generator_loss(experiment, opponent, real, fake, key_gen, state.step, axis_name=axis_name)
         return Pair(value, disc_value), (gen_statistics, disc_statistics, {**metrics, "generator_loss": value})
 

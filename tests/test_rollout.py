@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 from gan_jax.dynamics import Alternating, Consensus, Extragradient, Simultaneous
 from gan_jax.experiment import Discriminator, Unroll
 from gan_jax.game import sample_latent
+from gan_jax.lab.unrolling import in_float64
 from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.objectives import Minimax
@@ -37,10 +38,6 @@ from tests.test_steps import leaves_equal, run
 
 def looking(experiment, **settings):
     return override(experiment, "generator.unroll", Unroll(**settings))
-
-
-def in_float64(tree):
-    return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
 def players(experiment, dataset=(), seed=0, x64=False):

@@ -137,6 +137,12 @@ def resume(run: RunDirectory) -> tuple[TrainState, list[str]]:
     return state, problems
 
 
+def same_shapes(template: Any, other: Any) -> bool:
+    """Whether two state templates have the same structure, and leaves of the same shapes and types."""
+    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (template, other)]
+    return shapes[0] == shapes[1] and jax.tree.structure(template) == jax.tree.structure(other)  # type: ignore[operator]
+
+
 def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_key: bool) -> TrainState:
     """An old state of a run, under another experiment of the same shapes.
 
@@ -151,9 +157,7 @@ def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_
     """
     template = state_template(parent.read_record().experiment)
     wanted = state_template(record.experiment)
-    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(t)] for t in (template, wanted)]
-    same = jax.tree.structure(template) == jax.tree.structure(wanted)  # type: ignore[operator]
-    if not same or shapes[0] != shapes[1]:
+    if not same_shapes(template, wanted):
         raise RunError(
             f"a state of {parent.path} does not fit the branch's networks or optimisers: "
             + "; ".join(parent.read_record().differences(record)[:4])

@@ -22,6 +22,7 @@ from gan_jax.lab.runner import (
     branch_state,
     read_verdict,
     resume,
+    same_shapes,
     spaced,
     state_template,
     train_run,
@@ -115,13 +116,11 @@ def load_state(request: Request) -> tuple[Experiment, Resources, TrainState | No
     run = RunDirectory.open(Path(request.config))
     record = run.read_record()
     experiment, resources, _ = prepare_data(apply_settings(record.experiment, request), request, record.location)
-    templates = [state_template(e) for e in (record.experiment, experiment)]
-    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(template)] for template in templates]
-    same = jax.tree.structure(templates[0]) == jax.tree.structure(templates[1])  # type: ignore[operator]
-    if not same or shapes[0] != shapes[1]:
+    template = state_template(record.experiment)
+    if not same_shapes(template, state_template(experiment)):
         raise RunError(f"the state of {run.path} does not fit networks or optimisers other than its own")
     checkpoints = Checkpoints(run.checkpoints_path, read_only=True)
-    state, _ = checkpoints.restore_latest(templates[0])
+    state, _ = checkpoints.restore_latest(template)
     if state is None:
         raise RunError(f"{run.path} has no checkpoint that can be read: train it, or resume it")
     return experiment, resources, state
