@@ -1,4 +1,4 @@
-"""The command line: gan-jax train | evaluate | diagnose | report | data.
+"""The command line: gan-jax train | sweep | evaluate | diagnose | report | data.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
 run stopped at values that are not finite; 130 interrupted (what was saved can be resumed). GAN_JAX_TRACEBACK=1 in the
@@ -8,7 +8,6 @@ environment shows the traceback behind a message.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import logging
 import os
@@ -16,131 +15,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from gan_jax.arguments import Parser, UsageError, build_parser, split_overrides
 
 OK, USAGE, NONFINITE, INTERRUPTED = 0, 2, 3, 130
-
-_TRAIN = """Trains a GAN to a verdict and fills a run folder: metrics.jsonl, samples, checkpoints, verdict.json.
-
-Any setting of the experiment is an option too:
-  --discriminator.learning-rate 1e-4   --data.std 0.05   --objective minimax   --generator.network.widths 256,256
-  --discriminator.transforms exact-flips --discriminator.transforms.0.rate 0.1
-`gan-jax train CONFIG --help` lists them with their values."""
-
-_DIAGNOSE = """For an experiment's own state: the gradient of an unrolled G against central differences in float64,
-forward mode against reverse, exact against first order, truncated and implicit (cosine, length), by K; time and memory.
-Settings of the experiment are options, as in `train`: --generator.unroll.inner-data fresh"""
-
-
-class UsageError(ValueError):
-    """A command line that asks for something that does not exist."""
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with errors of one line, and with the options it knows by name."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.known: dict[str, bool] = {}
-        kwargs |= {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
-        super().__init__(*args, **kwargs)
-
-    def option(self, name: str, **kwargs: Any) -> None:
-        self.known[name] = kwargs.get("action") != "store_true"
-        self.add_argument(name, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
-
-
-def build_parser() -> tuple[Parser, dict[str, Parser]]:
-    """The parser, and those of the commands by name."""
-    parser = Parser(prog="gan-jax", description="A laboratory for GAN mode collapse on JAX.")
-    parser.add_argument("--version", action="version", version=importlib.metadata.version("gan_jax"))
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-
-    train = commands.add_parser("train", help="train a GAN to a verdict", description=_TRAIN)
-    train.add_argument("config", nargs="?", help="a shipped config, or a Python file that defines experiment()")
-    train.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
-    train.option("--seed", type=int, help="of the run's key; 0 if not given")
-    train.option("--num-epochs", type=float, metavar="N", help="length in epochs instead of --num-steps (data sets)")
-    train.option("--run-dir", metavar="DIR", help="folder of the run; runs/CONFIG-seedN if not given")
-    train.option("--resume", metavar="RUN", help="continue this run bit for bit; a larger --num-steps prolongs it")
-    train.option("--branch-from", metavar="RUN[@STEP]", help="start from an old state; --seed gives another key")
-    train.option("--json", action="store_true", help="print the verdict as JSON")
-    train.option("--quiet", action="store_true", help="no progress")
-    train.option("--keep-checkpoints", type=int, default=3, metavar="N", help="newest that are kept; 3")
-    train.option("--branch-points", type=int, default=10, metavar="N", help="checkpoints kept for good; 10")
-    train.option("--pictures", type=int, default=24, metavar="N", help="sample pictures over the run; 24")
-    train.option("--tensorboard", action="store_true", help="also write TensorBoard event files")
-
-    evaluate = commands.add_parser("evaluate", help="measure a run's generator again, with any number of samples")
-    evaluate.add_argument("run", help="a run folder")
-    evaluate.option("--step", type=int, help="of the checkpoint; the newest if not given")
-    evaluate.option("--num-samples", type=int, metavar="N", help="samples to draw; as in training if not given")
-    evaluate.option("--seed", type=int, help="of fresh latents; the run's own bank if not given")
-    evaluate.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
-    evaluate.option("--json", action="store_true", help="print the result as JSON")
-
-    diagnose = commands.add_parser("diagnose", help="look into a game")
-    kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="unroll", parser_class=Parser)
-    unroll = kinds.add_parser(
-        "unroll", help="is the unrolled gradient right, which part matters, what does it cost", description=_DIAGNOSE
-    )
-    unroll.add_argument("config", help="a config, or a run folder, whose newest checkpoint is then the state")
-    unroll.option("--data", metavar="DIR", help="where the data set lies")
-    unroll.option("--seed", type=int, default=0, help="of the initial state; 0")
-    unroll.option("--warm-up", type=int, default=100, metavar="N", help="steps of the plain game before; 100")
-    unroll.option("--steps", default="1,5,10", metavar="K,...", help="numbers of unrolled updates; 1,5,10")
-    unroll.option("--memory", default="all,step,sqrt", metavar="M,...", help="memory options to time, or none")
-    unroll.option("--directions", type=int, default=3, metavar="N", help="to compare derivatives along; 0 for none, 3")
-    unroll.option("--rounds", type=int, default=5, metavar="N", help="timed evaluations; 0 to compile only, 5")
-    unroll.option("--json", action="store_true", help="print the result as JSON")
-    unroll.option("--out", metavar="FILE", help="write the result as JSON here")
-    unroll.option("--plot", metavar="FILE", help="write a picture here")
-
-    report = commands.add_parser("report", help="one HTML file: verdict, curves, samples, experiment")
-    report.add_argument("run", help="a run folder")
-    report.option("--out", metavar="FILE", help="where to write it; RUN/report.html if not given")
-
-    data = commands.add_parser("data", help="list, prepare and show data sets")
-    actions = data.add_subparsers(dest="action", required=True, metavar="list|prepare|show", parser_class=Parser)
-    listed = actions.add_parser("list", help="which data sets are there, and how to get the others")
-    listed.option("--data", metavar="DIR", help="where to look")
-    prepare = actions.add_parser("prepare", help="make a data set ready for all later runs")
-    prepare.add_argument("name", help="mnist, fashion_mnist, or a name for the IDX files in --from")
-    prepare.option("--from", dest="source", metavar="DIR", help="a directory of IDX files; downloads if not given")
-    prepare.option("--data", metavar="DIR", help="where to write; tensorflow-datasets' default if not given")
-    show = actions.add_parser("show", help="a grid picture of a data set")
-    show.add_argument("name", help="a data set")
-    show.option("--data", metavar="DIR", help="where it lies")
-    show.option("--size", type=int, default=28, help="pixels along a side: 16, 28, 32 or 64")
-    show.option("--out", metavar="FILE", help="the picture; NAME.png if not given")
-    return parser, {"train": train, "evaluate": evaluate, "report": report, "unroll": unroll}
-
-
-def split_overrides(arguments: Sequence[str], known: dict[str, bool]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Separates the experiment's settings from the command's own options.
-
-    Returns:
-        The command's own arguments, and (path, value) of each setting, in order.
-    """
-    own: list[str] = []
-    settings: list[tuple[str, str]] = []
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if not word.startswith("--") or name in known or name == "--help":
-            own.append(word)
-            if known.get(name) and not equals and rest:
-                own.append(rest.pop(0))
-            continue
-        if not equals:
-            if not rest or rest[0].startswith("--"):
-                raise UsageError(f"{name} needs a value: {name} VALUE")
-            value = rest.pop(0)
-        settings.append((name.removeprefix("--"), value))
-    return own, settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,11 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parser, commands = build_parser()
         settings: list[tuple[str, str]] = []
-        if arguments and arguments[0] == "train":
-            own, settings = split_overrides(arguments[1:], commands["train"].known)
+        if arguments and arguments[0] in ("train", "sweep"):
+            own, settings = split_overrides(arguments[1:], commands[arguments[0]].known)
             if "--help" in own or "-h" in own:
-                return _train_help(commands["train"], own, settings)
-            arguments = ["train", *own]
+                return _settings_help(commands[arguments[0]], own, settings)
+            arguments = [arguments[0], *own]
         if arguments[:2] == ["diagnose", "unroll"]:
             own, settings = split_overrides(arguments[2:], commands["unroll"].known)
             arguments = ["diagnose", "unroll", *own]
@@ -221,6 +100,67 @@ def _train(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     return OK
 
 
+def _sweep(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
+    _use_cores(options)
+    from gan_jax.lab import session, sweep_session
+    from gan_jax.lab.configs import config_names
+    from gan_jax.sweep import ENGINES
+
+    if not (options.config or options.resume):
+        raise UsageError(f"sweep needs a config, one of {', '.join(config_names())}, or a Python file")
+    if options.resume and (options.config or options.grid or options.seeds or settings):
+        raise UsageError("--resume continues a sweep as it is: leave out the config, --grid, --seeds and settings")
+    if options.engine not in (*ENGINES, "auto"):
+        raise UsageError(f"--engine is {options.engine!r}, and must be one of {', '.join(ENGINES)}, auto")
+    for name, least in (("max_members", 1), ("pictures", 1), ("devices", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}, and must be at least {least}")
+    host = sweep_session.SweepOptions(
+        engine=options.engine,
+        max_members=options.max_members,
+        num_pictures=options.pictures,
+        progress=not options.quiet,
+    )
+    if options.resume:
+        done = sweep_session.resume_sweep(Path(options.resume), options.data, host, say=_say)
+    else:
+        request = session.Request(
+            config=options.config,
+            settings=tuple(settings),
+            location=options.data,
+            num_epochs=options.num_epochs,
+            run_dir=options.run_dir,
+            command=shlex.join(["gan-jax", *sys.argv[1:]]),
+        )
+        axes = {path: [word for word in values.split(",") if word] for path, values in options.grid or ()}
+        done = sweep_session.start_sweep(request, axes, _seeds(options.seeds), host, say=_say)
+    if options.parquet:
+        sweep_session.write_parquet(done.path, done.rows)
+    print(
+        json.dumps(done.to_json(), indent=2) if options.json else f"{sweep_session.arms_table(done.rows)}\n{done.path}"
+    )
+    return OK
+
+
+def _seeds(text: str | None) -> int | list[int] | None:
+    if text is None:
+        return None
+    words = [_whole(word, "--seeds") for word in text.split(",") if word]
+    return words if "," in text else words[0]
+
+
+def _use_cores(options: argparse.Namespace) -> None:
+    """On a CPU, a device for each core (or as many as asked): a sweep deals its members out to devices."""
+    import jax
+
+    if options.devices is None and (
+        options.engine in ("map", "vmap") or "device_count" in os.environ.get("XLA_FLAGS", "")
+    ):
+        return
+    jax.config.update("jax_num_cpu_devices", options.devices or len(os.sched_getaffinity(0)))
+
+
 def _evaluate(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     from gan_jax.lab.evaluation import evaluate_run, table
 
@@ -279,8 +219,10 @@ def _whole(text: str, option: str) -> int:
 
 def _report(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     from gan_jax.lab.report import write_report
+    from gan_jax.lab.sweep_report import write_sweep_report
 
-    print(write_report(Path(options.run), Path(options.out) if options.out else None))
+    write = write_sweep_report if (Path(options.run) / "sweep.json").is_file() else write_report
+    print(write(Path(options.run), Path(options.out) if options.out else None))
     return OK
 
 
@@ -307,10 +249,17 @@ def _data(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     return OK
 
 
-_COMMANDS = {"train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "report": _report, "data": _data}
+_COMMANDS = {
+    "train": _train,
+    "sweep": _sweep,
+    "evaluate": _evaluate,
+    "diagnose": _diagnose,
+    "report": _report,
+    "data": _data,
+}
 
 
-def _train_help(parser: Parser, own: list[str], settings: list[tuple[str, str]]) -> int:
+def _settings_help(parser: Parser, own: list[str], settings: list[tuple[str, str]]) -> int:
     """The command's help, and with a config the settings of its experiment."""
     parser.print_help()
     config = next((word for word in own if not word.startswith("-")), None)

@@ -58,13 +58,17 @@ class Checkpoints:
         with _quiet():
             return sorted(int(step) for step in self._manager.all_steps(read=True))
 
-    def save(self, state: TrainState) -> None:
-        """Writes a state under its own step, and returns when it is safely on disk.
+    def save(self, state: TrainState, step: int | None = None) -> None:
+        """Writes a state, and returns when it is safely on disk.
+
+        Args:
+            state: of one run, or of several with a leading axis.
+            step: to write it under; None: its own, which a stacked state has none of.
 
         Raises:
             CheckpointError: if the step is not newer than those there (a rewound run must `drop_after` first).
         """
-        step, arrays = int(state.step), to_host(state)
+        step, arrays = int(state.step) if step is None else step, to_host(state)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(arrays),
             meta=ocp.args.JsonSave({"sha256": tree_hash(arrays), "key_impl": str(jax.random.key_impl(state.key))}),

@@ -1,4 +1,4 @@
-"""Configs by name or by file: Python files that define `experiment()`."""
+"""Configs by name or by file: Python files that define `experiment()`, and `sweep()` where they are a study."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import ModuleType
 import gan_jax
 from gan_jax.component import unknown_name
 from gan_jax.experiment import Experiment
+from gan_jax.sweep import Sweep
 
 
 class ConfigError(ValueError):
@@ -79,6 +80,24 @@ def load_config(config: str) -> Experiment:
         raise ConfigError(f"{config_path(config)}: {error}") from error
     if not isinstance(made, Experiment):
         raise ConfigError(f"{config_path(config)}: experiment() returned {type(made).__name__}, not an Experiment")
+    return made
+
+
+def load_sweep(config: str) -> Sweep | None:
+    """The sweep of a config; None if it defines none.
+
+    Raises:
+        ConfigError: if the config is unknown, or makes no sweep of it.
+    """
+    module = load_module(config)
+    if not hasattr(module, "sweep"):
+        return None
+    try:
+        made = module.sweep()
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{config_path(config)}: {error}") from error
+    if not isinstance(made, Sweep):
+        raise ConfigError(f"{config_path(config)}: sweep() returned {type(made).__name__}, not a Sweep")
     return made
 
 

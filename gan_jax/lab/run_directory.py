@@ -170,19 +170,24 @@ class RunDirectory:
     def pictures(self) -> list[Path]:
         return sorted(self.samples_path.glob("step_*.png"))
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Holds the folder for this process; the system releases it even after a kill.
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Holds the folder for this process; see `exclusive`."""
+        return exclusive(self.path)
 
-        Raises:
-            RunError: if another process is writing the run.
-        """
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunError(f"{self.path} is being written by another process: wait for it, or stop it") from None
-            yield
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Holds a folder for this process; the system releases it even after a kill.
+
+    Raises:
+        RunError: if another process is writing there.
+    """
+    with (path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{path} is being written by another process: wait for it, or stop it") from None
+        yield
 
 
 def new_run_path(root: Path, name: str) -> Path:

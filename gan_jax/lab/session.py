@@ -97,7 +97,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     assert request.config is not None
     experiment = apply_settings(load_config(request.config), request)
     experiment, resources, data = prepare_data(experiment, request)
-    _warn_of_pixels_only(experiment, resources, say)
+    warn_of_pixels_only(experiment, resources, say)
     seed = request.seed or 0
     name = f"{Path(request.config).stem}-seed{seed}"
     path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
@@ -188,7 +188,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     return _train(run, resources, state, host)
 
 
-def _warn_of_pixels_only(experiment: Experiment, resources: Resources, say: Callable[[str], None]) -> None:
+def warn_of_pixels_only(experiment: Experiment, resources: Resources, say: Callable[[str], None]) -> None:
     if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
         say(
             f"gan-jax: there is no classifier that is validated on {experiment.data.name} at "
@@ -225,14 +225,24 @@ def prepare_data(
     if not isinstance(experiment.data, ImageData):
         return experiment, resources, ""
     if request.num_epochs is not None:
-        num_examples = experiment.data.epoch_size(resources.dataset)
-        if num_examples is None:
-            raise RunError("--num-epochs needs epochs, and data.protocol='fresh' has none: use --num-steps")
-        short = isinstance(experiment.data, Images) and experiment.data.last_batch == "short"
-        a_epoch = math.ceil(num_examples / experiment.batch_size) if short else num_examples / experiment.batch_size
-        num_steps = round(request.num_epochs * a_epoch / experiment.discriminator.updates_per_step)
-        experiment = override(experiment, "num_steps", num_steps)
+        experiment = with_num_epochs(experiment, resources, request.num_epochs)
     return experiment, resources, fingerprint(resources.dataset)
+
+
+def with_num_epochs(experiment: Experiment, resources: Resources, num_epochs: float) -> Experiment:
+    """The experiment with its length given in epochs of its data set.
+
+    Raises:
+        RunError: if its data have no epochs.
+    """
+    assert isinstance(experiment.data, ImageData)
+    num_examples = experiment.data.epoch_size(resources.dataset)
+    if num_examples is None:
+        raise RunError("--num-epochs needs epochs, and data.protocol='fresh' has none: use --num-steps")
+    short = isinstance(experiment.data, Images) and experiment.data.last_batch == "short"
+    a_epoch = math.ceil(num_examples / experiment.batch_size) if short else num_examples / experiment.batch_size
+    num_steps = round(num_epochs * a_epoch / experiment.discriminator.updates_per_step)
+    return override(experiment, "num_steps", num_steps)
 
 
 def _record(request: Request, experiment: Experiment, seed: int, data: str, host: HostOptions) -> RunRecord:
@@ -240,7 +250,7 @@ def _record(request: Request, experiment: Experiment, seed: int, data: str, host
         experiment=experiment,
         seed=seed,
         data=data,
-        config=_stored(request.config or ""),
+        config=stored_config(request.config or ""),
         location=str(Path(request.location).resolve()) if request.location else None,
         environment=environment(),
         command=request.command,
@@ -248,7 +258,7 @@ def _record(request: Request, experiment: Experiment, seed: int, data: str, host
     )
 
 
-def _stored(config: str) -> str:
+def stored_config(config: str) -> str:
     """A config as the record keeps it: a file by its full path, so that its components can be found again."""
     return str(Path(config).resolve()) if config.endswith(".py") else config
 

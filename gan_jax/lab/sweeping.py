@@ -1,0 +1,406 @@
+"""Running a sweep on the host's side: group by group, batch by batch, chunk by chunk; logged, saved, resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.data.images import fingerprint
+from gan_jax.data.stacked import ImageData
+from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.verdict import judge
+from gan_jax.experiment import Experiment
+from gan_jax.lab import hosts
+from gan_jax.lab.checkpoint import Checkpoints
+from gan_jax.lab.plots import picture_samples
+from gan_jax.lab.progress import TrainingProgress
+from gan_jax.lab.runner import metrics_row, spaced, state_template
+from gan_jax.lab.sweep_directory import GroupPlan, SweepDirectory
+from gan_jax.steps import TrainState
+from gan_jax.sweep import (
+    Engine,
+    Member,
+    device_bytes,
+    fastest_engine,
+    groups,
+    members_that_fit,
+    program_bytes,
+)
+from gan_jax.train import Chunk, Part, Resources, init, load_resources, plan
+
+_MEMORY_SHARE = 0.85  # of a device's memory that a plan fills: the rest is for fragments and the program itself
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepOptions:
+    """What the host does beside training.
+
+    Attributes:
+        engine: one of `gan_jax.sweep.ENGINES`, or "auto".
+        max_members: run at most so many members at once; None: as many as fit the memory.
+        memory_bytes: of each device, if not what it reports.
+        num_pictures: of each member over its run; the last evaluation always has one.
+        progress: whether to report progress on standard error.
+    """
+
+    engine: str = "auto"
+    max_members: int | None = None
+    memory_bytes: float | None = None
+    num_pictures: int = 4
+    progress: bool = True
+
+
+class Library:
+    """The data sets of a sweep, each read once.
+
+    Args:
+        location: where they lie; None for the default places.
+    """
+
+    def __init__(self, location: str | None) -> None:
+        self._location = Path(location) if location else None
+        self._loaded: dict[Any, Resources] = {}
+        self.fingerprints: dict[str, str] = {}
+
+    def resources(self, experiment: Experiment) -> Resources:
+        """What an experiment needs beside itself."""
+        if not isinstance(experiment.data, ImageData):
+            return load_resources(experiment, self._location)
+        # A detector of images makes its reference from all its settings.
+        key = (experiment.data, experiment.detector)
+        if key not in self._loaded:
+            self._loaded[key] = load_resources(experiment, self._location)
+            self.fingerprints[data_name(experiment)] = fingerprint(self._loaded[key].dataset)
+        return self._loaded[key]
+
+
+def run_sweep(
+    directory: SweepDirectory | None,
+    members: Sequence[Member],
+    library: Library,
+    options: SweepOptions,
+    say: Callable[[str], None],
+    on_chunk: Callable[[int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Trains all members to their ends, from wherever the folder says they are.
+
+    Args:
+        directory: where to write; None on the processes that do not.
+        members: the runs.
+        library: of their data sets.
+        options: of the host.
+        say: takes a line for people.
+        on_chunk: called after every chunk with its step.
+
+    Returns:
+        A row a member, as in members.jsonl.
+    """
+    done: list[dict[str, Any]] = []
+    plans: list[GroupPlan] = hosts.from_leader(lambda: directory.read_plans() if directory else [])
+    for number, group in enumerate(groups(members)):
+        resources = library.resources(members[group[0]].arm.experiment)
+        if number >= len(plans):
+            plans.append(make_plan(members, group, resources, options, say))
+            if directory is not None:
+                directory.write_plans(plans)
+        batches = plans[number].batches
+        for index, batch in enumerate(batches):
+            if len(batches) > 1:
+                say(f"batch {index + 1} of {len(batches)}: members {batch[0]} to {batch[-1]}")
+            rows = hosts.from_leader(functools.partial(_finished, directory, number, index))
+            if rows is None:
+                runner = _BatchRunner(directory, number, index, members, batch, resources, plans[number], options, say)
+                rows = runner.run(done, on_chunk)
+            done += rows
+    return done
+
+
+def _finished(directory: SweepDirectory | None, group: int, batch: int) -> list[dict[str, Any]] | None:
+    return directory.read_results(group, batch) if directory is not None else None
+
+
+def data_name(experiment: Experiment) -> str:
+    """What tells the data sets of a sweep apart: "mnist, 28 pixels"; "" for data made from settings."""
+    data = experiment.data
+    if not isinstance(data, ImageData):
+        return ""
+    first = getattr(data, "num_examples", None)
+    return f"{data.name}, {data.image_size} pixels" + (f", first {first:,}" if first else "")
+
+
+def make_plan(
+    members: Sequence[Member],
+    group: list[int],
+    resources: Resources,
+    options: SweepOptions,
+    say: Callable[[str], None],
+) -> GroupPlan:
+    """Chooses the engine by measurement, and cuts the group into batches that fit the memory."""
+    mine = [group[i] for i in hosts.share(len(group))]
+    if options.max_members is not None:
+        mine = mine[: max(1, options.max_members // hosts.num_hosts())]
+    experiments, states = [members[i].arm.experiment for i in mine], _first_states(members, mine)
+    first = experiments[0]
+    say(f"{len(group)} members of one structure: {first.num_steps:,} steps of batch {first.batch_size}")
+    part = next(plan(first, resources, 0))
+    timings: dict[str, float] = {}
+    name, at_once = options.engine, len(mine)
+    if name == "auto":
+        measured = fastest_engine(experiments, resources, states, budget=_budget(options))
+        for timing in measured:
+            timings[timing.engine] = round(timing.member_steps_per_second, 2)
+            rate = f"{timing.member_steps_per_second:,.3g} steps/s over {timing.num_members} members"
+            say(f"engine {timing.engine}: {rate}, {timing.compile_seconds:.0f} s to compile")
+        name = measured[0].engine if measured else "map"
+    at_once = _fitting(make_engine(name), experiments, resources, states, part, options)
+    # Each process has measured for itself, and all must do the same.
+    name, at_once, timings = hosts.from_leader(lambda: (name, at_once, timings))
+    size = at_once * hosts.num_hosts()
+    batches = [group[i : i + size] for i in range(0, len(group), size)]
+    several = f", {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
+    say(f"engine: {make_engine(name).describe()}{several}")
+    if len(batches) > 1:
+        why = "as asked" if at_once == len(mine) else "more do not fit the memory of a device"
+        say(f"the members are split into {len(batches)} batches of up to {size}, one after another: {why}")
+    return GroupPlan(name, hosts.num_hosts() * len(make_engine(name).devices), batches, timings)
+
+
+def _fitting(
+    engine: Engine,
+    experiments: Sequence[Experiment],
+    resources: Resources,
+    states: Sequence[TrainState],
+    part: Part,
+    options: SweepOptions,
+) -> int:
+    """How many of these members an engine can hold at once, from XLA's own analysis of the chunk."""
+    stack, placed = engine.place(experiments, states), engine.place_resources(resources)
+    used = program_bytes(engine.compile(stack, placed, part, num_samples(experiments[0])))
+    if used <= _budget(options):
+        return len(experiments)
+    each = -(-len(experiments) // len(engine.devices))
+    fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(resources))
+    return members_that_fit(used, fixed, each, _budget(options)) * len(engine.devices)
+
+
+def _budget(options: SweepOptions) -> float:
+    """Bytes of a device that a program may use."""
+    return options.memory_bytes or _MEMORY_SHARE * min(map(device_bytes, jax.local_devices()))
+
+
+def num_samples(experiment: Experiment) -> int:
+    """Samples of each evaluation that are brought to the host for pictures."""
+    return 64 if len(experiment.data.shape) == 3 else 1500
+
+
+# Programs stay compiled from batch to batch.
+make_engine = functools.cache(Engine)
+
+
+def _first_states(members: Sequence[Member], which: Sequence[int]) -> list[TrainState]:
+    # One by one and not vmapped: an orthogonal matrix of a batch of factorisations differs in its last bits.
+    return [init(members[i].arm.experiment, jax.random.key(members[i].seed)) for i in which]
+
+
+class _BatchRunner:
+    """One batch of members, from its newest checkpoint to its end."""
+
+    def __init__(
+        self,
+        directory: SweepDirectory | None,
+        group: int,
+        number: int,
+        members: Sequence[Member],
+        batch: list[int],
+        resources: Resources,
+        group_plan: GroupPlan,
+        options: SweepOptions,
+        say: Callable[[str], None],
+    ) -> None:
+        self.directory, self.group, self.number = directory, group, number
+        self.members, self.batch, self.resources = members, batch, resources
+        self.plan, self.options, self.say = group_plan, options, say
+        self.experiments = [members[i].arm.experiment for i in batch]
+        self.rows: dict[int, dict[str, Any]] = {}
+
+    def run(self, done: list[dict[str, Any]], on_chunk: Callable[[int], None] | None) -> list[dict[str, Any]]:
+        """Trains, and returns a row a member."""
+        first = self.experiments[0]
+        engine = make_engine(self.options.engine if self.options.engine != "auto" else self.plan.engine)
+        states, step, problems = self._restore()
+        for problem in problems:
+            self.say(f"gan-jax: {problem}; using the one before")
+        if step:
+            same = engine.name == self.plan.engine and self._num_devices(engine) == self.plan.num_devices
+            note = "" if same else "; the engine or the devices have changed, so it goes on, but not bit for bit"
+            self.say(f"resuming {len(self.batch)} members at step {step:,} of {first.num_steps:,}{note}")
+        mine = hosts.share(len(self.batch))
+        own_states = jax.tree.map(lambda leaf: leaf[np.array(mine)], states)
+        stack = engine.place([self.experiments[i] for i in mine], own_states)
+        broken = np.asarray(states.nonfinite_step) >= 0
+        resources = engine.place_resources(self.resources)
+        checkpoints = Checkpoints(self._checkpoints_path(), keep=2) if self.directory is not None else None
+        programs: dict[Part, Any] = {}
+        pending: dict[str, list[np.ndarray]] = {}
+        with TrainingProgress(first.num_steps, step, enabled=self.options.progress) as progress:
+            for part in plan(first, self.resources, step):
+                if broken.all():
+                    break
+                if part not in programs:
+                    programs[part] = engine.compile(stack, resources, part, num_samples(first))
+                began = time.monotonic()
+                result = programs[part](stack.experiments, resources, stack.states)
+                stack = stack._replace(states=jax.block_until_ready(result.state))
+                step += part.num_steps + bool(part.short_count)
+                host = self._gather(engine, result._replace(state=_small(result.state)), stack.num)
+                progress.update(step, time.monotonic() - began, self._label(host), part)
+                for name, series in host.metrics.items():
+                    pending.setdefault(name, []).append(series)
+                if result.evaluation is not None:
+                    self._record(host, pending, broken, step, progress.steps_per_second)
+                    pending = {}
+                broken = host.state["nonfinite_step"] >= 0
+                self._update_rows(host, step)
+                if result.evaluation is not None:
+                    state = self._gather(engine, stack.states, stack.num)
+                    if checkpoints is not None:
+                        self._write_members(done)
+                        checkpoints.save(state, step)
+                if on_chunk is not None:
+                    on_chunk(step)
+        if checkpoints is not None:
+            checkpoints.close()
+        rows = hosts.from_leader(lambda: [self.rows[i] for i in self.batch])
+        if self.directory is not None:
+            self._write_members(done)
+            self.directory.write_results(self.group, self.number, rows)
+        return rows
+
+    def _restore(self) -> tuple[TrainState, int, list[str]]:
+        """The newest readable states of the members (leading axis), their step, and what was wrong with newer ones."""
+        states, step, problems = hosts.from_leader(self._restore_here)
+        if states is None:
+            first = _first_states(self.members, self.batch)
+            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *first), 0, problems
+        return _with_keys(states), step, problems
+
+    def _restore_here(self) -> tuple[Any, int, list[str]]:
+        if self.directory is None:
+            return None, 0, []
+        template = state_template(self.experiments[0])
+        num = len(self.batch)
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((num, *leaf.shape), leaf.dtype), template._replace(key=jnp.zeros(()))
+        )._replace(key=jax.random.split(jax.random.key(0), num))
+        checkpoints = Checkpoints(self._checkpoints_path())
+        state, problems = checkpoints.restore_latest(shapes)
+        step = int(np.max(state.step)) if state is not None else 0
+        checkpoints.drop_after(step)
+        checkpoints.close()
+        self.directory.forget_after(step, self.batch)
+        if state is None:
+            return None, 0, problems
+        for row in self.directory.read_members():
+            if row["member"] in self.batch and row["last_step"] <= step:
+                self.rows[row["member"]] = row
+        return _without_keys(state), step, problems
+
+    def _checkpoints_path(self) -> Path:
+        assert self.directory is not None
+        return self.directory.batch_path(self.group, self.number) / "checkpoints"
+
+    def _num_devices(self, engine: Engine) -> int:
+        return hosts.num_hosts() * len(engine.devices)
+
+    def _gather(self, engine: Engine, tree: Any, num: int) -> Any:
+        """Results of all members of the batch, on the host of every process."""
+        return hosts.gather(engine.gather(tree, num), len(self.batch))
+
+    def _label(self, host: Chunk) -> str:
+        labels, counts = np.unique(host.state["detector"].label, return_counts=True)
+        return ", ".join(f"{count} {LABELS[label]}" for label, count in zip(labels, counts, strict=True))
+
+    def _record(
+        self, host: Chunk, pending: dict[str, list[np.ndarray]], broken: np.ndarray, step: int, speed: float | None
+    ) -> None:
+        """Rows of metrics.jsonl and pictures of the members that had not broken before this chunk."""
+        assert host.evaluation is not None
+        rows = []
+        last = step == self.experiments[0].num_steps
+        pictured = last or step % spaced(self.experiments[0], self.options.num_pictures) == 0
+        for place, member in enumerate(self.batch):
+            if broken[place]:
+                continue
+            experiment = self.experiments[place]
+            own = jax.tree.map(lambda leaf, place=place: leaf[place], host)
+            state = _Stepped(own.state["step"])
+            series = {name: [part[place] for part in parts] for name, parts in pending.items()}
+            label = LABELS[int(own.state["detector"].label)]
+            row = metrics_row(experiment, own._replace(state=state), series, label, speed)
+            rows.append({"member": member, **row})
+            self.rows[member] = {"last": row["evaluation"]}
+            if pictured and self.directory is not None:
+                title = f"{self.members[member].arm.name}, seed {self.members[member].seed}, step {step:,}: {label}"
+                source = experiment.data.source(self.resources.dataset)
+                picture_samples(self.directory.picture_path(member, step), source, own.evaluation.samples, title)
+        if self.directory is not None:
+            self.directory.append_metrics(rows)
+
+    def _update_rows(self, host: Chunk, step: int) -> None:
+        """A row a member: what it is, its verdict so far, its last metrics."""
+        for place, index in enumerate(self.batch):
+            member, experiment = self.members[index], self.experiments[place]
+            state = jax.tree.map(lambda leaf, place=place: leaf[place], host.state)
+            window = float(experiment.detector.window)
+            nonfinite = int(state["nonfinite_step"])
+            verdict = judge(state["detector"], int(state["step"]), nonfinite_step=nonfinite, credible_window=window)
+            last = self.rows.get(index, {}).get("last", {})
+            self.rows[index] = {
+                "member": index,
+                "arm": member.arm.name,
+                "settings": dict(member.arm.settings),
+                "seed": member.seed,
+                "ended": nonfinite >= 0 or step >= experiment.num_steps,
+                "last_step": int(state["step"]),
+                "verdict": verdict.to_json(),
+                "last": {mode: _short(values) for mode, values in last.items()},
+            }
+
+    def _write_members(self, done: list[dict[str, Any]]) -> None:
+        if self.directory is not None:
+            self.directory.write_members([*done, *self.rows.values()])
+
+
+class _Stepped:
+    """As much of a state as a row of metrics asks for."""
+
+    def __init__(self, step: Any) -> None:
+        self.step = step
+
+
+def _small(state: TrainState) -> Any:
+    """What the host looks at after every chunk."""
+    return {"detector": state.detector, "step": state.step, "nonfinite_step": state.nonfinite_step}
+
+
+def _short(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}
+
+
+def _without_keys(state: TrainState) -> Any:
+    """A state that can be sent to other processes: keys as their data, arrays as NumPy's."""
+    data = state._replace(key=jax.random.key_data(state.key))
+    return jax.tree.map(np.asarray, data), str(jax.random.key_impl(state.key))
+
+
+def _with_keys(sent: Any) -> TrainState:
+    state, impl = sent
+    return state._replace(key=jax.random.wrap_key_data(jnp.asarray(state.key), impl=impl))
