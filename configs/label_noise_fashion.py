@@ -3,14 +3,23 @@
 Claim: none was published: Fashion-MNIST is named among the study's technologies and no code loads it. All else is
     `label_noise_mnist`.
 Command: gan-jax train label_noise_fashion --data DIR --discriminator.transforms.0.rate 0.1
+    gan-jax sweep label_noise_fashion --data DIR [--seeds 20]
 Cost: as `label_noise_mnist`.
 Figure: the epoch of collapse, from the detector; see docs/results.md for what has been measured.
 """
 
 from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
+from gan_jax.lab.configs import load_config, load_sweep
 from gan_jax.settings import override
+from gan_jax.sweep import Sweep
 
 
 def experiment() -> Experiment:
     return override(load_config("label_noise_mnist"), "data.name", "fashion_mnist")
+
+
+def sweep() -> Sweep:
+    made = load_sweep("label_noise_mnist")
+    assert made is not None
+    arms = (arm._replace(experiment=override(arm.experiment, "data.name", "fashion_mnist")) for arm in made.arms)
+    return made._replace(arms=tuple(arms))

@@ -14,7 +14,7 @@ Any setting of the experiment is an option too:
   --discriminator.transforms exact-flips --discriminator.transforms.0.rate 0.1
 `gan-jax train CONFIG --help` lists them with their values."""
 
-_SWEEP = """Trains arms by seeds as one compiled program, and fills a folder: members.csv, metrics, samples, checkpoints.
+_SWEEP = """Trains arms by seeds as one compiled program and fills a folder: members.csv, metrics, samples, checkpoints.
 
   gan-jax sweep ring_label_noise
   gan-jax sweep ring --discriminator.transforms exact-flips --grid discriminator.transforms.0.rate 0,0.05 --seeds 20

@@ -1,8 +1,8 @@
 """The command line: gan-jax train | sweep | evaluate | diagnose | report | data.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
-run stopped at values that are not finite; 130 interrupted (what was saved can be resumed). GAN_JAX_TRACEBACK=1 in the
-environment shows the traceback behind a message.
+run stopped at values that are not finite; 4 another process of the command has ended; 130 interrupted (what was saved
+can be resumed). GAN_JAX_TRACEBACK=1 in the environment shows the traceback behind a message.
 """
 
 from __future__ import annotations
@@ -38,7 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             own, settings = split_overrides(arguments[2:], commands["unroll"].known)
             arguments = ["diagnose", "unroll", *own]
         options = parser.parse_args(arguments)
-        return _COMMANDS[options.command](options, settings)
+        _prepare_devices(options)
+        code = _COMMANDS[options.command](options, settings)
+        _leave()
+        return code
+    except RuntimeError:
+        _leave(failed=True)
+        raise
     except ValueError as error:
         if os.environ.get("GAN_JAX_TRACEBACK"):
             raise
@@ -55,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
-    from gan_jax.lab import session
+    from gan_jax.lab import hosts, session
 
     if options.resume and options.branch_from:
         raise UsageError("--resume continues a run and --branch-from starts another: give one of them")
@@ -74,6 +80,8 @@ def _train(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
         num_branch_points=options.branch_points,
         progress=not options.quiet,
         tensorboard=options.tensorboard,
+        data_parallel=options.data_parallel or options.devices is not None,
+        num_devices=options.devices,
     )
     request = session.Request(
         config=options.config,
@@ -90,10 +98,8 @@ def _train(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
         done = session.branch_training(request, options.branch_from, host, say=_say)
     else:
         done = session.start_training(request, host, say=_say)
-    if options.json:
-        print(json.dumps(done.to_json(), indent=2))
-    else:
-        print(done.line())
+    if hosts.is_leader():
+        print(json.dumps(done.to_json(), indent=2) if options.json else done.line())
     if done.message:
         _say(f"gan-jax: {done.message}")
         return NONFINITE
@@ -101,8 +107,7 @@ def _train(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
 
 
 def _sweep(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
-    _use_cores(options)
-    from gan_jax.lab import session, sweep_session
+    from gan_jax.lab import hosts, session, sweep_session
     from gan_jax.lab.configs import config_names
     from gan_jax.sweep import ENGINES
 
@@ -112,7 +117,7 @@ def _sweep(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
         raise UsageError("--resume continues a sweep as it is: leave out the config, --grid, --seeds and settings")
     if options.engine not in (*ENGINES, "auto"):
         raise UsageError(f"--engine is {options.engine!r}, and must be one of {', '.join(ENGINES)}, auto")
-    for name, least in (("max_members", 1), ("pictures", 1), ("devices", 1)):
+    for name, least in (("max_members", 1), ("pictures", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}, and must be at least {least}")
@@ -135,6 +140,8 @@ def _sweep(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
         )
         axes = {path: [word for word in values.split(",") if word] for path, values in options.grid or ()}
         done = sweep_session.start_sweep(request, axes, _seeds(options.seeds), host, say=_say)
+    if not hosts.is_leader():
+        return OK
     if options.parquet:
         sweep_session.write_parquet(done.path, done.rows)
     print(
@@ -150,15 +157,36 @@ def _seeds(text: str | None) -> int | list[int] | None:
     return words if "," in text else words[0]
 
 
-def _use_cores(options: argparse.Namespace) -> None:
-    """On a CPU, a device for each core (or as many as asked): a sweep deals its members out to devices."""
+def _prepare_devices(options: argparse.Namespace) -> None:
+    """What has to be said to jax before it looks for devices: other processes, and devices of a CPU."""
+    if options.command not in ("train", "sweep"):
+        return
+    if options.devices is not None and options.devices < 1:
+        raise UsageError(f"--devices is {options.devices}, and must be at least 1")
     import jax
 
-    if options.devices is None and (
-        options.engine in ("map", "vmap") or "device_count" in os.environ.get("XLA_FLAGS", "")
+    # Members, or the parts of a batch, are dealt out to devices: on a CPU one a core, unless the environment says more.
+    deals = options.data_parallel if options.command == "train" else options.engine not in ("map", "vmap")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if options.devices is not None or (deals and "device_count" not in os.environ.get("XLA_FLAGS", "")):
+        jax.config.update("jax_num_cpu_devices", options.devices or cores)
+    if options.distributed or any(
+        value is not None for value in (options.coordinator, options.num_processes, options.process_id)
     ):
-        return
-    jax.config.update("jax_num_cpu_devices", options.devices or len(os.sched_getaffinity(0)))
+        from gan_jax.lab import hosts
+
+        hosts.join(options.coordinator, options.num_processes, options.process_id, _say)
+
+
+def _leave(failed: bool = False) -> None:
+    """Tells other processes, if there are any, that this one ends; after an error of communication, hears from them."""
+    if "gan_jax.lab.hosts" in sys.modules:
+        from gan_jax.lab import hosts
+
+        if failed:
+            hosts.wait_for_news()
+        else:
+            hosts.leave()
 
 
 def _evaluate(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:

@@ -151,6 +151,10 @@ class Experiment:
     reuse_fakes: bool = setting(
         default=True, doc="G's first update is on the fakes that D's last update saw, as published"
     )
+    device_statistics: Literal["joint", "local"] = setting(
+        default="joint",
+        doc="batch norm under data parallelism: over the whole batch, or over each device's share apart",
+    )
 
     def validate(self) -> None:
         for data, detector in ((Images, ImageDetector), (StackedImages, StackedDetector)):

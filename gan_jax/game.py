@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,12 +27,34 @@ def sample_latent(experiment: Experiment, key: Array, num: int) -> Array:
         return jax.random.normal(key, shape)
 
 
+def num_devices(axis_name: str | None) -> int:
+    """Members of a mapped axis; 1 without one."""
+    return 1 if axis_name is None else jax.lax.axis_size(axis_name)
+
+
+def local_share(batch: Array, axis_name: str | None) -> Array:
+    """A device's part of a batch that every device draws whole, from the same key; all of it without an axis.
+
+    So the random numbers are those of one device. Shares are in the order of the batch.
+
+    Raises:
+        ValueError: while tracing, if the batch does not divide evenly.
+    """
+    if axis_name is None:
+        return batch
+    num = num_devices(axis_name)
+    if batch.shape[0] % num:
+        raise ValueError(f"a batch of {batch.shape[0]} does not divide evenly over {num} devices")
+    size = batch.shape[0] // num
+    return jax.lax.dynamic_slice_in_dim(batch, jax.lax.axis_index(axis_name) * size, size)
+
+
 def generate(
     experiment: Experiment, variables: Variables, latent: Array, *, train: bool, axis_name: str | None = None
 ) -> tuple[Array, Any]:
     """(samples [batch, *data.shape], G's new statistics). `train` uses and advances batch statistics."""
-    network = experiment.generator.network
-    return network.apply(variables, latent, experiment.data.shape, train=train, axis_name=axis_name)
+    apply = functools.partial(experiment.generator.network.apply, variables, latent, experiment.data.shape)
+    return _apply(experiment, functools.partial(apply, train=train), axis_name)
 
 
 def score(
@@ -39,15 +63,21 @@ def score(
     """D's raw scores of both sides in training mode: (real [batch], fake [batch], D's new statistics).
 
     With `batch_statistics="separate"` the real and the fake batch are normalised apart, real first, as published.
+
+    With an axis, `real` and `fake` are a device's shares, and the scores are those of all devices' in order: losses,
+    and what transforms draw, are of the whole batch, on every device alike.
     """
-    network = experiment.discriminator.network
     if experiment.discriminator.batch_statistics == "joint":
-        both = jnp.concatenate([real, fake])
-        scores, statistics = network.apply(variables, both, train=True, axis_name=axis_name)
-        return scores[: real.shape[0]], scores[real.shape[0] :], statistics
-    real_scores, statistics = network.apply(variables, real, train=True, axis_name=axis_name)
-    variables = variables._replace(statistics=statistics)
-    fake_scores, statistics = network.apply(variables, fake, train=True, axis_name=axis_name)
+        scores, statistics = _scores(experiment, variables, jnp.concatenate([real, fake]), axis_name)
+        real_scores, fake_scores = scores[: real.shape[0]], scores[real.shape[0] :]
+    else:
+        real_scores, statistics = _scores(experiment, variables, real, axis_name)
+        variables = variables._replace(statistics=statistics)
+        fake_scores, statistics = _scores(experiment, variables, fake, axis_name)
+    if axis_name is not None:
+        real_scores, fake_scores = jax.lax.all_gather(
+            jnp.stack([real_scores, fake_scores]), axis_name, axis=1, tiled=True
+        )
     return real_scores, fake_scores, statistics
 
 
@@ -102,10 +132,24 @@ def generator_loss(
     criterion = experiment.objective.criterion()
     key_fake, key_real = jax.random.split(key)
     if criterion.generator_real is None:
-        network = experiment.discriminator.network
-        fake_scores, _ = network.apply(discriminator, fake, train=True, axis_name=axis_name)
+        fake_scores, _ = _scores(experiment, discriminator, fake, axis_name)
+        if axis_name is not None:
+            fake_scores = jax.lax.all_gather(fake_scores, axis_name, tiled=True)
         return jnp.mean(criterion.generator(fake_scores, key_fake, step))
     real_scores, fake_scores, _ = score(experiment, discriminator, real, fake, axis_name=axis_name)
     real_scores, fake_scores = criterion.relate(real_scores, fake_scores)
     loss = jnp.mean(criterion.generator(fake_scores, key_fake, step))
     return loss + jnp.mean(criterion.generator_real(real_scores, key_real, step))
+
+
+def _scores(experiment: Experiment, variables: Variables, samples: Array, axis_name: str | None) -> tuple[Array, Any]:
+    network = experiment.discriminator.network
+    return _apply(experiment, functools.partial(network.apply, variables, samples, train=True), axis_name)
+
+
+def _apply(experiment: Experiment, apply: Callable[..., tuple[Array, Any]], axis_name: str | None) -> tuple[Array, Any]:
+    """A network's outputs, and its new statistics, which are the same on every device."""
+    if axis_name is None or experiment.device_statistics == "joint":
+        return apply(axis_name=axis_name)
+    outputs, statistics = apply()
+    return outputs, jax.lax.pmean(statistics, axis_name)

@@ -13,7 +13,7 @@ import jax
 from jax import Array
 
 from gan_jax.experiment import Discriminator, Experiment, Generator, Unroll
-from gan_jax.game import discriminator_loss, generate, generator_loss, sample_latent
+from gan_jax.game import discriminator_loss, generate, generator_loss, local_share, num_devices, sample_latent
 from gan_jax.networks.network import Variables
 from gan_jax.unroll import Exact, FirstOrder, unroll
 
@@ -60,9 +60,10 @@ def discriminator_ahead(
         reals, fakes, inner_key = real, fake, key
         if batch is not None:
             inner_key, key_real, key_latent = jax.random.split(batch, 3)
-            reals = source.sample(key_real, real.shape[0])
+            num = num_devices(axis_name) * real.shape[0]
+            reals = local_share(source.sample(key_real, num), axis_name)
             if settings.inner_data == "fresh":
-                latent = sample_latent(experiment, key_latent, fake.shape[0])
+                latent = local_share(sample_latent(experiment, key_latent, num), axis_name)
                 fakes, _ = generate(experiment, generator, latent, train=True, axis_name=axis_name)
         value, (advanced, _) = discriminator_loss(
             inner, Variables(params, statistics), reals, fakes, inner_key, step, axis_name=axis_name
@@ -98,9 +99,10 @@ def generator_ahead(
         reals, latents, inner_key = real, latent, key
         if batch is not None:
             inner_key, key_real, key_latent = jax.random.split(batch, 3)
-            reals = source.sample(key_real, real.shape[0])
+            num = num_devices(axis_name) * real.shape[0]
+            reals = local_share(source.sample(key_real, num), axis_name)
             if settings.inner_data == "fresh":
-                latents = sample_latent(experiment, key_latent, latent.shape[0])
+                latents = local_share(sample_latent(experiment, key_latent, num), axis_name)
         player = Variables(params, statistics)
         fake, advanced = generate(experiment, player, latents, train=True, axis_name=axis_name)
         value = generator_loss(experiment, discriminator, reals, fake, inner_key, step, axis_name=axis_name)
@@ -117,10 +119,9 @@ def _check_source(settings: Unroll, source: Any) -> None:
         )
 
 
-def _fresh_keys(key: Array, num: int, axis_name: str | None) -> Array:
-    """Keys of the updates on fresh data: unlike those of the first update, and other ones on every device."""
-    key = jax.random.fold_in(key, _FRESH)
-    return jax.random.split(key if axis_name is None else jax.random.fold_in(key, jax.lax.axis_index(axis_name)), num)
+def _fresh_keys(key: Array, num: int) -> Array:
+    """Keys of the updates on fresh data: unlike those of the first update."""
+    return jax.random.split(jax.random.fold_in(key, _FRESH), num)
 
 
 def _inner_experiment(experiment: Experiment, settings: Unroll) -> Experiment:
@@ -165,7 +166,7 @@ def _ahead(
             optimizer,
             params,
             opt_state,
-            _fresh_keys(key, length, axis_name) if fresh else None,
+            _fresh_keys(key, length) if fresh else None,
             num_steps=length,
             model_state=statistics,
             gradient=settings.gradient if ends or not rest else Exact() if differentiated else FirstOrder(),

@@ -13,7 +13,7 @@ from jax import Array
 from gan_jax.diagnostics.detector import DetectorState
 from gan_jax.dynamics import Alternating, Pair, Simultaneous
 from gan_jax.experiment import Discriminator, Experiment, Generator
-from gan_jax.game import discriminator_loss, generate, generator_loss, sample_latent
+from gan_jax.game import discriminator_loss, generate, generator_loss, local_share, sample_latent
 from gan_jax.networks.network import Variables
 from gan_jax.rollout import discriminator_ahead, generator_ahead
 from gan_jax.unroll import Implicit, value_and_hypergradient
@@ -196,7 +196,7 @@ def dynamics_step(
     def losses(params: Pair) -> tuple[Pair, Any]:
         at = Pair(*(player.variables._replace(params=p) for player, p in zip(players, params, strict=True)))
         fake, gen_statistics = generate(experiment, at.generator, latent, train=True, axis_name=axis_name)
-        gen, disc = (player._replace(variables=v) for player, v in zip(players, at, strict=True))
+        gen, disc = (Player(v, player.opt_state) for player, v in zip(players, at, strict=True))
         ahead = generator_ahead(
             experiment, source, *gen, at.discriminator, real, latent, key_disc, state.step, axis_name=axis_name
         )
@@ -277,7 +277,8 @@ def train_step(
         dataset: what `experiment.data.load` returned.
         state: where to step from.
         count: examples in this batch, if fewer than `batch_size`: the epoch's short last batch.
-        axis_name: the mapped axis over which gradients and batch statistics are averaged, if any.
+        axis_name: the mapped axis, if any, over whose devices each batch is split: each draws it whole and keeps its
+            share, and gradients and batch statistics are averaged, so that the step is that of one device.
 
     Returns:
         The next state, and metrics of the last update of each player (scalars; losses in the objective's unit).
@@ -291,10 +292,12 @@ def train_step(
     more: dict[str, Any] = {"source": source, "axis_name": axis_name}
 
     def real_batch(index: Array | int) -> Array:
-        return source.batch(key_data, state.step * num_disc + index, experiment.batch_size, count=count)
+        batch = source.batch(key_data, state.step * num_disc + index, experiment.batch_size, count=count)
+        return local_share(batch, axis_name)
 
     def latents(index: Array | int) -> Array:
-        return sample_latent(experiment, jax.random.fold_in(key_latent, index), batch_size)
+        latent = sample_latent(experiment, jax.random.fold_in(key_latent, index), batch_size)
+        return local_share(latent, axis_name)
 
     # Drawn once and handed to both players: XLA merges identical products, but not the loops that random numbers are.
     first = real_batch(0), latents(0)

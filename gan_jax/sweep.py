@@ -190,7 +190,8 @@ class Engine:
 
         sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
         dealt = jax.tree.map(deal, (stack(list(experiments)), states))
-        return Stack(*jax.device_put(dealt, sharding), num)
+        placed = jax.device_put(dealt, sharding)
+        return Stack(placed[0], placed[1], num)
 
     def gather(self, tree: Any, num: int) -> Any:
         """Leaves [devices, members of a device, ...] as [num, ...], on the host (keys: on the default device)."""
@@ -199,7 +200,7 @@ class Engine:
             if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
                 data = leaf(jax.random.key_data(value))
                 return jax.random.wrap_key_data(jnp.asarray(data), impl=jax.random.key_impl(value))
-            return np.asarray(value).reshape(-1, *value.shape[2:])[:num]
+            return np.asarray(value).reshape(math.prod(value.shape[:2]), *value.shape[2:])[:num]
 
         return jax.tree.map(leaf, tree)
 

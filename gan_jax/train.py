@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from gan_jax.data.images import Images
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.detector import DetectorState, init_detector, update_detector
 from gan_jax.experiment import Experiment
-from gan_jax.game import generate, sample_latent
+from gan_jax.game import generate, local_share, num_devices, sample_latent
 from gan_jax.networks.network import Variables
 from gan_jax.steps import BANK, INIT, Metrics, Player, TrainState, train_step
 
@@ -106,28 +106,44 @@ def latent_bank(experiment: Experiment, state: TrainState, num: int) -> Array:
     return sample_latent(experiment, jax.random.fold_in(state.key, BANK), num)
 
 
-def sample_modes(experiment: Experiment, variables: Variables, latent: Array) -> dict[str, Array]:
+def sample_modes(
+    experiment: Experiment, variables: Variables, latent: Array, *, axis_name: str | None = None
+) -> dict[str, Array]:
     """G's samples of latents [n, latent_dim], by mode of its batch norm: see `Evaluation.metrics`.
 
-    "batch" mode normalises each training-sized batch by its own statistics and needs n to be a multiple of it.
+    "batch" mode normalises each training-sized batch by its own statistics and needs n to be a multiple of it. With an
+    axis, each device makes its share of the batches where these divide evenly, and all have all samples.
     """
 
     def blocks(train: bool) -> Array:
         size = experiment.batch_size if latent.shape[0] % experiment.batch_size == 0 else latent.shape[0]
         parts = latent.reshape(-1, size, latent.shape[-1])
-        samples = jax.lax.map(lambda z: generate(experiment, variables, z, train=train)[0], parts)
+
+        def over(parts: Array) -> Array:
+            return jax.lax.map(lambda z: generate(experiment, variables, z, train=train)[0], parts)
+
+        samples = _divided(over, parts, axis_name)
         return samples.reshape(latent.shape[0], *experiment.data.shape)
 
     if not jax.tree.leaves(variables.statistics):
-        return {"running": generate(experiment, variables, latent, train=False)[0]}
+        return {"running": _divided(lambda z: generate(experiment, variables, z, train=False)[0], latent, axis_name)}
     return {"batch": blocks(train=True), "running": blocks(train=False)}
 
 
-def evaluate(experiment: Experiment, resources: Resources, state: TrainState) -> Evaluation:
+def _divided(function: Callable[[Array], Array], inputs: Array, axis_name: str | None) -> Array:
+    """A function along the leading axis, of which each device does its share where it divides evenly."""
+    if axis_name is None or inputs.shape[0] % num_devices(axis_name):
+        return function(inputs)
+    return jax.lax.all_gather(function(local_share(inputs, axis_name)), axis_name, tiled=True)
+
+
+def evaluate(
+    experiment: Experiment, resources: Resources, state: TrainState, *, axis_name: str | None = None
+) -> Evaluation:
     """Samples from G, measures them and advances the detector. Pure."""
     detector, source = experiment.detector, experiment.data.source(resources.dataset)
     latent = latent_bank(experiment, state, detector.num_samples)
-    modes = sample_modes(experiment, state.generator.variables, latent)
+    modes = sample_modes(experiment, state.generator.variables, latent, axis_name=axis_name)
     metrics = {mode: detector.measure(source, resources.reference, samples) for mode, samples in modes.items()}
     watched = "batch" if "batch" in modes else "running"
     seen = detector.observe(source, resources.reference, metrics[watched])
@@ -165,15 +181,16 @@ def _chunk(
     num_steps: int,
     short_count: int | None = None,
     evaluates: bool = True,
+    axis_name: str | None = None,
 ) -> Chunk:
-    step = functools.partial(train_step, experiment, resources.dataset)
+    step = functools.partial(train_step, experiment, resources.dataset, axis_name=axis_name)
     state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=num_steps)
     if short_count is not None:
         state, last = step(state, count=short_count)
         metrics = jax.tree.map(lambda series, value: jnp.append(series, value), metrics, last)
     if not evaluates:
         return Chunk(state, metrics, None)
-    evaluation = evaluate(experiment, resources, state)
+    evaluation = evaluate(experiment, resources, state, axis_name=axis_name)
     return Chunk(state._replace(detector=evaluation.detector), metrics, evaluation)
 
 
@@ -216,16 +233,20 @@ class Part(NamedTuple):
     evaluates: bool
 
 
+def short_batch(experiment: Experiment, resources: Resources) -> int | None:
+    """Examples in an epoch's last batch, if that is smaller than the others."""
+    if not isinstance(experiment.data, Images) or experiment.data.last_batch == "wrap":
+        return None
+    return resources.dataset.images.shape[0] % experiment.batch_size or None
+
+
 def plan(experiment: Experiment, resources: Resources, start: int) -> Iterator[Part]:
     """The chunks from a step to the end of the run: cut at evaluations, and at epoch ends where a batch is short.
 
     The cuts depend on the step alone, so that a resumed run makes the same chunks as an uninterrupted one.
     """
-    short_every, short_count = None, None
-    if isinstance(experiment.data, Images) and experiment.data.last_batch == "short":
-        num = resources.dataset.images.shape[0]
-        if num % experiment.batch_size:
-            short_every, short_count = -(-num // experiment.batch_size), num % experiment.batch_size
+    short_count = short_batch(experiment, resources)
+    short_every = None if short_count is None else -(-resources.dataset.images.shape[0] // experiment.batch_size)
     step = start
     while step < experiment.num_steps:
         next_eval = min(experiment.num_steps, (step // experiment.eval_every_steps + 1) * experiment.eval_every_steps)

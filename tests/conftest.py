@@ -6,7 +6,7 @@ import os
 
 # Before jax is imported: several devices on one CPU, code that is compiled fast rather than fast code (most of the time
 # of small tests is compilation), and a matplotlib that draws to files.
-_FLAGS = "--xla_force_host_platform_device_count=2"
+_FLAGS = "--xla_force_host_platform_device_count=8"
 if not os.environ.get("GAN_JAX_TEST_OPTIMISED"):
     _FLAGS += " --xla_backend_optimization_level=0"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()

@@ -10,8 +10,14 @@ import pytest
 import gan_jax
 
 ROOT = Path(gan_jax.__file__).parent
-LAYERS = ["components", "game", "train", "lab", "cli"]
-MEMBERS = {"game": ("game", "rollout", "steps"), "train": ("train",), "lab": ("lab",), "cli": ("cli",)}
+LAYERS = ["components", "game", "train", "many", "lab", "cli"]
+MEMBERS = {
+    "game": ("game", "rollout", "steps"),
+    "train": ("train",),
+    "many": ("sweep", "parallel", "ensemble"),
+    "lab": ("lab",),
+    "cli": ("cli",),
+}
 
 
 def layer(module: str) -> int:

@@ -50,6 +50,7 @@ class Checkpoints:
                 enable_async_checkpointing=False,
                 create=False,
                 read_only=read_only,
+                multiprocessing_options=_alone(),
             )
             self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
@@ -131,6 +132,16 @@ class Checkpoints:
     def close(self) -> None:
         with _quiet():
             self._manager.close()
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Orbax waits for all processes at every step unless it is told that this one acts for itself."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
+    )
 
 
 def to_host(state: Any) -> Any:

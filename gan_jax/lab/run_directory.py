@@ -19,16 +19,18 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
 from gan_jax.experiment import Experiment
+from gan_jax.lab import hosts
 from gan_jax.lab.configs import load_module
 from gan_jax.settings import diff, from_json, to_json
 
+_R = TypeVar("_R")
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -126,19 +128,14 @@ class RunDirectory:
             RunError: if it is none.
         """
         run = cls(path)
-        if not run.record_path.is_file():
+        if not hosts.from_leader(run.record_path.is_file):
             raise RunError(f"{path} is not a run folder (it has no experiment.json): give a folder that train made")
         run.read_record()
         return run
 
     def read_record(self) -> RunRecord:
-        try:
-            value = json.loads(self.record_path.read_text())
-            if str(value["config"]).endswith(".py") and Path(value["config"]).is_file():
-                load_module(value["config"])  # the experiment may use components that the config defines
-            return RunRecord.from_json(value)
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-            raise RunError(f"{self.record_path} cannot be read: {error}") from error
+        """The record, which in several processes the leader reads for all."""
+        return parse_record(self.record_path, RunRecord.from_json)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl; a last line cut short by a kill is left out."""
@@ -188,6 +185,21 @@ def exclusive(path: Path) -> Iterator[None]:
         except OSError:
             raise RunError(f"{path} is being written by another process: wait for it, or stop it") from None
         yield
+
+
+def parse_record(path: Path, parse: Callable[[dict[str, Any]], _R]) -> _R:
+    """What `parse` makes of a record file.
+
+    Raises:
+        RunError: if it cannot be read.
+    """
+    try:
+        value = hosts.from_leader(lambda: json.loads(path.read_text()))
+        if str(value["config"]).endswith(".py") and Path(value["config"]).is_file():
+            load_module(value["config"])  # the experiment may use components that the config defines
+        return parse(value)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def new_run_path(root: Path, name: str) -> Path:

@@ -17,10 +17,12 @@ import numpy as np
 from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import Verdict, judge
 from gan_jax.experiment import Experiment
-from gan_jax.lab.checkpoint import CheckpointError, Checkpoints
+from gan_jax.lab import hosts
+from gan_jax.lab.checkpoint import CheckpointError, Checkpoints, from_host, to_host
 from gan_jax.lab.plots import picture_samples
 from gan_jax.lab.progress import TrainingProgress
 from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, write_json
+from gan_jax.parallel import assert_replicas
 from gan_jax.steps import TrainState
 from gan_jax.train import Chunk, Resources, chunk, init, plan
 
@@ -29,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class HostOptions:
-    """What the host does beside training; none of it changes a number of the run.
+    """What the host does beside training. None of it changes a number of the run, but `data_parallel` its rounding.
 
     Attributes:
         num_pictures: sample pictures over the run, evenly spaced; the last evaluation always gets one.
@@ -37,6 +39,8 @@ class HostOptions:
         num_branch_points: checkpoints kept for good, evenly spaced, to branch from.
         progress: whether to report progress on standard error.
         tensorboard: whether to also write TensorBoard event files (extra `tensorboard`).
+        data_parallel: whether each batch is split over the devices; several processes always do.
+        num_devices: how many of them; None: all.
     """
 
     num_pictures: int = 24
@@ -44,6 +48,8 @@ class HostOptions:
     num_branch_points: int = 10
     progress: bool = True
     tensorboard: bool = False
+    data_parallel: bool = False
+    num_devices: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,32 +68,43 @@ def train_run(
     state: TrainState,
     options: HostOptions = HostOptions(),
     on_chunk: Callable[[TrainState], None] | None = None,
+    advance: Callable[..., Chunk] = chunk,
 ) -> RunResult:
     """Trains from a state to the experiment's end, filling the run folder.
 
     A checkpoint is written after every evaluation, so a kill loses at most what followed the last one. Values that are
     not finite stop the run; the state that holds them is never saved.
+
+    Args:
+        run: the folder; in several processes only the leader writes there.
+        resources: of the experiment.
+        state: where to start; donated.
+        options: of the host.
+        on_chunk: called after every chunk with its state.
+        advance: `train.chunk`, or one of `parallel.make_parallel_chunk`, after which replicas are compared.
     """
-    record = run.read_record()
+    record, leads = run.read_record(), hosts.is_leader()
     experiment = record.experiment
     source = experiment.data.source(resources.dataset)
     start = int(state.step)
-    checkpoints = Checkpoints(run.checkpoints_path, keep=options.keep, keep_every_steps=record.keep_every_steps)
+    checkpoints = None
+    if leads:
+        checkpoints = Checkpoints(run.checkpoints_path, keep=options.keep, keep_every_steps=record.keep_every_steps)
     picture_every = spaced(experiment, options.num_pictures)
-    writer = _tensorboard(run.path) if options.tensorboard else None
+    writer = _tensorboard(run.path) if options.tensorboard and leads else None
     message = None
     pending: dict[str, list[Any]] = {}
-    with TrainingProgress(experiment.num_steps, start, enabled=options.progress) as progress:
+    with TrainingProgress(experiment.num_steps, start, enabled=options.progress and leads) as progress:
         began = time.monotonic()
         for part in plan(experiment, resources, start):
-            result = jax.block_until_ready(chunk(experiment, resources, state, **part._asdict()))
+            result = jax.block_until_ready(advance(experiment, resources, state, **part._asdict()))
             state, step = result.state, int(result.state.step)
             seconds, began = time.monotonic() - began, time.monotonic()
             for name, series in result.metrics.items():
                 pending.setdefault(name, []).append(np.asarray(series))
             label = LABELS[int(state.detector.label)]
             progress.update(step, seconds, label, part)
-            if result.evaluation is not None:
+            if result.evaluation is not None and leads:
                 row = metrics_row(experiment, result, pending, label, progress.steps_per_second)
                 run.append_metrics(row)
                 pending = {}
@@ -99,17 +116,22 @@ def train_run(
             if int(state.nonfinite_step) < 0 and not _finite(state):
                 state = state._replace(nonfinite_step=state.step)
             if int(state.nonfinite_step) >= 0:
-                message = _nonfinite_message(state, step - part.num_steps - bool(part.short_count), step, checkpoints)
+                first = step - part.num_steps - bool(part.short_count)
+                message = _nonfinite_message(state, first, step, checkpoints) if checkpoints is not None else ""
                 break
             if result.evaluation is not None:
-                checkpoints.save(state)
+                if advance is not chunk:
+                    assert_replicas(state)
+                if checkpoints is not None:
+                    checkpoints.save(state)
             if on_chunk is not None:
                 on_chunk(state)
             began = time.monotonic()
-    checkpoints.close()
+    if checkpoints is not None:
+        checkpoints.close()
     if writer is not None:
         writer.close()
-    return _finish(run, experiment, resources, state, progress.steps_per_second, message)
+    return hosts.from_leader(lambda: _finish(run, experiment, resources, state, progress.steps_per_second, message))
 
 
 def resume(run: RunDirectory) -> tuple[TrainState, list[str]]:
@@ -120,6 +142,11 @@ def resume(run: RunDirectory) -> tuple[TrainState, list[str]]:
     """
     record = run.read_record()
     template = state_template(record.experiment)
+    arrays, problems = hosts.from_leader(lambda: _resume_here(run, record, template))
+    return from_host(template, arrays), problems
+
+
+def _resume_here(run: RunDirectory, record: RunRecord, template: TrainState) -> tuple[dict[str, Any], list[str]]:
     checkpoints = Checkpoints(run.checkpoints_path)
     every, num_steps = record.experiment.eval_every_steps, record.experiment.num_steps
     off_plan = [
@@ -134,7 +161,7 @@ def resume(run: RunDirectory) -> tuple[TrainState, list[str]]:
     checkpoints.drop_after(step)
     checkpoints.close()
     run.forget_after(step)
-    return state, problems
+    return to_host(state), problems
 
 
 def same_shapes(template: Any, other: Any) -> bool:
@@ -162,14 +189,18 @@ def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_
             f"a state of {parent.path} does not fit the branch's networks or optimisers: "
             + "; ".join(parent.read_record().differences(record)[:4])
         )
-    checkpoints = Checkpoints(parent.checkpoints_path, read_only=True)
-    steps = checkpoints.steps()
-    if not steps:
-        raise RunError(f"{parent.path} has no checkpoint to branch from")
-    try:
-        state = checkpoints.restore(template, steps[-1] if step is None else step)
-    except CheckpointError as error:
-        raise RunError(str(error)) from error
+
+    def read() -> dict[str, Any]:
+        checkpoints = Checkpoints(parent.checkpoints_path, read_only=True)
+        steps = checkpoints.steps()
+        if not steps:
+            raise RunError(f"{parent.path} has no checkpoint to branch from")
+        try:
+            return to_host(checkpoints.restore(template, steps[-1] if step is None else step))
+        except CheckpointError as error:
+            raise RunError(str(error)) from error
+
+    state = from_host(template, hosts.from_leader(read))
     return state._replace(key=jax.random.key(record.seed)) if new_key else state
 
 
@@ -260,7 +291,7 @@ def _short(values: dict[str, Any]) -> dict[str, Any]:
 
 def read_verdict(run: RunDirectory) -> dict[str, Any] | None:
     """verdict.json of a run; None if it has not ended."""
-    return json.loads(run.verdict_path.read_text()) if run.verdict_path.is_file() else None
+    return hosts.from_leader(lambda: json.loads(run.verdict_path.read_text()) if run.verdict_path.is_file() else None)
 
 
 def _tensorboard(path: Path) -> Any:

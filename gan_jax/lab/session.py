@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import jax
 from gan_jax.data.images import Images, fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment import Experiment
+from gan_jax.lab import hosts
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.configs import load_config
 from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
@@ -27,9 +29,10 @@ from gan_jax.lab.runner import (
     state_template,
     train_run,
 )
+from gan_jax.parallel import check_split, make_parallel_chunk
 from gan_jax.settings import override
 from gan_jax.steps import TrainState
-from gan_jax.train import Resources, init, load_resources
+from gan_jax.train import Chunk, Resources, chunk, init, load_resources
 
 __all__ = ["Done", "HostOptions", "Request", "branch_training", "resume_training", "start_training"]
 
@@ -95,16 +98,40 @@ def headline(verdict: dict[str, Any]) -> str:
 def start_training(request: Request, host: HostOptions, say: Callable[[str], None]) -> Done:
     """Trains a config from its first step in a new folder."""
     assert request.config is not None
+    say = hosts.leader_only(say)
     experiment = apply_settings(load_config(request.config), request)
     experiment, resources, data = prepare_data(experiment, request)
+    advance, spread = _advance(host, experiment, resources)
     warn_of_pixels_only(experiment, resources, say)
     seed = request.seed or 0
     name = f"{Path(request.config).stem}-seed{seed}"
-    path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
     record = _record(request, experiment, seed, data, host)
-    run = RunDirectory.create(path, record)
-    say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}, in {path}")
-    return _train(run, resources, init(experiment, jax.random.key(seed)), host)
+
+    def create() -> Path:
+        path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
+        return RunDirectory.create(path, record).path
+
+    run = RunDirectory(hosts.from_leader(create))
+    say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {run.path}")
+    return _train(run, resources, init(experiment, jax.random.key(seed)), host, advance)
+
+
+def _advance(host: HostOptions, experiment: Experiment, resources: Resources) -> tuple[Callable[..., Chunk], str]:
+    """The function that makes a chunk, on one device or on several, and a word about it.
+
+    Raises:
+        ValueError: if a batch does not divide evenly over the devices.
+    """
+    if not host.data_parallel and hosts.num_hosts() == 1:
+        return chunk, ""
+    devices = jax.devices()
+    if host.num_devices is not None and hosts.num_hosts() == 1:
+        if host.num_devices > len(devices):
+            raise RunError(f"--devices is {host.num_devices}, and there are {len(devices)}")
+        devices = devices[: host.num_devices]
+    check_split(experiment, resources, len(devices))
+    processes = f" of {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
+    return make_parallel_chunk(devices), f" x {len(devices)}{processes}, each with its share of every batch"
 
 
 def load_state(request: Request) -> tuple[Experiment, Resources, TrainState | None]:
@@ -128,6 +155,7 @@ def load_state(request: Request) -> tuple[Experiment, Resources, TrainState | No
 
 def resume_training(request: Request, path: Path, host: HostOptions, say: Callable[[str], None]) -> Done:
     """Continues a run bit for bit. Settings may be repeated, but differ only in a larger `num_steps`."""
+    say = hosts.leader_only(say)
     run = RunDirectory.open(path)
     record = run.read_record()
     base = load_config(request.config) if request.config else record.experiment
@@ -145,25 +173,27 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
             f"{path} is a run of another experiment ({'; '.join(lines[:4])}): "
             "resume it without these settings, or start anew with --branch-from"
         )
-    with run.lock():
+    advance, spread = _advance(host, experiment, resources)
+    with _lock(run):
         finished = read_verdict(run)
         if finished is not None and finished["last_step"] >= experiment.num_steps:
             say(f"{path} is finished: a larger --num-steps prolongs it")
             return Done(path, finished, finished["message"])
-        if longer:
+        if longer and hosts.is_leader():
             write_json(run.record_path, asked.to_json())
         state, problems = resume(run)
-        now = environment()
-        if now["versions"] != record.environment.get("versions") or now["device"] != record.environment.get("device"):
-            say("gan-jax: versions or device differ from the run's first ones: it continues, but not bit for bit")
+        now = _environment(host)
+        if any(now[what] != record.environment.get(what, 1) for what in ("versions", "device", "batch_devices")):
+            say("gan-jax: versions or devices differ from the run's first ones: it continues, but not bit for bit")
         for problem in problems:
             say(f"gan-jax: {problem}; using the one before")
-        say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}")
-        return _done(run, train_run(run, resources, state, host))
+        say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}{spread}")
+        return _done(run, train_run(run, resources, state, host, advance=advance))
 
 
 def branch_training(request: Request, parent: str, host: HostOptions, say: Callable[[str], None]) -> Done:
     """Starts a new run from an old state, with other settings or another key."""
+    say = hosts.leader_only(say)
     name, _, step_text = parent.partition("@")
     if step_text and not step_text.isdigit():
         raise RunError(f"--branch-from takes RUN@STEP, and {step_text!r} is not a step")
@@ -177,15 +207,21 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     step = int(state.step)
     if step >= experiment.num_steps:
         raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
-    default = new_run_path(source.path.parent, f"{source.path.name}-branch{step}")
-    path = Path(request.run_dir) if request.run_dir else default
-    run = RunDirectory.create(path, dataclasses.replace(record, parent=f"{name}@{step}", first_step=step))
-    checkpoints = Checkpoints(run.checkpoints_path)  # to resume from, if the branch is killed before its first own one
-    checkpoints.save(state)
-    checkpoints.close()
+    advance, spread = _advance(host, experiment, resources)
+
+    def create() -> Path:
+        default = new_run_path(source.path.parent, f"{source.path.name}-branch{step}")
+        path = Path(request.run_dir) if request.run_dir else default
+        run = RunDirectory.create(path, dataclasses.replace(record, parent=f"{name}@{step}", first_step=step))
+        checkpoints = Checkpoints(run.checkpoints_path)  # to resume from, if it is killed before its first own one
+        checkpoints.save(state)
+        checkpoints.close()
+        return path
+
+    run = RunDirectory(hosts.from_leader(create))
     changes = old.differences(record)
-    say(f"branching {name} at step {step:,} into {path}: {'; '.join(changes) or 'nothing changed'}")
-    return _train(run, resources, state, host)
+    say(f"branching {name} at step {step:,} into {run.path}: {'; '.join(changes) or 'nothing changed'}{spread}")
+    return _train(run, resources, state, host, advance)
 
 
 def warn_of_pixels_only(experiment: Experiment, resources: Resources, say: Callable[[str], None]) -> None:
@@ -229,20 +265,28 @@ def prepare_data(
     return experiment, resources, fingerprint(resources.dataset)
 
 
+def steps_per_epoch(experiment: Experiment, resources: Resources) -> float | None:
+    """Training steps of an epoch; None for data without epochs."""
+    if not isinstance(experiment.data, ImageData):
+        return None
+    num_examples = experiment.data.epoch_size(resources.dataset)
+    if num_examples is None:
+        return None
+    short = isinstance(experiment.data, Images) and experiment.data.last_batch == "short"
+    batches = math.ceil(num_examples / experiment.batch_size) if short else num_examples / experiment.batch_size
+    return batches / experiment.discriminator.updates_per_step
+
+
 def with_num_epochs(experiment: Experiment, resources: Resources, num_epochs: float) -> Experiment:
     """The experiment with its length given in epochs of its data set.
 
     Raises:
         RunError: if its data have no epochs.
     """
-    assert isinstance(experiment.data, ImageData)
-    num_examples = experiment.data.epoch_size(resources.dataset)
-    if num_examples is None:
+    a_epoch = steps_per_epoch(experiment, resources)
+    if a_epoch is None:
         raise RunError("--num-epochs needs epochs, and data.protocol='fresh' has none: use --num-steps")
-    short = isinstance(experiment.data, Images) and experiment.data.last_batch == "short"
-    a_epoch = math.ceil(num_examples / experiment.batch_size) if short else num_examples / experiment.batch_size
-    num_steps = round(num_epochs * a_epoch / experiment.discriminator.updates_per_step)
-    return override(experiment, "num_steps", num_steps)
+    return override(experiment, "num_steps", round(num_epochs * a_epoch))
 
 
 def _record(request: Request, experiment: Experiment, seed: int, data: str, host: HostOptions) -> RunRecord:
@@ -252,7 +296,7 @@ def _record(request: Request, experiment: Experiment, seed: int, data: str, host
         data=data,
         config=stored_config(request.config or ""),
         location=str(Path(request.location).resolve()) if request.location else None,
-        environment=environment(),
+        environment=_environment(host),
         command=request.command,
         keep_every_steps=spaced(experiment, host.num_branch_points),
     )
@@ -263,9 +307,20 @@ def stored_config(config: str) -> str:
     return str(Path(config).resolve()) if config.endswith(".py") else config
 
 
-def _train(run: RunDirectory, resources: Resources, state: TrainState, host: HostOptions) -> Done:
-    with run.lock():
-        return _done(run, train_run(run, resources, state, host))
+def _environment(host: HostOptions) -> dict[str, Any]:
+    several = host.data_parallel or hosts.num_hosts() > 1
+    return {**environment(), "batch_devices": (host.num_devices or jax.device_count()) if several else 1}
+
+
+def _lock(run: RunDirectory) -> contextlib.AbstractContextManager[None]:
+    return run.lock() if hosts.is_leader() else contextlib.nullcontext()
+
+
+def _train(
+    run: RunDirectory, resources: Resources, state: TrainState, host: HostOptions, advance: Callable[..., Chunk]
+) -> Done:
+    with _lock(run):
+        return _done(run, train_run(run, resources, state, host, advance=advance))
 
 
 def _done(run: RunDirectory, result: RunResult) -> Done:

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax.lab.configs import load_module
-from gan_jax.lab.run_directory import RunError, exclusive, write_json
+from gan_jax.lab import hosts
+from gan_jax.lab.run_directory import RunError, exclusive, parse_record, write_json
 from gan_jax.settings import from_json, to_json
 from gan_jax.sweep import Arm, Sweep
 
@@ -33,11 +33,13 @@ class SweepRecord:
     Attributes:
         sweep: arms and seeds.
         data: fingerprint by name of the data set; empty for data made from settings.
+        steps_per_epoch: where all arms have epochs of one length.
         config, location, environment, command: as in `RunRecord`.
     """
 
     sweep: Sweep
     data: dict[str, str] = dataclasses.field(default_factory=dict)
+    steps_per_epoch: float | None = None
     config: str = ""
     location: str | None = None
     environment: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -115,18 +117,13 @@ class SweepDirectory:
             RunError: if it is none.
         """
         made = cls(path)
-        if not made.record_path.is_file():
+        if not hosts.from_leader(made.record_path.is_file):
             raise RunError(f"{path} is not a sweep folder (it has no sweep.json): give a folder that sweep made")
         return made
 
     def read_record(self) -> SweepRecord:
-        try:
-            value = json.loads(self.record_path.read_text())
-            if str(value["config"]).endswith(".py") and Path(value["config"]).is_file():
-                load_module(value["config"])  # the experiments may use components that the config defines
-            return SweepRecord.from_json(value)
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-            raise RunError(f"{self.record_path} cannot be read: {error}") from error
+        """The record, which in several processes the leader reads for all."""
+        return parse_record(self.record_path, SweepRecord.from_json)
 
     def read_plans(self) -> list[GroupPlan]:
         if not self.plan_path.is_file():

@@ -12,7 +12,15 @@ from gan_jax.experiment import Experiment
 from gan_jax.lab import hosts
 from gan_jax.lab.configs import load_config, load_sweep
 from gan_jax.lab.run_directory import RunError, environment, new_run_path
-from gan_jax.lab.session import RUNS, Request, apply_settings, stored_config, warn_of_pixels_only, with_num_epochs
+from gan_jax.lab.session import (
+    RUNS,
+    Request,
+    apply_settings,
+    steps_per_epoch,
+    stored_config,
+    warn_of_pixels_only,
+    with_num_epochs,
+)
 from gan_jax.lab.sweep_directory import SweepDirectory, SweepRecord, flat
 from gan_jax.lab.sweeping import Library, SweepOptions, run_sweep
 from gan_jax.sweep import Sweep, grid
@@ -63,14 +71,17 @@ def start_sweep(
     say: Callable[[str], None],
 ) -> SweepDone:
     """Runs a new sweep in a new folder."""
+    say = hosts.leader_only(say)
     library = Library(_checked_location(request.location, load_config(request.config or "")))
     sweep = make_sweep(request, axes, seeds, library)
     for arm in sweep.arms:
         warn_of_pixels_only(arm.experiment, library.resources(arm.experiment), say)
+    lengths = {steps_per_epoch(arm.experiment, library.resources(arm.experiment)) for arm in sweep.arms}
     path = Path(request.run_dir) if request.run_dir else None
     record = SweepRecord(
         sweep=sweep,
         data=dict(library.fingerprints),
+        steps_per_epoch=lengths.pop() if len(lengths) == 1 else None,
         config=stored_config(request.config or ""),
         location=str(Path(request.location).resolve()) if request.location else None,
         environment=environment(),
@@ -94,7 +105,8 @@ def resume_sweep(path: Path, location: str | None, options: SweepOptions, say: C
     Raises:
         RunError: if the folder is no sweep, or the data are others.
     """
-    record = hosts.from_leader(lambda: SweepDirectory.open(path).read_record())
+    say = hosts.leader_only(say)
+    record = SweepDirectory.open(path).read_record()
     library = Library(location or record.location)
     for arm in record.sweep.arms:
         library.resources(arm.experiment)
@@ -109,8 +121,8 @@ def resume_sweep(path: Path, location: str | None, options: SweepOptions, say: C
 
 def _run(path: Path, sweep: Sweep, library: Library, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:
     if not hosts.is_leader():
-        return SweepDone(path, run_sweep(None, sweep.members(), library, options, lambda line: None))
-    directory = SweepDirectory.open(path)
+        return SweepDone(path, run_sweep(None, sweep.members(), library, options, say))
+    directory = SweepDirectory(path)
     with directory.lock():
         return SweepDone(path, run_sweep(directory, sweep.members(), library, options, say))
 

@@ -34,7 +34,7 @@ from gan_jax.sweep import (
     members_that_fit,
     program_bytes,
 )
-from gan_jax.train import Chunk, Part, Resources, init, load_resources, plan
+from gan_jax.train import Part, Resources, init, load_resources, plan
 
 _MEMORY_SHARE = 0.85  # of a device's memory that a plan fills: the rest is for fragments and the program itself
 
@@ -250,7 +250,7 @@ class _BatchRunner:
         checkpoints = Checkpoints(self._checkpoints_path(), keep=2) if self.directory is not None else None
         programs: dict[Part, Any] = {}
         pending: dict[str, list[np.ndarray]] = {}
-        with TrainingProgress(first.num_steps, step, enabled=self.options.progress) as progress:
+        with TrainingProgress(first.num_steps, step, enabled=self.options.progress and hosts.is_leader()) as progress:
             for part in plan(first, self.resources, step):
                 if broken.all():
                     break
@@ -324,12 +324,12 @@ class _BatchRunner:
         """Results of all members of the batch, on the host of every process."""
         return hosts.gather(engine.gather(tree, num), len(self.batch))
 
-    def _label(self, host: Chunk) -> str:
+    def _label(self, host: Any) -> str:
         labels, counts = np.unique(host.state["detector"].label, return_counts=True)
         return ", ".join(f"{count} {LABELS[label]}" for label, count in zip(labels, counts, strict=True))
 
     def _record(
-        self, host: Chunk, pending: dict[str, list[np.ndarray]], broken: np.ndarray, step: int, speed: float | None
+        self, host: Any, pending: dict[str, list[np.ndarray]], broken: np.ndarray, step: int, speed: float | None
     ) -> None:
         """Rows of metrics.jsonl and pictures of the members that had not broken before this chunk."""
         assert host.evaluation is not None
@@ -354,7 +354,7 @@ class _BatchRunner:
         if self.directory is not None:
             self.directory.append_metrics(rows)
 
-    def _update_rows(self, host: Chunk, step: int) -> None:
+    def _update_rows(self, host: Any, step: int) -> None:
         """A row a member: what it is, its verdict so far, its last metrics."""
         for place, index in enumerate(self.batch):
             member, experiment = self.members[index], self.experiments[place]

@@ -1,0 +1,25 @@
+"""A DCGAN whose batch divides over many devices: what `benchmarks/scaling.py` grows with the number of devices.
+
+Claim: none: the label-noise DCGAN at 64x64 without noise, batch 512, epochs that wrap, so that 2, 4, 8, ... devices
+    share every batch evenly.
+Command: gan-jax train scaling --data DIR --data-parallel
+Cost: 117 steps of 1.1 TFLOP an epoch.
+Figure: examples/s by number of devices; see docs/scale.md.
+"""
+
+from gan_jax.experiment import Experiment
+from gan_jax.lab.configs import load_config
+from gan_jax.settings import override
+
+
+def experiment() -> Experiment:
+    made = load_config("label_noise_mnist")
+    for path, value in {
+        "data.last_batch": "wrap",
+        "discriminator.transforms": (),
+        "batch_size": 512,
+        "num_steps": 70 * 117,
+        "eval_every_steps": 117,
+    }.items():
+        made = override(made, path, value)
+    return made

@@ -1,0 +1,151 @@
+"""The onsets of a study: everything that `survival`, `hazards` and `power` say of the verdicts of its runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gan_jax.metrics.hazards import (
+    HazardRatio,
+    LogRank,
+    Trend,
+    checked_arms,
+    hazard_ratio_per_unit,
+    log_rank,
+    log_rank_trend,
+    pairwise,
+)
+from gan_jax.metrics.power import hazard_ratio_detectable, seeds_per_arm
+from gan_jax.metrics.survival import (
+    CAUSES,
+    Onset,
+    SurvivalCurve,
+    check_share,
+    check_time,
+    cumulative_incidence,
+    kaplan_meier,
+    onset_of,
+)
+
+
+def summary(
+    arms: Mapping[str, Sequence[Mapping[str, Any]]],
+    horizon: float | None = None,
+    baseline: str | None = None,
+    covariate: Mapping[str, float] | None = None,
+    *,
+    unit: float = 1.0,
+    confidence: float = 0.95,
+) -> dict[str, Any]:
+    """All of this module on the verdicts of the runs of each arm, ready for JSON; works with one arm and with one run.
+
+    Args:
+        arms: verdicts (`Verdict.to_json()`) by name.
+        horizon: of restricted means and incidences; by default the last time to which all arms can be followed.
+        baseline: the arm that the others are compared with; by default the first.
+        covariate: a number for each arm, such as its rate of label noise, for the trend.
+        unit: of the covariate, for the hazard ratio.
+        confidence: of all limits.
+    """
+    if unknown := set(covariate or arms) ^ set(checked_arms(arms)):
+        raise ValueError(f"covariate: give a number for each arm and no other; look at {', '.join(sorted(unknown))}")
+    check_share(confidence=confidence)
+    check_time("horizon", 0 if horizon is None else horizon)
+    baseline = next(iter(arms)) if baseline is None else baseline
+    if baseline not in arms:
+        raise ValueError(f"baseline {baseline!r} is no arm: the arms are {', '.join(arms)}")
+    onsets = {name: [onset_of(verdict) for verdict in verdicts] for name, verdicts in arms.items()}
+    formed = {name: [onset for onset in listed if onset is not None] for name, listed in onsets.items()}
+    seen = {name: listed for name, listed in formed.items() if listed}
+    curves = {name: kaplan_meier(listed, confidence) for name, listed in seen.items()}
+    if horizon is None and curves:
+        watched = [curve.times[-1] for curve in curves.values() if curve.survival[-1] > 0]
+        horizon = float(min(watched) if watched else max(curve.times[-1] for curve in curves.values()))
+    pooled = [onset for listed in seen.values() for onset in listed]
+    numbers = [covariate[name] for name, listed in seen.items() for _ in listed] if covariate else []
+    empty = None if pooled else "no run of any arm formed"
+    trendless = empty if covariate else "no covariate given"
+    num_events, num_runs = sum(cause is not None for _, cause in pooled), sum(map(len, arms.values()))
+    share, per_two = num_events / num_runs, 2 * num_events / len(arms)
+    result = {
+        "confidence": confidence,
+        "horizon": horizon,
+        "arms": {name: _arm(onsets[name], curves.get(name), horizon, confidence) for name in arms},
+        "log_rank": LogRank(note=empty) if empty else log_rank(seen),
+        "pairwise": {
+            "baseline": baseline,
+            "against": pairwise(seen, baseline, confidence) if baseline in seen else {},
+            "left_out": [name for name in arms if name not in seen],
+            "note": None if baseline in seen else "no run of the baseline formed",
+        },
+        "trend": {
+            "log_rank_trend": Trend(note=trendless) if trendless else log_rank_trend(pooled, numbers),
+            "hazard_ratio_per_unit": HazardRatio(note=trendless)
+            if trendless
+            else hazard_ratio_per_unit(pooled, numbers, unit=unit, confidence=confidence),
+            "unit": unit,
+        },
+        "power": {
+            "power": 0.8,
+            "alpha": 0.05,
+            "num_events": num_events,
+            "event_share": share,
+            "num_events_in_two_arms": per_two,
+            "hazard_ratio_detectable": hazard_ratio_detectable(per_two) if num_events else None,
+            "seeds_per_arm": {ratio: seeds_per_arm(ratio, share) if num_events else None for ratio in (2, 3)},
+            "note": None if num_events else "no run failed, so the share that fails is not known",
+        },
+    }
+    return to_json(result)
+
+
+def _arm(
+    onsets: Sequence[Onset | None], curve: SurvivalCurve | None, horizon: float | None, confidence: float
+) -> dict[str, Any]:
+    formed = [onset for onset in onsets if onset is not None]
+    counts = {cause: sum(onset.cause == cause for onset in formed) for cause in CAUSES}
+    result: dict[str, Any] = {
+        "num_runs": len(onsets),
+        "num_never_formed": len(onsets) - len(formed),
+        "share_never_formed": (len(onsets) - len(formed)) / len(onsets),
+        "num_censored": len(formed) - sum(counts.values()),
+        "num_events": counts,
+        **dict.fromkeys(("median", "median_lower", "median_upper", "restricted_mean", "curve", "causes")),
+    }
+    if curve is None or horizon is None:
+        return {**result, "note": "no run formed"}
+    arrays = curve._asdict()
+    medians = {name: arrays.pop(name) for name in ("median", "median_lower", "median_upper")}
+    mean = curve.restricted_mean(horizon)
+    last = np.searchsorted(curve.times, horizon, side="right") - 1
+    causes = {}
+    for cause in CAUSES:
+        incidence = cumulative_incidence(formed, cause, confidence)._asdict()
+        at = {name: None if mean.mean is None else array[last] for name, array in incidence.items() if name != "times"}
+        causes[cause] = {"at_horizon": at, "curve": incidence}
+    notes = [] if curve.median is not None else [f"median not reached: survival ends at {curve.survival[-1]:.3g}"]
+    notes += [f"the horizon is beyond the last time, {curve.times[-1]:g}"] if mean.mean is None else []
+    return {
+        **result,
+        **medians,
+        "restricted_mean": mean,
+        "curve": arrays,
+        "causes": causes,
+        "note": "; ".join(notes) or None,
+    }
+
+
+def to_json(value: Any) -> Any:
+    """A result as plain dicts, lists and numbers; what is not finite is None."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {str(name): to_json(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
