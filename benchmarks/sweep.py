@@ -28,11 +28,12 @@ import numpy as np
 
 from gan_jax.data.images import ImageDataset
 from gan_jax.dynamics import Alternating
+from gan_jax.engine import ENGINES, Engine, program_bytes
 from gan_jax.experiment import Experiment
 from gan_jax.lab.configs import load_config
 from gan_jax.objectives import NonSaturating
 from gan_jax.settings import override
-from gan_jax.sweep import ENGINES, Engine, Member, grid, program_bytes
+from gan_jax.sweep import Member, grid
 from gan_jax.train import Part, Resources, chunk, init
 from gan_jax.transforms import ExactFlips
 

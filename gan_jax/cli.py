@@ -107,9 +107,9 @@ def _train(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
 
 
 def _sweep(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
+    from gan_jax.engine import ENGINES
     from gan_jax.lab import hosts, session, sweep_session
     from gan_jax.lab.configs import config_names
-    from gan_jax.sweep import ENGINES
 
     if not (options.config or options.resume):
         raise UsageError(f"sweep needs a config, one of {', '.join(config_names())}, or a Python file")

@@ -26,8 +26,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.experiment import Experiment
 from gan_jax.steps import TrainState
-from gan_jax.train import Chunk, Part, Resources, compiler_options, short_batch
-from gan_jax.train import _chunk as run_chunk
+from gan_jax.train import Chunk, Part, Resources, compiler_options, run_chunk, short_batch
 
 AXIS = "devices"
 """The mapped axis's name."""

@@ -173,7 +173,7 @@ def chunk(
     return chunk_program(small=len(experiment.data.shape) == 1)(experiment, resources, state, **sizes)
 
 
-def _chunk(
+def run_chunk(
     experiment: Experiment,
     resources: Resources,
     state: TrainState,
@@ -183,6 +183,7 @@ def _chunk(
     evaluates: bool = True,
     axis_name: str | None = None,
 ) -> Chunk:
+    """`chunk` as a pure function, for whatever compiles it: alone, for many members, over the devices of an axis."""
     step = functools.partial(train_step, experiment, resources.dataset, axis_name=axis_name)
     state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=num_steps)
     if short_count is not None:
@@ -202,7 +203,7 @@ def chunk_program(*, small: bool) -> Any:
         small: whether the networks are as small as those of vector data; see `compiler_options`.
     """
     return jax.jit(
-        _chunk,
+        run_chunk,
         static_argnames=("num_steps", "short_count", "evaluates"),
         donate_argnames="state",
         compiler_options=compiler_options() if small else None,

@@ -14,7 +14,7 @@ LAYERS = ["components", "game", "train", "many", "lab", "cli"]
 MEMBERS = {
     "game": ("game", "rollout", "steps"),
     "train": ("train",),
-    "many": ("sweep", "parallel", "ensemble"),
+    "many": ("sweep", "engine", "parallel", "ensemble"),
     "lab": ("lab",),
     "cli": ("cli",),
 }

@@ -36,7 +36,7 @@ from gan_jax.parallel import (
 from gan_jax.settings import override
 from gan_jax.steps import train_step
 from gan_jax.testing import tiny_dcgan, tiny_images, tiny_ring
-from gan_jax.train import Resources, chunk, init, load_resources
+from gan_jax.train import Resources, chunk, init, load_resources, sample_modes
 from gan_jax.transforms import TRANSFORMS, ExactFlips
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
 
@@ -273,12 +273,19 @@ def compilations():
     return seen
 
 
-@pytest.mark.parametrize("kind", ["ring", "dcgan"])
-def test_a_chunk_is_that_of_one_device_and_compiles_once(kind):
-    """With a short batch and an evaluation at its end, in float32; the second call has another learning rate."""
-    experiment, short = (small_ring(), None) if kind == "ring" else (dcgan(data__last_batch="short"), 8)
+CHUNKS = {
+    "ring": (small_ring(), None, True),
+    "dcgan": (dcgan(data__last_batch="short"), 8, False),
+    "dcgan, evaluated": (dcgan(data__last_batch="short"), 8, True),
+}
+
+
+@pytest.mark.parametrize("case", ["ring", "dcgan", pytest.param("dcgan, evaluated", marks=pytest.mark.slow)])
+def test_a_chunk_is_that_of_one_device_and_compiles_once(case):
+    """In float32, with a short batch or an evaluation at its end; the second call has another learning rate."""
+    experiment, short, evaluates = CHUNKS[case]
     shared, parallel = resources(experiment), make_parallel_chunk()
-    sizes = {"num_steps": 3, "short_count": short}
+    sizes = {"num_steps": 3, "short_count": short, "evaluates": evaluates}
     one = chunk(experiment, shared, start(experiment), **sizes)
     given = replicate(start(experiment))
     result = parallel(experiment, shared, given, **sizes)
@@ -294,6 +301,24 @@ def test_a_chunk_is_that_of_one_device_and_compiles_once(kind):
     again = make_parallel_chunk()(other, shared, result.state, **sizes)
     assert int(again.state.step) == 2 * int(one.state.step)
     assert not seen
+
+
+@pytest.mark.parametrize("num_devices", [2, 3])
+def test_samples_of_an_evaluation_are_those_of_one_device(num_devices):
+    """Made in 4 batches, which 2 devices share and 3 cannot."""
+    experiment = dcgan()
+    variables = start(experiment).generator.variables
+    latent = jax.random.normal(jax.random.key(1), (64, 8))
+    one = jax.jit(functools.partial(sample_modes, experiment, variables))(latent)
+
+    def on_device(_, latent):
+        return sample_modes(experiment, variables, latent, axis_name=AXIS)
+
+    mapped = jax.pmap(on_device, AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:num_devices])
+    many = mapped(np.zeros(num_devices), latent)
+    assert set(many) == {"batch", "running"}
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), many, one)
+    assert replicas_agree(many)
 
 
 def test_local_statistics_are_each_devices_own_and_their_mean_is_kept():

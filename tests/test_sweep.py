@@ -9,10 +9,11 @@ import pytest
 
 from gan_jax.data.mixtures import Grid
 from gan_jax.diagnostics.image_detector import ImageDetector
+from gan_jax.engine import Engine, fastest_engine, members_that_fit, program_bytes
 from gan_jax.lab.checkpoint import to_host, tree_hash
 from gan_jax.lab.unrolling import in_float64
 from gan_jax.settings import override
-from gan_jax.sweep import Engine, fastest_engine, grid, groups, members_that_fit, program_bytes
+from gan_jax.sweep import grid, groups
 from gan_jax.testing import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.train import Part, Resources, chunk, init, load_resources
 from gan_jax.transforms import BernoulliFlips, ExactFlips

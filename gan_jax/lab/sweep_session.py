@@ -22,7 +22,8 @@ from gan_jax.lab.session import (
     with_num_epochs,
 )
 from gan_jax.lab.sweep_directory import SweepDirectory, SweepRecord, flat
-from gan_jax.lab.sweeping import Library, SweepOptions, run_sweep
+from gan_jax.lab.sweep_plan import Library, SweepOptions
+from gan_jax.lab.sweeping import run_sweep
 from gan_jax.sweep import Sweep, grid
 
 

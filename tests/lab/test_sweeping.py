@@ -15,7 +15,7 @@ from gan_jax.lab.checkpoint import Checkpoints, to_host, tree_hash
 from gan_jax.lab.run_directory import RunDirectory
 from gan_jax.lab.runner import state_template
 from gan_jax.lab.sweep_directory import SweepDirectory
-from gan_jax.lab.sweeping import SweepOptions, make_plan
+from gan_jax.lab.sweep_plan import SweepOptions, make_plan
 from gan_jax.sweep import grid
 from gan_jax.testing import tiny_ring
 from gan_jax.train import Resources
