@@ -70,12 +70,14 @@ class GroupPlan:
         num_devices: on which the plan was made; all processes together.
         batches: members that run together, by number; one batch after another.
         timings: what was measured to choose the engine: steps/s of all members by name; empty if it was given.
+        convolution: the implementation that was found faster than the networks' own, if one was.
     """
 
     engine: str
     num_devices: int
     batches: list[list[int]]
     timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    convolution: str | None = None
 
 
 class SweepDirectory:

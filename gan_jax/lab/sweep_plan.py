@@ -16,6 +16,8 @@ from gan_jax.engine import Engine, device_bytes, fastest_engine, members_that_fi
 from gan_jax.experiment import Experiment
 from gan_jax.lab import hosts
 from gan_jax.lab.sweep_directory import GroupPlan
+from gan_jax.networks.convolution import default_implementation
+from gan_jax.settings import override
 from gan_jax.steps import TrainState
 from gan_jax.sweep import Member
 from gan_jax.train import Part, Resources, init, load_resources, plan
@@ -91,17 +93,23 @@ def make_plan(
     say(f"{len(group)} members of one structure: {first.num_steps:,} steps of batch {first.batch_size}")
     part = next(plan(first, resources, 0))
     timings: dict[str, float] = {}
-    name, at_once = options.engine, len(mine)
+    name, convolution, at_once = options.engine, None, len(mine)
     if name == "auto":
-        measured = fastest_engine(experiments, resources, states, budget=_budget(options))
-        for timing in measured:
-            timings[timing.engine] = round(timing.member_steps_per_second, 2)
-            rate = f"{timing.member_steps_per_second:,.3g} steps/s over {timing.num_members} members"
-            say(f"engine {timing.engine}: {rate}, {timing.compile_seconds:.0f} s to compile")
-        name = measured[0].engine if measured else "map"
+        best = 0.0
+        for way in convolutions(first):
+            variants = [with_convolution(experiment, way) for experiment in experiments]
+            for timing in fastest_engine(variants, resources, states, budget=_budget(options)):
+                label = timing.engine + (f", {way} convolutions" if way else "")
+                timings[label] = round(timing.member_steps_per_second, 2)
+                rate = f"{timing.member_steps_per_second:,.3g} steps/s over {timing.num_members} members"
+                say(f"engine {label}: {rate}, {timing.compile_seconds:.0f} s to compile")
+                if timing.member_steps_per_second > best:
+                    best, name, convolution = timing.member_steps_per_second, timing.engine, way
+        name = "map" if name == "auto" else name
+    experiments = [with_convolution(experiment, convolution) for experiment in experiments]
     at_once = _fitting(make_engine(name), experiments, resources, states, part, options)
     # Each process has measured for itself, and all must do the same.
-    name, at_once, timings = hosts.from_leader(lambda: (name, at_once, timings))
+    name, convolution, at_once, timings = hosts.from_leader(lambda: (name, convolution, at_once, timings))
     size = at_once * hosts.num_hosts()
     batches = [group[i : i + size] for i in range(0, len(group), size)]
     several = f", {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
@@ -109,7 +117,29 @@ def make_plan(
     if len(batches) > 1:
         why = "as asked" if at_once == len(mine) else "more do not fit the memory of a device"
         say(f"the members are split into {len(batches)} batches of up to {size}, one after another: {why}")
-    return GroupPlan(name, hosts.num_hosts() * len(make_engine(name).devices), batches, timings)
+    return GroupPlan(name, hosts.num_hosts() * len(make_engine(name).devices), batches, timings, convolution)
+
+
+def convolutions(experiment: Experiment) -> list[str | None]:
+    """The implementations of convolutions among which to choose; None is the networks' own.
+
+    Many native convolutions side by side are one grouped convolution, whose gradients are slow, where many products of
+    matrices are one batched product. On a CPU they are products already.
+    """
+    free = any(getattr(network, "convolution", None) == "auto" for network in _networks(experiment))
+    return [None, "matmul"] if free and default_implementation() == "native" else [None]
+
+
+def with_convolution(experiment: Experiment, implementation: str | None) -> Experiment:
+    """The experiment with another implementation of the convolutions that leave it open; the same parameters."""
+    for player, network in zip(("generator", "discriminator"), _networks(experiment), strict=True):
+        if implementation is not None and getattr(network, "convolution", None) == "auto":
+            experiment = override(experiment, f"{player}.network.convolution", implementation)
+    return experiment
+
+
+def _networks(experiment: Experiment) -> tuple[Any, Any]:
+    return experiment.generator.network, experiment.discriminator.network
 
 
 def _fitting(

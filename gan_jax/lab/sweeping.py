@@ -21,7 +21,15 @@ from gan_jax.lab.plots import picture_samples
 from gan_jax.lab.progress import TrainingProgress
 from gan_jax.lab.runner import metrics_row, spaced, state_template
 from gan_jax.lab.sweep_directory import GroupPlan, SweepDirectory
-from gan_jax.lab.sweep_plan import Library, SweepOptions, first_states, make_engine, make_plan, num_samples
+from gan_jax.lab.sweep_plan import (
+    Library,
+    SweepOptions,
+    first_states,
+    make_engine,
+    make_plan,
+    num_samples,
+    with_convolution,
+)
 from gan_jax.steps import TrainState
 from gan_jax.sweep import Member, groups
 from gan_jax.train import Part, Resources, plan
@@ -90,7 +98,7 @@ class _BatchRunner:
         self.directory, self.group, self.number = directory, group, number
         self.members, self.batch, self.resources = members, batch, resources
         self.plan, self.options, self.say = group_plan, options, say
-        self.experiments = [members[i].arm.experiment for i in batch]
+        self.experiments = [with_convolution(members[i].arm.experiment, group_plan.convolution) for i in batch]
         self.rows: dict[int, dict[str, Any]] = {}
 
     def run(self, done: list[dict[str, Any]], on_chunk: Callable[[int], None] | None) -> list[dict[str, Any]]:

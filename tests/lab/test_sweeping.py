@@ -10,20 +10,22 @@ import shutil
 import pytest
 
 from gan_jax.cli import main
-from gan_jax.lab import sweep_session
+from gan_jax.lab import sweep_plan, sweep_session
 from gan_jax.lab.checkpoint import Checkpoints, to_host, tree_hash
 from gan_jax.lab.run_directory import RunDirectory
 from gan_jax.lab.runner import state_template
 from gan_jax.lab.sweep_directory import SweepDirectory
 from gan_jax.lab.sweep_plan import SweepOptions, make_plan
+from gan_jax.settings import override
 from gan_jax.sweep import grid
-from gan_jax.testing import tiny_ring
+from gan_jax.testing import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.train import Resources
 
 CONFIG = '''"""A tiny study."""
 
+from gan_jax.settings import override
 from gan_jax.sweep import grid
-from gan_jax.testing import tiny_ring
+from gan_jax.testing import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.settings import override
 from gan_jax.transforms import ExactFlips
 
@@ -200,6 +202,24 @@ def test_a_sweep_too_large_for_the_device_is_split():
     assert "do not fit the memory" in lines[-1]
     hopeless = make_plan(members, group, resources, SweepOptions(engine="auto", memory_bytes=1.0), lines.append)
     assert (hopeless.engine, hopeless.batches) == ("map", [[member] for member in group])
+
+
+def test_convolutions_are_chosen_where_the_networks_leave_it_open(monkeypatch):
+    # As on an accelerator, where "auto" is native: both are timed, and what is chosen is the same network.
+    monkeypatch.setattr(sweep_plan, "default_implementation", lambda: "native")
+    members = grid(tiny_dcgan(), {}, seeds=2).members()
+    resources = Resources(tiny_images(), ())
+    monkeypatch.setattr(sweep_plan, "_fitting", lambda engine, experiments, *rest: len(experiments))
+    plan = make_plan(members, [0, 1], resources, SweepOptions(), lambda line: None)
+    assert {name.partition(", ")[2] for name in plan.timings} == {"", "matmul convolutions"}
+    assert plan.convolution == ("matmul" if "matmul" in max(plan.timings, key=plan.timings.__getitem__) else None)
+    chosen = sweep_plan.with_convolution(tiny_dcgan(), "matmul")
+    assert chosen.generator.network.convolution == chosen.discriminator.network.convolution == "matmul"
+    fixed = override(tiny_dcgan(), "generator.network.convolution", "native")
+    assert sweep_plan.with_convolution(fixed, "matmul").generator.network.convolution == "native"
+    assert sweep_plan.convolutions(tiny_ring()) == [None]
+    monkeypatch.setattr(sweep_plan, "default_implementation", lambda: "matmul")
+    assert sweep_plan.convolutions(tiny_dcgan()) == [None]
 
 
 def test_a_grid_on_any_config_and_a_member_that_breaks(tmp_path, capsys):
