@@ -66,7 +66,8 @@ class Engine:
         self.name = name
         self.devices = devices if name.startswith("pmap") else devices[:1]
         self._mesh = Mesh(np.array(self.devices), (AXIS,))
-        self._programs: dict[Any, Any] = {}
+        self._members_key: Any = None
+        self._programs: dict[tuple[Part, int], Any] = {}
 
     def describe(self) -> str:
         return self.name if len(self.devices) == 1 else f"{self.name} over {len(self.devices)} devices"
@@ -116,7 +117,11 @@ class Engine:
         """
         arguments = (members.experiments, resources, members.states)
         leaves, structure = jax.tree.flatten(arguments)
-        key = (part, num_samples, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+        members_key = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+        if members_key != self._members_key:  # programs of another group or batch would only take memory
+            self._members_key = members_key
+            self._programs = {}
+        key = part, num_samples
         if key not in self._programs:
             small = len(members.experiments.data.shape) == 1
             program = _program(self.name, self.devices, small)

@@ -18,7 +18,17 @@ from pathlib import Path
 import jax
 import pytest
 
+from gan_jax.lab.sweep_plan import make_engine
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Compiled programs of a whole suite in one process are more memory maps than the system allows it."""
+    yield
+    jax.clear_caches()
+    make_engine.cache_clear()
 
 
 @pytest.fixture

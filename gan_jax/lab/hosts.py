@@ -7,6 +7,7 @@ the others know within a moment which one is gone, say so in a line, and stop.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import socket
@@ -118,6 +119,9 @@ def join(
         if not 0 <= process_id < num_processes:
             raise HostError(f"--process-id is {process_id}, and must be from 0 to {num_processes - 1}, one for each")
         say(f"process {process_id} of {num_processes}: joining {coordinator}, for up to {_JOIN_SECONDS} s")
+    # jax would catch SIGTERM to announce a preemption, for which nothing here asks; the watch tells the others.
+    with contextlib.suppress(AttributeError):
+        jax.config.update("jax_enable_preemption_service", False)
     # Gloo writes lines of its own to standard output, which belongs to the results: they go where messages go.
     sys.stdout.flush()
     results = os.dup(1)
