@@ -513,7 +513,7 @@ def check_latents(num_draws: int = 20) -> bool:
 
 
 def check(modes: Sequence[str]) -> bool:
-    """The data, and every mode's steps against the reference with as many threads as the mode takes; prints rows.
+    """Prints rows: the data, the latents, and every mode's steps, with its number of threads, against the reference.
 
     A mode of processes is checked by the program that each of them runs, on one thread.
     """

@@ -29,7 +29,7 @@ from gan_jax.lab.runner import (
     state_template,
     train_run,
 )
-from gan_jax.parallel import check_split, make_parallel_chunk
+from gan_jax.parallel import check_split, make_parallel_chunk, replicate
 from gan_jax.settings import override
 from gan_jax.steps import TrainState
 from gan_jax.train import Chunk, Resources, chunk, init, load_resources
@@ -101,7 +101,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     say = hosts.leader_only(say)
     experiment = apply_settings(load_config(request.config), request)
     experiment, resources, data = prepare_data(experiment, request)
-    advance, spread = _advance(host, experiment, resources)
+    advance, resources, spread = _advance(host, experiment, resources)
     warn_of_pixels_only(experiment, resources, say)
     seed = request.seed or 0
     name = f"{Path(request.config).stem}-seed{seed}"
@@ -116,14 +116,16 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     return _train(run, resources, init(experiment, jax.random.key(seed)), host, advance)
 
 
-def _advance(host: HostOptions, experiment: Experiment, resources: Resources) -> tuple[Callable[..., Chunk], str]:
-    """The function that makes a chunk, on one device or on several, and a word about it.
+def _advance(
+    host: HostOptions, experiment: Experiment, resources: Resources
+) -> tuple[Callable[..., Chunk], Resources, str]:
+    """The function that makes a chunk, on one device or on several; the resources in their place; a word about it.
 
     Raises:
         ValueError: if a batch does not divide evenly over the devices.
     """
     if not host.data_parallel and hosts.num_hosts() == 1:
-        return chunk, ""
+        return chunk, resources, ""
     devices = jax.devices()
     if host.num_devices is not None and hosts.num_hosts() == 1:
         if host.num_devices > len(devices):
@@ -131,7 +133,8 @@ def _advance(host: HostOptions, experiment: Experiment, resources: Resources) ->
         devices = devices[: host.num_devices]
     check_split(experiment, resources, len(devices))
     processes = f" of {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
-    return make_parallel_chunk(devices), f" x {len(devices)}{processes}, each with its share of every batch"
+    spread = f" x {len(devices)}{processes}, each with its share of every batch"
+    return make_parallel_chunk(devices), replicate(resources, devices), spread
 
 
 def load_state(request: Request) -> tuple[Experiment, Resources, TrainState | None]:
@@ -173,7 +176,7 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
             f"{path} is a run of another experiment ({'; '.join(lines[:4])}): "
             "resume it without these settings, or start anew with --branch-from"
         )
-    advance, spread = _advance(host, experiment, resources)
+    advance, resources, spread = _advance(host, experiment, resources)
     with _lock(run):
         finished = read_verdict(run)
         if finished is not None and finished["last_step"] >= experiment.num_steps:
@@ -207,7 +210,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     step = int(state.step)
     if step >= experiment.num_steps:
         raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
-    advance, spread = _advance(host, experiment, resources)
+    advance, resources, spread = _advance(host, experiment, resources)
 
     def create() -> Path:
         default = new_run_path(source.path.parent, f"{source.path.name}-branch{step}")
