@@ -95,6 +95,7 @@ table {{ border-collapse: collapse; font-size: .9rem; display: block; overflow-x
 caption {{ text-align: left; padding: .3rem 0; }}
 th, td {{ text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); font-weight: normal;
   vertical-align: top; overflow-wrap: anywhere; }} td {{ font-variant-numeric: tabular-nums; }}
+th {{ overflow-wrap: normal; }}
 .curves {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }}
 figure {{ margin: 0; }} figure svg {{ width: 100%; height: auto; fill: currentColor; }}
 .sample img {{ width: 100%; background: #fff; }} figcaption {{ font-size: .8rem; }} h3 {{ font-size: 1rem; }}

@@ -55,7 +55,7 @@ def render(directory: SweepDirectory, rows: list[dict[str, Any]], statistics: di
     unit, per_unit = _time_unit(record)
     sections = [
         f'<p class="verdict">{html.escape(_sentence(record, rows, statistics))}</p>',
-        f"<p>{ended} of {num_members} runs have ended.</p>" if ended < num_members else "",
+        _unfinished(ended, num_members),
         "<h2>Arms</h2>",
         _outcomes(rows),
         _coincide(metrics, rows),
@@ -75,6 +75,12 @@ def render(directory: SweepDirectory, rows: list[dict[str, Any]], statistics: di
     ]
     title = f"{Path(record.config).stem or 'sweep'}: {len(record.sweep.arms)} arms, {len(record.sweep.seeds)} seeds"
     return PAGE.format(title=html.escape(title), body="\n".join(section for section in sections if section))
+
+
+def _unfinished(ended: int, num: int) -> str:
+    if ended == num:
+        return ""
+    return f"<p>{ended} of {num} runs have ended; the others are judged by what they have done so far.</p>"
 
 
 def _sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
@@ -179,10 +185,11 @@ def _samples(directory: SweepDirectory, rows: list[dict[str, Any]]) -> str:
         for row in own:
             pictures = directory.pictures(row["member"])
             if pictures:
-                said = f"{arm}, seed {row['seed']}, step {picture_step(pictures[-1]):,}: {row['verdict']['sentence']}"
+                sentence = ("" if row["ended"] else "so far: ") + row["verdict"]["sentence"]
+                said = f"{arm}, seed {row['seed']}, step {picture_step(pictures[-1]):,}: {sentence}"
                 images.append(
                     f'<figure class="sample"><img alt="{html.escape(said)}" src="{data_uri(pictures[-1])}">'
-                    f"<figcaption>seed {row['seed']}: {html.escape(row['verdict']['sentence'])}</figcaption></figure>"
+                    f"<figcaption>seed {row['seed']}: {html.escape(sentence)}</figcaption></figure>"
                 )
         if images:
             parts.append(f'<h3>{html.escape(arm)}</h3><div class="curves">{"".join(images)}</div>')
