@@ -160,6 +160,18 @@ def test_a_killed_sweep_resumes_bit_for_bit(config, whole, tmp_path, monkeypatch
     assert (path / "metrics.jsonl").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["vmap", "pmap-vmap"])
+def test_engines_side_by_side_resume_bit_for_bit(engine, config, tmp_path, monkeypatch):
+    arguments = [config, "--engine", engine, "--run-dir"]
+    sweep(*arguments, tmp_path / "whole")
+    interrupt(monkeypatch, 20, [*arguments, tmp_path / "sweep"])
+    sweep("--resume", tmp_path / "sweep")
+    assert metrics(tmp_path / "sweep") == metrics(tmp_path / "whole")
+    ends = [tree_hash(to_host(states_of(tmp_path / name))) for name in ("sweep", "whole")]
+    assert ends[0] == ends[1]
+
+
 def test_a_killed_sweep_goes_on_over_other_devices(config, whole, tmp_path, monkeypatch, capsys):
     path = tmp_path / "sweep"
     interrupt(monkeypatch, 10, [config, "--engine", "map", "--run-dir", path])
