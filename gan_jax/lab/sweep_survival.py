@@ -9,7 +9,9 @@ import numpy as np
 
 from gan_jax.lab.page import COLOURS, figure_svg, new_figure, table
 from gan_jax.lab.sweep_directory import SweepRecord
-from gan_jax.metrics.onsets import summary
+from gan_jax.metrics.hazards import log_rank, log_rank_trend
+from gan_jax.metrics.onsets import summary, to_json
+from gan_jax.metrics.survival import Onset, kaplan_meier
 
 
 def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -18,7 +20,29 @@ def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]]) -> dict[st
     for row in rows:
         arms.setdefault(row["arm"], []).append(row["verdict"])
     numbers = _covariate(record, arms)
-    return summary(arms, covariate=numbers[1] if numbers else None, unit=numbers[2] if numbers else 1.0)
+    covariate, unit = (numbers[1], numbers[2]) if numbers else (None, 1.0)
+    return {**summary(arms, covariate=covariate, unit=unit), "forming": _forming(arms, covariate)}
+
+
+def _forming(arms: dict[str, list[dict[str, Any]]], covariate: dict[str, float] | None) -> dict[str, Any]:
+    """The same statistics with forming as the event: runs that have not formed are censored at their last step."""
+    times = {
+        name: [
+            Onset(v["last_step"], None) if v["formed_step"] is None else Onset(v["formed_step"], "collapse")
+            for v in verdicts
+        ]
+        for name, verdicts in arms.items()
+    }
+    curves = {name: kaplan_meier(onsets) for name, onsets in times.items()}
+    pooled = [onset for onsets in times.values() for onset in onsets]
+    numbers = [covariate[name] for name, onsets in times.items() for _ in onsets] if covariate else []
+    return to_json(
+        {
+            "median": {name: curve.median for name, curve in curves.items()},
+            "log_rank": log_rank(times),
+            "trend": log_rank_trend(pooled, numbers) if covariate else None,
+        }
+    )
 
 
 def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str, float], float] | None:
@@ -94,6 +118,7 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> st
             [
                 name,
                 f"{arm['num_never_formed']} of {arm['num_runs']}",
+                _median(statistics["forming"]["median"][name], per_unit),
                 ", ".join(f"{count} {cause}" for cause, count in events.items() if count) or "none",
                 str(arm["num_censored"]),
                 _interval(arm["median"], arm["median_lower"], arm["median_upper"], per_unit, arm["curve"]),
@@ -104,13 +129,25 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> st
         )
     horizon = statistics["horizon"]
     to = "the horizon" if horizon is None else f"{unit} {horizon / per_unit:,.4g}"
-    head = ["arm", "never formed", "failures", "censored", f"median onset ({unit})", f"restricted mean to {to}"]
+    head = [
+        "arm",
+        "never formed",
+        f"median forming ({unit})",
+        "failures",
+        "censored",
+        f"median onset ({unit})",
+        f"restricted mean to {to}",
+    ]
     head += ["hazard ratio (95 %)", "log-rank p (Holm)"]
     caption = (
         "Of the runs that formed. Censored times are never averaged: a run without failure counts as lasting at least "
         "as long as it was seen. A hazard ratio above 1 fails sooner than the baseline."
     )
     return table(head, lines, caption)
+
+
+def _median(value: float | None, scale: float) -> str:
+    return "not reached" if value is None else f"{value / scale:.4g}"
 
 
 def _interval(value: Any, low: Any, high: Any, scale: float, curve: Any) -> str:
@@ -132,7 +169,8 @@ def _ratio(ratio: dict[str, Any] | None) -> str:
     if ratio is None:
         return "–"
     if ratio["ratio"] is None:
-        return f"– ({ratio['note']})"
+        note = ratio["note"].replace("first arm", "arm").replace("second arm", "baseline")
+        return f"– ({note})"
     return f"{ratio['ratio']:.3g} ({ratio['lower']:.2g} to {ratio['upper']:.2g})"
 
 
@@ -149,6 +187,14 @@ def survival_tests(record: SweepRecord, statistics: dict[str, Any]) -> str:
             f"Log-rank over all arms: χ² = {test['statistic']:.3g}, {test['degrees_of_freedom']} degrees of "
             f"freedom, p = {test['p']:.2g}."
         )
+    forming = statistics["forming"]
+    if forming["log_rank"]["p"] is not None:
+        line = f"Time to forming, over all runs and arms: log-rank p = {forming['log_rank']['p']:.2g}"
+        if forming["trend"] and forming["trend"]["p"] is not None:
+            line += (
+                f"; trend z = {forming['trend']['z']:.3g} (below 0: more forms later), p = {forming['trend']['p']:.2g}"
+            )
+        lines.append(line + ".")
     numbers = _covariate(record, statistics["arms"])
     if numbers and trend["log_rank_trend"]["p"] is not None:
         line = (

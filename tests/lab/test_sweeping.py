@@ -275,6 +275,7 @@ def test_the_report_draws_onsets(whole, tmp_path):
     for row in rows:
         onset = onsets[row["member"]]
         outcome = "healthy" if onset is None else "collapsed"
+        row["verdict"]["formed_step"] = 20 if row["arm"] == "rate=0.25" else 10
         row["verdict"] |= {
             "outcome": outcome,
             "onset_step": onset,
@@ -291,6 +292,9 @@ def test_the_report_draws_onsets(whole, tmp_path):
     assert "Log-rank over all arms" in page
     assert "Kaplan-Meier curves of the arms" in page
     assert math.isfinite(statistics["log_rank"]["p"])
+    assert statistics["forming"]["median"] == {"rate=0.0": 10.0, "rate=0.01": 10.0, "rate=0.25": 20.0}
+    assert statistics["forming"]["trend"]["z"] < 0
+    assert "Time to forming" in page
 
 
 def test_an_unfinished_sweep_has_a_report(config, tmp_path, monkeypatch):
