@@ -33,6 +33,7 @@ LOST = 4
 _JOIN_SECONDS = 300
 _HEARTBEAT_SECONDS = 60
 _DONE = b"done\n"
+_alone = False  # whether the leader is making what the others wait for
 
 
 def num_hosts() -> int:
@@ -51,15 +52,22 @@ def leader_only(say: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def from_leader(make: Callable[[], _T]) -> _T:
-    """What the leader makes, on every process; what it raises is raised on every process too."""
-    if num_hosts() == 1:
+    """What the leader makes, on every process; what it raises is raised on every process too.
+
+    Inside `make` the leader is alone: what it asks of the leader there, it asks of itself.
+    """
+    global _alone
+    if num_hosts() == 1 or _alone:
         return make()
     value, error = None, None
     if is_leader():
+        _alone = True
         try:
             value = make()
         except Exception as raised:
             error = raised
+        finally:
+            _alone = False
     data = np.frombuffer(pickle.dumps((value, error)), np.uint8) if is_leader() else np.zeros(0, np.uint8)
     size = int(multihost_utils.broadcast_one_to_all(np.int32(data.size)))
     padded = np.zeros(size, np.uint8)

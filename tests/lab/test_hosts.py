@@ -143,14 +143,20 @@ def test_the_leader_that_dies_stops_the_other(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_the_leader_cannot_do_is_said_by_both(tmp_path):
+@pytest.mark.parametrize("holds", ["a file", "another run"])
+def test_what_the_leader_cannot_do_is_said_by_both(holds, tmp_path):
     folder = tmp_path / "taken"
-    folder.mkdir()
-    (folder / "file").write_text("")
-    train = ("train", "ring", "--num-steps", "20", "--quiet", *SMALL, "--run-dir", folder)
+    train = ("train", "ring", "--num-steps", "20", "--quiet", *SMALL, "--run-dir", str(folder))
+    if holds == "a file":
+        folder.mkdir()
+        (folder / "file").write_text("")
+        message = "is not a run of gan-jax"
+    else:
+        assert main([*train, "--data.std", "0.5"]) == 0
+        message = "holds another experiment (data.std: 0.5 -> 0.02)"
     for code, _, error in finish(two_processes(*train)):
         assert code == 2, error
-        assert "is not a run of gan-jax" in error
+        assert message in error
         assert "Traceback" not in error
 
 
