@@ -111,13 +111,7 @@ class RunDirectory:
             why = f"holds another experiment ({'; '.join(lines[:4])})" if lines else "already holds this run"
             remedy = "choose another --run-dir" if lines else f"continue it with --resume {path}"
             raise RunError(f"{path} {why}: {remedy}")
-        try:
-            if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
-                raise RunError(f"{path} exists and is not a run of gan-jax: choose another --run-dir")
-            run.samples_path.mkdir(parents=True, exist_ok=True)
-            write_json(run.record_path, record.to_json())
-        except OSError as error:
-            raise RunError(f"{path} cannot be written ({error.strerror or error}): choose another --run-dir") from error
+        make_folder(path, "run", run.samples_path, run.record_path, record.to_json())
         return run
 
     @classmethod
@@ -138,13 +132,8 @@ class RunDirectory:
         return parse_record(self.record_path, RunRecord.from_json)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; a last line cut short by a kill is left out."""
-        rows = []
-        if self.metrics_path.exists():
-            for line in self.metrics_path.read_text().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):
-                    rows.append(json.loads(line))
-        return rows
+        """The rows of metrics.jsonl."""
+        return read_lines(self.metrics_path)
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         with self.metrics_path.open("a") as file:
@@ -185,6 +174,31 @@ def exclusive(path: Path) -> Iterator[None]:
         except OSError:
             raise RunError(f"{path} is being written by another process: wait for it, or stop it") from None
         yield
+
+
+def make_folder(path: Path, kind: str, samples: Path, record: Path, value: dict[str, Any]) -> None:
+    """A new folder of a run or a sweep (its `kind`), with its record and room for pictures.
+
+    Raises:
+        RunError: if it holds anything, or cannot be written.
+    """
+    try:
+        if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
+            raise RunError(f"{path} exists and is not a {kind} of gan-jax: choose another --run-dir")
+        samples.mkdir(parents=True, exist_ok=True)
+        write_json(record, value)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror or error}): choose another --run-dir") from error
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines; one cut short by a kill is left out, and a file that is absent has none."""
+    rows = []
+    if path.exists():
+        for line in path.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                rows.append(json.loads(line))
+    return rows
 
 
 def parse_record(path: Path, parse: Callable[[dict[str, Any]], _R]) -> _R:

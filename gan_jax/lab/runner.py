@@ -24,7 +24,7 @@ from gan_jax.lab.progress import TrainingProgress
 from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, write_json
 from gan_jax.parallel import assert_replicas
 from gan_jax.steps import TrainState
-from gan_jax.train import Chunk, Resources, chunk, init, plan
+from gan_jax.train import Chunk, Evaluation, Resources, chunk, init, plan
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def train_run(
             label = LABELS[int(state.detector.label)]
             progress.update(step, seconds, label, part)
             if result.evaluation is not None and leads:
-                row = metrics_row(experiment, result, pending, label, progress.steps_per_second)
+                row = metrics_row(experiment, step, result.evaluation, pending, label, progress.steps_per_second)
                 run.append_metrics(row)
                 pending = {}
                 if writer is not None:
@@ -210,16 +210,29 @@ def state_template(experiment: Experiment) -> TrainState:
     return jax.eval_shape(init, experiment, key)._replace(key=key)
 
 
+def stacked_template(experiment: Experiment, num: int) -> TrainState:
+    """The template of the states of `num` runs, with a leading axis."""
+    template = state_template(experiment)
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((num, *leaf.shape), leaf.dtype), template._replace(key=template.step)
+    )
+    return shapes._replace(key=jax.random.split(template.key, num))
+
+
 def metrics_row(
-    experiment: Experiment, result: Chunk, series: dict[str, list[Any]], label: str, speed: float | None
+    experiment: Experiment,
+    step: int,
+    evaluation: Evaluation,
+    series: dict[str, list[Any]],
+    label: str,
+    speed: float | None,
 ) -> dict[str, Any]:
     """One row of metrics.jsonl: means of the training metrics since the last row, and the evaluation."""
-    assert result.evaluation is not None
     return {
-        "step": int(result.state.step),
+        "step": step,
         "label": label,
         "train": {name: _number(np.mean(np.concatenate(parts))) for name, parts in series.items()},
-        "evaluation": {mode: named_numbers(values) for mode, values in result.evaluation.metrics.items()},
+        "evaluation": {mode: named_numbers(values) for mode, values in evaluation.metrics.items()},
         "rule": experiment.detector.describe(),
         "steps_per_second": speed,
     }
@@ -275,7 +288,7 @@ def _finish(
         {
             **verdict.to_json(),
             "message": message,
-            "evaluation": {mode: _short(values) for mode, values in last["evaluation"].items()},
+            "evaluation": {mode: without_long_lists(values) for mode, values in last["evaluation"].items()},
             "definition": experiment.detector.definition(experiment.data, resources.reference),
             "bounds": experiment.detector.bounds(source, resources.reference),
             "steps_per_second": speed,
@@ -284,8 +297,8 @@ def _finish(
     return RunResult(verdict, last["evaluation"], speed, message)
 
 
-def _short(values: dict[str, Any]) -> dict[str, Any]:
-    """Without long lists, such as the counts of 1,000 modes: these are in metrics.jsonl."""
+def without_long_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """Metrics without the counts of 1,000 modes and the like, which are in metrics.jsonl."""
     return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}
 
 

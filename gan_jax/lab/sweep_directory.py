@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.lab import hosts
-from gan_jax.lab.run_directory import RunError, exclusive, parse_record, write_json
+from gan_jax.lab.run_directory import RunError, exclusive, make_folder, parse_record, read_lines, write_json
 from gan_jax.settings import from_json, to_json
 from gan_jax.sweep import Arm, Sweep
 
@@ -102,13 +102,7 @@ class SweepDirectory:
         made = cls(path)
         if made.record_path.exists():
             raise RunError(f"{path} already holds a sweep: continue it with --resume {path}, or choose another folder")
-        try:
-            if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
-                raise RunError(f"{path} exists and is not a sweep of gan-jax: choose another --run-dir")
-            made.samples_path.mkdir(parents=True, exist_ok=True)
-            write_json(made.record_path, record.to_json())
-        except OSError as error:
-            raise RunError(f"{path} cannot be written ({error.strerror or error}): choose another --run-dir") from error
+        make_folder(path, "sweep", made.samples_path, made.record_path, record.to_json())
         return made
 
     @classmethod
@@ -149,7 +143,7 @@ class SweepDirectory:
         write_json(path / "members.json", rows)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; a last line cut short by a kill is left out."""
+        """The rows of metrics.jsonl."""
         return read_lines(self.metrics_path)
 
     def append_metrics(self, rows: list[dict[str, Any]]) -> None:
@@ -197,16 +191,6 @@ class SweepDirectory:
 def picture_step(picture: Path) -> int:
     """The training step of a picture, from its name."""
     return int(picture.stem.rpartition("_")[2])
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines; one cut short by a kill is left out, and a file that is absent has none."""
-    rows = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                rows.append(json.loads(line))
-    return rows
 
 
 def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,10 +16,10 @@ from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import judge
 from gan_jax.engine import Engine
 from gan_jax.lab import hosts
-from gan_jax.lab.checkpoint import Checkpoints
+from gan_jax.lab.checkpoint import Checkpoints, from_host, to_host
 from gan_jax.lab.plots import picture_samples
 from gan_jax.lab.progress import TrainingProgress
-from gan_jax.lab.runner import metrics_row, spaced, state_template
+from gan_jax.lab.runner import metrics_row, spaced, stacked_template, without_long_lists
 from gan_jax.lab.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.lab.sweep_plan import (
     Library,
@@ -156,22 +156,17 @@ class _BatchRunner:
 
     def _restore(self) -> tuple[TrainState, int, list[str]]:
         """The newest readable states of the members (leading axis), their step, and what was wrong with newer ones."""
-        states, step, problems = hosts.from_leader(self._restore_here)
-        if states is None:
-            first = first_states(self.members, self.batch)
-            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *first), 0, problems
-        return _with_keys(states), step, problems
+        template = stacked_template(self.experiments[0], len(self.batch))
+        arrays, step, problems = hosts.from_leader(lambda: self._restore_here(template))
+        if arrays is not None:
+            return from_host(template, arrays), step, problems
+        first = first_states(self.members, self.batch)
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *first), 0, problems
 
-    def _restore_here(self) -> tuple[Any, int, list[str]]:
-        if self.directory is None:
-            return None, 0, []
-        template = state_template(self.experiments[0])
-        num = len(self.batch)
-        shapes = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct((num, *leaf.shape), leaf.dtype), template._replace(key=jnp.zeros(()))
-        )._replace(key=jax.random.split(jax.random.key(0), num))
+    def _restore_here(self, template: TrainState) -> tuple[dict[str, Any] | None, int, list[str]]:
+        assert self.directory is not None
         checkpoints = Checkpoints(self._checkpoints_path())
-        state, problems = checkpoints.restore_latest(shapes)
+        state, problems = checkpoints.restore_latest(template)
         step = int(np.max(state.step)) if state is not None else 0
         checkpoints.drop_after(step)
         checkpoints.close()
@@ -181,7 +176,7 @@ class _BatchRunner:
         for row in self.directory.read_members():
             if row["member"] in self.batch and row["last_step"] <= step:
                 self.rows[row["member"]] = row
-        return _without_keys(state), step, problems
+        return to_host(state), step, problems
 
     def _checkpoints_path(self) -> Path:
         assert self.directory is not None
@@ -211,10 +206,9 @@ class _BatchRunner:
                 continue
             experiment = self.experiments[place]
             own = jax.tree.map(lambda leaf, place=place: leaf[place], host)
-            state = _Stepped(own.state["step"])
             series = {name: [part[place] for part in parts] for name, parts in pending.items()}
             label = LABELS[int(own.state["detector"].label)]
-            row = metrics_row(experiment, own._replace(state=state), series, label, speed)
+            row = metrics_row(experiment, int(own.state["step"]), own.evaluation, series, label, speed)
             rows.append({"member": member, **row})
             self.rows[member] = {"last": row["evaluation"]}
             if pictured and self.directory is not None:
@@ -241,7 +235,7 @@ class _BatchRunner:
                 "ended": nonfinite >= 0 or step >= experiment.num_steps,
                 "last_step": int(state["step"]),
                 "verdict": verdict.to_json(),
-                "last": {mode: _short(values) for mode, values in last.items()},
+                "last": {mode: without_long_lists(values) for mode, values in last.items()},
             }
 
     def _write_members(self, done: list[dict[str, Any]]) -> None:
@@ -249,28 +243,6 @@ class _BatchRunner:
             self.directory.write_members([*done, *self.rows.values()])
 
 
-class _Stepped:
-    """As much of a state as a row of metrics asks for."""
-
-    def __init__(self, step: Any) -> None:
-        self.step = step
-
-
 def _small(state: TrainState) -> Any:
     """What the host looks at after every chunk."""
     return {"detector": state.detector, "step": state.step, "nonfinite_step": state.nonfinite_step}
-
-
-def _short(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}
-
-
-def _without_keys(state: TrainState) -> Any:
-    """A state that can be sent to other processes: keys as their data, arrays as NumPy's."""
-    data = state._replace(key=jax.random.key_data(state.key))
-    return jax.tree.map(np.asarray, data), str(jax.random.key_impl(state.key))
-
-
-def _with_keys(sent: Any) -> TrainState:
-    state, impl = sent
-    return state._replace(key=jax.random.wrap_key_data(jnp.asarray(state.key), impl=impl))

@@ -13,7 +13,7 @@ from gan_jax.cli import main
 from gan_jax.lab import sweep_plan, sweep_session
 from gan_jax.lab.checkpoint import Checkpoints, to_host, tree_hash
 from gan_jax.lab.run_directory import RunDirectory
-from gan_jax.lab.runner import state_template
+from gan_jax.lab.runner import stacked_template
 from gan_jax.lab.sweep_directory import SweepDirectory
 from gan_jax.lab.sweep_plan import SweepOptions, make_plan
 from gan_jax.settings import override
@@ -130,18 +130,8 @@ def states_of(path, batch=0):
     directory = SweepDirectory(path)
     checkpoints = Checkpoints(directory.batch_path(0, batch) / "checkpoints", read_only=True)
     step = checkpoints.steps()[-1]
-    template = state_template(directory.read_record().sweep.arms[0].experiment)
-    num = len(directory.read_plans()[0].batches[batch])
-    return checkpoints.restore(stacked(template, num), step)
-
-
-def stacked(template, num):
-    import jax
-
-    shapes = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((num, *leaf.shape), leaf.dtype), template._replace(key=template.step)
-    )
-    return shapes._replace(key=jax.random.split(template.key, num))
+    first = directory.read_record().sweep.arms[0].experiment
+    return checkpoints.restore(stacked_template(first, len(directory.read_plans()[0].batches[batch])), step)
 
 
 def test_a_killed_sweep_resumes_bit_for_bit(config, whole, tmp_path, monkeypatch):
