@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from gan_jax.component import component, setting
 from gan_jax.data.images import Images
 from gan_jax.data.mixtures import Grid, HighDimensional, PointMass, RandomRing, Ring, Temperatures
 from gan_jax.data.stacked import StackedImages
+from gan_jax.data.weighted import Weighted
 from gan_jax.diagnostics.detector import Detector
 from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.diagnostics.stacked_detector import StackedDetector
 from gan_jax.dynamics import DYNAMICS, Alternating, Competitive, Dynamics, Simultaneous
+from gan_jax.growth import Growth
+from gan_jax.inference import INFERENCES, VEEGAN, Inference
+from gan_jax.mixing import MIXINGS, Mixing, SoftMixing
+from gan_jax.networks.autoencoder import AutoencoderDiscriminator
+from gan_jax.networks.committee import ClassifierHead, Committee, num_heads
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_jax.networks.encoder import Bidirectional, JointDiscriminator
+from gan_jax.networks.mixture import GeneratorMixture
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork
+from gan_jax.networks.packing import Packed
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
+from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
+from gan_jax.networks.resnet import ResNetDiscriminator, ResNetGenerator
+from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.networks.stacked import StackedDiscriminator, StackedGenerator
-from gan_jax.objectives import OBJECTIVES, NonSaturating, Objective
+from gan_jax.objectives import (
+    OBJECTIVES,
+    BoundaryEquilibrium,
+    EnergyMargin,
+    LeastSquares,
+    NonSaturating,
+    Objective,
+    RelativisticAverage,
+)
 from gan_jax.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
-from gan_jax.transforms import TRANSFORMS, LossTransform
+from gan_jax.penalties import DISCRIMINATOR_PENALTIES, Equilibrium, Penalty
+from gan_jax.replay import REPLAYS, ImagePool, PastDiscriminators, Replay
+from gan_jax.schedules import SCHEDULES, Schedule
+from gan_jax.terms import GENERATOR_PENALTIES, Classification, FeatureMatching, Reconstruction
+from gan_jax.transforms import GENERATOR_TRANSFORMS, TRANSFORMS, LossTransform
 from gan_jax.unroll import GRADIENTS, Exact, Gradient, Memory, check_memory
 
 
@@ -93,7 +118,17 @@ class Generator:
     """The player that makes samples."""
 
     network: GeneratorNetwork = setting(
-        choices=(MLPGenerator, DCGANGenerator, StackedGenerator, PointGenerator), doc="latent to sample"
+        choices=(
+            MLPGenerator,
+            DCGANGenerator,
+            ResNetGenerator,
+            ProgressiveGenerator,
+            StackedGenerator,
+            PointGenerator,
+            GeneratorMixture,
+            Bidirectional,
+        ),
+        doc="latent to sample",
     )
     learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
     optimizer: Optimizer = setting(default=Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
@@ -105,7 +140,22 @@ class Generator:
     average_decay: float | None = setting(
         default=None, at_least=0, below=1, doc="of the moving average of G; none: no average"
     )
+    evaluated: Literal["current", "average"] = setting(
+        default="current", doc="which parameters evaluations are of: the current ones, or their moving average"
+    )
     unroll: Unroll | None = setting(default=None, choices=(Unroll,), doc="D's updates that G looks through; none: none")
+    transforms: tuple[LossTransform, ...] = setting(
+        default=(), choices=GENERATOR_TRANSFORMS, doc="of G's loss, innermost first"
+    )
+    penalties: tuple[Penalty, ...] = setting(
+        default=(), choices=GENERATOR_PENALTIES, doc="added to G's loss, or in its place"
+    )
+    mixing: Mixing | None = setting(
+        default=None, choices=MIXINGS, doc="what G pays to several discriminators; none: the mean"
+    )
+    replay: PastDiscriminators | None = setting(
+        default=None, choices=(PastDiscriminators,), doc="old D that G faces now and then; none: none"
+    )
 
 
 @component
@@ -113,7 +163,20 @@ class Discriminator:
     """The player that scores samples."""
 
     network: DiscriminatorNetwork = setting(
-        choices=(MLPDiscriminator, DCGANDiscriminator, StackedDiscriminator, LinearDiscriminator),
+        choices=(
+            MLPDiscriminator,
+            DCGANDiscriminator,
+            ResNetDiscriminator,
+            ProgressiveDiscriminator,
+            StackedDiscriminator,
+            LinearDiscriminator,
+            AutoencoderDiscriminator,
+            SpectralNorm,
+            Packed,
+            Committee,
+            ClassifierHead,
+            JointDiscriminator,
+        ),
         doc="sample to raw score",
     )
     learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
@@ -124,6 +187,16 @@ class Discriminator:
         default="separate", doc="batch norm sees real and fake apart (as published), or as one batch"
     )
     unroll: Unroll | None = setting(default=None, choices=(Unroll,), doc="G's updates that D looks through; none: none")
+    penalties: tuple[Penalty, ...] = setting(
+        default=(), choices=(*DISCRIMINATOR_PENALTIES, Classification), doc="added to D's loss"
+    )
+    replay: Replay | None = setting(default=None, choices=REPLAYS, doc="old fakes among those that D sees; none: none")
+    instance_noise: float | Schedule | None = setting(
+        default=None,
+        at_least=0,
+        choices=SCHEDULES,
+        doc="standard deviation of the noise on all that D sees, in data units (Sonderby et al. 2017); none: none",
+    )
 
 
 @component
@@ -131,7 +204,7 @@ class Experiment:
     """A GAN, its data and what counts as its collapse: everything that decides a run but the key."""
 
     data: Data = setting(
-        choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass, Images, StackedImages),
+        choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass, Weighted, Images, StackedImages),
         doc="what G imitates",
     )
     generator: Generator = setting(doc="the player that makes samples")
@@ -151,12 +224,26 @@ class Experiment:
     reuse_fakes: bool = setting(
         default=True, doc="G's first update is on the fakes that D's last update saw, as published"
     )
+    inference: Inference | None = setting(
+        default=None, choices=INFERENCES, doc="D sees latents beside samples, and G has an encoder; none: not so"
+    )
+    growth: Growth | None = setting(
+        default=None, choices=(Growth,), doc="resolution in stages, for progressive networks; none: full from the start"
+    )
     device_statistics: Literal["joint", "local"] = setting(
         default="joint",
         doc="batch norm under data parallelism: over the whole batch, or over each device's share apart",
     )
 
+    @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """Shape of what D sees of one example: a sample, or a flat vector of it and its latent."""
+        if self.inference is None:
+            return self.data.shape
+        return (math.prod(self.data.shape) + self.generator.latent_dim,)
+
     def validate(self) -> None:
+        _check_remedies(self)
         for data, detector in ((Images, ImageDetector), (StackedImages, StackedDetector)):
             if isinstance(self.data, data) != isinstance(self.detector, detector):
                 raise ValueError(
@@ -184,13 +271,14 @@ class Experiment:
                         "as they are"
                     )
         known_rule = isinstance(self.detector, MixtureDetector) and self.detector.rule.norm
-        if isinstance(self.data, HighDimensional) and known_rule in ("l2", "linf"):
+        mixture = self.data.data if isinstance(self.data, Weighted) else self.data
+        if isinstance(mixture, HighDimensional) and known_rule in ("l2", "linf"):
             raise ValueError(
-                f"detector.rule.norm is {known_rule!r}, by which real data in {self.data.num_noisy_dims} noisy "
+                f"detector.rule.norm is {known_rule!r}, by which real data in {mixture.num_noisy_dims} noisy "
                 "dimensions are of no quality: use Rule(norm='mass')"
             )
         self.generator.network.check(self.data.shape)
-        self.discriminator.network.check(self.data.shape)
+        self.discriminator.network.check(self.seen_shape)
         if (
             isinstance(self.data, Images)
             and self.data.last_batch == "short"
@@ -206,3 +294,113 @@ class Experiment:
                 f"detector.num_samples is {self.detector.num_samples}, and must be a multiple of batch_size "
                 f"({self.batch_size}), since batch norm is evaluated in training batches too"
             )
+
+
+def _check_remedies(experiment: Experiment) -> None:
+    """Raises ValueError, with the reason and the remedy, for parts that cannot work together."""
+    gen, disc, objective = experiment.generator, experiment.discriminator, experiment.objective
+    bare: Any = disc.network
+    while hasattr(bare, "network"):
+        bare = bare.network
+    energies = isinstance(objective, (EnergyMargin, BoundaryEquilibrium))
+    if energies and not isinstance(bare, AutoencoderDiscriminator):
+        raise ValueError(
+            f"{type(objective).__name__} takes -score for an energy that is never negative, and "
+            f"{type(bare).__name__} has no such bound: set discriminator.network to AutoencoderDiscriminator"
+        )
+    balanced = any(isinstance(penalty, Equilibrium) for penalty in disc.penalties)
+    if balanced != isinstance(objective, BoundaryEquilibrium):
+        raise ValueError(
+            f"the objective is {type(objective).__name__} and discriminator.penalties "
+            f"{'has' if balanced else 'lacks'} Equilibrium: BoundaryEquilibrium and Equilibrium are two halves of "
+            "BEGAN, and each needs the other"
+        )
+    if energies and disc.transforms:
+        raise ValueError(
+            f"{type(objective).__name__} has no labels to flip or to smooth: leave out discriminator.transforms"
+        )
+    if gen.evaluated == "average" and gen.average_decay is None:
+        raise ValueError("generator.evaluated is 'average', and there is none: set generator.average_decay, 0.999 say")
+    growing = [hasattr(network, "at_stage") for network in (gen.network, disc.network)]
+    if experiment.growth is not None and not all(growing):
+        raise ValueError(
+            "growth takes networks with stages: use ProgressiveGenerator and ProgressiveDiscriminator, or leave it out"
+        )
+    heads = num_heads(disc.network)
+    if heads > 1 and isinstance(disc.network, SpectralNorm):
+        raise ValueError(
+            "SpectralNorm of a Committee would normalise its members' kernels together: use a Committee of SpectralNorm"
+        )
+    if gen.mixing is not None and heads == 1:
+        raise ValueError(
+            f"generator.mixing is {type(gen.mixing).__name__}, and there is one discriminator: set "
+            "discriminator.network to Committee(network=..., num=3), or leave out the mixing"
+        )
+    if isinstance(gen.mixing, SoftMixing) and gen.mixing.mean != "arithmetic" and not _pays_positive(objective):
+        raise ValueError(
+            f"the {gen.mixing.mean} mean takes positive losses, and G's under {type(objective).__name__} may be "
+            "negative: use SoftMixing(mean='arithmetic'), or the objective NonSaturating or LeastSquares"
+        )
+    if isinstance(objective, RelativisticAverage) and heads > 1:
+        raise ValueError(
+            "RelativisticAverage takes the mean of all scores, which those of several discriminators do not have in "
+            "common: use Relativistic, or one discriminator"
+        )
+    replacing = [p for p in gen.penalties if getattr(p, "replaces", False)]
+    if len(replacing) > 1:
+        raise ValueError("two of generator.penalties take the place of G's own loss: let one of them be added")
+    if any(isinstance(p, FeatureMatching) for p in gen.penalties) and isinstance(bare, LinearDiscriminator):
+        raise ValueError("FeatureMatching needs a discriminator with hidden layers, and LinearDiscriminator has none")
+    if replacing and (gen.transforms or gen.mixing is not None):
+        raise ValueError(
+            f"{type(replacing[0]).__name__} takes the place of G's own loss, which generator.transforms and "
+            "generator.mixing change: leave them out, or set replaces=False"
+        )
+    bidirectional = hasattr(gen.network, "encode")
+    if experiment.inference is not None and not bidirectional:
+        raise ValueError(
+            f"inference is {type(experiment.inference).__name__}, and {type(gen.network).__name__} has no encoder: set "
+            "generator.network to Bidirectional(network=..., trunk=...)"
+        )
+    if any(isinstance(p, Reconstruction) for p in gen.penalties) and not bidirectional:
+        raise ValueError(
+            "Reconstruction needs an encoder: set generator.network to Bidirectional(network=..., trunk=...)"
+        )
+    if isinstance(experiment.inference, VEEGAN) and not any(isinstance(p, Reconstruction) for p in gen.penalties):
+        raise ValueError(
+            "the encoder of VEEGAN learns from Reconstruction alone: add it to generator.penalties, or use ALI"
+        )
+    classifier = disc.network if isinstance(disc.network, ClassifierHead) else None
+    mixture = gen.network if isinstance(gen.network, GeneratorMixture) else None
+    for player, penalties in (("generator", gen.penalties), ("discriminator", disc.penalties)):
+        if any(isinstance(p, Classification) for p in penalties) and (classifier is None or mixture is None):
+            raise ValueError(
+                f"{player}.penalties has Classification, which tells a mixture's generators apart: set "
+                "generator.network to GeneratorMixture and discriminator.network to ClassifierHead"
+            )
+    if classifier is not None and mixture is not None and classifier.num_classes != mixture.num:
+        raise ValueError(
+            f"ClassifierHead.num_classes is {classifier.num_classes}, and the mixture has {mixture.num} "
+            "generators: make them equal"
+        )
+    network: Any
+    for network in (gen.network, disc.network):
+        while network is not None:
+            if hasattr(network, "check_batch"):
+                network.check_batch(experiment.batch_size)
+            network = getattr(network, "network", None)
+    pool = disc.replay
+    if isinstance(pool, ImagePool) and pool.size < experiment.batch_size:
+        raise ValueError(
+            f"ImagePool.size is {pool.size}, less than a batch of {experiment.batch_size}: make it at least that"
+        )
+    for name, unroll, replay in (
+        ("generator", gen.unroll, disc.replay),
+        ("discriminator", disc.unroll, gen.replay),
+    ):
+        if unroll is not None and replay is not None and unroll.mode == "forward":
+            raise ValueError(f"{name}.unroll.mode is 'forward', which replay does not go through: use mode='reverse'")
+
+
+def _pays_positive(objective: Objective) -> bool:
+    return isinstance(objective, (NonSaturating, LeastSquares))

@@ -5,15 +5,53 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment import Experiment
+from gan_jax.networks.committee import num_heads
 from gan_jax.networks.network import Variables
+from gan_jax.objectives import Criterion
+from gan_jax.penalties import Penalty, Remembering, View
+from gan_jax.replay import Fakes
+from gan_jax.schedules import value_at
 from gan_jax.transforms import chain
+
+# What the key of a loss is folded with; far from the small numbers that `split` folds in.
+_PENALTY, _REPLAY, _NOISE = 0xFEE0, 0xB0FF, 0x0153
+
+
+class Batch(NamedTuple):
+    """What a loss is of: examples of both sides as D sees them, and how the fakes came about.
+
+    Attributes:
+        real: [batch, *seen_shape].
+        fake: [batch, *seen_shape].
+        latent: [batch, latent_dim].
+        sample: [batch, *data.shape], what G made; `fake` is that, but where D sees its latent beside it.
+        generator: variables of the G that made it.
+    """
+
+    real: Array
+    fake: Array
+    latent: Array
+    sample: Array
+    generator: Variables
+
+
+class Memory(NamedTuple):
+    """What a player's remedies remember: see `Variables.memory`.
+
+    Attributes:
+        replay: of its replay; () for none.
+        penalties: of each of its penalties; () for those that remember nothing.
+    """
+
+    replay: Any
+    penalties: tuple[Any, ...]
 
 
 def sample_latent(experiment: Experiment, key: Array, num: int) -> Array:
@@ -49,6 +87,11 @@ def local_share(batch: Array, axis_name: str | None) -> Array:
     return jax.lax.dynamic_slice_in_dim(batch, jax.lax.axis_index(axis_name) * size, size)
 
 
+def mean_over_devices(tree: Any, axis_name: str | None) -> Any:
+    """The mean of every leaf over a mapped axis; the tree itself without one."""
+    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
 def generate(
     experiment: Experiment, variables: Variables, latent: Array, *, train: bool, axis_name: str | None = None
 ) -> tuple[Array, Any]:
@@ -57,19 +100,48 @@ def generate(
     return _apply(experiment, functools.partial(apply, train=train), axis_name)
 
 
+def make_batch(
+    experiment: Experiment, generator: Variables, real: Array, latent: Array, *, axis_name: str | None = None
+) -> tuple[Batch, Any]:
+    """(the batch that G makes of latents beside real examples, G's new statistics), in training mode."""
+    sample, statistics = generate(experiment, generator, latent, train=True, axis_name=axis_name)
+    seen_real = real
+    if experiment.inference is not None:
+        code = encode(experiment, generator, real, axis_name=axis_name)
+        seen_real = _beside(real, code if experiment.inference.adversarial else jax.lax.stop_gradient(code))
+    return Batch(seen_real, _seen(experiment, sample, latent), latent, sample, generator), statistics
+
+
+def encode(experiment: Experiment, generator: Variables, samples: Array, *, axis_name: str | None = None) -> Array:
+    """Latents [batch, latent_dim] of samples, by G's encoder."""
+    network: Any = experiment.generator.network
+    joint = experiment.device_statistics == "joint"
+    latent_dim = experiment.generator.latent_dim
+    return network.encode(generator, samples, latent_dim, train=True, axis_name=axis_name if joint else None)
+
+
 def score(
-    experiment: Experiment, variables: Variables, real: Array, fake: Array, *, axis_name: str | None = None
+    experiment: Experiment,
+    variables: Variables,
+    real: Array,
+    fake: Array,
+    key: Array,
+    step: Array,
+    *,
+    axis_name: str | None = None,
 ) -> tuple[Array, Array, Any]:
     """D's raw scores of both sides in training mode: (real [batch], fake [batch], D's new statistics).
 
-    With `batch_statistics="separate"` the real and the fake batch are normalised apart, real first, as published.
+    With `batch_statistics="separate"` the real and the fake batch are normalised apart, real first, as published. The
+    key is of the instance noise, if there is any.
 
     With an axis, `real` and `fake` are a device's shares, and the scores are those of all devices' in order: losses,
     and what transforms draw, are of the whole batch, on every device alike.
     """
+    real, fake = (_noisy(experiment, x, key, i, step, axis_name) for i, x in enumerate((real, fake)))
     if experiment.discriminator.batch_statistics == "joint":
         scores, statistics = _scores(experiment, variables, jnp.concatenate([real, fake]), axis_name)
-        real_scores, fake_scores = scores[: real.shape[0]], scores[real.shape[0] :]
+        real_scores, fake_scores = scores[: scores.shape[0] // 2], scores[scores.shape[0] // 2 :]
     else:
         real_scores, statistics = _scores(experiment, variables, real, axis_name)
         variables = variables._replace(statistics=statistics)
@@ -84,62 +156,233 @@ def score(
 def discriminator_loss(
     experiment: Experiment,
     variables: Variables,
-    real: Array,
-    fake: Array,
+    batch: Batch,
     key: Array,
     step: Array,
     *,
     axis_name: str | None = None,
-) -> tuple[Array, tuple[Any, dict[str, Array]]]:
-    """What D pays: the mean loss on real examples plus the mean loss on fakes, through the loss transforms.
+) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+    """What D pays: the mean loss on real examples plus the mean loss on fakes, through the transforms, and penalties.
 
     Returns:
-        The loss (scalar, the objective's unit: nats for the log losses) and (D's new statistics, metrics).
+        The loss (scalar, the objective's unit: nats for the log losses) and (D's new statistics and memory, as
+        `Variables` without parameters, and metrics).
     """
-    criterion = chain(experiment.objective.criterion(), experiment.discriminator.transforms)
-    real_scores, fake_scores, statistics = score(experiment, variables, real, fake, axis_name=axis_name)
+    settings = experiment.discriminator
+    criterion = chain(experiment.objective.criterion(), settings.transforms)
+    memory = variables.memory or Memory((), ((),) * len(settings.penalties))
+    replayed = memory.replay
+    if settings.replay is not None:
+        shown, replayed = _replayed(experiment, memory.replay, batch, jax.random.fold_in(key, _REPLAY), step, axis_name)
+        batch = batch._replace(fake=shown)
+    real_scores, fake_scores, statistics = score(
+        experiment, variables, batch.real, batch.fake, key, step, axis_name=axis_name
+    )
     related = criterion.relate(real_scores, fake_scores)
     key_real, key_fake = jax.random.split(key)
     real_loss = jnp.mean(criterion.real(related[0], key_real, step))
     fake_loss = jnp.mean(criterion.fake(related[1], key_fake, step))
+    loss = real_loss + fake_loss
     metrics = {
-        "discriminator_loss": real_loss + fake_loss,
+        "discriminator_loss": loss,
         "discriminator_loss_real": real_loss,
         "discriminator_loss_fake": fake_loss,
         "real_score": jnp.mean(real_scores),
         "fake_score": jnp.mean(fake_scores),
-        "real_accuracy": jnp.mean(real_scores > 0),
-        "fake_accuracy": jnp.mean(fake_scores < 0),
+        "real_accuracy": jnp.mean(real_scores > criterion.boundary),
+        "fake_accuracy": jnp.mean(fake_scores < criterion.boundary),
     }
-    return real_loss + fake_loss, (statistics, metrics)
+    view = _view(experiment, variables, variables.params, batch, (real_scores, fake_scores), key, step, axis_name)
+    penalty, advanced = _penalised(settings.penalties, memory.penalties, view)
+    if settings.penalties:
+        metrics["discriminator_penalty"] = penalty
+        loss = loss + penalty
+    return loss, (Variables((), statistics, _remembered(replayed, advanced)), metrics)
 
 
 def generator_loss(
     experiment: Experiment,
     discriminator: Variables,
-    real: Array,
-    fake: Array,
+    batch: Batch,
     key: Array,
     step: Array,
     *,
     axis_name: str | None = None,
-) -> Array:
-    """What G pays for samples shown to a given D: a scalar, in the objective's unit.
+) -> tuple[Array, Any]:
+    """What G pays for samples shown to a given D: (a scalar, in the objective's unit; the memory of its remedies).
 
     Real examples are scored only if the objective has a term for them (`generator_real`, or related scores), which
-    enters G's gradient where D is unrolled. D's statistics are used in training mode and left as they are.
+    enters G's gradient where D is unrolled, or if their latents are G's own. D's statistics are used in training mode
+    and left as they are.
     """
-    criterion = experiment.objective.criterion()
+    settings, own = experiment.generator, batch.generator
+    memory = own.memory or Memory((), ((),) * len(settings.penalties))
+    replayed = memory.replay
+    if settings.replay is not None:
+        discriminator, replayed = settings.replay.opponent(
+            memory.replay, discriminator, jax.random.fold_in(key, _REPLAY), step
+        )
+    value = jnp.zeros(())
+    if not any(getattr(penalty, "replaces", False) for penalty in settings.penalties):
+        value = _adversarial(experiment, discriminator, batch, key, step, axis_name)
+    if settings.penalties:
+        nothing = jnp.zeros(batch.real.shape[0])
+        view = _view(experiment, discriminator, own.params, batch, (nothing, nothing), key, step, axis_name)
+        penalty, advanced = _penalised(settings.penalties, memory.penalties, view)
+        return value + penalty, _remembered(replayed, advanced)
+    return value, _remembered(replayed, ())
+
+
+def init_memory(experiment: Experiment, generator: Variables, discriminator: Variables) -> tuple[Any, Any]:
+    """What the remedies of G and of D remember before the first step."""
+    gen, disc = experiment.generator, experiment.discriminator
+
+    def of(penalties: tuple[Penalty, ...], params: Any) -> tuple[Any, ...]:
+        return tuple(p.init(params) if isinstance(p, Remembering) else () for p in penalties)
+
+    replayed: Any = ()
+    if disc.replay is not None:
+        nothing = jnp.zeros((1, *experiment.seen_shape))
+        replayed = disc.replay.init(Fakes(nothing, generator, lambda old: nothing))
+    faced = () if gen.replay is None else gen.replay.init(discriminator)
+    return (
+        _remembered(faced, of(gen.penalties, generator.params)),
+        _remembered(replayed, of(disc.penalties, discriminator.params)),
+    )
+
+
+def _adversarial(
+    experiment: Experiment, discriminator: Variables, batch: Batch, key: Array, step: Array, axis_name: str | None
+) -> Array:
+    """G's own loss under the objective."""
+    criterion = chain(experiment.objective.criterion(), experiment.generator.transforms)
     key_fake, key_real = jax.random.split(key)
-    if criterion.generator_real is None:
-        fake_scores, _ = _scores(experiment, discriminator, fake, axis_name)
+    judged = _paid_for_real(experiment, criterion)
+    if judged is None:
+        seen = _noisy(experiment, batch.fake, key, 1, step, axis_name)
+        fake_scores, _ = _scores(experiment, discriminator, seen, axis_name)
         if axis_name is not None:
             fake_scores = jax.lax.all_gather(fake_scores, axis_name, tiled=True)
-        return jnp.mean(criterion.generator(fake_scores, key_fake, step))
-    real_scores, fake_scores, _ = score(experiment, discriminator, real, fake, axis_name=axis_name)
+        return _mixed(experiment, criterion.generator(fake_scores, key_fake, step))
+    real_scores, fake_scores, _ = score(
+        experiment, discriminator, batch.real, batch.fake, key, step, axis_name=axis_name
+    )
     real_scores, fake_scores = criterion.relate(real_scores, fake_scores)
-    loss = jnp.mean(criterion.generator(fake_scores, key_fake, step))
-    return loss + jnp.mean(criterion.generator_real(real_scores, key_real, step))
+    losses = criterion.generator(fake_scores, key_fake, step), judged(real_scores, key_real, step)
+    if experiment.generator.mixing is not None:
+        return _mixed(experiment, losses[0] + losses[1])
+    return jnp.mean(losses[0]) + jnp.mean(losses[1])
+
+
+def _paid_for_real(experiment: Experiment, criterion: Criterion) -> Any:
+    """G's losses on real examples, or None: where their latents are G's own, it pays what D pays for fakes."""
+    if criterion.generator_real is None and experiment.inference is not None and experiment.inference.adversarial:
+        return criterion.fake
+    return criterion.generator_real
+
+
+def _mixed(experiment: Experiment, losses: Array) -> Array:
+    """One number of G's losses: their mean, or what it pays to the several discriminators of a committee."""
+    if experiment.generator.mixing is None:
+        return jnp.mean(losses)
+    heads = num_heads(experiment.discriminator.network)
+    return experiment.generator.mixing(jnp.mean(losses.reshape(-1, heads), axis=0))
+
+
+def _replayed(
+    experiment: Experiment, memory: Any, batch: Batch, key: Array, step: Array, axis_name: str | None
+) -> tuple[Array, Any]:
+    """(a device's share of what D sees instead of the fakes at hand, the replay's memory)."""
+    assert experiment.discriminator.replay is not None
+
+    def whole(samples: Array) -> Array:
+        return samples if axis_name is None else jax.lax.all_gather(samples, axis_name, tiled=True)
+
+    def make(old: Variables) -> Array:
+        sample, _ = generate(experiment, old, batch.latent, train=True, axis_name=axis_name)
+        return whole(_seen(experiment, sample, batch.latent))
+
+    fakes = Fakes(whole(batch.fake), batch.generator, make)
+    shown, memory = experiment.discriminator.replay.show(memory, fakes, key, step)
+    return local_share(shown, axis_name), memory
+
+
+def _penalised(penalties: tuple[Penalty, ...], memories: tuple[Any, ...], view: View) -> tuple[Array, tuple[Any, ...]]:
+    """(the sum of the penalties, their memories after this loss)."""
+    total, advanced = jnp.zeros(()), []
+    for index, (penalty, memory) in enumerate(zip(penalties, memories, strict=True)):
+        own = view._replace(memory=memory, key=jax.random.fold_in(view.key, index))
+        total = total + penalty(own)
+        advanced.append(jax.lax.stop_gradient(penalty.advance(own)) if isinstance(penalty, Remembering) else ())
+    return total, tuple(advanced)
+
+
+def _view(
+    experiment: Experiment,
+    discriminator: Variables,
+    params: Any,
+    batch: Batch,
+    scores: tuple[Array, Array],
+    key: Array,
+    step: Array,
+    axis_name: str | None,
+) -> View:
+    network = experiment.discriminator.network
+    inner_axis = axis_name if experiment.device_statistics == "joint" else None
+
+    def score_at(at: Any, samples: Array) -> Array:
+        return _scores(experiment, discriminator._replace(params=at), samples, axis_name)[0]
+
+    def features(samples: Array) -> dict[str, Array]:
+        return network.features(discriminator, samples, train=True, axis_name=inner_axis)[1]
+
+    encoder = None
+    if hasattr(experiment.generator.network, "encode"):
+        encoder = functools.partial(encode, experiment, batch.generator, axis_name=axis_name)
+    return View(
+        params=params,
+        memory=(),
+        score=functools.partial(score_at, discriminator.params),
+        score_at=score_at,
+        features=features,
+        real=batch.real,
+        fake=batch.fake,
+        latent=batch.latent,
+        real_scores=scores[0],
+        fake_scores=scores[1],
+        key=jax.random.fold_in(key, _PENALTY),
+        step=step,
+        batch_size=batch.real.shape[0] * num_devices(axis_name),
+        num_heads=num_heads(network),
+        share=functools.partial(local_share, axis_name=axis_name),
+        mean=functools.partial(mean_over_devices, axis_name=axis_name),
+        sample=batch.sample,
+        encode=encoder,
+    )
+
+
+def _remembered(replay: Any, penalties: tuple[Any, ...]) -> Any:
+    """() rather than an empty `Memory`, so that a run without remedies carries none."""
+    memory = Memory(replay, penalties)
+    return memory if jax.tree.leaves(memory) else ()
+
+
+def _beside(samples: Array, latent: Array) -> Array:
+    return jnp.concatenate([samples.reshape(samples.shape[0], -1), latent.astype(samples.dtype)], axis=1)
+
+
+def _seen(experiment: Experiment, sample: Array, latent: Array) -> Array:
+    """Fakes as D sees them."""
+    return sample if experiment.inference is None else _beside(sample, latent)
+
+
+def _noisy(experiment: Experiment, samples: Array, key: Array, side: int, step: Array, axis_name: str | None) -> Array:
+    """Samples with instance noise, a draw for each side (0 real, 1 fake)."""
+    if experiment.discriminator.instance_noise is None:
+        return samples
+    shape = (samples.shape[0] * num_devices(axis_name), *samples.shape[1:])
+    noise = jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, _NOISE), side), shape, samples.dtype)
+    return samples + value_at(experiment.discriminator.instance_noise, step) * local_share(noise, axis_name)
 
 
 def _scores(experiment: Experiment, variables: Variables, samples: Array, axis_name: str | None) -> tuple[Array, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 import optax
 from jax import Array
 
@@ -99,4 +101,26 @@ class OptimisticAdam:
         return optax.optimistic_adam_v2(learning_rate, alpha=self.alpha, beta=self.beta, nesterov=False, **moments)
 
 
-OPTIMIZERS = (Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam)
+@component
+class WeightClipping:
+    """Another optimiser whose updates leave every parameter within [-limit, limit]: the first Wasserstein GAN's D.
+
+    A projection after the update; here it is part of it, so that unrolled updates are clipped as well.
+
+    References:
+        M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", ICML 2017, algorithm 1: RMSProp at 5e-5, limit 0.01.
+    """
+
+    optimizer: Optimizer = setting(
+        default=RMSProp(), choices=(Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam), doc="whose updates are clipped"
+    )
+    limit: float = setting(default=0.01, above=0, doc="greatest size of a parameter; c")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        def project(updates: Any, params: Any) -> Any:
+            return jax.tree.map(lambda u, p: jnp.clip(p + u, -self.limit, self.limit) - p, updates, params)
+
+        return optax.chain(self.optimizer.make(learning_rate), optax.stateless(project))
+
+
+OPTIMIZERS = (Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam, WeightClipping)

@@ -46,6 +46,7 @@ class ChunkFunction(Protocol):
         num_steps: int,
         short_count: int | None = None,
         evaluates: bool = True,
+        stage: int | None = None,
     ) -> Chunk: ...
 
 
@@ -126,9 +127,10 @@ def make_parallel_chunk(devices: Devices | None = None) -> ChunkFunction:
         num_steps: int,
         short_count: int | None = None,
         evaluates: bool = True,
+        stage: int | None = None,
     ) -> Chunk:
         check_split(experiment, resources, len(mapped))
-        part = Part(num_steps, short_count, evaluates)
+        part = Part(num_steps, short_count, evaluates, stage)
         program = parallel_program(mapped, part, small=len(experiment.data.shape) == 1)
         resources, state = replicate(resources, mapped), replicate(state, mapped)
         if jax.process_count() > 1:

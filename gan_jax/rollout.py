@@ -13,7 +13,7 @@ import jax
 from jax import Array
 
 from gan_jax.experiment import Discriminator, Experiment, Generator, Unroll
-from gan_jax.game import discriminator_loss, generate, generator_loss, local_share, num_devices, sample_latent
+from gan_jax.game import Batch, discriminator_loss, generator_loss, local_share, make_batch, num_devices, sample_latent
 from gan_jax.networks.network import Variables
 from gan_jax.unroll import Exact, FirstOrder, unroll
 
@@ -26,9 +26,7 @@ def discriminator_ahead(
     source: Any,
     variables: Variables,
     opt_state: Any,
-    generator: Variables,
-    real: Array,
-    fake: Array,
+    batch: Batch,
     key: Array,
     step: Array,
     *,
@@ -42,9 +40,7 @@ def discriminator_ahead(
         source: of fresh real examples, where the settings ask for them.
         variables: D's, where the rollout starts.
         opt_state: of D's own optimiser.
-        generator: G's variables, of which fresh fakes are made.
-        real: [batch, *shape], of the first update.
-        fake: [batch, *shape], G's samples in the first update; made once for all of them if the data stay the same.
+        batch: of the first update, made once for all of them if the data stay the same; fresh fakes are of its G.
         key: of the loss transforms in the first update.
         step: of the run, for schedules.
         done: updates of the K that are done already: 1 if `variables` are those after D's own.
@@ -56,17 +52,20 @@ def discriminator_ahead(
     _check_source(settings, source)
     inner = _inner_experiment(experiment, settings)
 
-    def loss(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:
-        reals, fakes, inner_key = real, fake, key
-        if batch is not None:
-            inner_key, key_real, key_latent = jax.random.split(batch, 3)
-            num = num_devices(axis_name) * real.shape[0]
-            reals = local_share(source.sample(key_real, num), axis_name)
+    def loss(params: Any, fresh: Any, kept: Variables) -> tuple[Array, Variables]:
+        seen, inner_key = batch, key
+        if fresh is not None:
+            inner_key, key_real, key_latent = jax.random.split(fresh, 3)
+            num = num_devices(axis_name) * batch.real.shape[0]
+            real, latent = local_share(source.sample(key_real, num), axis_name), batch.latent
             if settings.inner_data == "fresh":
                 latent = local_share(sample_latent(experiment, key_latent, num), axis_name)
-                fakes, _ = generate(experiment, generator, latent, train=True, axis_name=axis_name)
+            if settings.inner_data == "fresh" or experiment.inference is not None:
+                seen, _ = make_batch(experiment, batch.generator, real, latent, axis_name=axis_name)
+            else:
+                seen = batch._replace(real=real)
         value, (advanced, _) = discriminator_loss(
-            inner, Variables(params, statistics), reals, fakes, inner_key, step, axis_name=axis_name
+            inner, kept._replace(params=params), seen, inner_key, step, axis_name=axis_name
         )
         return value, advanced
 
@@ -95,18 +94,18 @@ def generator_ahead(
         return variables
     _check_source(settings, source)
 
-    def loss(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:
+    def loss(params: Any, fresh: Any, kept: Variables) -> tuple[Array, Variables]:
         reals, latents, inner_key = real, latent, key
-        if batch is not None:
-            inner_key, key_real, key_latent = jax.random.split(batch, 3)
+        if fresh is not None:
+            inner_key, key_real, key_latent = jax.random.split(fresh, 3)
             num = num_devices(axis_name) * real.shape[0]
             reals = local_share(source.sample(key_real, num), axis_name)
             if settings.inner_data == "fresh":
                 latents = local_share(sample_latent(experiment, key_latent, num), axis_name)
-        player = Variables(params, statistics)
-        fake, advanced = generate(experiment, player, latents, train=True, axis_name=axis_name)
-        value = generator_loss(experiment, discriminator, reals, fake, inner_key, step, axis_name=axis_name)
-        return value, advanced
+        player = kept._replace(params=params)
+        batch, statistics = make_batch(experiment, player, reals, latents, axis_name=axis_name)
+        value, memory = generator_loss(experiment, discriminator, batch, inner_key, step, axis_name=axis_name)
+        return value, Variables((), statistics, memory)
 
     return _ahead(settings, experiment.generator, loss, variables, opt_state, key, 0, axis_name)
 
@@ -127,7 +126,8 @@ def _fresh_keys(key: Array, num: int) -> Array:
 def _inner_experiment(experiment: Experiment, settings: Unroll) -> Experiment:
     if settings.inner_loss == "as_trained":
         return experiment
-    return dataclasses.replace(experiment, discriminator=dataclasses.replace(experiment.discriminator, transforms=()))
+    bare: dict[str, Any] = {"transforms": (), "penalties": (), "replay": None, "instance_noise": None}
+    return dataclasses.replace(experiment, discriminator=dataclasses.replace(experiment.discriminator, **bare))
 
 
 def _ahead(
@@ -148,14 +148,14 @@ def _ahead(
         optimizer = settings.optimizer.make(rate)
         opt_state = optimizer.init(variables.params)
 
-    def inner(params: Any, batch: Any, statistics: Any) -> tuple[Array, Any]:
-        value, advanced = loss(params, batch, statistics)
-        return value, statistics if settings.inner_statistics == "frozen" else advanced
+    def inner(params: Any, batch: Any, kept: Variables) -> tuple[Array, Variables]:
+        value, advanced = loss(params, batch, kept)
+        return value, kept if settings.inner_statistics == "frozen" else advanced
 
     # The first update is on the batch at hand. Where the others are not, they are a rollout of their own.
     num_steps = settings.num_steps - done
     rest = num_steps if settings.inner_data == "same" else min(num_steps, settings.num_steps - 1)
-    params, statistics = variables
+    params, kept = variables.params, variables._replace(params=())
     for length, ends in ((num_steps - rest, False), (rest, True)):
         if length == 0:
             continue
@@ -168,10 +168,10 @@ def _ahead(
             opt_state,
             _fresh_keys(key, length) if fresh else None,
             num_steps=length,
-            model_state=statistics,
+            model_state=kept,
             gradient=settings.gradient if ends or not rest else Exact() if differentiated else FirstOrder(),
             memory=settings.memory,
             axis_name=axis_name,
         )
-        params, opt_state, statistics = rollout.params, rollout.opt_state, rollout.model_state
-    return Variables(params, statistics)
+        params, opt_state, kept = rollout.params, rollout.opt_state, rollout.model_state
+    return kept._replace(params=params)

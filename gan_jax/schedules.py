@@ -23,14 +23,15 @@ class Schedule(Protocol):
 
 @component
 class Linear:
-    """From `start` to `stop` in equal steps over `duration_steps`, then constant."""
+    """`start` up to `begin_step`, from there to `stop` in equal steps over `duration_steps`, then constant."""
 
     start: float = setting(doc="value at step 0")
-    stop: float = setting(doc="value from `duration_steps` on")
+    stop: float = setting(doc="value from `begin_step + duration_steps` on")
     duration_steps: float = setting(above=0, doc="steps that the change takes")
+    begin_step: float = setting(default=0.0, at_least=0, doc="step at which it begins")
 
     def __call__(self, step: Array) -> Array:
-        done = jnp.clip(step / self.duration_steps, 0.0, 1.0)
+        done = jnp.clip((step - self.begin_step) / self.duration_steps, 0.0, 1.0)
         return self.start + (self.stop - self.start) * done
 
     def extremes(self) -> tuple[float, ...]:

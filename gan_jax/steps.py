@@ -13,7 +13,16 @@ from jax import Array
 from gan_jax.diagnostics.detector import DetectorState
 from gan_jax.dynamics import Alternating, Pair, Simultaneous
 from gan_jax.experiment import Discriminator, Experiment, Generator
-from gan_jax.game import discriminator_loss, generate, generator_loss, local_share, sample_latent
+from gan_jax.game import (
+    Batch,
+    discriminator_loss,
+    generator_loss,
+    local_share,
+    make_batch,
+    mean_over_devices,
+    sample_latent,
+)
+from gan_jax.growth import at_step
 from gan_jax.networks.network import Variables
 from gan_jax.rollout import discriminator_ahead, generator_ahead
 from gan_jax.unroll import Implicit, value_and_hypergradient
@@ -70,17 +79,17 @@ def discriminator_step(
     If D is unrolled, it answers what becomes of G; `source` then gives the fresh examples of `Unroll.inner_data`.
     """
     if not is_unrolled(experiment.discriminator):
-        fake, _ = generate(experiment, state.generator.variables, latent, train=True, axis_name=axis_name)
-        player, metrics = _update_discriminator(experiment, state, real, fake, key, axis_name)
+        batch, _ = make_batch(experiment, state.generator.variables, real, latent, axis_name=axis_name)
+        player, metrics = _update_discriminator(experiment, state, batch, key, axis_name)
         return state._replace(discriminator=player), metrics
 
-    def loss(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+    def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
         variables = state.discriminator.variables._replace(params=params)
         ahead = generator_ahead(
             experiment, source, *state.generator, variables, real, latent, key, state.step, axis_name=axis_name
         )
-        fake, _ = generate(experiment, ahead, latent, train=True, axis_name=axis_name)
-        return discriminator_loss(experiment, variables, real, fake, key, state.step, axis_name=axis_name)
+        batch, _ = make_batch(experiment, ahead, real, latent, axis_name=axis_name)
+        return discriminator_loss(experiment, variables, batch, key, state.step, axis_name=axis_name)
 
     player, metrics = _descend(experiment.discriminator, "discriminator", state.discriminator, loss, axis_name)
     return state._replace(discriminator=player), metrics
@@ -121,16 +130,19 @@ def generator_objective(
     source: Any = None,
     axis_name: str | None = None,
 ) -> Callable[[Any], tuple[Array, tuple[Any, Metrics]]]:
-    """What G descends on a batch: params -> (loss, (G's new statistics, metrics)); through D's updates if unrolled."""
+    """What G descends on a batch: params -> (loss, (what G keeps, metrics)); through D's updates if unrolled.
 
-    def loss(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+    What it keeps is its new statistics and memory, as `Variables` without parameters.
+    """
+
+    def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
         variables = state.generator.variables._replace(params=params)
-        fake, statistics = generate(experiment, variables, latent, train=True, axis_name=axis_name)
+        batch, statistics = make_batch(experiment, variables, real, latent, axis_name=axis_name)
         opponent = discriminator_ahead(
-            experiment, source, *state.discriminator, variables, real, fake, inner_key, state.step, axis_name=axis_name
+            experiment, source, *state.discriminator, batch, inner_key, state.step, axis_name=axis_name
         )
-        value = generator_loss(experiment, opponent, real, fake, key, state.step, axis_name=axis_name)
-        return value, (statistics, {"generator_loss": value})
+        value, memory = generator_loss(experiment, opponent, batch, key, state.step, axis_name=axis_name)
+        return value, (Variables((), statistics, memory), {"generator_loss": value})
 
     return loss
 
@@ -154,27 +166,25 @@ def unrolled_step(
     settings, step = experiment.generator.unroll, state.step
     assert settings is not None
 
-    def loss(params: Any) -> tuple[Array, tuple[Any, Metrics, Player]]:
+    def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics, Player]]:
         variables = state.generator.variables._replace(params=params)
-        fake, statistics = generate(experiment, variables, latent, train=True, axis_name=axis_name)
-        moved, metrics = _update_discriminator(experiment, state, real, fake, key_disc, axis_name)
+        batch, statistics = make_batch(experiment, variables, real, latent, axis_name=axis_name)
+        moved, metrics = _update_discriminator(experiment, state, batch, key_disc, axis_name)
         opponent = moved
         if settings.inner_statistics == "frozen":
-            still = state.discriminator.variables.statistics
-            opponent = opponent._replace(variables=opponent.variables._replace(statistics=still))
+            still = state.discriminator.variables._replace(params=moved.variables.params)
+            opponent = opponent._replace(variables=still)
         if settings.gradient.last_steps(settings.num_steps) < settings.num_steps:
             opponent = jax.lax.stop_gradient(opponent)
-        ahead = discriminator_ahead(
-            experiment, source, *opponent, variables, real, fake, key_disc, step, done=1, axis_name=axis_name
-        )
-        value = generator_loss(experiment, ahead, real, fake, key_gen, step, axis_name=axis_name)
-        return value, (statistics, {**metrics, "generator_loss": value}, moved)
+        ahead = discriminator_ahead(experiment, source, *opponent, batch, key_disc, step, done=1, axis_name=axis_name)
+        value, memory = generator_loss(experiment, ahead, batch, key_gen, step, axis_name=axis_name)
+        return value, (Variables((), statistics, memory), {**metrics, "generator_loss": value}, moved)
 
     own = state.generator
-    (_, (statistics, metrics, moved)), grads = value_and_hypergradient(loss, own.variables.params, mode=settings.mode)
-    grads, metrics = _mean_over_devices((grads, metrics), axis_name)
+    (_, (kept, metrics, moved)), grads = value_and_hypergradient(loss, own.variables.params, mode=settings.mode)
+    grads, metrics = mean_over_devices((grads, metrics), axis_name)
     metrics["generator_grad_norm"] = optax.tree.norm(grads)
-    player = _update(experiment.generator, own, grads, statistics)
+    player = _update(experiment.generator, own, grads, kept)
     return _with_generator(experiment, state, player)._replace(discriminator=moved), metrics
 
 
@@ -195,24 +205,23 @@ def dynamics_step(
 
     def losses(params: Pair) -> tuple[Pair, Any]:
         at = Pair(*(player.variables._replace(params=p) for player, p in zip(players, params, strict=True)))
-        fake, gen_statistics = generate(experiment, at.generator, latent, train=True, axis_name=axis_name)
+        batch, gen_statistics = make_batch(experiment, at.generator, real, latent, axis_name=axis_name)
         gen, disc = (Player(v, player.opt_state) for player, v in zip(players, at, strict=True))
         ahead = generator_ahead(
             experiment, source, *gen, at.discriminator, real, latent, key_disc, state.step, axis_name=axis_name
         )
         moved = ahead is not at.generator
-        seen = generate(experiment, ahead, latent, train=True, axis_name=axis_name)[0] if moved else fake
-        disc_value, (disc_statistics, metrics) = discriminator_loss(
-            experiment, at.discriminator, real, seen, key_disc, state.step, axis_name=axis_name
+        seen = make_batch(experiment, ahead, real, latent, axis_name=axis_name)[0] if moved else batch
+        disc_value, (disc_kept, metrics) = discriminator_loss(
+            experiment, at.discriminator, seen, key_disc, state.step, axis_name=axis_name
         )
-        opponent = discriminator_ahead(
-            experiment, source, *disc, at.generator, real, fake, key_disc, state.step, axis_name=axis_name
-        )
-        value = generator_loss(experiment, opponent, real, fake, key_gen, state.step, axis_name=axis_name)
-        return Pair(value, disc_value), (gen_statistics, disc_statistics, {**metrics, "generator_loss": value})
+        opponent = discriminator_ahead(experiment, source, *disc, batch, key_disc, state.step, axis_name=axis_name)
+        value, memory = generator_loss(experiment, opponent, batch, key_gen, state.step, axis_name=axis_name)
+        gen_kept = Variables((), gen_statistics, memory)
+        return Pair(value, disc_value), (gen_kept, disc_kept, {**metrics, "generator_loss": value})
 
     def updated(direction: Pair) -> Pair:
-        kept = (player.variables.statistics for player in players)
+        kept = (player.variables for player in players)
         return Pair(*map(_update, settings, players, direction, kept))
 
     def move(direction: Pair) -> Pair:
@@ -221,16 +230,16 @@ def dynamics_step(
     params = Pair(*(player.variables.params for player in players))
     rates = Pair(*(player.learning_rate for player in settings))
     direction, aux = experiment.dynamics.direction(
-        losses, params, move, rates, lambda tree: _mean_over_devices(tree, axis_name)
+        losses, params, move, rates, lambda tree: mean_over_devices(tree, axis_name)
     )
-    gen_statistics, disc_statistics, metrics = aux
-    metrics = dict(_mean_over_devices(metrics, axis_name))
+    gen_kept, disc_kept, metrics = aux
+    metrics = dict(mean_over_devices(metrics, axis_name))
     for name, part in direction._asdict().items():
         metrics[f"{name}_grad_norm"] = optax.tree.norm(part)
     moved = updated(direction)
     generator, discriminator = (
-        player._replace(variables=player.variables._replace(statistics=statistics))
-        for player, statistics in zip(moved, (gen_statistics, disc_statistics), strict=True)
+        player._replace(variables=kept._replace(params=player.variables.params))
+        for player, kept in zip(moved, (gen_kept, disc_kept), strict=True)
     )
     return _with_generator(experiment, state, generator)._replace(discriminator=discriminator), metrics
 
@@ -283,6 +292,7 @@ def train_step(
     Returns:
         The next state, and metrics of the last update of each player (scalars; losses in the objective's unit).
     """
+    experiment = at_step(experiment, state.step)
     batch_size = count or experiment.batch_size
     num_disc, num_gen = experiment.discriminator.updates_per_step, experiment.generator.updates_per_step
     source = experiment.data.source(dataset)
@@ -338,13 +348,13 @@ def _repeat(update: Any, state: TrainState, num: int) -> tuple[TrainState, Metri
 
 
 def _update_discriminator(
-    experiment: Experiment, state: TrainState, real: Array, fake: Array, key: Array, axis_name: str | None
+    experiment: Experiment, state: TrainState, batch: Batch, key: Array, axis_name: str | None
 ) -> tuple[Player, Metrics]:
-    """D after one update on given real and fake examples; differentiable, as a step of a rollout."""
+    """D after one update on a given batch; differentiable, as a step of a rollout."""
 
-    def loss(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+    def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
         variables = state.discriminator.variables._replace(params=params)
-        return discriminator_loss(experiment, variables, real, fake, key, state.step, axis_name=axis_name)
+        return discriminator_loss(experiment, variables, batch, key, state.step, axis_name=axis_name)
 
     return _descend(experiment.discriminator, "discriminator", state.discriminator, loss, axis_name)
 
@@ -352,12 +362,12 @@ def _update_discriminator(
 def _descend(
     settings: Generator | Discriminator, name: str, player: Player, loss: Any, axis_name: str | None
 ) -> tuple[Player, Metrics]:
-    """One update of a player on `loss(params) -> (value, (statistics, metrics))`."""
+    """One update of a player on `loss(params) -> (value, (what it keeps, metrics))`."""
     mode = settings.unroll.mode if settings.unroll is not None and is_unrolled(settings) else "reverse"
-    (_, (statistics, metrics)), grads = value_and_hypergradient(loss, player.variables.params, mode=mode)
-    grads, metrics = _mean_over_devices((grads, metrics), axis_name)
+    (_, (kept, metrics)), grads = value_and_hypergradient(loss, player.variables.params, mode=mode)
+    grads, metrics = mean_over_devices((grads, metrics), axis_name)
     metrics[f"{name}_grad_norm"] = optax.tree.norm(grads)
-    return _update(settings, player, grads, statistics), metrics
+    return _update(settings, player, grads, kept), metrics
 
 
 def _with_generator(experiment: Experiment, state: TrainState, player: Player) -> TrainState:
@@ -368,12 +378,8 @@ def _with_generator(experiment: Experiment, state: TrainState, player: Player) -
     return state._replace(generator=player, average=average)
 
 
-def _update(settings: Generator | Discriminator, player: Player, grads: Any, statistics: Any) -> Player:
+def _update(settings: Generator | Discriminator, player: Player, grads: Any, kept: Variables) -> Player:
     optimizer = settings.optimizer.make(settings.learning_rate)
     updates, opt_state = optimizer.update(grads, player.opt_state, player.variables.params)
     params = optax.apply_updates(player.variables.params, updates)
-    return Player(Variables(params, statistics), opt_state)
-
-
-def _mean_over_devices(tree: Any, axis_name: str | None) -> Any:
-    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+    return Player(kept._replace(params=params), opt_state)

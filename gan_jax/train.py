@@ -14,7 +14,8 @@ from gan_jax.data.images import Images
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.detector import DetectorState, init_detector, update_detector
 from gan_jax.experiment import Experiment
-from gan_jax.game import generate, local_share, num_devices, sample_latent
+from gan_jax.game import generate, init_memory, local_share, num_devices, sample_latent
+from gan_jax.growth import at_stage, at_step, num_stages
 from gan_jax.networks.network import Variables
 from gan_jax.steps import BANK, INIT, Metrics, Player, TrainState, train_step
 
@@ -85,7 +86,12 @@ def init(experiment: Experiment, key: Array) -> TrainState:
     key_gen, key_disc = jax.random.split(jax.random.fold_in(key, INIT))
     gen, disc, shape = experiment.generator, experiment.discriminator, experiment.data.shape
     gen_variables = gen.network.init(key_gen, gen.latent_dim, shape)
-    disc_variables = disc.network.init(key_disc, shape)
+    disc_variables = disc.network.init(key_disc, experiment.seen_shape)
+    memories = init_memory(experiment, gen_variables, disc_variables)
+    gen_variables, disc_variables = (
+        variables._replace(memory=memory)
+        for variables, memory in zip((gen_variables, disc_variables), memories, strict=True)
+    )
 
     def player(settings: Any, variables: Variables) -> Player:
         return Player(variables, settings.optimizer.make(settings.learning_rate).init(variables.params))
@@ -104,6 +110,13 @@ def init(experiment: Experiment, key: Array) -> TrainState:
 def latent_bank(experiment: Experiment, state: TrainState, num: int) -> Array:
     """The run's fixed latents, the same at every evaluation. [num, latent_dim]."""
     return sample_latent(experiment, jax.random.fold_in(state.key, BANK), num)
+
+
+def evaluated_variables(experiment: Experiment, state: TrainState) -> Variables:
+    """The G that evaluations are of: the current one, or its moving average."""
+    if experiment.generator.evaluated == "current":
+        return state.generator.variables
+    return state.generator.variables._replace(params=state.average)
 
 
 def sample_modes(
@@ -141,9 +154,10 @@ def evaluate(
     experiment: Experiment, resources: Resources, state: TrainState, *, axis_name: str | None = None
 ) -> Evaluation:
     """Samples from G, measures them and advances the detector. Pure."""
+    experiment = at_step(experiment, state.step)
     detector, source = experiment.detector, experiment.data.source(resources.dataset)
     latent = latent_bank(experiment, state, detector.num_samples)
-    modes = sample_modes(experiment, state.generator.variables, latent, axis_name=axis_name)
+    modes = sample_modes(experiment, evaluated_variables(experiment, state), latent, axis_name=axis_name)
     metrics = {mode: detector.measure(source, resources.reference, samples) for mode, samples in modes.items()}
     watched = "batch" if "batch" in modes else "running"
     seen = detector.observe(source, resources.reference, metrics[watched])
@@ -158,6 +172,7 @@ def chunk(
     num_steps: int,
     short_count: int | None = None,
     evaluates: bool = True,
+    stage: int | None = None,
 ) -> Chunk:
     """`num_steps` full steps in one compiled scan, then the epoch's short step if any, then an evaluation.
 
@@ -168,8 +183,9 @@ def chunk(
         num_steps: full steps; may be 0.
         short_count: examples in a last, short batch; None for no such step.
         evaluates: whether the chunk ends in an evaluation.
+        stage: of an experiment that grows; None for the last one.
     """
-    sizes = {"num_steps": num_steps, "short_count": short_count, "evaluates": evaluates}
+    sizes = {"num_steps": num_steps, "short_count": short_count, "evaluates": evaluates, "stage": stage}
     return chunk_program(small=len(experiment.data.shape) == 1)(experiment, resources, state, **sizes)
 
 
@@ -181,9 +197,11 @@ def run_chunk(
     num_steps: int,
     short_count: int | None = None,
     evaluates: bool = True,
+    stage: int | None = None,
     axis_name: str | None = None,
 ) -> Chunk:
     """`chunk` as a pure function, for whatever compiles it: alone, for many members, over the devices of an axis."""
+    experiment = at_stage(experiment, stage)
     step = functools.partial(train_step, experiment, resources.dataset, axis_name=axis_name)
     state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=num_steps)
     if short_count is not None:
@@ -204,7 +222,7 @@ def chunk_program(*, small: bool) -> Any:
     """
     return jax.jit(
         run_chunk,
-        static_argnames=("num_steps", "short_count", "evaluates"),
+        static_argnames=("num_steps", "short_count", "evaluates", "stage"),
         donate_argnames="state",
         compiler_options=compiler_options() if small else None,
     )
@@ -232,6 +250,7 @@ class Part(NamedTuple):
     num_steps: int
     short_count: int | None
     evaluates: bool
+    stage: int | None = None
 
 
 def short_batch(experiment: Experiment, resources: Resources) -> int | None:
@@ -242,7 +261,7 @@ def short_batch(experiment: Experiment, resources: Resources) -> int | None:
 
 
 def plan(experiment: Experiment, resources: Resources, start: int) -> Iterator[Part]:
-    """The chunks from a step to the end of the run: cut at evaluations, and at epoch ends where a batch is short.
+    """The chunks from a step to the end of the run: cut at evaluations, stages, and epoch ends with a short batch.
 
     The cuts depend on the step alone, so that a resumed run makes the same chunks as an uninterrupted one.
     """
@@ -252,8 +271,13 @@ def plan(experiment: Experiment, resources: Resources, start: int) -> Iterator[P
     while step < experiment.num_steps:
         next_eval = min(experiment.num_steps, (step // experiment.eval_every_steps + 1) * experiment.eval_every_steps)
         stop = next_eval if short_every is None else min(next_eval, (step // short_every + 1) * short_every)
+        stage = None
+        if experiment.growth is not None:
+            stage = experiment.growth.stage(step, num_stages(experiment))
+            if stage < num_stages(experiment) - 1:
+                stop = min(stop, (stage + 1) * experiment.growth.stage_steps)
         ends_short = short_every is not None and stop % short_every == 0
-        yield Part(stop - step - int(ends_short), short_count if ends_short else None, stop == next_eval)
+        yield Part(stop - step - int(ends_short), short_count if ends_short else None, stop == next_eval, stage)
         step = stop
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -10,15 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.objectives import OBJECTIVES, NonSaturating
+from gan_jax.objectives import OBJECTIVES, LeastSquares, NonSaturating, RelativisticAverage
 from gan_jax.schedules import Exponential, Linear
 from gan_jax.transforms import (
+    GENERATOR_TRANSFORMS,
     TRANSFORMS,
     BernoulliFlips,
     ExactFlips,
     ExpectedFlips,
     LossTransform,
     OneSidedSmoothing,
+    SideWeights,
+    TopK,
+    TwoSidedSmoothing,
     chain,
 )
 
@@ -39,13 +44,16 @@ def num_flips(transform, num, key, side="real"):
     return int(jnp.sum(values if side == "real" else 1 - values))
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("objective", OBJECTIVES)
+# Every transform and every objective once: a transform knows nothing of the losses that it changes.
+PAIRS = list(zip(OBJECTIVES, itertools.cycle((*TRANSFORMS, *GENERATOR_TRANSFORMS)), strict=False))
+
+
+@pytest.mark.parametrize(("objective", "transform"), PAIRS, ids=lambda part: part.__name__)
 def test_contract(transform, objective, key):
     assert isinstance(transform(), LossTransform)
     changed = transform()(objective().criterion())
     scores = jnp.array([-1e4, -1.0, 0.0, 1.0, 1e4])
-    for side in ("real", "fake"):
+    for side in ("generator",) if transform in GENERATOR_TRANSFORMS else ("real", "fake"):
         losses = getattr(changed, side)
         values = losses(scores, key, jnp.int32(0))
         assert values.shape == scores.shape
@@ -60,17 +68,24 @@ def test_contract(transform, objective, key):
         )
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-def test_changing_the_rate_does_not_retrace(transform, key):
+def test_the_table_has_them_all():
+    assert set(itertools.chain(*PAIRS)) == {*OBJECTIVES, *TRANSFORMS, *GENERATOR_TRANSFORMS}
+
+
+@pytest.mark.parametrize("transform", [*TRANSFORMS, *GENERATOR_TRANSFORMS])
+def test_numbers_are_traced_once_and_keep_the_precision_of_scores(transform, key):
     traces = []
 
     @jax.jit
     def value(t):
         traces.append(1)
-        return t(NonSaturating().criterion()).real(jnp.zeros(8), key, 0)
+        criterion = t(LeastSquares().criterion())
+        score = jnp.linspace(-2.0, 2.0, 8, dtype=jnp.bfloat16)
+        return criterion.real(score, key, 0), criterion.fake(score, key, 0), criterion.generator(score, key, 0)
 
-    value(transform(0.1))
-    value(transform(0.3))
+    for number in (0.1, 0.3):
+        made = jax.tree.map(jnp.float32, transform(number))
+        assert {losses.dtype for losses in value(made)} == {jnp.dtype(jnp.bfloat16)}
     assert len(traces) == 1
 
 
@@ -188,6 +203,51 @@ def test_one_sided_smoothing_is_the_smoothed_target(key):
     wanted = -0.9 * jnp.log(probability) - 0.1 * jnp.log(1 - probability)
     np.testing.assert_allclose(smoothed.real(scores, key, 0), wanted, rtol=1e-5)
     np.testing.assert_array_equal(smoothed.fake(scores, key, 0), NonSaturating().criterion().fake(scores, key, 0))
+
+
+def test_two_sided_smoothing_is_the_smoothed_targets(key):
+    scores = jnp.linspace(-3.0, 3.0, 9)
+    plain = NonSaturating().criterion()
+    log_real, log_fake = -plain.real(scores, key, 0), -plain.fake(scores, key, 0)
+    smoothed = TwoSidedSmoothing(0.1, fake_amount=0.3)(plain)
+    np.testing.assert_allclose(smoothed.real(scores, key, 0), -0.9 * log_real - 0.1 * log_fake, rtol=1e-6)
+    np.testing.assert_allclose(smoothed.fake(scores, key, 0), -0.3 * log_real - 0.7 * log_fake, rtol=1e-6)
+    same, expected = TwoSidedSmoothing(0.2)(plain), ExpectedFlips(0.2)(plain)
+    for side in ("real", "fake"):
+        np.testing.assert_array_equal(getattr(same, side)(scores, key, 0), getattr(expected, side)(scores, key, 0))
+    one = TwoSidedSmoothing(0.1, fake_amount=0.0)(plain)
+    np.testing.assert_array_equal(one.real(scores, key, 0), OneSidedSmoothing(0.1)(plain).real(scores, key, 0))
+    np.testing.assert_array_equal(one.fake(scores, key, 0), plain.fake(scores, key, 0))
+
+
+def test_side_weights_multiply_each_side(key):
+    scores = jnp.linspace(-3.0, 3.0, 9)
+    plain = NonSaturating().criterion()
+    weighted = SideWeights(2.0, Linear(start=0.0, stop=1.0, duration_steps=10))(plain)
+    np.testing.assert_allclose(weighted.real(scores, key, 5), 2 * plain.real(scores, key, 5))
+    np.testing.assert_allclose(weighted.fake(scores, key, 5), 0.5 * plain.fake(scores, key, 5))
+    np.testing.assert_array_equal(weighted.generator(scores, key, 5), plain.generator(scores, key, 5))
+
+
+@pytest.mark.parametrize(("share", "k"), [(0.0, 1), (0.3, 3), (0.55, 5), (1.0, 10)])
+def test_top_k_is_the_mean_over_the_k_highest_scores(share, k, key):
+    plain = NonSaturating().criterion()
+    scores = jax.random.normal(key, (10,))
+    top = TopK(share)(plain)
+    mean, slopes = jax.value_and_grad(lambda s: top.generator(s, key, 0).mean())(scores)
+    highest = jax.lax.top_k(scores, k)[0]
+    assert float(mean) == pytest.approx(float(plain.generator(highest, key, 0).mean()), rel=1e-6)
+    np.testing.assert_array_equal(slopes != 0, scores >= highest[-1])
+    # Of equal scores the first count, and no more than k.
+    np.testing.assert_array_equal(top.generator(jnp.zeros(10), key, 0) > 0, jnp.arange(10) < k)
+    assert top.real is plain.real
+    assert top.fake is plain.fake
+
+
+def test_top_k_shrinks_with_its_schedule_down_to_its_floor(key):
+    top = TopK(Exponential(start=1.0, decay_rate=0.5, every_steps=1, floor=0.3))(RelativisticAverage().criterion())
+    counts = [int(jnp.sum(top.generator(jnp.zeros(10), key, jnp.int32(step)) > 0)) for step in (0, 1, 2, 9)]
+    assert counts == [10, 5, 3, 3]
 
 
 def test_chain_applies_the_first_transform_innermost(key):

@@ -20,9 +20,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.component import component, setting
+from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.convolution import Conv, ConvTranspose
+from gan_jax.networks.equalised import pixel_norm
 from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.networks.virtual import VirtualBatchNorm, with_reference
 
 # image size -> (size of the smallest map, widths from there to the image in multiples of `width`)
 _SIZES: dict[int, tuple[int, tuple[int, ...]]] = {
@@ -45,8 +49,10 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 Implementation = Literal["auto", "native", "matmul"]
+Norm = Literal["batch", "pixel", "none", "virtual"]
 _WIDTH = "channels of the widest map; 64 as published"
 _CONVOLUTION = "native, matrix products, or whichever is fast on the backend"
+_ATTENTION = "self-attention on the map of a quarter of the image's side"
 
 
 @component
@@ -55,6 +61,9 @@ class DCGANGenerator:
 
     At 64 pixels and width 64 this is the label-noise study's net. `activation="identity"` is its published code, which
     says `LeakyReLU(True)`: slope 1, so that G is linear between its batch norms; its README says ReLU.
+
+    `norm` is the published batch norm, virtual batch norm in its place, feature vectors of unit mean square after each
+    activation ("pixel"), or none; the convolutions of the last two have biases.
     """
 
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
@@ -63,6 +72,9 @@ class DCGANGenerator:
     )
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    norm: Norm = setting(default="batch", doc="of the maps between convolutions")
+    num_reference: int = setting(default=64, at_least=2, doc="samples in virtual batch norm's reference batch")
+    attention: bool = setting(default=False, doc=_ATTENTION)
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("DCGANGenerator", shape)
@@ -76,6 +88,9 @@ class DCGANGenerator:
             convolution=self.convolution,
             dtype=compute_dtype(self.compute_dtype),
             axis_name=axis_name,
+            norm=self.norm,
+            num_reference=self.num_reference,
+            attention=self.attention,
         )
 
     def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
@@ -96,6 +111,12 @@ class DCGANDiscriminator:
     negative_slope: float = setting(default=0.2, at_least=0, at_most=1, doc="of the LeakyReLU")
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    minibatch: MinibatchLayer | None = setting(
+        default=None,
+        choices=(MinibatchDiscrimination, MinibatchStddev),
+        doc="what the last convolution's input shows of the batch; adds a linear map of it to the score",
+    )
+    attention: bool = setting(default=False, doc=_ATTENTION)
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("DCGANDiscriminator", shape)
@@ -108,6 +129,8 @@ class DCGANDiscriminator:
             convolution=self.convolution,
             dtype=compute_dtype(self.compute_dtype),
             axis_name=axis_name,
+            minibatch=self.minibatch,
+            attention=self.attention,
         )
 
     def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
@@ -144,6 +167,9 @@ class DCGANGeneratorModule(nn.Module):
         convolution: the implementation, as in `convolution.conv`.
         dtype: of the computation; parameters and statistics are float32.
         axis_name: the mapped axis over which batch statistics are shared, or None.
+        norm: "batch" or "virtual" before each activation, "pixel" after it, or "none".
+        num_reference: with "virtual", the samples in the reference batch.
+        attention: whether the map of a quarter of the image's side goes through `SelfAttention`.
 
     Raises:
         ValueError: if the image size or the activation is unknown.
@@ -156,6 +182,9 @@ class DCGANGeneratorModule(nn.Module):
     convolution: str = "auto"
     dtype: Any = jnp.float32
     axis_name: str | None = None
+    norm: str = "batch"
+    num_reference: int = 64
+    attention: bool = False
 
     @nn.compact
     def __call__(self, latent: jax.Array, *, train: bool) -> jax.Array:
@@ -163,16 +192,32 @@ class DCGANGeneratorModule(nn.Module):
         smallest, multiples = _family(self.image_size)
         if self.activation not in _ACTIVATIONS:
             raise ValueError(f"activation is {self.activation!r}; the known ones are {', '.join(_ACTIVATIONS)}")
+        num_reference = self.num_reference if self.norm == "virtual" else 0
+        if num_reference:
+            latent = with_reference(self, latent, num_reference)
         h = latent.reshape(latent.shape[0], 1, 1, latent.shape[-1])
         for i, multiple in enumerate(multiples):
             h = self._conv(i, multiple * self.width, smallest if i == 0 else 4, i > 0)(h)
-            h = _norm(self, i)(h, train=train)
-            h = _ACTIVATIONS[self.activation](h)
-            _keep(self, i, h)
-        return jnp.tanh(self._conv(len(multiples), self.channels, 4, True)(h))
+            h = _ACTIVATIONS[self.activation](self._normalise(i, h, train))
+            if self.norm == "pixel":
+                h = pixel_norm(h)
+            if self.attention and 4 * h.shape[1] == self.image_size:
+                h = SelfAttention(dtype=self.dtype, name="attention")(h)
+            _keep(self, i, h[num_reference:])
+        return jnp.tanh(self._conv(len(multiples), self.channels, 4, True)(h[num_reference:]))
+
+    def _normalise(self, i: int, h: jax.Array, train: bool) -> jax.Array:
+        if self.norm == "batch":
+            return _norm(self, i)(h, train=train)
+        if self.norm == "virtual":
+            return VirtualBatchNorm(self.num_reference, scale_init=_scale_init, dtype=self.dtype, name=f"norm_{i}")(h)
+        return h
 
     def _conv(self, i: int, features: int, size: int, double: bool) -> ConvTranspose:
-        return ConvTranspose(features, (size, size), **_settings(double), **_conv_settings(self), name=f"conv_{i}")
+        settings = {**_settings(double), **_conv_settings(self)}
+        # The image's convolution has no bias in any case, as published.
+        settings["use_bias"] = self.norm in ("none", "pixel") and i < len(_family(self.image_size)[1])
+        return ConvTranspose(features, (size, size), **settings, name=f"conv_{i}")
 
 
 class DCGANDiscriminatorModule(nn.Module):
@@ -182,7 +227,8 @@ class DCGANDiscriminatorModule(nn.Module):
         image_size: 16, 28, 32 or 64.
         width: w, the channels of the first block; they double with every further one.
         negative_slope: of the LeakyReLU.
-        convolution, dtype, axis_name: as in `DCGANGeneratorModule`.
+        convolution, dtype, axis_name, attention: as in `DCGANGeneratorModule`.
+        minibatch: of what it appends to the last block, flattened, a linear map is added to the score; or None.
 
     Raises:
         ValueError: if the image size is unknown, or not that of the input.
@@ -194,6 +240,8 @@ class DCGANDiscriminatorModule(nn.Module):
     convolution: str = "auto"
     dtype: Any = jnp.float32
     axis_name: str | None = None
+    minibatch: MinibatchLayer | None = None
+    attention: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -207,9 +255,15 @@ class DCGANDiscriminatorModule(nn.Module):
             if i > 0:
                 h = _norm(self, i)(h, train=train)
             h = nn.leaky_relu(h, self.negative_slope)
+            if self.attention and 4 * h.shape[1] == self.image_size:
+                h = SelfAttention(dtype=self.dtype, name="attention")(h)
             _keep(self, i, h)
-        score = self._conv(len(multiples), 1, smallest, False)(h)
-        return score.reshape(-1).astype(jnp.promote_types(score.dtype, jnp.float32))
+        score = self._conv(len(multiples), 1, smallest, False)(h).reshape(-1)
+        if self.minibatch is not None:
+            flat = h.reshape(h.shape[0], -1)
+            seen = self.minibatch.module("minibatch", self.axis_name)(flat)[:, flat.shape[1] :]
+            score = score + nn.Dense(1, use_bias=False, dtype=self.dtype, name="minibatch_output")(seen)[:, 0]
+        return score.astype(jnp.promote_types(score.dtype, jnp.float32))
 
     def _conv(self, i: int, features: int, size: int, halve: bool) -> Conv:
         return Conv(features, (size, size), **_settings(halve), **_conv_settings(self), name=f"conv_{i}")

@@ -66,3 +66,14 @@ class BatchNorm(nn.Module):
         shape = (1,) * (x.ndim - 1) + (features,)
         out = x * factor.reshape(shape) + (bias - mean * factor).reshape(shape)
         return out.astype(out_dtype)
+
+
+def init_linear(key: jax.Array, num_inputs: int, num_outputs: int) -> dict[str, jax.Array]:
+    """{"kernel" [inputs, outputs], "bias" [outputs]}: a linear map on what another network gives."""
+    kernel = nn.initializers.lecun_normal()(key, (num_inputs, num_outputs), jnp.float32)
+    return {"kernel": kernel, "bias": jnp.zeros(num_outputs, jnp.float32)}
+
+
+def linear(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+    """The map x W + b: [batch, inputs] -> [batch, outputs]."""
+    return x @ params["kernel"] + params["bias"][None]

@@ -11,32 +11,80 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.component import component, setting
+from gan_jax.networks.equalised import pixel_norm
+from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.networks.virtual import VirtualBatchNorm, with_reference
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
+Norm = Literal["none", "batch", "pixel", "virtual"]
 Init = Literal["orthogonal", "lecun_normal", "he_normal", "normal"]
 _WIDTHS = "units of each hidden layer"
+_NORM = "between layers: batch norm, features of unit mean square, or virtual batch norm"
 _GAIN = "factor of the initial weights (of `normal`: their standard deviation)"
 
 
 class MLPModule(nn.Module):
-    """Dense layers with an activation between them. The hidden ones are sown as features `hidden_i`."""
+    """Dense layers with an activation between them. The hidden ones are sown as features `hidden_i`.
+
+    Args:
+        widths, num_outputs: units of the hidden layers and of the output, which is linear.
+        activation: a name; "maxout" takes the largest of `pieces` linear maps for every unit.
+        init_name, gain: of the kernels.
+        dtype: of the computation; None for the parameters' own.
+        norm: "batch" and "virtual" come before the activation, and replace the bias; "pixel" comes after it.
+        num_reference: with "virtual", the samples in the reference batch.
+        pieces: with "maxout".
+        minibatch: applied to the last hidden layer, and sown as feature `hidden_minibatch`.
+        axis_name: the mapped axis over which batch statistics are shared, or None.
+    """
 
     widths: tuple[int, ...]
     num_outputs: int
-    activation: Activation
+    activation: Activation | Literal["maxout"]
     init_name: Init
     gain: Any
     dtype: Any
+    norm: Norm = "none"
+    num_reference: int = 64
+    pieces: int = 1
+    minibatch: MinibatchLayer | None = None
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        act = {"relu": nn.relu, "tanh": jnp.tanh, "leaky_relu": lambda v: nn.leaky_relu(v, 0.2)}[self.activation]
-        kernel_init = _initializer(self.init_name, self.gain)
+        kernel_init, num_reference = _initializer(self.init_name, self.gain), 0
+        if self.norm == "virtual":
+            x, num_reference = with_reference(self, x, self.num_reference), self.num_reference
         for index, width in enumerate(self.widths):
-            x = act(nn.Dense(width, kernel_init=kernel_init, dtype=self.dtype, name=f"dense_{index}")(x))
-            self.sow("features", f"hidden_{index}", x)
+            x = nn.Dense(
+                width * self.pieces,
+                use_bias=self.norm in ("none", "pixel"),
+                kernel_init=kernel_init,
+                dtype=self.dtype,
+                name=f"dense_{index}",
+            )(x)
+            x = self._activate(self._normalise(index, x, train))
+            self.sow("features", f"hidden_{index}", x[num_reference:])
+        x = x[num_reference:]
+        if self.minibatch is not None:
+            x = self.minibatch.module("minibatch", self.axis_name)(x)
+            self.sow("features", "hidden_minibatch", x)
         return nn.Dense(self.num_outputs, kernel_init=kernel_init, dtype=self.dtype, name="output")(x)
+
+    def _normalise(self, index: int, x: Array, train: bool) -> Array:
+        if self.norm == "batch":
+            return BatchNorm(self.axis_name, dtype=self.dtype, name=f"norm_{index}")(x, train=train)
+        if self.norm == "virtual":
+            return VirtualBatchNorm(self.num_reference, dtype=self.dtype, name=f"norm_{index}")(x)
+        return x
+
+    def _activate(self, x: Array) -> Array:
+        if self.activation == "maxout":
+            return jnp.max(x.reshape(x.shape[0], -1, self.pieces), axis=-1)
+        act = {"relu": nn.relu, "tanh": jnp.tanh, "leaky_relu": lambda v: nn.leaky_relu(v, 0.2)}[self.activation]
+        return pixel_norm(act(x)) if self.norm == "pixel" else act(x)
 
 
 def _initializer(name: Init, gain: Any) -> nn.initializers.Initializer:
@@ -60,6 +108,8 @@ class MLPGenerator:
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
     output_scale: float = setting(default=1.0, above=0, doc="multiplies the output: the scale of the data")
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    norm: Norm = setting(default="none", doc=_NORM)
+    num_reference: int = setting(default=64, at_least=2, doc="samples in virtual batch norm's reference batch")
 
     def validate(self) -> None:
         _check_widths("MLPGenerator", self.widths)
@@ -67,32 +117,53 @@ class MLPGenerator:
     def check(self, shape: tuple[int, ...]) -> None:
         """An MLP makes data of any shape."""
 
-    def _module(self, shape: tuple[int, ...]) -> MLPModule:
-        dtype = compute_dtype(self.compute_dtype)
-        return MLPModule(self.widths, math.prod(shape), self.activation, self.init_name, self.gain, dtype)
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> MLPModule:
+        return MLPModule(
+            self.widths,
+            math.prod(shape),
+            self.activation,
+            self.init_name,
+            self.gain,
+            compute_dtype(self.compute_dtype),
+            norm=self.norm,
+            num_reference=self.num_reference,
+            axis_name=axis_name,
+        )
 
     def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(shape), key, jnp.zeros((1, latent_dim)))
+        return init_module(self._module(shape, None), key, jnp.zeros((1, latent_dim)))
 
     def apply(
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, Any]:
-        outputs, statistics = apply_module(self._module(shape), variables, latent, train=train)
+        outputs, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
         return (self.output_scale * outputs).reshape(latent.shape[0], *shape), statistics
 
 
 @component
 class MLPDiscriminator:
-    """A vector (or a flattened image), times `input_scale`, to one raw score."""
+    """A vector (or a flattened image), times `input_scale`, to one raw score.
+
+    `activation="maxout"` is the D of PacGAN's ring and grid, of five pieces.
+
+    References:
+        I. Goodfellow et al., "Maxout Networks", ICML 2013, arXiv 1302.4389, section 2.
+    """
 
     widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
-    activation: Activation = setting(default="relu", doc="of the hidden layers")
+    activation: Activation | Literal["maxout"] = setting(default="relu", doc="of the hidden layers")
     init_name: Init = setting(default="orthogonal", doc="distribution of the initial weights")
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
     input_scale: float = setting(
         default=1.0, above=0, doc="multiplies the input; the unrolled-GAN paper's ring uses 1/4"
     )
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    pieces: int = setting(default=5, at_least=1, doc="linear maps a maxout unit takes the largest of")
+    minibatch: MinibatchLayer | None = setting(
+        default=None,
+        choices=(MinibatchDiscrimination, MinibatchStddev),
+        doc="what the last hidden layer sees of the batch",
+    )
 
     def validate(self) -> None:
         _check_widths("MLPDiscriminator", self.widths)
@@ -100,26 +171,35 @@ class MLPDiscriminator:
     def check(self, shape: tuple[int, ...]) -> None:
         """An MLP scores data of any shape."""
 
-    def _module(self) -> MLPModule:
-        dtype = compute_dtype(self.compute_dtype)
-        return MLPModule(self.widths, 1, self.activation, self.init_name, self.gain, dtype)
+    def _module(self, axis_name: str | None) -> MLPModule:
+        return MLPModule(
+            self.widths,
+            1,
+            self.activation,
+            self.init_name,
+            self.gain,
+            compute_dtype(self.compute_dtype),
+            pieces=self.pieces if self.activation == "maxout" else 1,
+            minibatch=self.minibatch,
+            axis_name=axis_name,
+        )
 
     def _inputs(self, samples: Array) -> Array:
         return self.input_scale * samples.reshape(samples.shape[0], -1)
 
     def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(), key, jnp.zeros((1, math.prod(shape))))
+        return init_module(self._module(None), key, jnp.zeros((1, math.prod(shape))))
 
     def apply(
         self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, Any]:
-        scores, statistics = apply_module(self._module(), variables, self._inputs(samples), train=train)
+        scores, statistics = apply_module(self._module(axis_name), variables, self._inputs(samples), train=train)
         return scores[:, 0], statistics
 
     def features(
         self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        scores, features = module_features(self._module(), variables, self._inputs(samples), train=train)
+        scores, features = module_features(self._module(axis_name), variables, self._inputs(samples), train=train)
         return scores[:, 0], features
 
 

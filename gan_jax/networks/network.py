@@ -18,10 +18,12 @@ class Variables(NamedTuple):
     Attributes:
         params: the pytree that the optimiser moves.
         statistics: running statistics by collection; empty for networks without any.
+        memory: what the player's remedies remember (old fakes, averages of scores); networks do not see it.
     """
 
     params: Any
     statistics: Any
+    memory: Any = ()
 
 
 @runtime_checkable

@@ -47,7 +47,7 @@ class SpectralNorm:
 
     def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
         key_network, key_vectors = jax.random.split(key)
-        params, statistics = self.network.init(key_network, shape)
+        params, statistics, _ = self.network.init(key_network, shape)
         kernels = {name: kernel for name, kernel in _leaves(params) if kernel.ndim >= 2}
         keys = jax.random.split(key_vectors, len(kernels))
         vectors = {

@@ -1,0 +1,214 @@
+"""Does boosting cover the modes that one GAN misses, and more than as many GANs side by side? The grid, by rounds.
+
+Every method of a seed gets the same training points and, for round or member t, the same key, so the same initial
+weights and latents: the first rounds of both boosts and the first independent member are one run, bit for bit.
+
+    independent   T GANs on the data as they are, equal weights: what boosting must beat
+    bagging       the same on bootstrap resamples
+    star, dagger  AdaGAN by theorem 1 and by theorem 2, beta = 1/t
+    longer        one GAN, given the steps of all T rounds (a row at the end)
+    best          the independent member with the most modes, of highest quality among those (a row at the end)
+
+A row a method and round: modes captured under the config's rule, and by any sample; high-quality share; KL of the mode
+counts (over high-quality samples, nats); AdaGAN's coverage C on the metric's samples against as many training points,
+kernels of the modes' standard deviation; for boosts the judge's loss on the mixture before the round (1.386: it cannot
+tell) and the effective share of the training points, 1 / (N sum w^2). A picture a seed and boost shows, per round, the
+points coloured by weight and the mixture's samples; another the curves over rounds, means over seeds with extremes.
+
+    python -m benchmarks.adagan [--config adagan_grid] [--rounds 10] [--steps N] [--seeds 3] [--judge-steps N] --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.ensemble import Ensemble, Judge, bag, coverage, first, independent, measure, member, rounds, sample
+from gan_jax.experiment import Experiment
+from gan_jax.lab.configs import load_config
+from gan_jax.settings import override
+from gan_jax.train import Resources, load_resources
+
+BOOSTS = ("star", "dagger")
+SHOWN = 1500
+"""Samples and training points in a picture."""
+
+
+def mixtures(
+    method: str, experiment: Experiment, resources: Resources, key: jax.Array, num_rounds: int, judge: Judge
+) -> Iterator[Ensemble]:
+    """The mixture of a method after each round."""
+    if method in BOOSTS:
+        yield from rounds(experiment, resources, key, num_rounds, weighting=method, judge=judge)
+    else:
+        train = {"independent": independent, "bagging": bag}[method]
+        ensemble = train(experiment, resources, key, num_rounds, engine="map")
+        yield from (first(ensemble, num) for num in range(1, num_rounds + 1))
+
+
+def measured(experiment: Experiment, resources: Resources, ensemble: Ensemble, key: jax.Array) -> dict[str, Any]:
+    """What a row says of a mixture."""
+    seen = measure(experiment, resources, ensemble, key)
+    num = experiment.detector.num_samples
+    source = experiment.data.source(resources.dataset)
+    samples = sample(experiment, ensemble, key, num)
+    return {
+        "modes": int(seen.modes),
+        "modes_any": int(seen.modes_any),
+        "high_quality": round(float(seen.high_quality), 4),
+        "kl": round(float(seen.kl), 4),
+        "coverage": round(float(coverage(samples, resources.dataset.points[:num], jnp.mean(source.std))), 4),
+    }
+
+
+def judged(ensemble: Ensemble, number: int) -> dict[str, Any]:
+    """What a row says of a boost's round beside: its judge, and the weights that came of it."""
+    weights = ensemble.data_weights[number - 1]
+    loss, ratio = (float(part[number - 1]) for part in ensemble.judgements)
+    return {
+        "judge_loss": round(loss, 4) if number > 1 else None,
+        "mean_ratio": round(ratio, 4) if number > 1 else None,
+        "effective_share": round(float(1 / (weights.shape[0] * jnp.sum(weights**2))), 4),
+    }
+
+
+def longer(experiment: Experiment, num_rounds: int) -> Experiment:
+    """One GAN with the steps of all rounds."""
+    return override(experiment, "num_steps", num_rounds * experiment.num_steps)
+
+
+# ---- Pictures --------------------------------------------------------------------------------------------------------
+
+
+def plot_rounds(history: list[Ensemble], experiment: Experiment, resources: Resources, key: Any, path: Path) -> None:
+    """Above, the training points by weight relative to the uniform one; below, what the mixture then makes."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import colors
+    from matplotlib import pyplot as plt
+
+    points = np.asarray(resources.dataset.points)
+    num, span = len(points), 1.25 * np.abs(points).max()
+    across = len(history)
+    figure, axes = plt.subplots(2, across, figsize=(2.2 * across + 0.6, 4.6), layout="constrained", squeeze=False)
+    for index, ensemble in enumerate(history):
+        relative = num * np.asarray(ensemble.data_weights[index][:SHOWN])
+        order = np.argsort(relative)
+        seen = axes[0, index].scatter(
+            *points[:SHOWN][order].T, c=relative[order], s=4, cmap="viridis", norm=colors.Normalize(0, 4)
+        )
+        axes[0, index].set_title(f"round {index + 1}", fontsize=9)
+        samples = np.asarray(sample(experiment, ensemble, key, SHOWN))
+        axes[1, index].plot(*points[:SHOWN].T, ".", color="0.8", markersize=4)
+        axes[1, index].plot(*samples.T, ".", color="tab:red", markersize=1.5)
+    for axis in axes.flat:
+        axis.set(xlim=(-span, span), ylim=(-span, span), aspect="equal", xticks=[], yticks=[])
+    axes[0, 0].set_ylabel("training points")
+    axes[1, 0].set_ylabel("mixture (red)")
+    figure.colorbar(seen, ax=axes[0].tolist(), label="weight x N", extend="max")
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:
+    """Each metric over rounds: means over seeds, and the range; the single runs as levels."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 4, figsize=(16, 3.8), layout="constrained")
+    colours = dict(
+        zip(("independent", "bagging", "star", "dagger", "longer", "best"), plt.get_cmap("tab10").colors, strict=False)
+    )
+    for axis, metric in zip(axes, ("modes", "high_quality", "coverage", "kl"), strict=True):
+        for method, colour in colours.items():
+            of_method = [row for row in rows if row["method"] == method]
+            numbers = sorted({row["round"] for row in of_method})
+            values = [[row[metric] for row in of_method if row["round"] == number] for number in numbers]
+            if not numbers:
+                continue
+            means = [np.mean(each) for each in values]
+            if len(numbers) == 1:
+                axis.axhline(means[0], color=colour, ls=":", label=method)
+                continue
+            axis.plot(numbers, means, color=colour, label=method)
+            low, high = ([limit(each) for each in values] for limit in (min, max))
+            axis.fill_between(numbers, low, high, color=colour, alpha=0.12, lw=0)
+        axis.set(title=metric.replace("_", " "), xlabel="components", ylim=(0, None))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+# ---- The study -------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="adagan_grid")
+    parser.add_argument("--rounds", type=int, default=10, help="components of every mixture")
+    parser.add_argument("--steps", type=int, help="training steps of a component; the config's by default")
+    parser.add_argument("--judge-steps", type=int, default=Judge().num_steps, help="of the discriminator of a mixture")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", default="independent,bagging,star,dagger,longer")
+    parser.add_argument("--out", type=Path, required=True, help="folder for rows.jsonl and the pictures")
+    options = parser.parse_args()
+    experiment, judge = load_config(options.config), Judge(num_steps=options.judge_steps)
+    if options.steps is not None:
+        experiment = override(experiment, "num_steps", options.steps)
+    resources = load_resources(experiment)
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+
+    def say(method: str, seed: int, number: int, began: float, found: dict[str, Any]) -> None:
+        about = {"method": method, "seed": seed, "round": number} | found
+        about |= {"seconds": round(time.perf_counter() - began, 1), "num_steps": experiment.num_steps}
+        rows.append(about | {"jax": jax.__version__, "device": jax.devices()[0].device_kind})
+        print(json.dumps(rows[-1]), flush=True)
+
+    for seed in range(options.seeds):
+        key, key_measure = jax.random.split(jax.random.key(seed))
+        for method in options.methods.split(","):
+            began = time.perf_counter()
+            if method == "longer":
+                alone = independent(longer(experiment, options.rounds), resources, key, 1)
+                say(method, seed, options.rounds, began, measured(experiment, resources, alone, key_measure))
+                continue
+            history = []
+            for ensemble in mixtures(method, experiment, resources, key, options.rounds, judge):
+                history.append(ensemble)
+                found = measured(experiment, resources, ensemble, key_measure)
+                say(
+                    method,
+                    seed,
+                    len(history),
+                    began,
+                    found | (judged(ensemble, len(history)) if method in BOOSTS else {}),
+                )
+            if method in BOOSTS:
+                path = options.out / f"{method}_seed{seed}.png"
+                plot_rounds(history, experiment, resources, key_measure, path)
+            if method == "independent":
+                alone = [member(ensemble, index) for index in range(options.rounds)]
+                each = [measured(experiment, resources, one, key_measure) for one in alone]
+                best = max(each, key=lambda found: (found["modes"], found["high_quality"]))
+                say("best", seed, options.rounds, began, best)
+    (options.out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    plot_curves(rows, options.out / "curves.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Several discriminators at once, and a discriminator that also says which generator made a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.component import component, setting
+from gan_jax.networks.layers import init_linear, linear
+from gan_jax.networks.network import DiscriminatorNetwork, Variables
+from gan_jax.networks.packing import pack_size
+
+
+@component
+class Committee:
+    """`num` independent discriminators D_1, ..., D_num of the same form, each of which judges every sample.
+
+    Scores are flat, [batch * num], and example-major: `scores.reshape(-1, num)` has a row a sample. A loss that takes
+    the mean over all of them is GMAN's arithmetic mean of the members' objectives; harder generators weigh the columns.
+    Features are those of all members, member by member along the last axis.
+
+    Every leaf of the parameters and statistics has a leading axis [num]; so what looks at kernels, like `SpectralNorm`,
+    goes inside a committee and not around it.
+
+    References:
+        I. Durugkar, I. Gemp, S. Mahadevan, "Generative Multi-Adversarial Networks", ICLR 2017, arXiv 1611.01673,
+            sections 3 and 4.
+    """
+
+    network: DiscriminatorNetwork = setting(doc="of each member")
+    num: int = setting(default=3, at_least=1, doc="members")
+
+    @property
+    def num_heads(self) -> int:
+        """Scores a sample."""
+        return self.num * num_heads(self.network)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        self.network.check(shape)
+
+    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
+        return jax.vmap(lambda k: self.network.init(k, shape))(jax.random.split(key, self.num))
+
+    def apply(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        def one(params: Any, statistics: Any) -> tuple[Array, Any]:
+            return self.network.apply(Variables(params, statistics), samples, train=train, axis_name=axis_name)
+
+        scores, statistics = jax.vmap(one)(variables.params, variables.statistics)
+        return self._flat(scores), statistics
+
+    def features(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        names: list[str] = []
+
+        def one(params: Any, statistics: Any) -> tuple[Array, tuple[Array, ...]]:
+            member = Variables(params, statistics)
+            scores, features = self.network.features(member, samples, train=train, axis_name=axis_name)
+            names[:] = features  # vmap would sort them, and the last layer has to stay the last
+            return scores, tuple(features.values())
+
+        scores, values = jax.vmap(one)(variables.params, variables.statistics)
+        joined = [jnp.moveaxis(value, 0, -2).reshape(*value.shape[1:-1], -1) for value in values]
+        return self._flat(scores), dict(zip(names, joined, strict=True))
+
+    def _flat(self, scores: Array) -> Array:
+        inner = num_heads(self.network)
+        return scores.reshape(self.num, -1, inner).swapaxes(0, 1).reshape(-1)
+
+
+def num_heads(network: Any) -> int:
+    """Scores a sample (or a pack) of a discriminator, through its wrappers (what they hold as `network`); 1 by default.
+
+    Example:
+        >>> from gan_jax.networks.mlp import MLPDiscriminator
+        >>> from gan_jax.networks.spectral import SpectralNorm
+        >>> num_heads(SpectralNorm(network=Committee(network=MLPDiscriminator(), num=5)))
+        5
+    """
+    if hasattr(network, "num_heads"):
+        return network.num_heads
+    return num_heads(network.network) if hasattr(network, "network") else 1
+
+
+@component
+class ClassifierHead:
+    """A discriminator whose last features also give, by one linear map, the logits of `num_classes` classes.
+
+    Scores are the network's. `features` has the logits as "class_logits" [batch, num_classes]: in MGAN, of the
+    component that made a fake sample, by whose cross-entropy C and the generators are trained beside the GAN's game.
+
+    Params are {"network", "head": {"kernel", "bias"}}.
+
+    References:
+        Q. Hoang, T. D. Nguyen, T. Le, D. Phung, "MGAN: Training Generative Adversarial Nets with Multiple Generators",
+            ICLR 2018, section 3, equation 2: C and D share all layers but the last.
+    """
+
+    network: DiscriminatorNetwork = setting(doc="with hidden features: an MLP, a DCGAN, ...")
+    num_classes: int = setting(at_least=2, doc="the number of generators, in MGAN")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        self.network.check(shape)
+
+    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
+        key_network, key_head = jax.random.split(key)
+        network = self.network.init(key_network, shape)
+        head = init_linear(key_head, last_features_size("ClassifierHead", self.network, shape), self.num_classes)
+        return Variables({"network": network.params, "head": head}, network.statistics)
+
+    def apply(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        return self.network.apply(_inner(variables), samples, train=train, axis_name=axis_name)
+
+    def features(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        scores, features = self.network.features(_inner(variables), samples, train=train, axis_name=axis_name)
+        logits = linear(variables.params["head"], last_features("ClassifierHead", self.network, features))
+        return scores, {**features, "class_logits": logits}
+
+
+def _inner(variables: Variables) -> Variables:
+    return Variables(variables.params["network"], variables.statistics)
+
+
+def last_features(owner: str, network: DiscriminatorNetwork, features: dict[str, Array]) -> Array:
+    """The last layer's activations, flattened: [batch, size].
+
+    Raises:
+        ValueError: if the network has none.
+    """
+    if not features:
+        name = type(network).__name__
+        raise ValueError(f"{owner}.network is a {name}, which has no hidden features: use an MLP or a DCGAN")
+    last = list(features.values())[-1]
+    return last.reshape(last.shape[0], -1)
+
+
+def last_features_size(owner: str, network: DiscriminatorNetwork, shape: tuple[int, ...]) -> int:
+    """How many `last_features` a network has of samples of a shape; nothing is computed."""
+
+    def run() -> Array:
+        samples = jnp.zeros((pack_size(network), *shape))
+        _, features = network.features(network.init(jax.random.key(0), shape), samples, train=False)
+        return last_features(owner, network, features)
+
+    return jax.eval_shape(run).shape[1]

@@ -1,0 +1,144 @@
+"""Networks of the games with an encoder: a generator that also maps samples to latents, and a joint discriminator.
+
+References:
+    V. Dumoulin et al., "Adversarially Learned Inference", ICLR 2017, arXiv 1606.00704.
+    A. Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", NeurIPS 2017,
+        arXiv 1705.07761.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.component import component, setting
+from gan_jax.networks.committee import last_features, last_features_size
+from gan_jax.networks.layers import init_linear, linear
+from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork, Variables
+
+
+@component
+class Bidirectional:
+    """A generator G(z) and an encoder F(x), which VEEGAN calls the reconstructor, trained as one player.
+
+    As a network it is the generator; `encode` is the encoder: a linear map of the trunk's last hidden features. The
+    trunk's own score is not used, and the parameters behind it do not move.
+
+    Params are {"generator", "encoder": {"trunk", "head": {"kernel", "bias"}}}; statistics {"generator", "trunk"}.
+    """
+
+    network: GeneratorNetwork = setting(doc="the generator")
+    trunk: DiscriminatorNetwork = setting(doc="the encoder but for its last layer: an MLP, a DCGAN, ...")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        self.network.check(shape)
+        self.trunk.check(shape)
+
+    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+        key_generator, key_trunk, key_head = jax.random.split(key, 3)
+        generator = self.network.init(key_generator, latent_dim, shape)
+        trunk = self.trunk.init(key_trunk, shape)
+        head = init_linear(key_head, last_features_size("Bidirectional", self.trunk, shape), latent_dim)
+        params = {"generator": generator.params, "encoder": {"trunk": trunk.params, "head": head}}
+        return Variables(params, {"generator": generator.statistics, "trunk": trunk.statistics})
+
+    def apply(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        generator = Variables(variables.params["generator"], variables.statistics["generator"])
+        samples, statistics = self.network.apply(generator, latent, shape, train=train, axis_name=axis_name)
+        return samples, {**variables.statistics, "generator": statistics}
+
+    def encode(
+        self, variables: Variables, samples: Array, latent_dim: int, *, train: bool, axis_name: str | None = None
+    ) -> Array:
+        """The latents [batch, latent_dim] that the encoder gives samples [batch, *shape].
+
+        Raises:
+            ValueError: if the encoder was made for another latent_dim.
+        """
+        head = variables.params["encoder"]["head"]
+        if head["bias"].shape[-1] != latent_dim:
+            raise ValueError(
+                f"latent_dim is {latent_dim} and the encoder gives {head['bias'].shape[-1]} numbers: "
+                "initialise it with this latent_dim"
+            )
+        _, features = self.trunk.features(self._trunk(variables), samples, train=train, axis_name=axis_name)
+        return linear(head, last_features("Bidirectional", self.trunk, features))
+
+    def advance(self, variables: Variables, samples: Array, *, axis_name: str | None = None) -> Any:
+        """The statistics after a batch [batch, *shape] that was encoded in training mode."""
+        _, statistics = self.trunk.apply(self._trunk(variables), samples, train=True, axis_name=axis_name)
+        return {**variables.statistics, "trunk": statistics}
+
+    def _trunk(self, variables: Variables) -> Variables:
+        return Variables(variables.params["encoder"]["trunk"], variables.statistics["trunk"])
+
+
+@component
+class JointDiscriminator:
+    """D(x, z) of joint vectors: a sample x of the given shape, flattened, followed by a latent z.
+
+    The last hidden features of `network` on x are joined with z, and go through one layer of `width` leaky ReLUs
+    to the score. (For data that are vectors an MLPDiscriminator takes the joint vector as it is.) The network's own
+    score is not used, and the parameters behind it do not move.
+
+    Params are {"network", "hidden", "output"}; the statistics are the network's.
+    """
+
+    network: DiscriminatorNetwork = setting(doc="that sees the sample")
+    shape: tuple[int, ...] = setting(doc="of one sample")
+    width: int = setting(default=128, at_least=1, doc="units of the layer that sees the sample and the latent")
+
+    num_heads = 1  # whatever the network's
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        self._latent_dim(shape)
+        self.network.check(self.shape)
+
+    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
+        key_network, key_hidden, key_output = jax.random.split(key, 3)
+        network = self.network.init(key_network, self.shape)
+        size = last_features_size("JointDiscriminator", self.network, self.shape) + self._latent_dim(shape)
+        hidden, output = init_linear(key_hidden, size, self.width), init_linear(key_output, self.width, 1)
+        return Variables({"network": network.params, "hidden": hidden, "output": output}, network.statistics)
+
+    def apply(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        scores, _ = self.features(variables, samples, train=train, axis_name=axis_name)
+        inner, x = self._network(variables), self._split(samples)[0]
+        # The part that gives the scores was computed above, and the compiler computes it once.
+        _, statistics = self.network.apply(inner, x, train=train, axis_name=axis_name)
+        return scores, statistics
+
+    def features(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        x, latent = self._split(samples)
+        _, features = self.network.features(self._network(variables), x, train=train, axis_name=axis_name)
+        seen = last_features("JointDiscriminator", self.network, features)
+        hidden = linear(variables.params["hidden"], jnp.concatenate([seen, latent], axis=1))
+        hidden = jax.nn.leaky_relu(hidden, 0.2)
+        return linear(variables.params["output"], hidden)[:, 0], {**features, "joint": hidden}
+
+    def _network(self, variables: Variables) -> Variables:
+        return Variables(variables.params["network"], variables.statistics)
+
+    def _split(self, samples: Array) -> tuple[Array, Array]:
+        size = math.prod(self.shape)
+        return samples[:, :size].reshape(-1, *self.shape), samples[:, size:]
+
+    def _latent_dim(self, shape: tuple[int, ...]) -> int:
+        size = math.prod(self.shape)
+        if len(shape) != 1 or shape[0] <= size:
+            what = " x ".join(str(n) for n in shape)
+            raise ValueError(
+                f"JointDiscriminator takes vectors of more than {size} numbers (a sample and a latent) and these are "
+                f"{what}: set its shape to that of one sample, which is {self.shape} now"
+            )
+        return shape[0] - size

@@ -1,0 +1,309 @@
+"""Networks that grow from 4x4 pixels to the data's size, stage by stage, with one tree of parameters for all stages.
+
+Stage s works at r = 4 * 2^s pixels: G enlarges its image to the data's size, and D averages its input down, so that
+samples always have the data's shape. The parameters are those of the full network from the start, and the blocks that
+a stage does not use get gradients of 0: growing changes the function and nothing in the state. A new block is faded in:
+
+    G: image_s = (1 - fade) up(to_image_{r/2}(h_{r/2})) + fade to_image_r(h_r)
+    D: h_{r/2} = (1 - fade) from_image_{r/2}(down(x)) + fade down(block_r(from_image_r(x)))
+
+Maps have `width` channels up to 16 pixels and half as many with every doubling beyond, but never under 8 (published:
+512 up to 32 pixels, halved beyond).
+
+References:
+    T. Karras, T. Aila, S. Laine, J. Lehtinen, "Progressive Growing of GANs for Improved Quality, Stability, and
+        Variation", ICLR 2018, arXiv 1710.10196, section 2, figure 2, appendix A.1 (table 2).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, Self
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.component import component, setting
+from gan_jax.networks.dcgan import Implementation
+from gan_jax.networks.equalised import EqualisedConv, EqualisedDense, MinibatchStddev, pixel_norm
+from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.schedules import SCHEDULES, Schedule
+
+IMAGE_SIZES = (16, 32, 64)
+_SMALLEST = 4
+_SLOPE = 0.2
+_MIN_CHANNELS = 8
+_WIDEST_UP_TO = 16
+
+_WIDTH = "channels of the maps up to 16 pixels; 512 as published"
+_EQUALISED = "weights N(0, 1) scaled at run time; if not, He initialisation"
+_CONVOLUTION = "native, matrix products, or whichever is fast on the backend"
+_STAGE = "works at 4 * 2^stage pixels; None: at the data's size"
+_FADE = "weight of the newest block against the path around it; 1: faded in"
+
+
+@component
+class ProgressiveGenerator:
+    """The growing generator: pairs of 3x3 convolutions, LeakyReLU, pixel norm; a linear 1x1 convolution to the image.
+
+    Samples are in no fixed range: the output is linear, as published.
+    """
+
+    width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
+    pixel_norm: bool = setting(default=True, doc="features and latent at unit root mean square, after every activation")
+    equalised: bool = setting(default=True, doc=_EQUALISED)
+    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    stage: int | None = setting(default=None, at_least=0, doc=_STAGE)
+    fade: float | Schedule = setting(default=1.0, at_least=0, at_most=1, choices=SCHEDULES, doc=_FADE)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        _check_shape("ProgressiveGenerator", shape, self.stage)
+
+    def num_stages(self, shape: tuple[int, ...]) -> int:
+        """Stages from 4 pixels to the data's size: 3, 4, 5 at 16, 32, 64."""
+        return _num_stages("ProgressiveGenerator", shape)
+
+    def at_stage(self, stage: int | None, fade: float | Schedule = 1.0) -> Self:
+        """The same network, with the same variables, at another stage."""
+        return dataclasses.replace(self, stage=stage, fade=fade)
+
+    def _module(self, shape: tuple[int, ...]) -> ProgressiveGeneratorModule:
+        self.check(shape)
+        return ProgressiveGeneratorModule(
+            image_size=shape[0],
+            channels=shape[-1],
+            width=self.width,
+            stage=self.num_stages(shape) - 1 if self.stage is None else self.stage,
+            fade=_weight("ProgressiveGenerator", self.fade),
+            pixel_norm=self.pixel_norm,
+            equalised=self.equalised,
+            convolution=self.convolution,
+            dtype=compute_dtype(self.compute_dtype),
+        )
+
+    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+        # The last stage has every parameter; a parameter's draw depends on its name alone.
+        return init_module(self.at_stage(None)._module(shape), key, jnp.zeros((1, latent_dim)))
+
+    def apply(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        images, statistics = apply_module(self._module(shape), variables, latent, train=train)
+        return images.astype(jnp.result_type(latent)), statistics
+
+    def features(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """(samples [batch, *shape], the last activation of every block in use, `block_{pixels}`)."""
+        images, features = module_features(self._module(shape), variables, latent, train=train)
+        return images.astype(jnp.result_type(latent)), features
+
+
+@component
+class ProgressiveDiscriminator:
+    """The growing discriminator: pairs of 3x3 convolutions and LeakyReLU, mean pooling; the batch's spread at 4x4.
+
+    With `minibatch_stddev` a score depends on the other samples of its batch, in training and outside it.
+    """
+
+    width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
+    equalised: bool = setting(default=True, doc=_EQUALISED)
+    minibatch_stddev: bool = setting(default=True, doc="the batch's mean standard deviation as a feature at 4x4")
+    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    stage: int | None = setting(default=None, at_least=0, doc=_STAGE)
+    fade: float | Schedule = setting(default=1.0, at_least=0, at_most=1, choices=SCHEDULES, doc=_FADE)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        _check_shape("ProgressiveDiscriminator", shape, self.stage)
+
+    def num_stages(self, shape: tuple[int, ...]) -> int:
+        """Stages from 4 pixels to the data's size: 3, 4, 5 at 16, 32, 64."""
+        return _num_stages("ProgressiveDiscriminator", shape)
+
+    def at_stage(self, stage: int | None, fade: float | Schedule = 1.0) -> Self:
+        """The same network, with the same variables, at another stage."""
+        return dataclasses.replace(self, stage=stage, fade=fade)
+
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> ProgressiveDiscriminatorModule:
+        self.check(shape)
+        return ProgressiveDiscriminatorModule(
+            width=self.width,
+            stage=self.num_stages(shape) - 1 if self.stage is None else self.stage,
+            fade=_weight("ProgressiveDiscriminator", self.fade),
+            equalised=self.equalised,
+            minibatch_stddev=self.minibatch_stddev,
+            convolution=self.convolution,
+            dtype=compute_dtype(self.compute_dtype),
+            axis_name=axis_name,
+        )
+
+    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
+        return init_module(self.at_stage(None)._module(shape, None), key, jnp.zeros((1, *shape)))
+
+    def apply(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        return apply_module(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
+
+    def features(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """(scores [batch], the last activation of every block in use, `block_{pixels}`)."""
+        return module_features(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
+
+
+def upsample(x: Array, factor: int = 2) -> Array:
+    """[batch, height, width, channels], each pixel repeated `factor` times along both axes (nearest neighbour)."""
+    return jnp.repeat(jnp.repeat(x, factor, axis=1), factor, axis=2) if factor > 1 else x
+
+
+def average_pool(x: Array) -> Array:
+    """[batch, height, width, channels] -> [batch, height / 2, width / 2, channels]: the means of 2x2 blocks."""
+    batch, height, width, channels = x.shape
+    return jnp.mean(x.reshape(batch, height // 2, 2, width // 2, 2, channels), axis=(2, 4))
+
+
+class ProgressiveGeneratorModule(nn.Module):
+    """See `ProgressiveGenerator`; `stage` is a number here, and what it does not use has no parameters."""
+
+    image_size: int
+    channels: int
+    width: int
+    stage: int
+    fade: Any
+    pixel_norm: bool
+    equalised: bool
+    convolution: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, latent: Array, *, train: bool) -> Array:
+        """[batch, latent_dim] -> [batch, image_size, image_size, channels], linear: in no fixed range."""
+        h = pixel_norm(latent) if self.pixel_norm else latent
+        images = []
+        for size in _sizes(self.stage):
+            if size == _SMALLEST:
+                h = EqualisedDense(size**2 * self.width, equalised=self.equalised, dtype=self.dtype, name="dense")(h)
+                h = self._activate(h.reshape(-1, size, size, self.width))
+            else:
+                h = self._activate(self._conv(f"conv_{size}_0", size)(upsample(h)))
+            h = self._activate(self._conv(f"conv_{size}_1", size)(h))
+            _keep(self, size, h)
+            # All are made and the last two are used: the compiler drops the others.
+            images.append(EqualisedDense(self.channels, 1.0, self.equalised, self.dtype, name=f"to_image_{size}")(h))
+        image = images[-1] if self.stage == 0 else _blend(self.fade, upsample(images[-2]), images[-1])
+        return upsample(image, self.image_size // image.shape[1])
+
+    def _activate(self, h: Array) -> Array:
+        h = nn.leaky_relu(h, _SLOPE)
+        return pixel_norm(h) if self.pixel_norm else h
+
+    def _conv(self, name: str, size: int) -> EqualisedConv:
+        return _conv(self, name, _channels(self.width, size))
+
+
+class ProgressiveDiscriminatorModule(nn.Module):
+    """See `ProgressiveDiscriminator`; `stage` is a number here."""
+
+    width: int
+    stage: int
+    fade: Any
+    equalised: bool
+    minibatch_stddev: bool
+    convolution: str
+    dtype: Any
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """[batch, image_size, image_size, channels] -> scores [batch], float32 or wider, without a sigmoid."""
+        sizes = _sizes(self.stage)
+        while x.shape[1] > sizes[-1]:
+            x = average_pool(x)
+        h = self._from_image(sizes[-1], x)
+        for size in reversed(sizes[1:]):
+            h = self._block(h, size)
+            x = average_pool(x)
+            skip = self._from_image(size // 2, x)
+            h = _blend(self.fade, skip, average_pool(h)) if size == sizes[-1] else average_pool(h)
+        if self.minibatch_stddev:
+            h = MinibatchStddev(self.axis_name)(h)
+        h = nn.leaky_relu(_conv(self, f"conv_{_SMALLEST}", self.width)(h), _SLOPE)
+        hidden = EqualisedDense(self.width, equalised=self.equalised, dtype=self.dtype, name="dense")
+        h = nn.leaky_relu(hidden(h.reshape(h.shape[0], -1)), _SLOPE)
+        _keep(self, _SMALLEST, h)
+        score = EqualisedDense(1, 1.0, self.equalised, self.dtype, name="output")(h)
+        return score[:, 0].astype(jnp.promote_types(score.dtype, jnp.float32))
+
+    def _from_image(self, size: int, x: Array) -> Array:
+        features = _channels(self.width, size)
+        layer = EqualisedDense(features, equalised=self.equalised, dtype=self.dtype, name=f"from_image_{size}")
+        return nn.leaky_relu(layer(x), _SLOPE)
+
+    def _block(self, h: Array, size: int) -> Array:
+        for i, width_at in enumerate((size, size // 2)):
+            h = nn.leaky_relu(_conv(self, f"conv_{size}_{i}", _channels(self.width, width_at))(h), _SLOPE)
+        _keep(self, size, h)
+        return h
+
+
+_Module = ProgressiveGeneratorModule | ProgressiveDiscriminatorModule
+
+
+def _conv(module: _Module, name: str, features: int) -> EqualisedConv:
+    return EqualisedConv(
+        features,
+        equalised=module.equalised,
+        dtype=module.dtype,
+        implementation=module.convolution,
+        name=name,
+    )
+
+
+def _keep(module: _Module, size: int, h: Array) -> None:
+    if not module.is_initializing():
+        module.sow("features", f"block_{size}", h)
+
+
+def _sizes(stage: int) -> list[int]:
+    return [_SMALLEST * 2**s for s in range(stage + 1)]
+
+
+def _channels(width: int, size: int) -> int:
+    return width if size <= _WIDEST_UP_TO else max(_MIN_CHANNELS, width * _WIDEST_UP_TO // size)
+
+
+def _blend(fade: Any, old: Array, new: Array) -> Array:
+    # Not old + fade (new - old), which at fade 1 keeps rounding of the old path. In bfloat16 a fade has three digits.
+    return ((1.0 - fade) * old + fade * new).astype(new.dtype)
+
+
+def _weight(owner: str, fade: float | Schedule) -> Any:
+    if isinstance(fade, Schedule):
+        raise ValueError(
+            f"{owner}.fade is {fade}, which changes with the step: apply the network at a number, "
+            "at_stage(stage, value_at(fade, step))"
+        )
+    return fade
+
+
+def _check_shape(owner: str, shape: tuple[int, ...], stage: int | None) -> None:
+    last = _num_stages(owner, shape) - 1
+    if stage is not None and stage > last:
+        raise ValueError(
+            f"{owner}.stage is {stage}, which is {_SMALLEST * 2**stage} pixels, and data of {shape[0]} pixels have "
+            f"stages 0 to {last}: set the stage to one of these, or to None for the last"
+        )
+
+
+def _num_stages(owner: str, shape: tuple[int, ...]) -> int:
+    if len(shape) != 3 or shape[0] not in IMAGE_SIZES or shape[1] != shape[0]:
+        what = " x ".join(str(n) for n in shape)
+        raise ValueError(
+            f"{owner} is for square images of {', '.join(map(str, IMAGE_SIZES))} pixels and the data are {what}: "
+            "set data.image_size to one of these, or use a DCGAN"
+        )
+    return (shape[0] // _SMALLEST).bit_length()

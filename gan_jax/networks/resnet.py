@@ -1,0 +1,191 @@
+"""The small residual networks of spectral normalisation, at 16, 28, 32 and 64 pixels.
+
+G goes from a 4x4 (at 28 pixels: 7x7) map by blocks that double it, with batch norm; D halves its input until it is 8
+pixels or fewer, has two more blocks, and sums over positions. All maps of a network have one width, as in the published
+nets for CIFAR-10 (32 pixels), which these are at width 256 in G and 128 in D. D has no normalisation of its own: wrap
+it in `SpectralNorm` for the published one.
+
+References:
+    T. Miyato, T. Kataoka, M. Koyama, Y. Yoshida, "Spectral Normalization for Generative Adversarial Networks", ICLR
+        2018, arXiv 1802.05957, appendix B.4, table 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.component import component, setting
+from gan_jax.networks.convolution import Conv
+from gan_jax.networks.dcgan import Implementation
+from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.networks.progressive import average_pool, upsample
+
+# image size -> size of G's smallest map
+_SMALLEST = {16: 4, 28: 7, 32: 4, 64: 4}
+_LARGEST_PLAIN = 8
+_NUM_PLAIN = 2
+_CONVOLUTION = "native, matrix products, or whichever is fast on the backend"
+
+# As in the published code: Glorot's, times sqrt(2) inside residual branches.
+_GLOROT = nn.initializers.glorot_uniform()
+_BRANCH = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
+
+
+@component
+class ResNetGenerator:
+    """Residual blocks that double the map: batch norm, ReLU, 3x3 convolution, twice; tanh at the end.
+
+    The published net also has biases in its blocks, which the batch norms cancel.
+    """
+
+    width: int = setting(default=256, at_least=1, doc="channels of every map; 256 as published")
+    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        _check_shape("ResNetGenerator", shape)
+
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> ResNetGeneratorModule:
+        self.check(shape)
+        return ResNetGeneratorModule(
+            image_size=shape[0],
+            channels=shape[-1],
+            width=self.width,
+            convolution=self.convolution,
+            dtype=compute_dtype(self.compute_dtype),
+            axis_name=axis_name,
+        )
+
+    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+        return init_module(self._module(shape, None), key, jnp.zeros((1, latent_dim)))
+
+    def apply(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        images, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
+        return images.astype(jnp.result_type(latent)), statistics
+
+    def features(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """(samples [batch, *shape], every block's output, `block_i`)."""
+        images, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
+        return images.astype(jnp.result_type(latent)), features
+
+
+@component
+class ResNetDiscriminator:
+    """Residual blocks (ReLU, 3x3 convolution, twice; mean pooling), a sum over positions, one raw score; no norm."""
+
+    width: int = setting(default=128, at_least=1, doc="channels of every map; 128 as published")
+    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        _check_shape("ResNetDiscriminator", shape)
+
+    def _module(self, shape: tuple[int, ...]) -> ResNetDiscriminatorModule:
+        self.check(shape)
+        return ResNetDiscriminatorModule(self.width, self.convolution, compute_dtype(self.compute_dtype))
+
+    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
+        return init_module(self._module(shape), key, jnp.zeros((1, *shape)))
+
+    def apply(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        return apply_module(self._module(samples.shape[1:]), variables, samples, train=train)
+
+    def features(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """(scores [batch], every block's output, `block_i`)."""
+        return module_features(self._module(samples.shape[1:]), variables, samples, train=train)
+
+
+class ResNetGeneratorModule(nn.Module):
+    """See `ResNetGenerator`."""
+
+    image_size: int
+    channels: int
+    width: int
+    convolution: str
+    dtype: Any
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, latent: Array, *, train: bool) -> Array:
+        """[batch, latent_dim] -> [batch, image_size, image_size, channels] in (-1, 1)."""
+        size, index = _SMALLEST[self.image_size], 0
+        h = nn.Dense(size**2 * self.width, kernel_init=_GLOROT, dtype=self.dtype, name="dense")(latent)
+        h = h.reshape(-1, size, size, self.width)
+        while size < self.image_size:
+            h, size = self._block(h, index, train), 2 * size
+            if not self.is_initializing():
+                self.sow("features", f"block_{index}", h)
+            index += 1
+        h = self._norm(h, "norm", train)
+        return jnp.tanh(_conv(self, "output", self.channels, True, _GLOROT)(h))
+
+    def _block(self, h: Array, index: int, train: bool) -> Array:
+        # A 1x1 convolution before the enlargement is the same as one behind it, at a quarter of the cost.
+        skip = nn.Dense(self.width, use_bias=False, kernel_init=_GLOROT, dtype=self.dtype, name=f"skip_{index}")(h)
+        h = upsample(self._norm(h, f"norm_{index}_0", train))
+        h = _conv(self, f"conv_{index}_0", self.width, False, _BRANCH)(h)
+        h = self._norm(h, f"norm_{index}_1", train)
+        return _conv(self, f"conv_{index}_1", self.width, False, _BRANCH)(h) + upsample(skip)
+
+    def _norm(self, h: Array, name: str, train: bool) -> Array:
+        return nn.relu(BatchNorm(self.axis_name, dtype=self.dtype, name=name)(h, train=train))
+
+
+class ResNetDiscriminatorModule(nn.Module):
+    """See `ResNetDiscriminator`."""
+
+    width: int
+    convolution: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """[batch, image_size, image_size, channels] -> scores [batch], float32 or wider, without a sigmoid."""
+        h, index, num_plain = x, 0, 0
+        while num_plain < _NUM_PLAIN:
+            halve = h.shape[1] > _LARGEST_PLAIN
+            h = self._block(h, index, halve)
+            if not self.is_initializing():
+                self.sow("features", f"block_{index}", h)
+            index, num_plain = index + 1, num_plain + (not halve)
+        h = jnp.sum(nn.relu(h), axis=(1, 2))
+        score = nn.Dense(1, kernel_init=_GLOROT, dtype=self.dtype, name="output")(h)
+        return score[:, 0].astype(jnp.promote_types(score.dtype, jnp.float32))
+
+    def _block(self, x: Array, index: int, halve: bool) -> Array:
+        h = x if index == 0 else nn.relu(x)  # the first block sees pixels
+        h = nn.relu(_conv(self, f"conv_{index}_0", self.width, True, _BRANCH)(h))
+        h = _conv(self, f"conv_{index}_1", self.width, True, _BRANCH)(h)
+        if not halve:
+            return h + x
+        # A 1x1 convolution behind the pooling is the same as one before it, at a quarter of the cost.
+        skip = nn.Dense(self.width, kernel_init=_GLOROT, dtype=self.dtype, name=f"skip_{index}")(average_pool(x))
+        return average_pool(h) + skip
+
+
+def _conv(
+    module: ResNetGeneratorModule | ResNetDiscriminatorModule, name: str, features: int, use_bias: bool, init: Any
+) -> Conv:
+    return Conv(features, (3, 3), 1, 1, use_bias, init, module.dtype, module.convolution, name=name)
+
+
+def _check_shape(owner: str, shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or shape[0] not in _SMALLEST or shape[1] != shape[0]:
+        what = " x ".join(str(n) for n in shape)
+        raise ValueError(
+            f"{owner} is for square images of {', '.join(map(str, _SMALLEST))} pixels and the data are {what}: "
+            "set data.image_size to one of these, or use an MLP"
+        )

@@ -1,0 +1,69 @@
+"""Virtual batch normalisation: each sample is normalised by a batch that is chosen once and by itself, by no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+
+class VirtualBatchNorm(nn.Module):
+    r"""Normalises samples by the statistics of a reference batch to which each is added in turn.
+
+    With n reference samples of mean m and variance v, and a sample of mean m_x and variance v_x over its positions (for
+    a vector, x itself and 0), w = 1 / (n + 1) and
+
+        mean = (1 - w) m + w m_x,   var = (1 - w) v + w v_x + w (1 - w) (m - m_x)^2
+
+    which are the mean and the variance of the n + 1 together. The reference samples are normalised by m and v. A sample
+    costs what it would alone, plus its share of the reference batch, and every device computes the same.
+
+    Args:
+        num_reference: n, the leading rows of the input.
+        epsilon: added to the variance.
+        scale_init: the initialiser of `scale`; `bias` starts at 0.
+        dtype: of the result; statistics are taken in float32 or wider. None keeps the input's.
+
+    References:
+        T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, arXiv 1606.03498, section 3.5.
+    """
+
+    num_reference: int
+    epsilon: float = 1e-5
+    scale_init: Any = nn.initializers.ones
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[num_reference + batch, ..., features] -> the same shape."""
+        features, out_dtype = x.shape[-1], self.dtype or x.dtype
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        scale = self.param("scale", self.scale_init, (features,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+        reference, samples = x[: self.num_reference], x[self.num_reference :]
+        axes = tuple(range(x.ndim - 1))
+        mean, var = (f(reference, axes, keepdims=True) for f in (jnp.mean, jnp.var))
+        own_mean, own_var = (f(samples, axes[1:], keepdims=True) for f in (jnp.mean, jnp.var))
+        share = 1.0 / (self.num_reference + 1)
+        mixed_var = (1 - share) * var + share * own_var + share * (1 - share) * (mean - own_mean) ** 2
+        mixed_mean = (1 - share) * mean + share * own_mean
+        parts = (reference, mean, var), (samples, mixed_mean, mixed_var)
+        out = jnp.concatenate([(part - m) * lax.rsqrt(v + self.epsilon) for part, m, v in parts])
+        shape = (1,) * (x.ndim - 1) + (features,)
+        return (out * scale.reshape(shape) + bias.reshape(shape)).astype(out_dtype)
+
+
+def with_reference(module: nn.Module, latent: Array, num_reference: int) -> Array:
+    """A module's reference latents, in front of others: [num_reference + batch, latent_dim].
+
+    They are drawn from N(0, 1) at init, whatever the prior, kept in the collection `reference`, and not trained.
+    """
+
+    def draw() -> Array:
+        return jax.random.normal(module.make_rng("params"), (num_reference, latent.shape[-1]), jnp.float32)
+
+    reference = module.variable("reference", "latent", draw).value
+    return jnp.concatenate([reference.astype(latent.dtype), latent])
