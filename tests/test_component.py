@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 
 from gan_jax.component import component, setting, unknown_name
 from gan_jax.data.mixtures import Grid, Ring
+from gan_jax.inference import INFERENCES
+from gan_jax.mixing import MIXINGS
 from gan_jax.objectives import OBJECTIVES
+from gan_jax.penalties import DISCRIMINATOR_PENALTIES
+from gan_jax.replay import REPLAYS
+from gan_jax.terms import GENERATOR_PENALTIES
 from gan_jax.settings import diff, from_json, group, override, stack, to_json, walk
 from gan_jax.testing import tiny_ring
-from gan_jax.transforms import TRANSFORMS, ExactFlips, OneSidedSmoothing
+from gan_jax.transforms import GENERATOR_TRANSFORMS, TRANSFORMS, ExactFlips, OneSidedSmoothing
 
 
 @component
@@ -181,7 +186,8 @@ def test_unknown_name_lists_all_when_nothing_is_near():
 
 
 def test_every_choice_can_be_made_with_its_defaults():
-    for made in [choice() for choice in (*OBJECTIVES, *TRANSFORMS)]:
+    parts = (*OBJECTIVES, *TRANSFORMS, *GENERATOR_TRANSFORMS, *DISCRIMINATOR_PENALTIES, *GENERATOR_PENALTIES)
+    for made in [choice() for choice in (*parts, *REPLAYS, *MIXINGS, *INFERENCES)]:
         assert from_json(to_json(made)) == made
 
 

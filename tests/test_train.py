@@ -55,7 +55,7 @@ def test_changing_floats_compiles_no_new_chunk():
 def test_evaluations_are_at_the_same_steps_wherever_a_run_starts():
     experiment = tiny_ring(num_steps=25, eval_every_steps=10)
     resources = load_resources(experiment)
-    assert [tuple(p) for p in plan(experiment, resources, 0)] == [(10, None, True), (10, None, True), (5, None, True)]
+    assert [tuple(p)[:3] for p in plan(experiment, resources, 0)] == [(10, None, True), (10, None, True), (5, None, True)]
     assert list(plan(experiment, resources, 10)) == list(plan(experiment, resources, 0))[1:]
     assert list(plan(experiment, resources, 25)) == []
 
@@ -64,13 +64,13 @@ def test_evaluations_are_at_the_same_steps_wherever_a_run_starts():
 def test_epochs_with_a_short_last_batch_end_in_a_short_step(num_examples, parts):
     experiment = override(tiny_dcgan(num_steps=9, eval_every_steps=3), "data.last_batch", "short")
     resources = Resources(tiny_images(num_examples), ())
-    assert [tuple(p) for p in plan(experiment, resources, 0)] == parts
+    assert [tuple(p)[:3] for p in plan(experiment, resources, 0)] == parts
 
 
 def test_chunks_are_cut_at_epoch_ends_even_between_evaluations():
     experiment = override(tiny_dcgan(num_steps=7, eval_every_steps=7), "data.last_batch", "short")
     resources = Resources(tiny_images(40), ())
-    assert [tuple(p) for p in plan(experiment, resources, 0)] == [(2, 8, False), (2, 8, False), (1, None, True)]
+    assert [tuple(p)[:3] for p in plan(experiment, resources, 0)] == [(2, 8, False), (2, 8, False), (1, None, True)]
 
 
 def test_a_short_epoch_shows_every_example_once():

@@ -1,0 +1,36 @@
+"""Every remedy on MNIST at 16x16 with a narrow DCGAN, all else equal.
+
+Claim: none of its own: the third table beside `remedies_ring` and `remedies_grid`, on real digits.
+Command: gan-jax sweep remedies_mnist --data DIR [--seeds 8]
+    one of them: gan-jax train remedies_mnist --remedy packing_2 --data DIR
+Cost: 47 arms x 3 seeds x 2 epochs of 60,000 digits: hours on two cores; one arm is about five minutes.
+Figure: effective classes of 10, junk and variance; see docs/remedies.md.
+"""
+
+from gan_jax.data.images import Images
+from gan_jax.diagnostics.image_detector import ImageDetector
+from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_jax.optimizers import Adam
+from gan_jax.remedies import REMEDIES
+from gan_jax.sweep import Arm, Sweep
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        data=Images(name="mnist", image_size=16),
+        generator=Generator(
+            network=DCGANGenerator(width=16), optimizer=Adam(b1=0.5), learning_rate=2e-4, latent_dim=64
+        ),
+        discriminator=Discriminator(network=DCGANDiscriminator(width=16), optimizer=Adam(b1=0.5), learning_rate=2e-4),
+        detector=ImageDetector(num_samples=1280),
+        batch_size=64,
+        num_steps=2 * 938,
+        eval_every_steps=469,
+    )
+
+
+def sweep() -> Sweep:
+    base = experiment()
+    arms = tuple(Arm(name, remedy.apply(base), {"remedy": name}) for name, remedy in REMEDIES.items())
+    return Sweep(arms, (0, 1, 2))
