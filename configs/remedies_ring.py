@@ -3,7 +3,7 @@
 Claim: each remedy's paper claims that it helps. Here a plain GAN with a 64-dimensional latent captures one to three of
     eight modes, and each remedy is put to it at its published or default settings.
 Command: gan-jax sweep remedies_ring [--seeds 20]
-    one of them: gan-jax train remedies_ring --remedy packing_2
+    one of them: gan-jax train remedies_ring+packing_2
 Cost: 47 arms x 8 seeds x 6,000 steps: about half an hour on two idle cores.
 Figure: the table of docs/remedies.md.
 """

@@ -1,8 +1,9 @@
 """The remedies by name: each a change of any experiment, all else equal.
 
-`gan-jax train ring --remedy packing_2` applies one to a config, and the studies `remedies_ring`, `remedies_grid` and
-`remedies_mnist` compare them. Weights are the published ones where a paper gives one for toys, else the components'
-defaults; none is tuned to the data. A remedy that a paper defines with an objective of its own brings that along.
+`gan-jax train ring+packing_2` applies one to a config, `ring+r1+replay_fifo` two of them, and the studies
+`remedies_ring`, `remedies_grid` and `remedies_mnist` compare them. Weights are the published ones where a paper gives
+one for toys, else the components' defaults; none is tuned to the data. A remedy that a paper defines with an objective
+of its own brings that along.
 """
 
 from __future__ import annotations
@@ -98,7 +99,11 @@ def _objective(objective: Any) -> Change:
 
 
 def _penalty(*penalties: Any) -> Change:
-    return lambda experiment: _discriminator(experiment, penalties=penalties)
+    return lambda e: _discriminator(e, penalties=(*e.discriminator.penalties, *penalties))
+
+
+def _term(term: Any) -> Change:
+    return lambda e: _generator(e, penalties=(*e.generator.penalties, term))
 
 
 def _replay(replay: Any) -> Change:
@@ -106,7 +111,7 @@ def _replay(replay: Any) -> Change:
 
 
 def _transform(transform: Any) -> Change:
-    return lambda experiment: _discriminator(experiment, transforms=(transform,))
+    return lambda e: _discriminator(e, transforms=(*e.discriminator.transforms, transform))
 
 
 def _packed(num: int) -> Change:
@@ -281,12 +286,12 @@ REMEDIES: dict[str, Remedy] = {
     "feature_matching": Remedy(
         "feature matching",
         "G matches the means of D's features.",
-        lambda e: _generator(e, penalties=(FeatureMatching(replaces=True),)),
+        _term(FeatureMatching(replaces=True)),
     ),
     "feature_matching_hybrid": Remedy(
         "feature matching",
         "G matches them beside its own loss.",
-        lambda e: _generator(e, penalties=(FeatureMatching(),)),
+        _term(FeatureMatching()),
     ),
     "replay_reservoir": Remedy("replay", "Half of D's fakes are of all times.", _replay(Reservoir())),
     "replay_fifo": Remedy("replay", "Half of D's fakes are recent ones.", _replay(FIFO())),

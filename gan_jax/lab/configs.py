@@ -1,4 +1,7 @@
-"""Configs by name or by file: Python files that define `experiment()`, and `sweep()` where they are a study."""
+"""Configs by name or by file: Python files that define `experiment()`, and `sweep()` where they are a study.
+
+A config may be followed by remedies: `ring+packing_2`, `ring+r1+replay_fifo`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from types import ModuleType
 import gan_jax
 from gan_jax.component import unknown_name
 from gan_jax.experiment import Experiment
+from gan_jax.remedies import apply_remedy
 from gan_jax.sweep import Sweep
 
 
@@ -30,12 +34,26 @@ def config_names() -> list[str]:
     return sorted(path.stem for path in config_directory().glob("*.py") if not path.stem.startswith("_"))
 
 
+def split_remedies(config: str) -> tuple[str, list[str]]:
+    """(the config, the remedies after it), of "ring+r1+replay_fifo".
+
+    Example:
+        >>> split_remedies("ring+r1+replay_fifo")
+        ('ring', ['r1', 'replay_fifo'])
+    """
+    if Path(config).is_file():  # a file whose name has a plus
+        return config, []
+    base, *remedies = config.split("+")
+    return base, remedies
+
+
 def config_path(config: str) -> Path:
-    """The file of a config given by name or by path.
+    """The file of a config given by name or by path, remedies left aside.
 
     Raises:
         ConfigError: listing the known names.
     """
+    config, _ = split_remedies(config)
     path = Path(config)
     if path.suffix == ".py" or len(path.parts) > 1:
         if not path.is_file():
@@ -80,17 +98,22 @@ def load_config(config: str) -> Experiment:
         raise ConfigError(f"{config_path(config)}: {error}") from error
     if not isinstance(made, Experiment):
         raise ConfigError(f"{config_path(config)}: experiment() returned {type(made).__name__}, not an Experiment")
+    for name in split_remedies(config)[1]:
+        try:
+            made = apply_remedy(made, name)
+        except ValueError as error:
+            raise ConfigError(f"{config}: {error}") from error
     return made
 
 
 def load_sweep(config: str) -> Sweep | None:
-    """The sweep of a config; None if it defines none.
+    """The sweep of a config; None if it defines none, or if remedies make another experiment of it.
 
     Raises:
         ConfigError: if the config is unknown, or makes no sweep of it.
     """
     module = load_module(config)
-    if not hasattr(module, "sweep"):
+    if not hasattr(module, "sweep") or split_remedies(config)[1]:
         return None
     try:
         made = module.sweep()

@@ -1,0 +1,136 @@
+"""The remedies side by side: what a study found, and what each costs.
+
+    python -m benchmarks.remedies found SWEEP [--out FILE]     rows of a finished `gan-jax sweep remedies_ring`
+    python -m benchmarks.remedies cost CONFIG [--rounds 5]     parameters, seconds a step, memory, beside the plain GAN
+
+`found` prints a JSON row an arm: modes, high-quality share and KL at the last evaluation (mean and standard error over
+seeds; the best over the run too), outcomes, onsets. `cost` times every arm's compiled chunk in turns with the plain
+GAN's, in one process, and prints the median of the ratios; parameters are those of both players, state is everything
+that a run carries, and memory what the compiled program needs beside its arguments (XLA's count).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from gan_jax.lab.configs import load_config
+from gan_jax.remedies import REMEDIES, apply_remedy
+from gan_jax.train import chunk_program, init, load_resources
+
+
+def found(sweep: Path) -> list[dict]:
+    """A row an arm."""
+    members = [json.loads(line) for line in (sweep / "members.jsonl").read_text().splitlines()]
+    latest = {row["member"]: row for row in members}
+    series: dict[int, list[dict]] = {}
+    for row in map(json.loads, (sweep / "metrics.jsonl").read_text().splitlines()):
+        values = row["evaluation"].get("batch") or row["evaluation"].get("running")
+        series.setdefault(row["member"], []).append({"step": row["step"], **values})
+    rows = []
+    for arm in dict.fromkeys(row["arm"] for row in sorted(latest.values(), key=lambda row: row["member"])):
+        own = [row for row in latest.values() if row["arm"] == arm]
+        curves = [sorted(series[row["member"]], key=lambda point: point["step"]) for row in own]
+        outcomes = [row["verdict"]["outcome"] for row in own]
+        row = {"arm": arm, "seeds": len(own), "ended": all(row["ended"] for row in own)}
+        for name in ("modes", "high_quality", "kl"):
+            last = np.array([_number(curve[-1].get(name)) for curve in curves])
+            row[name] = _round(np.nanmean(last))
+            row[f"{name}_se"] = _round(np.nanstd(last, ddof=1) / np.sqrt(len(last)))
+        row["modes_each"] = [int(curve[-1]["modes"]) for curve in curves]
+        row["modes_best"] = _round(np.mean([max(point["modes"] for point in curve) for curve in curves]))
+        tail = [np.mean([point["modes"] for point in curve[-len(curve) // 3 :]]) for curve in curves]
+        row["modes_last_third"] = _round(np.mean(tail))
+        row["outcomes"] = {name: outcomes.count(name) for name in dict.fromkeys(outcomes)}
+        row["onsets"] = [
+            row["verdict"].get("onset_step") for row in own if row["verdict"].get("onset_step") is not None
+        ]
+        rows.append(row)
+    return rows
+
+
+def cost(config: str, location: Path | None, rounds: int, num_steps: int) -> list[dict]:
+    """A row an arm, timed in turns with the plain GAN."""
+    base = load_config(config)
+    resources = load_resources(base, location)
+    small = len(base.data.shape) == 1
+
+    def prepare(name: str):
+        experiment = apply_remedy(base, name)
+        state = init(experiment, jax.random.key(0))
+        start = time.perf_counter()
+        lowered = chunk_program(small=small).lower(experiment, resources, state, num_steps=num_steps, evaluates=False)
+        program = lowered.compile()
+        seconds = time.perf_counter() - start
+        params = sum(
+            leaf.size for p in (state.generator, state.discriminator) for leaf in jax.tree.leaves(p.variables.params)
+        )
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(state) if hasattr(leaf, "nbytes"))
+        memory = program.memory_analysis()
+        facts = {
+            "parameters": params,
+            "state_bytes": size,
+            "program_bytes": None if memory is None else memory.temp_size_in_bytes,
+            "compile_seconds": round(seconds, 1),
+        }
+        return {"program": program, "experiment": experiment, "state": state, "facts": facts}
+
+    def timed(arm) -> float:
+        start = time.perf_counter()
+        arm["state"] = jax.block_until_ready(arm["program"](arm["experiment"], resources, arm["state"]).state)
+        return (time.perf_counter() - start) / num_steps
+
+    plain, rows = prepare("plain"), []
+    timed(plain)
+    for name in REMEDIES:
+        arm = prepare(name)
+        timed(arm)
+        pairs = [(timed(plain), timed(arm)) for _ in range(rounds)]
+        rows.append(
+            {
+                "arm": name,
+                "milliseconds": _round(1e3 * statistics.median(own for _, own in pairs)),
+                "plain_milliseconds": _round(1e3 * statistics.median(other for other, _ in pairs)),
+                "ratio": _round(statistics.median(own / other for other, own in pairs)),
+                **arm["facts"],
+                "device": jax.devices()[0].device_kind,
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def _number(value) -> float:
+    return float(value) if isinstance(value, (int, float)) else float("nan")
+
+
+def _round(value) -> float:
+    return float(f"{float(value):.3g}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("found", "cost"))
+    parser.add_argument("which", help="a sweep's folder, or a config")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.what == "found":
+        rows = found(Path(options.which))
+        print("\n".join(json.dumps(row) for row in rows))
+    else:
+        rows = cost(options.which, options.data, options.rounds, options.steps)
+    if options.out:
+        options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+if __name__ == "__main__":
+    main()
