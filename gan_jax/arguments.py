@@ -12,6 +12,7 @@ _TRAIN = """Trains a GAN to a verdict and fills a run folder: metrics.jsonl, sam
 Any setting of the experiment is an option too:
   --discriminator.learning-rate 1e-4   --data.std 0.05   --objective minimax   --generator.network.widths 256,256
   --discriminator.transforms exact-flips --discriminator.transforms.0.rate 0.1
+Remedies (docs/remedies.md) follow the config: ring+packing_2, ring+r1+replay_fifo.
 `gan-jax train CONFIG --help` lists them with their values."""
 
 _SWEEP = """Trains arms by seeds as one compiled program and fills a folder: members.csv, metrics, samples, checkpoints.
@@ -93,6 +94,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     evaluate.option("--step", type=int, help="of the checkpoint; the newest if not given")
     evaluate.option("--num-samples", type=int, metavar="N", help="samples to draw; as in training if not given")
     evaluate.option("--seed", type=int, help="of fresh latents; the run's own bank if not given")
+    evaluate.option("--truncation", type=float, metavar="T", help="draw latents within [-T, T]; not truncated")
     evaluate.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
     evaluate.option("--json", action="store_true", help="print the result as JSON")
 

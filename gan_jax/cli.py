@@ -198,6 +198,7 @@ def _evaluate(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
         num_samples=options.num_samples,
         seed=options.seed,
         location=options.data,
+        truncation=options.truncation,
     )
     print(json.dumps(result, indent=2) if options.json else table(result))
     return OK

@@ -15,8 +15,8 @@ from gan_jax.mixing import MIXINGS
 from gan_jax.objectives import OBJECTIVES
 from gan_jax.penalties import DISCRIMINATOR_PENALTIES
 from gan_jax.replay import REPLAYS
-from gan_jax.terms import GENERATOR_PENALTIES
 from gan_jax.settings import diff, from_json, group, override, stack, to_json, walk
+from gan_jax.terms import GENERATOR_PENALTIES
 from gan_jax.testing import tiny_ring
 from gan_jax.transforms import GENERATOR_TRANSFORMS, TRANSFORMS, ExactFlips, OneSidedSmoothing
 

@@ -224,7 +224,7 @@ BAD = {
         "the mixture has 4",
     ),
     "packs that do not divide": ({}, {}, {"network": Packed(network=NET, num=5)}, "packs of 5: set a multiple of 5"),
-    "mixtures that do not divide": ({}, {"network": GeneratorMixture(network=MAKER, num=5)}, {}, "evenly among 5 generators"),
+    "mixtures that do not divide": ({}, {"network": GeneratorMixture(network=MAKER, num=5)}, {}, "among 5 generators"),
     "a pool smaller than a batch": ({}, {}, {"replay": ImagePool(size=8)}, "less than a batch of 32"),
     "an average that is not kept": ({}, {"evaluated": "average"}, {}, "set generator.average_decay"),
     "a norm over a committee": (

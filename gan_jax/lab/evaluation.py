@@ -12,6 +12,7 @@ from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment import Experiment
 from gan_jax.game import sample_latent
+from gan_jax.growth import at_stage, at_step, num_stages
 from gan_jax.lab.checkpoint import CheckpointError, Checkpoints
 from gan_jax.lab.run_directory import RunDirectory, RunError
 from gan_jax.lab.runner import named_numbers, state_template
@@ -22,11 +23,24 @@ from gan_jax.train import Resources, latent_bank, load_resources, sample_modes
 
 @functools.partial(jax.jit, static_argnames="fresh")
 def measure_generator(
-    experiment: Experiment, resources: Resources, state: TrainState, key: jax.Array, *, fresh: bool
+    experiment: Experiment,
+    resources: Resources,
+    state: TrainState,
+    key: jax.Array,
+    *,
+    fresh: bool,
+    truncation: float | None = None,
 ) -> dict[str, Any]:
-    """Metrics of G, and of its average where there is one, by "G" or "average of G" and the mode of batch norm."""
+    """Metrics of G, and of its average where there is one, by "G" or "average of G" and the mode of batch norm.
+
+    With a truncation, fresh latents are drawn until every number of them is within it (Brock et al., ICLR 2019,
+    section 3.1): better samples, and less varied ones.
+    """
     num = experiment.detector.num_samples
     latent = sample_latent(experiment, key, num) if fresh else latent_bank(experiment, state, num)
+    if truncation is not None:
+        latent = jax.random.truncated_normal(key, -truncation, truncation, latent.shape, latent.dtype)
+    experiment = at_step(experiment, state.step)
     source = experiment.data.source(resources.dataset)
     players = {"G": state.generator.variables}
     if state.average is not None:
@@ -45,6 +59,7 @@ def evaluate_run(
     num_samples: int | None = None,
     seed: int | None = None,
     location: str | None = None,
+    truncation: float | None = None,
 ) -> dict[str, Any]:
     """Restores a checkpoint and measures its generator.
 
@@ -54,9 +69,10 @@ def evaluate_run(
         num_samples: to draw; None: as many as in training.
         seed: of fresh latents; None: the run's own bank, which gives the numbers of its log.
         location: of the data set; None: where the run found it.
+        truncation: greatest size of a number in the latents, which are then fresh; None: not truncated.
 
     Raises:
-        RunError: if there is no such run or checkpoint.
+        RunError: if there is no such run or checkpoint, or the latents cannot be truncated.
     """
     run = RunDirectory.open(path)
     record = run.read_record()
@@ -80,15 +96,25 @@ def evaluate_run(
         raise RunError(f"{path} has no checkpoint that can be read: train it, or resume it")
     if isinstance(experiment.data, ImageData) and fingerprint(resources.dataset) != record.data:
         problems.append("the data are not those of the run: their contents differ")
+    if truncation is not None and (truncation <= 0 or experiment.generator.latent != "normal"):
+        raise RunError(
+            f"--truncation is {truncation} and the latents are {experiment.generator.latent}: it takes a number above "
+            "0, and normal latents"
+        )
     key = jax.random.key(0 if seed is None else seed)
-    metrics = measure_generator(experiment, resources, state, key, fresh=seed is not None)
+    grown = experiment
+    if experiment.growth is not None:
+        grown = at_stage(experiment, experiment.growth.stage(int(state.step), num_stages(experiment)))
+    fresh = seed is not None or truncation is not None
+    metrics = measure_generator(grown, resources, state, key, fresh=fresh, truncation=truncation)
     source = experiment.data.source(resources.dataset)
     return {
         "run": str(path),
         "step": int(state.step),
         "num_samples": experiment.detector.num_samples,
         "problems": problems,
-        "latents": "the run's own bank" if seed is None else f"fresh, seed {seed}",
+        "latents": (f"fresh, seed {seed or 0}" if fresh else "the run's own bank")
+        + ("" if truncation is None else f", truncated at {truncation:g}"),
         "definition": experiment.detector.definition(experiment.data, resources.reference),
         "bounds": experiment.detector.bounds(source, resources.reference),
         "metrics": {name: named_numbers(values) for name, values in metrics.items()},

@@ -22,12 +22,17 @@ from gan_jax.lab.runner import state_template
 
 CONFIG = '''
 """A ring that trains in seconds and checkpoints often."""
+from gan_jax.penalties import LeCam
+from gan_jax.replay import PastDiscriminators, Reservoir
 from gan_jax.testing import tiny_ring
 from gan_jax.transforms import BernoulliFlips
 from gan_jax.settings import override
 
 def experiment():
     made = override(tiny_ring(num_steps=600, eval_every_steps=10), "generator.average_decay", 0.9)
+    made = override(made, "discriminator.replay", Reservoir(size=64))
+    made = override(made, "discriminator.penalties", (LeCam(),))
+    made = override(made, "generator.replay", PastDiscriminators(num=2, every_steps=7, window=3))
     return override(made, "discriminator.transforms", (BernoulliFlips(0.1),))
 '''
 
