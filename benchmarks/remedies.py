@@ -2,6 +2,7 @@
 
     python -m benchmarks.remedies found SWEEP [--out FILE]     rows of a finished `gan-jax sweep remedies_ring`
     python -m benchmarks.remedies cost CONFIG [--rounds 5]     parameters, seconds a step, memory, beside the plain GAN
+    python -m benchmarks.remedies table ROWS [ROWS ...]        such rows as one table in Markdown, an arm a line
 
 `found` prints a JSON row an arm: modes, high-quality share and KL at the last evaluation (mean and standard error over
 seeds; the best over the run too), outcomes, onsets. `cost` times every arm's compiled chunk in turns with the plain
@@ -106,6 +107,32 @@ def cost(config: str, location: Path | None, rounds: int, num_steps: int) -> lis
     return rows
 
 
+def table(files: list[list[dict]]) -> str:
+    """A Markdown table, an arm a line; the columns of each file next to each other."""
+    arms = list(dict.fromkeys(row["arm"] for rows in files for row in rows))
+    head, lines = ["remedy"], {arm: [f"`{arm}`"] for arm in arms}
+    for rows in files:
+        by_arm = {row["arm"]: row for row in rows}
+        costs = "ratio" in rows[0]
+        head += ["time", "parameters", "state", "program"] if costs else ["modes", "quality", "KL", "ended"]
+        for arm in arms:
+            row = by_arm.get(arm)
+            if row is None:
+                lines[arm] += ["–"] * 4
+            elif costs:
+                sizes = (row["state_bytes"], row["program_bytes"])
+                lines[arm] += [f"{row['ratio']:.2f}", f"{row['parameters']:,}"]
+                lines[arm] += ["–" if size is None else f"{size / 2**20:.1f} MB" for size in sizes]
+            else:
+                ended = ", ".join(f"{count} {name}" for name, count in row["outcomes"].items())
+                onsets = f"; onset {', '.join(map(str, row['onsets']))}" if row["onsets"] else ""
+                lines[arm] += [f"{row['modes']:.1f} ± {row['modes_se']:.1f}", f"{100 * row['high_quality']:.0f} %"]
+                lines[arm] += [f"{row['kl']:.2f}", ended + onsets]
+    rule = "|".join("---" for _ in head)
+    body = [" | ".join(line) for line in (head, *lines.values())]
+    return "\n".join(f"| {line} |" for line in (body[0], rule, *body[1:]))
+
+
 def _number(value) -> float:
     return float(value) if isinstance(value, (int, float)) else float("nan")
 
@@ -116,18 +143,21 @@ def _round(value) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("found", "cost"))
-    parser.add_argument("which", help="a sweep's folder, or a config")
+    parser.add_argument("what", choices=("found", "cost", "table"))
+    parser.add_argument("which", nargs="+", help="a sweep's folder, a config, or files of rows")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.what == "found":
-        rows = found(Path(options.which))
+        rows = found(Path(options.which[0]))
         print("\n".join(json.dumps(row) for row in rows))
+    elif options.what == "table":
+        print(table([[json.loads(line) for line in Path(name).read_text().splitlines()] for name in options.which]))
+        return
     else:
-        rows = cost(options.which, options.data, options.rounds, options.steps)
+        rows = cost(options.which[0], options.data, options.rounds, options.steps)
     if options.out:
         options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
