@@ -247,3 +247,30 @@ def test_importing_the_command_line_is_fast_and_does_not_import_tensorflow():
     code = "import sys, gan_jax.cli as c; c.build_parser(); assert 'jax' not in sys.modules; print('ok')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
     assert done.stdout.strip() == "ok"
+
+
+def test_remedies_follow_the_config(folder, capsys):
+    assert main(["train", "ring+r1+replay_fifo", *RING]) == 0
+    assert (folder / "runs" / "ring+r1+replay_fifo-seed0" / "verdict.json").is_file()
+    both = load_config("ring+r1+replay_fifo").discriminator
+    assert [type(p).__name__ for p in both.penalties] == ["R1"]
+    assert type(both.replay).__name__ == "FIFO"
+    capsys.readouterr()
+    for config, problem in (
+        ("ring+packing2", "no remedy 'packing2'; did you mean 'packing_2'"),
+        ("rings+r1", "no config 'rings'; did you mean 'ring'"),
+        ("bilinear+feature_matching", "LinearDiscriminator has none"),
+        ("ring+ebgan+label_noise", "no labels to flip"),
+    ):
+        assert main(["train", config, "--quiet"]) == 2
+        said = capsys.readouterr().err.strip()
+        assert problem in said
+        assert "\n" not in said
+
+
+def test_truncated_latents_are_fresh_ones(folder, capsys):
+    assert main(["train", "ring", *RING]) == 0
+    assert main(["evaluate", "runs/ring-seed0", "--truncation", "0.5"]) == 0
+    assert "fresh, seed 0, truncated at 0.5" in capsys.readouterr().out
+    assert main(["evaluate", "runs/ring-seed0", "--truncation", "0"]) == 2
+    assert "takes a number above 0" in capsys.readouterr().err
