@@ -42,9 +42,14 @@ def found(sweep: Path) -> list[dict]:
         row = {"arm": arm, "seeds": len(own), "ended": all(row["ended"] for row in own)}
         for name in ("modes", "high_quality", "kl"):
             last = np.array([_number(curve[-1].get(name)) for curve in curves])
-            row[name] = _round(np.nanmean(last))
-            row[f"{name}_se"] = _round(np.nanstd(last, ddof=1) / np.sqrt(len(last)))
-        row["modes_each"] = [int(curve[-1]["modes"]) for curve in curves]
+            known = last[np.isfinite(last)]
+            # A KL is of high-quality samples: a mean over the seeds that have some would flatter those arms.
+            whole = name != "kl" or len(known) == len(last)
+            row[name] = _round(np.mean(known)) if whole and len(known) else None
+            row[f"{name}_se"] = (
+                _round(np.std(known, ddof=1) / np.sqrt(len(known))) if whole and len(known) > 1 else None
+            )
+        row["modes_each"] = [_number(curve[-1].get("modes")) for curve in curves]
         row["modes_best"] = _round(np.mean([max(point["modes"] for point in curve) for curve in curves]))
         tail = [np.mean([point["modes"] for point in curve[-len(curve) // 3 :]]) for curve in curves]
         row["modes_last_third"] = _round(np.mean(tail))
@@ -127,7 +132,7 @@ def table(files: list[list[dict]]) -> str:
                 ended = ", ".join(f"{count} {name}" for name, count in row["outcomes"].items())
                 onsets = f"; onset {', '.join(map(str, row['onsets']))}" if row["onsets"] else ""
                 lines[arm] += [f"{row['modes']:.1f} ± {row['modes_se']:.1f}", f"{100 * row['high_quality']:.0f} %"]
-                lines[arm] += [f"{row['kl']:.2f}", ended + onsets]
+                lines[arm] += ["–" if row["kl"] is None else f"{row['kl']:.2f}", ended + onsets]
     rule = "|".join("---" for _ in head)
     body = [" | ".join(line) for line in (head, *lines.values())]
     return "\n".join(f"| {line} |" for line in (body[0], rule, *body[1:]))

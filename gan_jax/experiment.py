@@ -25,7 +25,7 @@ from gan_jax.networks.encoder import Bidirectional, JointDiscriminator
 from gan_jax.networks.mixture import GeneratorMixture
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork
-from gan_jax.networks.packing import Packed
+from gan_jax.networks.packing import Packed, pack_size
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
 from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from gan_jax.networks.resnet import ResNetDiscriminator, ResNetGenerator
@@ -36,16 +36,18 @@ from gan_jax.objectives import (
     BoundaryEquilibrium,
     EnergyMargin,
     LeastSquares,
+    Minimax,
     NonSaturating,
     Objective,
+    Relativistic,
     RelativisticAverage,
 )
 from gan_jax.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
-from gan_jax.penalties import DISCRIMINATOR_PENALTIES, Equilibrium, Penalty
+from gan_jax.penalties import DISCRIMINATOR_PENALTIES, Equilibrium, Orthogonality, Penalty
 from gan_jax.replay import REPLAYS, ImagePool, PastDiscriminators, Replay
 from gan_jax.schedules import SCHEDULES, Schedule
 from gan_jax.terms import GENERATOR_PENALTIES, Classification, FeatureMatching, Reconstruction
-from gan_jax.transforms import GENERATOR_TRANSFORMS, TRANSFORMS, LossTransform
+from gan_jax.transforms import GENERATOR_TRANSFORMS, TRANSFORMS, LossTransform, TopK
 from gan_jax.unroll import GRADIENTS, Exact, Gradient, Memory, check_memory
 
 
@@ -299,9 +301,8 @@ class Experiment:
 def _check_remedies(experiment: Experiment) -> None:
     """Raises ValueError, with the reason and the remedy, for parts that cannot work together."""
     gen, disc, objective = experiment.generator, experiment.discriminator, experiment.objective
-    bare: Any = disc.network
-    while hasattr(bare, "network"):
-        bare = bare.network
+    chain = _wrapped(disc.network)
+    bare = next((network for network in chain if isinstance(network, JointDiscriminator)), chain[-1])
     energies = isinstance(objective, (EnergyMargin, BoundaryEquilibrium))
     if energies and not isinstance(bare, AutoencoderDiscriminator):
         raise ValueError(
@@ -327,7 +328,8 @@ def _check_remedies(experiment: Experiment) -> None:
             "growth takes networks with stages: use ProgressiveGenerator and ProgressiveDiscriminator, or leave it out"
         )
     heads = num_heads(disc.network)
-    if heads > 1 and isinstance(disc.network, SpectralNorm):
+    kinds = [type(network) for network in chain]
+    if SpectralNorm in kinds and Committee in kinds[kinds.index(SpectralNorm) :]:
         raise ValueError(
             "SpectralNorm of a Committee would normalise its members' kernels together: use a Committee of SpectralNorm"
         )
@@ -336,10 +338,10 @@ def _check_remedies(experiment: Experiment) -> None:
             f"generator.mixing is {type(gen.mixing).__name__}, and there is one discriminator: set "
             "discriminator.network to Committee(network=..., num=3), or leave out the mixing"
         )
-    if isinstance(gen.mixing, SoftMixing) and gen.mixing.mean != "arithmetic" and not _pays_positive(objective):
+    if isinstance(gen.mixing, SoftMixing) and gen.mixing.mean != "arithmetic" and not _pays_one_sign(objective):
         raise ValueError(
-            f"the {gen.mixing.mean} mean takes positive losses, and G's under {type(objective).__name__} may be "
-            "negative: use SoftMixing(mean='arithmetic'), or the objective NonSaturating or LeastSquares"
+            f"the {gen.mixing.mean} mean takes losses of one sign, and G's under {type(objective).__name__} may be of "
+            "both: use SoftMixing(mean='arithmetic'), or the objective NonSaturating, Minimax or LeastSquares"
         )
     if isinstance(objective, RelativisticAverage) and heads > 1:
         raise ValueError(
@@ -383,12 +385,53 @@ def _check_remedies(experiment: Experiment) -> None:
             f"ClassifierHead.num_classes is {classifier.num_classes}, and the mixture has {mixture.num} "
             "generators: make them equal"
         )
-    network: Any
-    for network in (gen.network, disc.network):
-        while network is not None:
-            if hasattr(network, "check_batch"):
-                network.check_batch(experiment.batch_size)
-            network = getattr(network, "network", None)
+    for network in (*_wrapped(gen.network), *chain):
+        if hasattr(network, "check_batch"):
+            network.check_batch(experiment.batch_size)
+    packs = pack_size(disc.network)
+    if classifier is not None and packs > 1 and any(isinstance(p, Classification) for p in disc.penalties):
+        raise ValueError(
+            "Classification asks who made a sample, and a packed D sees several at once: leave out the packing"
+        )
+    if bidirectional and pack_size(getattr(gen.network, "trunk", None)) > 1:
+        raise ValueError(
+            "the encoder's trunk is packed, and an encoder takes one sample: use the network inside Packed"
+        )
+    if experiment.inference is not None and packs > 1 and len(experiment.data.shape) > 1:
+        raise ValueError(
+            "Packed and JointDiscriminator both take D's input apart, and not in the same way: with images leave out the "
+            "packing, or the inference"
+        )
+    if heads > 1 and any(isinstance(transform, TopK) for transform in gen.transforms):
+        raise ValueError(
+            "TopK ranks scores, which those of a Committee's members have no common scale for: leave out one"
+        )
+    for name, penalties, parts in (
+        ("discriminator", disc.penalties, chain),
+        ("generator", gen.penalties, _wrapped(gen.network)),
+    ):
+        stacked = [type(part).__name__ for part in parts if isinstance(part, (Committee, GeneratorMixture))]
+        if stacked and any(isinstance(p, Orthogonality) for p in penalties):
+            raise ValueError(
+                f"Orthogonality in {name}.penalties would take the kernels of all members of a {stacked[0]} together: "
+                "leave out one of them"
+            )
+    if disc.batch_statistics == "joint" and any(getattr(part, "minibatch", None) is not None for part in chain):
+        raise ValueError(
+            "a minibatch layer compares samples of one side, and discriminator.batch_statistics='joint' puts both sides "
+            "in one batch: use 'separate'"
+        )
+    if gen.unroll is not None and gen.replay is not None:
+        raise ValueError(
+            "PastDiscriminators keeps the D that G faces, which for an unrolled G is one that never was: leave out "
+            "generator.unroll, or generator.replay"
+        )
+    for name, player_unroll in (("generator", gen.unroll), ("discriminator", disc.unroll)):
+        bare_loss = player_unroll is not None and player_unroll.inner_loss == "objective"
+        if bare_loss and isinstance(objective, BoundaryEquilibrium):
+            raise ValueError(
+                f"{name}.unroll.inner_loss is 'objective', and that of BEGAN has no term for fakes: use 'as_trained'"
+            )
     pool = disc.replay
     if isinstance(pool, ImagePool) and pool.size < experiment.batch_size:
         raise ValueError(
@@ -402,5 +445,15 @@ def _check_remedies(experiment: Experiment) -> None:
             raise ValueError(f"{name}.unroll.mode is 'forward', which replay does not go through: use mode='reverse'")
 
 
-def _pays_positive(objective: Objective) -> bool:
-    return isinstance(objective, (NonSaturating, LeastSquares))
+def _wrapped(network: Any) -> list[Any]:
+    """A network, what it wraps, what that wraps, and so on."""
+    chain = [network]
+    while hasattr(chain[-1], "network"):
+        chain.append(chain[-1].network)
+    return chain
+
+
+def _pays_one_sign(objective: Objective) -> bool:
+    if isinstance(objective, (Relativistic, RelativisticAverage)):
+        return _pays_one_sign(objective.objective)
+    return isinstance(objective, (NonSaturating, Minimax, LeastSquares))

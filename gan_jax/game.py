@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment import Experiment
+from gan_jax.inference import VEEGAN
 from gan_jax.networks.committee import num_heads
 from gan_jax.networks.network import Variables
 from gan_jax.objectives import Criterion
@@ -29,7 +31,8 @@ class Batch(NamedTuple):
 
     Attributes:
         real: [batch, *seen_shape].
-        fake: [batch, *seen_shape].
+        fake: [batch, *seen_shape]; after replay and noise, if there are any.
+        fresh: [batch, *seen_shape], the fakes before these.
         latent: [batch, latent_dim].
         sample: [batch, *data.shape], what G made; `fake` is that, but where D sees its latent beside it.
         generator: variables of the G that made it.
@@ -37,6 +40,7 @@ class Batch(NamedTuple):
 
     real: Array
     fake: Array
+    fresh: Array
     latent: Array
     sample: Array
     generator: Variables
@@ -105,11 +109,20 @@ def make_batch(
 ) -> tuple[Batch, Any]:
     """(the batch that G makes of latents beside real examples, G's new statistics), in training mode."""
     sample, statistics = generate(experiment, generator, latent, train=True, axis_name=axis_name)
+    network: Any = experiment.discriminator.network
+    if experiment.growth is not None:
+        real = network.faded(real)
     seen_real = real
     if experiment.inference is not None:
+        encoder: Any = experiment.generator.network
         code = encode(experiment, generator, real, axis_name=axis_name)
         seen_real = _beside(real, code if experiment.inference.adversarial else jax.lax.stop_gradient(code))
-    return Batch(seen_real, _seen(experiment, sample, latent), latent, sample, generator), statistics
+        if jax.tree.leaves(statistics):
+            joint = axis_name if experiment.device_statistics == "joint" else None
+            statistics = encoder.advance(generator._replace(statistics=statistics), real, axis_name=joint)
+            statistics = mean_over_devices(statistics, axis_name if joint is None else None)
+    fake = _seen(experiment, sample, latent)
+    return Batch(seen_real, fake, fake, latent, sample, generator), statistics
 
 
 def encode(experiment: Experiment, generator: Variables, samples: Array, *, axis_name: str | None = None) -> Array:
@@ -125,20 +138,16 @@ def score(
     variables: Variables,
     real: Array,
     fake: Array,
-    key: Array,
-    step: Array,
     *,
     axis_name: str | None = None,
 ) -> tuple[Array, Array, Any]:
     """D's raw scores of both sides in training mode: (real [batch], fake [batch], D's new statistics).
 
-    With `batch_statistics="separate"` the real and the fake batch are normalised apart, real first, as published. The
-    key is of the instance noise, if there is any.
+    With `batch_statistics="separate"` the real and the fake batch are normalised apart, real first, as published.
 
     With an axis, `real` and `fake` are a device's shares, and the scores are those of all devices' in order: losses,
     and what transforms draw, are of the whole batch, on every device alike.
     """
-    real, fake = (_noisy(experiment, x, key, i, step, axis_name) for i, x in enumerate((real, fake)))
     if experiment.discriminator.batch_statistics == "joint":
         scores, statistics = _scores(experiment, variables, jnp.concatenate([real, fake]), axis_name)
         real_scores, fake_scores = scores[: scores.shape[0] // 2], scores[scores.shape[0] // 2 :]
@@ -175,9 +184,8 @@ def discriminator_loss(
     if settings.replay is not None:
         shown, replayed = _replayed(experiment, memory.replay, batch, jax.random.fold_in(key, _REPLAY), step, axis_name)
         batch = batch._replace(fake=shown)
-    real_scores, fake_scores, statistics = score(
-        experiment, variables, batch.real, batch.fake, key, step, axis_name=axis_name
-    )
+    batch = _noisy(experiment, batch, key, step, axis_name)
+    real_scores, fake_scores, statistics = score(experiment, variables, batch.real, batch.fake, axis_name=axis_name)
     related = criterion.relate(real_scores, fake_scores)
     key_real, key_fake = jax.random.split(key)
     real_loss = jnp.mean(criterion.real(related[0], key_real, step))
@@ -189,9 +197,10 @@ def discriminator_loss(
         "discriminator_loss_fake": fake_loss,
         "real_score": jnp.mean(real_scores),
         "fake_score": jnp.mean(fake_scores),
-        "real_accuracy": jnp.mean(real_scores > criterion.boundary),
-        "fake_accuracy": jnp.mean(fake_scores < criterion.boundary),
     }
+    if criterion.boundary is not None:
+        metrics["real_accuracy"] = jnp.mean(related[0] > criterion.boundary)
+        metrics["fake_accuracy"] = jnp.mean(related[1] < criterion.boundary)
     view = _view(experiment, variables, variables.params, batch, (real_scores, fake_scores), key, step, axis_name)
     penalty, advanced = _penalised(settings.penalties, memory.penalties, view)
     if settings.penalties:
@@ -217,6 +226,7 @@ def generator_loss(
     """
     settings, own = experiment.generator, batch.generator
     memory = own.memory or Memory((), ((),) * len(settings.penalties))
+    batch = _noisy(experiment, batch, key, step, axis_name)
     replayed = memory.replay
     if settings.replay is not None:
         discriminator, replayed = settings.replay.opponent(
@@ -259,14 +269,13 @@ def _adversarial(
     key_fake, key_real = jax.random.split(key)
     judged = _paid_for_real(experiment, criterion)
     if judged is None:
-        seen = _noisy(experiment, batch.fake, key, 1, step, axis_name)
-        fake_scores, _ = _scores(experiment, discriminator, seen, axis_name)
+        fake_scores, _ = _scores(experiment, discriminator, batch.fake, axis_name)
         if axis_name is not None:
             fake_scores = jax.lax.all_gather(fake_scores, axis_name, tiled=True)
+        if isinstance(experiment.inference, VEEGAN) and experiment.inference.generator_loss == "score":
+            return _mixed(experiment, -fake_scores)
         return _mixed(experiment, criterion.generator(fake_scores, key_fake, step))
-    real_scores, fake_scores, _ = score(
-        experiment, discriminator, batch.real, batch.fake, key, step, axis_name=axis_name
-    )
+    real_scores, fake_scores, _ = score(experiment, discriminator, batch.real, batch.fake, axis_name=axis_name)
     real_scores, fake_scores = criterion.relate(real_scores, fake_scores)
     losses = criterion.generator(fake_scores, key_fake, step), judged(real_scores, key_real, step)
     if experiment.generator.mixing is not None:
@@ -356,6 +365,7 @@ def _view(
         num_heads=num_heads(network),
         share=functools.partial(local_share, axis_name=axis_name),
         mean=functools.partial(mean_over_devices, axis_name=axis_name),
+        fresh=batch.fresh,
         sample=batch.sample,
         encode=encoder,
     )
@@ -376,13 +386,22 @@ def _seen(experiment: Experiment, sample: Array, latent: Array) -> Array:
     return sample if experiment.inference is None else _beside(sample, latent)
 
 
-def _noisy(experiment: Experiment, samples: Array, key: Array, side: int, step: Array, axis_name: str | None) -> Array:
-    """Samples with instance noise, a draw for each side (0 real, 1 fake)."""
+def _noisy(experiment: Experiment, batch: Batch, key: Array, step: Array, axis_name: str | None) -> Batch:
+    """The batch with instance noise on the samples of both sides, a draw for each; latents beside them stay."""
     if experiment.discriminator.instance_noise is None:
-        return samples
-    shape = (samples.shape[0] * num_devices(axis_name), *samples.shape[1:])
-    noise = jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, _NOISE), side), shape, samples.dtype)
-    return samples + value_at(experiment.discriminator.instance_noise, step) * local_share(noise, axis_name)
+        return batch
+    deviation = value_at(experiment.discriminator.instance_noise, step)
+    size = math.prod(experiment.data.shape)
+
+    def disturbed(seen: Array, key: Array) -> Array:
+        shape = (seen.shape[0] * num_devices(axis_name), *seen.shape[1:])
+        noise = local_share(jax.random.normal(key, shape, seen.dtype), axis_name)
+        if experiment.inference is not None:
+            noise = noise.at[:, size:].set(0.0)
+        return seen + deviation * noise
+
+    keys = jax.random.split(jax.random.fold_in(key, _NOISE))
+    return batch._replace(real=disturbed(batch.real, keys[0]), fake=disturbed(batch.fake, keys[1]))
 
 
 def _scores(experiment: Experiment, variables: Variables, samples: Array, axis_name: str | None) -> tuple[Array, Any]:

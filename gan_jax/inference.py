@@ -6,9 +6,9 @@ D sees joint vectors: (x, F(x)) for real examples, (G(z), z) for fakes, both fla
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-from gan_jax.component import component
+from gan_jax.component import component, setting
 
 
 @runtime_checkable
@@ -25,10 +25,17 @@ class Inference(Protocol):
 class VEEGAN:
     """The encoder learns from `Reconstruction` alone (in `generator.penalties`), and D's view of it does not move it.
 
+    G pays -D(G(z), z): with a logistic D its score is the log ratio of the two joint densities, and the mean of that a
+    bound on the published objective. `generator_loss="objective"` keeps the loss of the experiment's objective.
+
     References:
         A. Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", NeurIPS
             2017, algorithm 1.
     """
+
+    generator_loss: Literal["score", "objective"] = setting(
+        default="score", doc="what G pays for fakes: -score, as published, or the objective's loss"
+    )
 
     @property
     def adversarial(self) -> bool:

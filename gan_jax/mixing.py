@@ -26,8 +26,9 @@ class SoftMixing:
         geometric    exp(sum_i w_i log l_i)
         harmonic     1 / sum_i w_i / l_i
 
-    `sharpness=0` weighs all alike, a large one is `Hardest`. The last two take positive losses. (GMAN* learns the
-    sharpness; here it is a setting.)
+    `sharpness=0` weighs all alike, a large one is `Hardest`. The last two take losses of one sign: for negative ones,
+    as published (minimax), they are -exp(sum_i w_i log(-l_i)) and -1 / sum_i w_i / (-l_i). (GMAN* learns the sharpness;
+    here it is a setting.)
 
     References:
         I. Durugkar, I. Gemp, S. Mahadevan, "Generative Multi-Adversarial Networks", ICLR 2017, section 3.2.
@@ -40,10 +41,11 @@ class SoftMixing:
         weights = jax.nn.softmax(self.sharpness * losses)
         if self.mean == "arithmetic":
             return jnp.sum(weights * losses)
-        positive = jnp.maximum(losses, 1e-12)
+        sign = jnp.where(jnp.sum(losses) < 0, -1.0, 1.0)
+        positive = jnp.maximum(sign * losses, 1e-12)
         if self.mean == "geometric":
-            return jnp.exp(jnp.sum(weights * jnp.log(positive)))
-        return 1.0 / jnp.sum(weights / positive)
+            return sign * jnp.exp(jnp.sum(weights * jnp.log(positive)))
+        return sign / jnp.sum(weights / positive)
 
 
 @component

@@ -39,7 +39,8 @@ class Criterion(NamedTuple):
             or when scores are related; None if the objective has no such term.
         relate: (real scores, fake scores) -> the same two, made relative to one another. The identity for all but
             relativistic objectives.
-        boundary: the score of an example that is as likely real as fake, for D's accuracies.
+        boundary: the score, related if scores are, of an example that is as likely real as fake, for D's accuracies;
+            None if the objective has none.
     """
 
     real: Losses
@@ -47,7 +48,7 @@ class Criterion(NamedTuple):
     generator: Losses
     generator_real: Losses | None = None
     relate: Callable[[Array, Array], tuple[Array, Array]] = _unrelated
-    boundary: float | Array = 0.0
+    boundary: float | Array | None = 0.0
 
 
 @runtime_checkable
@@ -141,7 +142,12 @@ class LeastSquares:
         def half_square(target: float) -> Losses:
             return lambda score, key, step: jnp.square(score - jnp.asarray(target, score.dtype)) / 2
 
-        return Criterion(real=half_square(self.b), fake=half_square(self.a), generator=half_square(self.c))
+        return Criterion(
+            real=half_square(self.b),
+            fake=half_square(self.a),
+            generator=half_square(self.c),
+            boundary=(self.a + self.b) / 2,
+        )
 
 
 @component
@@ -194,11 +200,16 @@ class FGAN:
         def fake(score: Array, key: Array, step: Array) -> Array:
             return chosen.conjugate_of_activation(score)
 
+        # Where the activation is f'(1).
+        boundary: float | Array = 1.0 if self.divergence == "kl" else 0.0
+        if self.divergence == "alpha":
+            boundary = -jnp.log(jnp.expm1(1 / (1 - self.alpha)))
         if self.generator_loss == "non_saturating":
-            return Criterion(real, fake, generator=real)
+            return Criterion(real, fake, generator=real, boundary=boundary)
         return Criterion(
             real,
             fake,
+            boundary=boundary,
             generator=lambda score, key, step: -fake(score, key, step),
             generator_real=lambda score, key, step: -real(score, key, step),
         )
@@ -257,6 +268,7 @@ class EnergyMargin:
             real=lambda score, key, step: -score,
             fake=lambda score, key, step: jax.nn.relu(jnp.asarray(self.margin, score.dtype) + score),
             generator=lambda score, key, step: -score,
+            boundary=None,
         )
 
 
@@ -277,6 +289,7 @@ class BoundaryEquilibrium:
             real=lambda score, key, step: -score,
             fake=lambda score, key, step: jnp.zeros_like(score),
             generator=lambda score, key, step: -score,
+            boundary=None,
         )
 
 
@@ -288,8 +301,6 @@ _ABSOLUTE = (
     Hinge,
     FGAN,
     AlphaGAN,
-    EnergyMargin,
-    BoundaryEquilibrium,
 )
 
 
@@ -347,11 +358,18 @@ class RelativisticAverage:
 def _related(objective: Objective, relate: Callable[[Array, Array], tuple[Array, Array]]) -> Criterion:
     base = objective.criterion()
     if base.generator_real is not None:
-        return base._replace(relate=relate, boundary=0.0)
-    return base._replace(generator=base.real, generator_real=base.fake, relate=relate, boundary=0.0)
+        return base._replace(relate=relate)
+    # The hinge's G alone pays another loss than D for reals, and as published it does not do so here.
+    generator = base.real if isinstance(objective, Hinge) else base.generator
+    return base._replace(generator=generator, generator_real=base.fake, relate=relate)
 
 
 def _refuse_relativistic(outer: Relativistic | RelativisticAverage) -> None:
+    if isinstance(outer.objective, (EnergyMargin, BoundaryEquilibrium)):
+        raise ValueError(
+            f"{type(outer).__name__}.objective is {type(outer.objective).__name__}, whose energies have a least value "
+            "that differences have not: use it as it is, or another objective"
+        )
     if isinstance(outer.objective, (Relativistic, RelativisticAverage)):
         raise ValueError(
             f"{type(outer).__name__}.objective is {type(outer.objective).__name__}, whose scores are related already: "
@@ -359,4 +377,4 @@ def _refuse_relativistic(outer: Relativistic | RelativisticAverage) -> None:
         )
 
 
-OBJECTIVES = (*_ABSOLUTE, Relativistic, RelativisticAverage)
+OBJECTIVES = (*_ABSOLUTE, EnergyMargin, BoundaryEquilibrium, Relativistic, RelativisticAverage)

@@ -46,7 +46,8 @@ class View(NamedTuple):
         num_heads: scores that D gives an example, next to each other; 1 but for committees.
         share: a batch drawn whole -> the part of this device.
         mean: a value (or a pytree of them) -> its mean over devices.
-        sample: [n, *data.shape], the fakes as G made them; `fake` is those beside their latents where D sees both.
+        fresh: [n, *shape], the fakes of this batch as D sees them, before replay and noise changed any.
+        sample: [n, *data.shape], the same as G made them; `fresh` is those beside their latents where D sees both.
         encode: samples -> latents, by G's encoder; None if it has none.
     """
 
@@ -66,6 +67,7 @@ class View(NamedTuple):
     num_heads: int
     share: Callable[[Array], Array]
     mean: Callable[[Any], Any]
+    fresh: Array
     sample: Array
     encode: Callable[[Array], Array] | None = None
 
@@ -315,7 +317,7 @@ class ElasticWeights:
 
     def init(self, params: Any) -> Any:
         zeros = jax.tree.map(jnp.zeros_like, params)
-        return {"anchor": params, "information": zeros}
+        return {"anchor": params, "information": zeros, "last_step": jnp.int32(-1)}
 
     def __call__(self, view: View) -> Array:
         anchor, information = view.memory["anchor"], view.memory["information"]
@@ -332,9 +334,11 @@ class ElasticWeights:
             information = jax.tree.map(
                 lambda f, g: self.decay * f + view.batch_size * g**2, view.memory["information"], slopes
             )
-            return {"anchor": view.params, "information": information}
+            return {"anchor": view.params, "information": information, "last_step": jnp.asarray(view.step, jnp.int32)}
 
-        return jax.lax.cond(view.step % self.every_steps == self.every_steps - 1, next_task, lambda: view.memory)
+        # Once in a step, however many updates it has.
+        now = (view.step % self.every_steps == self.every_steps - 1) & (view.step != view.memory["last_step"])
+        return jax.lax.cond(now, next_task, lambda: view.memory)
 
 
 @component
@@ -422,12 +426,13 @@ class Equilibrium:
 
 @component
 class Lazy:
-    """Another penalty every `every_steps` steps only, and then that many times as heavy: the same mean, cheaper.
+    """Another penalty in every `every_updates`-th update only, and then that many times as heavy: the mean is the same.
 
-    Side by side (`vmap`) it saves nothing: there all members compute both branches.
+    Its memory counts updates, of which a step may have several, and an unroll more. Side by side (`vmap`) it saves
+    nothing: there all members compute both branches.
 
     Example:
-        >>> Lazy(penalty=R1(weight=10.0), every_steps=16).every_steps
+        >>> Lazy(penalty=R1(weight=10.0), every_updates=16).every_updates
         16
 
     References:
@@ -439,17 +444,23 @@ class Lazy:
         choices=(R1, R2, WGANGP, ZeroCenteredGP, DRAGAN, Consistency, Orthogonality, Drift),
         doc="what is computed now and then",
     )
-    every_steps: int = setting(default=16, at_least=1, doc="steps between two computations")
+    every_updates: int = setting(default=16, at_least=1, doc="updates from one computation to the next")
 
     def validate(self) -> None:
         if isinstance(self.penalty, Remembering):
             raise ValueError(
-                f"Lazy.penalty is {type(self.penalty).__name__}, whose memory advances at every step: use it as it is"
+                f"Lazy.penalty is {type(self.penalty).__name__}, whose memory advances in every update: use it as it is"
             )
 
+    def init(self, params: Any) -> Any:
+        return jnp.int32(0)
+
     def __call__(self, view: View) -> Array:
-        now = view.step % self.every_steps == 0
-        return jax.lax.cond(now, lambda: self.every_steps * self.penalty(view), lambda: jnp.zeros(()))
+        now = view.memory % self.every_updates == 0
+        return jax.lax.cond(now, lambda: self.every_updates * self.penalty(view), lambda: jnp.zeros(()))
+
+    def advance(self, view: View) -> Any:
+        return view.memory + 1
 
 
 DISCRIMINATOR_PENALTIES = (

@@ -192,9 +192,17 @@ def _mixture(experiment: Experiment) -> Experiment:
 def _inference(inference: Any, penalties: tuple[Any, ...]) -> Change:
     def change(experiment: Experiment) -> Experiment:
         gen, disc = experiment.generator, experiment.discriminator
-        network = Bidirectional(network=gen.network, trunk=disc.network)
+        trunk: Any = disc.network
+        while hasattr(trunk, "network"):
+            trunk = trunk.network
+        network = Bidirectional(network=gen.network, trunk=trunk)
         judge: Any = disc.network
         if not _is_vector(experiment):
+            if trunk is not disc.network:
+                raise ValueError(
+                    f"{type(disc.network).__name__} judges images, and with an encoder D judges images beside latents: "
+                    "leave out one of the two remedies"
+                )
             judge = JointDiscriminator(network=disc.network, shape=experiment.data.shape)
         return dataclasses.replace(
             experiment,

@@ -139,10 +139,12 @@ class Snapshots(NamedTuple):
     Attributes:
         old: variables with a leading axis [num].
         num_seen: int32, how many snapshots there have been.
+        last_step: int32, the step of the newest, of which a step with several updates takes one.
     """
 
     old: Any
     num_seen: Array
+    last_step: Array
 
 
 @component
@@ -201,12 +203,12 @@ class PastDiscriminators:
 
     def opponent(self, memory: Snapshots, discriminator: Any, key: Array, step: Array) -> tuple[Any, Snapshots]:
         """(the D that G faces, the memory after this step) for D's variables without their memory."""
-        present = _frozen(discriminator)
         old = _drawn(memory, self.num, key)
         now = _in_window(self, memory, step)
-        chosen = jax.tree.map(lambda o, p: jnp.where(now, o, p), old, present)
-        faced = discriminator._replace(params=chosen.params, statistics=chosen.statistics)
-        return faced, _with_snapshot(self, memory, present, step)
+        # The present D is not frozen: G's gradient may go through it.
+        faced = jax.tree.map(lambda o, p: jnp.where(now, o, p), old, discriminator._replace(memory=()))
+        snapshots = _with_snapshot(self, memory, _frozen(discriminator), step)
+        return faced._replace(memory=discriminator.memory), snapshots
 
 
 REPLAYS = (Reservoir, FIFO, ImagePool, PastGenerators)
@@ -247,7 +249,8 @@ def _frozen(variables: Any) -> Any:
 
 
 def _no_snapshots(num: int, variables: Any) -> Snapshots:
-    return Snapshots(jax.tree.map(lambda leaf: jnp.repeat(leaf[None], num, axis=0), variables), jnp.int32(0))
+    old = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], num, axis=0), variables)
+    return Snapshots(old, jnp.int32(0), jnp.int32(-1))
 
 
 def _drawn(memory: Snapshots, num: int, key: Array) -> Any:
@@ -263,11 +266,12 @@ def _in_window(settings: PastGenerators | PastDiscriminators, memory: Snapshots,
 def _with_snapshot(
     settings: PastGenerators | PastDiscriminators, memory: Snapshots, variables: Any, step: Array
 ) -> Snapshots:
-    now = step % settings.every_steps == settings.every_steps - 1
+    now = (step % settings.every_steps == settings.every_steps - 1) & (step != memory.last_step)
     # Out of bounds is dropped: no snapshot in this step.
     slot = jnp.where(now, memory.num_seen % settings.num, settings.num)
     old = jax.tree.map(lambda kept, leaf: kept.at[slot].set(leaf, mode="drop"), memory.old, variables)
-    return Snapshots(old, memory.num_seen + now.astype(jnp.int32))
+    last_step = jnp.where(now, step, memory.last_step).astype(jnp.int32)
+    return Snapshots(old, memory.num_seen + now.astype(jnp.int32), last_step)
 
 
 def _check_window(settings: PastGenerators | PastDiscriminators) -> None:

@@ -64,10 +64,11 @@ def discriminator_ahead(
                 seen, _ = make_batch(experiment, batch.generator, real, latent, axis_name=axis_name)
             else:
                 seen = batch._replace(real=real)
-        value, (advanced, _) = discriminator_loss(
-            inner, kept._replace(params=params), seen, inner_key, step, axis_name=axis_name
-        )
-        return value, advanced
+        player = kept._replace(params=params)
+        if inner is not experiment:  # the bare objective remembers nothing
+            player = player._replace(memory=())
+        value, (advanced, _) = discriminator_loss(inner, player, seen, inner_key, step, axis_name=axis_name)
+        return value, advanced if inner is experiment else advanced._replace(memory=kept.memory)
 
     return _ahead(settings, experiment.discriminator, loss, variables, opt_state, key, done, axis_name)
 

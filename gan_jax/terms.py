@@ -69,19 +69,19 @@ def _covariance(view: View, features: Array) -> Array:
 
 @component
 class Reconstruction:
-    """weight E |z - F(G(z))|^2 / dim(z), with F the encoder of G: VEEGAN's l2 loss of the latent.
+    """weight E |z - F(G(z))|^2, with F the encoder of G: VEEGAN's l2 loss of the latent.
 
     References:
         A. Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", NeurIPS
             2017, equation 3 and algorithm 1.
     """
 
-    weight: float = setting(default=1.0, at_least=0, doc="factor of the mean squared error")
+    weight: float = setting(default=1.0, at_least=0, doc="factor of the squared error")
 
     def __call__(self, view: View) -> Array:
         if view.encode is None:
             raise ValueError("Reconstruction needs an encoder: set generator.network to Bidirectional(...)")
-        return self.weight * jnp.mean((view.latent - view.encode(view.sample)) ** 2)
+        return self.weight * jnp.mean(jnp.sum((view.latent - view.encode(view.sample)) ** 2, axis=-1))
 
 
 @component
@@ -97,7 +97,7 @@ class Classification:
     weight: float = setting(default=1.0, at_least=0, doc="factor of the cross-entropy; beta for G")
 
     def __call__(self, view: View) -> Array:
-        features = view.features(view.fake)
+        features = view.features(view.fresh)
         if LOGITS not in features:
             raise ValueError(
                 "Classification needs a classifier beside D: set discriminator.network=ClassifierHead(...)"

@@ -191,7 +191,7 @@ BAD = {
         {"objective": Hinge()},
         {"mixing": SoftMixing(mean="harmonic")},
         {"network": Committee(network=NET)},
-        "takes positive losses",
+        "takes losses of one sign",
     ),
     "one mean of several D": (
         {"objective": RelativisticAverage()},

@@ -82,7 +82,7 @@ def test_growth_that_cannot_work_is_refused():
         Growth(stage_steps=100, fade_steps=500.0)
 
 
-def test_learning_rates_and_network_settings_may_not_be_schedules_but_fades_may():
+def test_a_fade_may_be_a_schedule_of_its_own():
     network = ProgressiveGenerator(width=8, fade=Linear(start=0.0, stop=1.0, duration_steps=4))
     experiment = override(growing(growth=None), "generator.network", network)
     assert float(at_step(experiment, jnp.int32(1)).generator.network.fade) == pytest.approx(0.25)

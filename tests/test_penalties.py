@@ -50,6 +50,7 @@ def look(score=None, params=PARAMS, memory=(), key=None, step=0, real=REAL, fake
         features=lambda x: {"hidden": x},
         real=real,
         fake=fake,
+        fresh=fake,
         latent=jnp.zeros((real.shape[0], 3)),
         real_scores=score(params, real),
         fake_scores=score(params, fake),
@@ -229,18 +230,25 @@ def test_consistency_sees_changes_of_vectors_and_shifts_of_images():
     # D(x) = sum of x: its change is the sum of two normal numbers of deviation 0.1, whose square has mean 0.02.
     wide = look(lambda p, x: jnp.sum(x, axis=-1), real=jnp.zeros((4000, 2)), fake=jnp.zeros((4000, 2)))
     assert float(Consistency(weight=1.0)(wide)) == pytest.approx(0.02, abs=5 * 0.02 * math.sqrt(2 / 4000))
-    images = jnp.arange(2 * 6 * 6.0).reshape(2, 6, 6, 1)
-    total = look(lambda p, x: jnp.max(x, axis=(1, 2, 3)), real=images, fake=images)
-    assert float(Consistency(shift=0)(total)) == 0
-    assert float(Consistency(shift=3, side="both")(total)) >= 0
+    # A ramp along the rows: the middle pixel of a shifted image says by how many rows it was shifted.
+    ramp = jnp.broadcast_to(jnp.arange(9.0)[None, :, None, None], (500, 9, 9, 1))
+    middle = look(lambda p, x: x[:, 4, 4, 0], real=ramp, fake=ramp)
+    assert float(Consistency(shift=0)(middle)) == 0
+    # Shifts of -2 to 2, each as likely: the mean square is 2, and its standard error over 500 images 0.08.
+    assert float(Consistency(weight=1.0, shift=2)(middle)) == pytest.approx(2.0, abs=5 * 0.08)
+    assert float(Consistency(weight=1.0, shift=2, side="both")(middle)) == pytest.approx(4.0, abs=8 * 0.08)
 
 
 def test_lazy_penalties_have_the_same_mean_and_refuse_memories():
     view = look()
-    values = [float(Lazy(penalty=R1(), every_steps=4)(view._replace(step=jnp.int32(i)))) for i in range(8)]
+    lazy = Lazy(penalty=R1(), every_updates=4)
+    memory, values = lazy.init(PARAMS), []
+    for _ in range(8):
+        values.append(float(lazy(view._replace(memory=memory))))
+        memory = lazy.advance(view._replace(memory=memory))
     whole = float(R1()(view))
     np.testing.assert_allclose(values, [4 * whole, 0, 0, 0] * 2, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"Lazy.penalty is LeCam, whose memory advances at every step"):
+    with pytest.raises(ValueError, match=r"Lazy.penalty is LeCam, whose memory advances in every update"):
         Lazy(penalty=LeCam())
 
 

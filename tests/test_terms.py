@@ -37,7 +37,7 @@ def test_feature_matching_names_the_layers_that_there_are():
 
 def test_reconstruction_is_the_mean_squared_error_of_the_latents():
     view = look()._replace(latent=jnp.ones((4, 3)), encode=lambda x: jnp.tile(jnp.array([1.0, 2.0, 4.0]), (4, 1)))
-    assert float(Reconstruction(weight=3.0)(view)) == pytest.approx(3 * (0 + 1 + 9) / 3)
+    assert float(Reconstruction(weight=3.0)(view)) == pytest.approx(3 * (0 + 1 + 9))
     with pytest.raises(ValueError, match=r"needs an encoder: set generator.network to Bidirectional"):
         Reconstruction()(look())
 
@@ -63,4 +63,6 @@ def test_mixings_by_hand():
     assert float(SoftMixing(mean="harmonic", sharpness=0.0)(losses)) == pytest.approx(3 / 1.75, rel=1e-5)
     weights = np.exp([1, 2, 4]) / np.sum(np.exp([1, 2, 4]))
     assert float(SoftMixing(sharpness=1.0)(losses)) == pytest.approx(np.sum(weights * [1, 2, 4]), rel=1e-5)
+    assert float(SoftMixing(mean="geometric", sharpness=0.0)(-losses)) == pytest.approx(-2.0, rel=1e-5)
+    assert float(SoftMixing(mean="harmonic", sharpness=0.0)(-losses)) == pytest.approx(-3 / 1.75, rel=1e-5)
     assert float(SoftMixing(sharpness=100.0)(losses)) == pytest.approx(float(Hardest()(losses)), rel=1e-5)

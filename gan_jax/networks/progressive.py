@@ -148,6 +148,17 @@ class ProgressiveDiscriminator:
     ) -> tuple[Array, Any]:
         return apply_module(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
 
+    def faded(self, images: Array) -> Array:
+        """Real images [batch, *shape] as a stage sees them: what it adds to the one before is faded in, as it is in G."""
+        stage = self.num_stages(images.shape[1:]) - 1 if self.stage is None else self.stage
+        if stage == 0:
+            return images
+        fine = images
+        while fine.shape[1] > _sizes(stage)[-1]:
+            fine = average_pool(fine)
+        blended = _blend(_weight("ProgressiveDiscriminator", self.fade), upsample(average_pool(fine)), fine)
+        return upsample(blended, images.shape[1] // blended.shape[1])
+
     def features(
         self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
