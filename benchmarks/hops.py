@@ -3,9 +3,10 @@
     python -m benchmarks.hops [--seeds 8] [--steps 10000] [--arms plain,replay_fifo] [--out DIR]
 
 Every 20 steps G makes 256 temperatures. It is *in* a city when at least 90 % of them are nearer to it than to the
-other, and *covers* both when at least 25 % are within 3 standard deviations of each. A hop is to be in the one city after having been in the other,
-with anything in between. Prints a JSON row an arm: hops per 10,000 steps (mean, standard error, and of each seed),
-the share of looks at which G covers both, and the share at which it is in one; writes the traces as a picture.
+other, and *covers* both when at least 25 % are within 3 standard deviations of each. A hop is to be in the one city
+after having been in the other, with anything in between. Prints a JSON row an arm: hops per 10,000 steps (mean,
+standard error, and of each seed), the share of looks at which G covers both, and the share at which it is in one;
+writes the traces as a picture.
 """
 
 from __future__ import annotations

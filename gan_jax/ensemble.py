@@ -26,11 +26,13 @@ from gan_jax.component import component, setting, unknown_name
 from gan_jax.data.weighted import Weighted, WeightedDataset, reweighted
 from gan_jax.experiment import Experiment
 from gan_jax.game import generate, sample_latent
+from gan_jax.networks.committee import num_heads
 from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.network import DiscriminatorNetwork, Variables
+from gan_jax.networks.packing import pack_size
 from gan_jax.optimizers import Adam
 from gan_jax.steps import TrainState
-from gan_jax.train import Resources, chunk, compiler_options, init, run_chunk
+from gan_jax.train import Resources, chunk, compiler_options, evaluated_variables, init, run_chunk
 
 TRAIN, JUDGE, RESAMPLE = range(3)
 """Purposes of randomness: what the key is folded with first, before the number of the component."""
@@ -279,7 +281,7 @@ def _rounds(
         data = resources._replace(dataset=reweighted(dataset, weights))
         state = chunk(experiment, data, state, num_steps=experiment.num_steps, evaluates=False).state
         _check_finite(state, index)
-        arrived = Ensemble(state.generator.variables, jnp.float32(0), weights, judgement)
+        arrived = Ensemble(evaluated_variables(experiment, state), jnp.float32(0), weights, judgement)
         if ensemble is None:
             ensemble = jax.tree.map(lambda leaf: jnp.zeros((num_rounds, *leaf.shape), leaf.dtype), arrived)
         joined = jax.tree.map(lambda leaves, leaf, at=index: leaves.at[at].set(leaf), ensemble, arrived)
@@ -345,7 +347,8 @@ def _together(experiment: Experiment, resources: Resources, key: Array, weights:
         _check_finite(jax.tree.map(lambda leaf, at=index: leaf[at], after), index)
     num = len(weights)
     unknown = jnp.full(num, jnp.nan)
-    return Ensemble(after.generator.variables, jnp.full(num, 1 / num), stacked.weights, Judgement(unknown, unknown))
+    made = evaluated_variables(experiment, after)
+    return Ensemble(made, jnp.full(num, 1 / num), stacked.weights, Judgement(unknown, unknown))
 
 
 @functools.cache
@@ -373,6 +376,12 @@ def _check(experiment: Experiment, num: int) -> None:
         name = type(experiment.data).__name__
         raise ValueError(
             f"an ensemble trains on points with weights, and {name} has none: use data=Weighted({name}(...))"
+        )
+    network: Any = experiment.discriminator.network
+    if pack_size(network) > 1 or num_heads(network) > 1 or getattr(network, "minibatch", None) is not None:
+        raise ValueError(
+            f"the judge of mixture and data is the experiment's D, and {type(network).__name__} does not score one "
+            "sample at a time: use a D without packs, members and minibatch layers"
         )
     if num < 1:
         raise ValueError(f"an ensemble of {num} components: give at least 1")

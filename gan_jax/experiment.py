@@ -399,8 +399,8 @@ def _check_remedies(experiment: Experiment) -> None:
         )
     if experiment.inference is not None and packs > 1 and len(experiment.data.shape) > 1:
         raise ValueError(
-            "Packed and JointDiscriminator both take D's input apart, and not in the same way: with images leave out the "
-            "packing, or the inference"
+            "Packed and JointDiscriminator both take D's input apart, and not in the same way: with images leave out "
+            "the packing, or the inference"
         )
     if heads > 1 and any(isinstance(transform, TopK) for transform in gen.transforms):
         raise ValueError(
@@ -418,8 +418,8 @@ def _check_remedies(experiment: Experiment) -> None:
             )
     if disc.batch_statistics == "joint" and any(getattr(part, "minibatch", None) is not None for part in chain):
         raise ValueError(
-            "a minibatch layer compares samples of one side, and discriminator.batch_statistics='joint' puts both sides "
-            "in one batch: use 'separate'"
+            "a minibatch layer compares samples of one side, and discriminator.batch_statistics='joint' puts both "
+            "sides in one batch: use 'separate'"
         )
     if gen.unroll is not None and gen.replay is not None:
         raise ValueError(

@@ -17,6 +17,7 @@ from gan_jax.experiment import Experiment
 from gan_jax.game import generate, init_memory, local_share, num_devices, sample_latent
 from gan_jax.growth import at_stage, at_step, num_stages
 from gan_jax.networks.network import Variables
+from gan_jax.networks.packing import pack_size
 from gan_jax.steps import BANK, INIT, Metrics, Player, TrainState, train_step
 
 
@@ -75,7 +76,15 @@ def load_resources(experiment: Experiment, location: Any = None) -> Resources:
                 f"batch_size is {experiment.batch_size}, more than the {num_examples} training examples of "
                 f"{experiment.data.name}: choose a smaller batch"
             )
-    return Resources(dataset, experiment.detector.reference(experiment.data, dataset))
+    resources = Resources(dataset, experiment.detector.reference(experiment.data, dataset))
+    count = short_batch(experiment, resources)
+    packs = pack_size(experiment.discriminator.network)
+    if count is not None and count % packs:
+        raise ValueError(
+            f"the epoch's last batch has {count} examples, which do not divide into packs of {packs}: set "
+            "data.last_batch='wrap'"
+        )
+    return resources
 
 
 # Compiled without optimisation: drawing the weights of a DCGAN takes 20 s to compile on a CPU with it, 2 s without, and

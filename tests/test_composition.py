@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from gan_jax.dynamics import Consensus
 from gan_jax.engine import Engine
 from gan_jax.experiment import Unroll
 from gan_jax.inference import ALI, VEEGAN
@@ -16,6 +17,8 @@ from gan_jax.lab.configs import load_sweep
 from gan_jax.mixing import Hardest, SoftMixing
 from gan_jax.networks.autoencoder import AutoencoderDiscriminator
 from gan_jax.networks.committee import ClassifierHead, Committee
+from gan_jax.networks.encoder import Bidirectional
+from gan_jax.networks.minibatch import MinibatchStddev
 from gan_jax.networks.mixture import GeneratorMixture
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.packing import Packed
@@ -31,9 +34,9 @@ from gan_jax.objectives import (
 )
 from gan_jax.optimizers import WeightClipping
 from gan_jax.parallel import assert_replicas, make_parallel_chunk
-from gan_jax.penalties import DISCRIMINATOR_PENALTIES, DRAGAN, R1, Equilibrium
+from gan_jax.penalties import DISCRIMINATOR_PENALTIES, DRAGAN, R1, Equilibrium, Lazy, Orthogonality
 from gan_jax.remedies import REMEDIES, apply_remedy
-from gan_jax.replay import FIFO, ImagePool
+from gan_jax.replay import FIFO, ImagePool, PastDiscriminators, PastGenerators
 from gan_jax.sweep import groups
 from gan_jax.terms import Classification, FeatureMatching, Reconstruction
 from gan_jax.testing import tiny_dcgan, tiny_ring
@@ -236,6 +239,31 @@ BAD = {
         {"network": SpectralNorm(network=Committee(network=NET))},
         "use a Committee of SpectralNorm",
     ),
+    "top-k of a committee": ({}, {"transforms": (TopK(),)}, {"network": Committee(network=NET)}, "no common scale"),
+    "orthogonality of a mixture": (
+        {},
+        {"network": MIXTURE, "penalties": (Orthogonality(),)},
+        {},
+        "kernels of all members of a GeneratorMixture",
+    ),
+    "a minibatch layer of both sides": (
+        {},
+        {},
+        {"network": MLPDiscriminator(widths=(8,), minibatch=MinibatchStddev()), "batch_statistics": "joint"},
+        "use 'separate'",
+    ),
+    "an old D of an unrolled G": (
+        {},
+        {"unroll": Unroll(num_steps=2), "replay": PastDiscriminators()},
+        {},
+        "leave out generator.unroll, or generator.replay",
+    ),
+    "a trunk of packs": (
+        {"inference": ALI()},
+        {"network": Bidirectional(network=MAKER, trunk=Packed(network=NET, num=2))},
+        {},
+        "use the network inside Packed",
+    ),
     "replay forward": (
         {},
         {"unroll": Unroll(num_steps=2, mode="forward")},
@@ -264,6 +292,41 @@ def test_veegan_needs_its_reconstruction():
         dataclasses.replace(veegan, generator=dataclasses.replace(veegan.generator, penalties=()))
     assert isinstance(veegan.inference, VEEGAN)
     assert veegan.seen_shape == (2 + 8,)
+
+
+def test_the_present_discriminator_is_not_frozen_for_a_g_that_sometimes_faces_old_ones():
+    # Consensus differentiates G's loss in D's parameters, so its direction sees a stopped gradient.
+    base = tiny_ring(dynamics=Consensus())
+    replayed = dataclasses.replace(base, generator=dataclasses.replace(base.generator, replay=PastDiscriminators()))
+    first, second = (
+        chunk(e, load_resources(e), init(e, jax.random.key(0)), num_steps=3, evaluates=False).state
+        for e in (base, replayed)
+    )
+    for a, b in zip(jax.tree.leaves(first.discriminator), jax.tree.leaves(second.discriminator), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_of_several_updates_takes_one_snapshot():
+    base = tiny_ring()
+    disc = dataclasses.replace(
+        base.discriminator, updates_per_step=5, replay=PastGenerators(num=5, every_steps=2), penalties=(Lazy(),)
+    )
+    experiment = dataclasses.replace(base, discriminator=disc)
+    state = init(experiment, jax.random.key(0))
+    memory = chunk(experiment, load_resources(experiment), state, num_steps=4, evaluates=False).state
+    memory = memory.discriminator.variables.memory
+    assert int(memory.replay.num_seen) == 2
+    assert int(memory.penalties[0]) == 20
+
+
+def test_the_bare_objective_of_an_unroll_leaves_memories_alone():
+    base = apply_remedy(apply_remedy(tiny_ring(), "lecam"), "replay_fifo")
+    ahead = dataclasses.replace(
+        base, generator=dataclasses.replace(base.generator, unroll=Unroll(num_steps=2, inner_loss="objective"))
+    )
+    state = chunk(ahead, load_resources(ahead), init(ahead, jax.random.key(0)), num_steps=3, evaluates=False).state
+    assert int(state.nonfinite_step) == -1
+    assert int(state.discriminator.variables.memory.replay.num_seen) == 3 * 32
 
 
 def test_a_penalty_of_weight_0_changes_nothing():

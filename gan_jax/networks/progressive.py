@@ -149,7 +149,7 @@ class ProgressiveDiscriminator:
         return apply_module(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
 
     def faded(self, images: Array) -> Array:
-        """Real images [batch, *shape] as a stage sees them: what it adds to the one before is faded in, as it is in G."""
+        """Real images [batch, *shape] as a stage sees them: what it adds to the last one fades in, as it does in G."""
         stage = self.num_stages(images.shape[1:]) - 1 if self.stage is None else self.stage
         if stage == 0:
             return images
