@@ -6,8 +6,8 @@ Command: gan-jax train progressive_mnist --data DIR
     without the normalisation: --generator.network.pixel-norm false
     at 64x64: --data.image-size 64
     the escalation, with and without it: python -m benchmarks.escalation --data DIR
-Cost: 32 channels and 4,000 steps of batch 32: about ten minutes on two idle cores.
-Figure: readable digits at 32x32; see docs/remedies.md.
+Cost: 32 channels and 4,000 steps of batch 32: not measured on idle cores; 20 minutes beside other work.
+Figure: readable digits at 32x32 from step 2,500 on; see docs/remedies.md.
 
 References:
     T. Karras, T. Aila, S. Laine, J. Lehtinen, "Progressive Growing of GANs for Improved Quality, Stability, and

@@ -4,8 +4,8 @@ Claim: each remedy's paper claims that it helps. Here a plain GAN with a 64-dime
     of 25 modes, and each remedy is put to it at its published or default settings.
 Command: gan-jax sweep remedies_grid [--seeds 20]
     one of them: gan-jax train remedies_grid+packing_2
-Cost: 47 arms x 8 seeds x 6,000 steps: about half an hour on two idle cores.
-Figure: the table of docs/remedies.md.
+Cost: 47 arms x 8 seeds x 6,000 steps: 20 to 25 minutes on two cores.
+Figure: see docs/remedies.md: 11.4 of 25 modes by the plain GAN, 12.5 by the best.
 """
 
 from gan_jax.data.mixtures import Grid

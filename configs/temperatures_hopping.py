@@ -6,7 +6,7 @@ Claim: G finds one city, D learns that readings from it are fake, G moves to the
 Command: gan-jax train temperatures_hopping
     every remedy on it: python -m benchmarks.hops
 Cost: 10 seconds on two cores.
-Figure: 20 to 45 hops in 10,000 steps and never both cities; see docs/remedies.md.
+Figure: 33 +- 8 hops in 10,000 steps (4 seeds) and never both cities; see docs/remedies.md.
 
 References:
     A. Nibali, "Mode collapse in GANs", 2017.
