@@ -6,8 +6,8 @@ Command: python -m benchmarks.adagan --out DIR
     the GAN of one round: gan-jax train adagan_grid
 Cost: about 1.5 seconds a round on two cores after compilation, 2 to 3 with the judge of data from mixture; the study
     (3 seeds, 10 rounds, five methods) 6 to 8 minutes.
-Figure: modes captured of 25 after 6 rounds, of three seeds: 25, 25, 25 by theorem 1 and 24, 25, 25 by theorem 2; 17, 20, 14
-    by independent runs; 9, 13, 8 by one; see docs/remedies.md.
+Figure: modes captured of 25 after 6 rounds, of three seeds: 25, 25, 25 by theorem 1 and 24, 25, 25 by theorem 2; 17,
+    20, 14 by independent runs; 9, 13, 8 by one; see docs/remedies.md.
 
 References:
     I. Tolstikhin et al., "AdaGAN: Boosting Generative Models", NeurIPS 2017, section 4.
