@@ -3,8 +3,8 @@
 Claim: none of its own; the networks of the memorisation study, small enough for a CPU. Samples of a truncated latent:
     gan-jax evaluate RUN --truncation 1.
 Command: gan-jax train resnet_mnist --data DIR
-Cost: 16 channels at 28x28, 2 epochs of batch 64: a quarter of an hour on two cores; not run to its end yet.
-Figure: effective classes of 10.
+Cost: 16 channels at 28x28, 2 epochs of batch 64: not run to its end yet.
+Figure: none yet: effective classes of 10.
 
 References:
     T. Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, appendix B.4.

@@ -5,7 +5,7 @@ Claim: G finds one city, D learns that readings from it are fake, G moves to the
     ten times as fast as D. (Found in a pilot of eight settings; with those of `temperatures` G covers both.)
 Command: gan-jax train temperatures_hopping
     every remedy on it: python -m benchmarks.hops
-Cost: 10 seconds on two cores.
+Cost: seconds on two cores.
 Figure: 33 +- 8 hops in 10,000 steps (4 seeds) and never both cities; see docs/remedies.md.
 
 References:
