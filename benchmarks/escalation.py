@@ -1,12 +1,13 @@
 """Do signal magnitudes escalate when D overshoots, and does pixelwise normalisation stop G from taking part?
 
     python -m benchmarks.escalation [--data DIR] [--steps 1500] [--rates 1e-3,1e-2,3e-2] [--seeds 3] [--out DIR]
+        [--objective wgan_gp | least_squares | non_saturating]
 
-The progressive networks at 16x16, without growth, WGAN-GP with drift as in `progressive_mnist`; D is pushed to
-overshoot by a high learning rate (G's stays). Every 25 steps: the root mean square of every block's activations in G
-and in D, the largest absolute score, and the norms of the players' gradients. Prints a JSON row for each rate, with
-and without the normalisation: magnitudes at the end relative to those at step 25, median over seeds. One figure shows
-all.
+The progressive networks at 16x16, without growth, WGAN-GP with drift as in `progressive_mnist` or an objective without
+any penalty; D is pushed to overshoot by a high learning rate (G's stays). Every 25 steps: the root mean square of every
+block's activations in G and in D, the largest absolute score, and the norms of the players' gradients. Prints a JSON
+row for each rate, with and without the normalisation: magnitudes at the end relative to those at step 25, median over
+seeds. One figure shows all.
 
 References:
     T. Karras et al., "Progressive Growing of GANs", ICLR 2018, section 4.2.
@@ -28,23 +29,30 @@ import numpy as np
 from gan_jax.experiment import Experiment
 from gan_jax.game import sample_latent
 from gan_jax.lab.configs import load_config
+from gan_jax.objectives import LeastSquares, NonSaturating
 from gan_jax.steps import train_step
 from gan_jax.train import init, load_resources
 
 EVERY = 25
+OBJECTIVES = {"wgan_gp": None, "least_squares": LeastSquares(), "non_saturating": NonSaturating()}
 
 
-def setting(rate: float, pixel_norm: bool) -> Experiment:
+def setting(rate: float, pixel_norm: bool, objective: str) -> Experiment:
     """The pair of `progressive_mnist` at 16x16 from the start, with a learning rate of D's own."""
     base = load_config("progressive_mnist")
     gen, disc = base.generator, base.discriminator
+    other = OBJECTIVES[objective]
     return dataclasses.replace(
         base,
         data=dataclasses.replace(base.data, image_size=16),
         generator=dataclasses.replace(gen, network=dataclasses.replace(gen.network, pixel_norm=pixel_norm, width=16)),
         discriminator=dataclasses.replace(
-            disc, network=dataclasses.replace(disc.network, width=16), learning_rate=rate
+            disc,
+            network=dataclasses.replace(disc.network, width=16),
+            learning_rate=rate,
+            penalties=() if other else disc.penalties,
         ),
+        objective=other or base.objective,
         growth=None,
     )
 
@@ -85,17 +93,21 @@ def main() -> None:
     parser.add_argument("--rates", default="1e-3,1e-2,3e-2")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--objective", choices=OBJECTIVES, default="wgan_gp")
     options = parser.parse_args()
-    dataset = load_resources(setting(1e-3, True), options.data).dataset
+    objective = options.objective
+    dataset = load_resources(setting(1e-3, True, objective), options.data).dataset
     traces = {}
     for rate in map(float, options.rates.split(",")):
         for pixel_norm in (True, False):
             start = time.perf_counter()
-            runs = [magnitudes(setting(rate, pixel_norm), dataset, s, options.steps) for s in range(options.seeds)]
+            made = setting(rate, pixel_norm, objective)
+            runs = [magnitudes(made, dataset, seed, options.steps) for seed in range(options.seeds)]
             traces[rate, pixel_norm] = runs
             growth = {name: [float(run[name][-1] / max(run[name][0], 1e-12)) for run in runs] for name in runs[0]}
             peak = {name: [float(np.nanmax(run[name])) for run in runs] for name in runs[0]}
             row = {
+                "objective": objective,
                 "rate": rate,
                 "pixel_norm": pixel_norm,
                 "steps": options.steps,

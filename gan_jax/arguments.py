@@ -7,6 +7,8 @@ import importlib.metadata
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from gan_jax.diagnose_options import add_run_kinds
+
 _TRAIN = """Trains a GAN to a verdict and fills a run folder: metrics.jsonl, samples, checkpoints, verdict.json.
 
 Any setting of the experiment is an option too:
@@ -99,7 +101,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     evaluate.option("--json", action="store_true", help="print the result as JSON")
 
     diagnose = commands.add_parser("diagnose", help="look into a game")
-    kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="unroll", parser_class=Parser)
+    kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="KIND", parser_class=Parser)
     unroll = kinds.add_parser(
         "unroll", help="is the unrolled gradient right, which part matters, what does it cost", description=_DIAGNOSE
     )
@@ -114,10 +116,16 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     unroll.option("--json", action="store_true", help="print the result as JSON")
     unroll.option("--out", metavar="FILE", help="write the result as JSON here")
     unroll.option("--plot", metavar="FILE", help="write a picture here")
+    add_run_kinds(kinds)
 
     report = commands.add_parser("report", help="one HTML file on a run or a sweep")
     report.add_argument("run", help="the folder of a run, or of a sweep")
     report.option("--out", metavar="FILE", help="where to write it; RUN/report.html if not given")
+
+    watch = commands.add_parser("watch", help="the report of a run while it goes on, in a browser")
+    watch.add_argument("run", help="the folder of a run, or of a sweep")
+    watch.option("--port", type=int, default=8100, help="on localhost; 8100, or the next that is free")
+    watch.option("--every", type=float, default=5.0, metavar="S", help="seconds between looks at the folder; 5")
 
     data = commands.add_parser("data", help="list, prepare and show data sets")
     actions = data.add_subparsers(dest="action", required=True, metavar="list|prepare|show", parser_class=Parser)

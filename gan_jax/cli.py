@@ -1,4 +1,4 @@
-"""The command line: gan-jax train | sweep | evaluate | diagnose | report | data.
+"""The command line: gan-jax train | sweep | evaluate | diagnose | report | watch | data.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
 run stopped at values that are not finite; 4 another process of the command has ended; 130 interrupted (what was saved
@@ -8,6 +8,7 @@ can be resumed). GAN_JAX_TRACEBACK=1 in the environment shows the traceback behi
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import os
@@ -205,6 +206,27 @@ def _evaluate(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
 
 
 def _diagnose(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
+    for name in (options.out, options.plot):
+        if name and not Path(name).absolute().parent.is_dir():
+            raise UsageError(f"the folder of {name} does not exist: make it first")
+    if options.kind == "unroll":
+        return _diagnose_unroll(options, settings)
+    from gan_jax.lab.diagnose.states import keep_diagnosis
+    from gan_jax.lab.run_directory import RunDirectory
+
+    kind = importlib.import_module(f"gan_jax.lab.diagnose.{options.kind}")
+    result = kind.diagnose(options, lambda line: None if options.json else _say(line))
+    result = {"kind": options.kind, "run": options.run, **result}
+    kept = keep_diagnosis(RunDirectory(Path(options.run)), options.kind, result)
+    if options.out:
+        Path(options.out).write_text(json.dumps(result, indent=2) + "\n")
+    if options.plot:
+        kind.figure(result).savefig(options.plot)
+    print(json.dumps(result, indent=2) if options.json else f"{kind.table(result)}\n{result['sentence']}\n{kept}")
+    return OK
+
+
+def _diagnose_unroll(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     from gan_jax.lab import unrolling
     from gan_jax.lab.session import Request, load_state
 
@@ -213,9 +235,6 @@ def _diagnose(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
     for name, least in (("warm_up", 0), ("directions", 0), ("rounds", 0)):
         if getattr(options, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(options, name)}, and must be at least {least}")
-    for name in (options.out, options.plot):
-        if name and not Path(name).absolute().parent.is_dir():
-            raise UsageError(f"the folder of {name} does not exist: make it first")
     request = Request(config=options.config, settings=tuple(settings), seed=options.seed, location=options.data)
     experiment, resources, state = load_state(request)
     if state is None:
@@ -255,6 +274,17 @@ def _report(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int
     return OK
 
 
+def _watch(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
+    from gan_jax.lab.watch import watch
+
+    if not 0.2 <= options.every <= 3600:
+        raise UsageError(f"--every is {options.every}, and must be between 0.2 and 3600 seconds")
+    if not 0 <= options.port < 65536:
+        raise UsageError(f"--port is {options.port}, and must be between 0 (any that is free) and 65535")
+    watch(Path(options.run), port=options.port, every=options.every, say=_say)
+    return OK
+
+
 def _data(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     from gan_jax.data.images import Images, listing, show_grid
     from gan_jax.data.prepared import prepare
@@ -284,6 +314,7 @@ _COMMANDS = {
     "evaluate": _evaluate,
     "diagnose": _diagnose,
     "report": _report,
+    "watch": _watch,
     "data": _data,
 }
 
