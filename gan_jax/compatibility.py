@@ -53,6 +53,12 @@ def check_parts(experiment: Any) -> None:
         )
     if gen.evaluated == "average" and gen.average_decay is None:
         raise ValueError("generator.evaluated is 'average', and there is none: set generator.average_decay, 0.999 say")
+    packs = pack_size(disc.network)
+    if experiment.recorder is not None and experiment.recorder.num_examples % (2 * packs):
+        raise ValueError(
+            f"recorder.num_examples is {experiment.recorder.num_examples}, and half of it must divide into packs of "
+            f"{packs}: set a multiple of {2 * packs}"
+        )
     growing = [hasattr(network, "at_stage") for network in (gen.network, disc.network)]
     if experiment.growth is not None and not all(growing):
         raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from gan_jax.augment import AUGMENTATIONS, Augmentation, check_augmentations
 from gan_jax.compatibility import check_parts
 from gan_jax.component import component, setting
 from gan_jax.data.images import Images
@@ -14,6 +15,7 @@ from gan_jax.data.weighted import Weighted
 from gan_jax.diagnostics.detector import Detector
 from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
+from gan_jax.diagnostics.recorder import Recorder
 from gan_jax.diagnostics.stacked_detector import StackedDetector
 from gan_jax.dynamics import DYNAMICS, Alternating, Competitive, Dynamics, Simultaneous
 from gan_jax.growth import Growth
@@ -194,6 +196,9 @@ class Discriminator:
         choices=SCHEDULES,
         doc="standard deviation of the noise on all that D sees, in data units (Sonderby et al. 2017); none: none",
     )
+    augment: tuple[Augmentation, ...] = setting(
+        default=(), choices=AUGMENTATIONS, doc="of all images that D sees, in order, before the noise; none: none"
+    )
 
 
 @component
@@ -226,6 +231,9 @@ class Experiment:
     )
     growth: Growth | None = setting(
         default=None, choices=(Growth,), doc="resolution in stages, for progressive networks; none: full from the start"
+    )
+    recorder: Recorder | None = setting(
+        default=None, choices=(Recorder,), doc="looks at both players during training, which change nothing; none: none"
     )
     device_statistics: Literal["joint", "local"] = setting(
         default="joint",
@@ -276,6 +284,7 @@ class Experiment:
             )
         self.generator.network.check(self.data.shape)
         self.discriminator.network.check(self.seen_shape)
+        check_augmentations(self.discriminator.augment, self.data.shape)
         if (
             isinstance(self.data, Images)
             and self.data.last_batch == "short"

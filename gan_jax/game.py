@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.augment import augmented
 from gan_jax.experiment import Experiment
 from gan_jax.inference import VEEGAN
 from gan_jax.networks.committee import num_heads
@@ -23,7 +24,7 @@ from gan_jax.schedules import value_at
 from gan_jax.transforms import chain
 
 # What the key of a loss is folded with; far from the small numbers that `split` folds in.
-_PENALTY, _REPLAY, _NOISE = 0xFEE0, 0xB0FF, 0x0153
+_PENALTY, _REPLAY, _NOISE, _AUGMENT = 0xFEE0, 0xB0FF, 0x0153, 0xA465
 
 
 class Batch(NamedTuple):
@@ -31,7 +32,7 @@ class Batch(NamedTuple):
 
     Attributes:
         real: [batch, *seen_shape].
-        fake: [batch, *seen_shape]; after replay and noise, if there are any.
+        fake: [batch, *seen_shape]; after replay, augmentation and noise, if there are any.
         fresh: [batch, *seen_shape], the fakes before these.
         latent: [batch, latent_dim].
         sample: [batch, *data.shape], what G made; `fake` is that, but where D sees its latent beside it.
@@ -184,7 +185,7 @@ def discriminator_loss(
     if settings.replay is not None:
         shown, replayed = _replayed(experiment, memory.replay, batch, jax.random.fold_in(key, _REPLAY), step, axis_name)
         batch = batch._replace(fake=shown)
-    batch = _noisy(experiment, batch, key, step, axis_name)
+    batch = _noisy(experiment, _augmented(experiment, batch, key, axis_name), key, step, axis_name)
     real_scores, fake_scores, statistics = score(experiment, variables, batch.real, batch.fake, axis_name=axis_name)
     related = criterion.relate(real_scores, fake_scores)
     key_real, key_fake = jax.random.split(key)
@@ -226,7 +227,7 @@ def generator_loss(
     """
     settings, own = experiment.generator, batch.generator
     memory = own.memory or Memory((), ((),) * len(settings.penalties))
-    batch = _noisy(experiment, batch, key, step, axis_name)
+    batch = _noisy(experiment, _augmented(experiment, batch, key, axis_name), key, step, axis_name)
     replayed = memory.replay
     if settings.replay is not None:
         discriminator, replayed = settings.replay.opponent(
@@ -384,6 +385,24 @@ def _beside(samples: Array, latent: Array) -> Array:
 def _seen(experiment: Experiment, sample: Array, latent: Array) -> Array:
     """Fakes as D sees them."""
     return sample if experiment.inference is None else _beside(sample, latent)
+
+
+def _augmented(experiment: Experiment, batch: Batch, key: Array, axis_name: str | None) -> Batch:
+    """The batch with the images of both sides augmented, each by draws of its own; latents beside them stay."""
+    augmentations, shape = experiment.discriminator.augment, experiment.data.shape
+    if not augmentations:
+        return batch
+
+    def changed(seen: Array, key: Array) -> Array:
+        num, size = seen.shape[0], math.prod(shape)
+        keys = local_share(jax.random.split(key, num * num_devices(axis_name)), axis_name)
+        if experiment.inference is None:
+            return augmented(augmentations, seen, keys)
+        images = augmented(augmentations, seen[:, :size].reshape(num, *shape), keys)
+        return _beside(images, seen[:, size:])
+
+    keys = jax.random.split(jax.random.fold_in(key, _AUGMENT))
+    return batch._replace(real=changed(batch.real, keys[0]), fake=changed(batch.fake, keys[1]))
 
 
 def _noisy(experiment: Experiment, batch: Batch, key: Array, step: Array, axis_name: str | None) -> Batch:

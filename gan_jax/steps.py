@@ -23,6 +23,7 @@ from gan_jax.game import (
     sample_latent,
 )
 from gan_jax.growth import at_step
+from gan_jax.looks import update_ratios
 from gan_jax.networks.network import Variables
 from gan_jax.rollout import discriminator_ahead, generator_ahead
 from gan_jax.unroll import Implicit, value_and_hypergradient
@@ -47,6 +48,7 @@ class TrainState(NamedTuple):
         key: the run's key. It never changes: every random number comes from it folded with a purpose and the step.
         step: int32, steps done.
         nonfinite_step: int32, the first step with a loss or gradient that was not finite; -1 if none.
+        looks: what the recorder's looks hand on; () without one.
     """
 
     generator: Player
@@ -56,6 +58,7 @@ class TrainState(NamedTuple):
     key: Array
     step: Array
     nonfinite_step: Array
+    looks: Any = ()
 
 
 DATA, TRAINING, BANK, INIT = range(4)
@@ -334,6 +337,9 @@ def train_step(
         start = state if isinstance(experiment.dynamics, Simultaneous) else after
         last, gen_metrics = _repeat(update_generator, start, num_gen)
         after, metrics = last._replace(discriminator=after.discriminator), {**disc_metrics, **gen_metrics}
+    if experiment.recorder is not None:
+        moved = ((at.generator.variables, at.discriminator.variables) for at in (state, after))
+        metrics = {**metrics, **update_ratios(*moved)}
     finite = jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))))
     nonfinite_step = jnp.where((state.nonfinite_step < 0) & ~finite, state.step, state.nonfinite_step)
     return after._replace(step=state.step + 1, nonfinite_step=nonfinite_step), metrics

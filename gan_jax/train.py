@@ -16,6 +16,7 @@ from gan_jax.diagnostics.detector import DetectorState, init_detector, update_de
 from gan_jax.experiment import Experiment
 from gan_jax.game import generate, init_memory, local_share, num_devices, sample_latent
 from gan_jax.growth import at_stage, at_step, num_stages
+from gan_jax.looks import Signals, init_looks, look
 from gan_jax.networks.network import Variables
 from gan_jax.networks.packing import pack_size
 from gan_jax.steps import BANK, INIT, Metrics, Player, TrainState, train_step
@@ -55,11 +56,14 @@ class Chunk(NamedTuple):
         state: after the chunk.
         metrics: training metrics, each [steps].
         evaluation: at its end; None if the chunk does not end in one.
+        signals: of the recorder's looks, each [looks]: one after every so many full steps, the last after all of them;
+            None without a recorder, or without full steps.
     """
 
     state: TrainState
     metrics: Metrics
     evaluation: Evaluation | None
+    signals: Signals | None = None
 
 
 def load_resources(experiment: Experiment, location: Any = None) -> Resources:
@@ -113,6 +117,7 @@ def init(experiment: Experiment, key: Array) -> TrainState:
         key=key,
         step=jnp.int32(0),
         nonfinite_step=jnp.int32(-1),
+        looks=init_looks(experiment, gen_variables, disc_variables),
     )
 
 
@@ -212,14 +217,42 @@ def run_chunk(
     """`chunk` as a pure function, for whatever compiles it: alone, for many members, over the devices of an axis."""
     experiment = at_stage(experiment, stage)
     step = functools.partial(train_step, experiment, resources.dataset, axis_name=axis_name)
-    state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=num_steps)
+    state, (metrics, signals) = _scan(experiment, resources.dataset, step, state, num_steps)
     if short_count is not None:
         state, last = step(state, count=short_count)
         metrics = jax.tree.map(lambda series, value: jnp.append(series, value), metrics, last)
     if not evaluates:
-        return Chunk(state, metrics, None)
+        return Chunk(state, metrics, None, signals)
     evaluation = evaluate(experiment, resources, state, axis_name=axis_name)
-    return Chunk(state._replace(detector=evaluation.detector), metrics, evaluation)
+    return Chunk(state._replace(detector=evaluation.detector), metrics, evaluation, signals)
+
+
+def _scan(
+    experiment: Experiment, dataset: Any, step: Callable[..., Any], state: TrainState, num_steps: int
+) -> tuple[TrainState, tuple[Metrics, Signals | None]]:
+    """(the state after so many full steps, (metrics [steps], signals [looks]))."""
+
+    def steps(state: TrainState, length: int) -> tuple[TrainState, Metrics]:
+        return jax.lax.scan(lambda carry, _: step(carry), state, length=length)
+
+    if experiment.recorder is None or num_steps == 0:
+        state, metrics = steps(state, num_steps)
+        return state, (metrics, None)
+    num_looks = experiment.recorder.num_looks(num_steps)
+
+    def part(state: TrainState, _: None) -> tuple[TrainState, tuple[Metrics, Signals]]:
+        state, metrics = steps(state, num_steps // num_looks)
+        looks, signals = observe(experiment, dataset, state)
+        return state._replace(looks=looks), (metrics, signals)
+
+    state, (metrics, signals) = jax.lax.scan(part, state, length=num_looks)
+    return state, (jax.tree.map(lambda series: series.reshape(num_steps), metrics), signals)
+
+
+def observe(experiment: Experiment, dataset: Any, state: TrainState) -> tuple[Any, Signals]:
+    """A look at a state's players, for an experiment with a recorder: (what it hands on to the next one, signals)."""
+    players = state.generator.variables, state.discriminator.variables
+    return look(at_step(experiment, state.step), dataset, *players, state.looks, state.key, state.step)
 
 
 @functools.cache

@@ -27,6 +27,19 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def forget_programs():
     """Compiled programs of a whole suite in one process are more memory maps than the system allows it."""
     yield
+    _forget()
+
+
+@pytest.fixture(autouse=True)
+def forget_many_programs():
+    """The same within a module that compiles a lot: Linux allows 65,530 maps."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
+        _forget()
+
+
+def _forget():
     jax.clear_caches()
     make_engine.cache_clear()
 

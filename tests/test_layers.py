@@ -12,7 +12,7 @@ import gan_jax
 ROOT = Path(gan_jax.__file__).parent
 LAYERS = ["components", "game", "train", "many", "lab", "cli"]
 MEMBERS = {
-    "game": ("game", "rollout", "steps"),
+    "game": ("game", "looks", "rollout", "steps"),
     "train": ("train",),
     "many": ("sweep", "engine", "parallel", "ensemble"),
     "lab": ("lab",),

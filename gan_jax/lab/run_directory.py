@@ -2,6 +2,9 @@
 
 experiment.json   the experiment, key seed, data fingerprint, versions, device, command, parent of a branch
 metrics.jsonl     a row an evaluation
+signals.jsonl     a row a look, if the experiment has a recorder
+onset/            of a run that failed: metrics of every step and states around its onset (`gan_jax.lab.flight`)
+diagnosis/        what `gan-jax diagnose` found
 samples/          pictures of fixed latents, step_00000500.png
 checkpoints/      one folder a step
 verdict.json      at the end
@@ -17,6 +20,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +97,8 @@ class RunDirectory:
         self.path = path
         self.record_path = path / "experiment.json"
         self.metrics_path = path / "metrics.jsonl"
+        self.signals_path = path / "signals.jsonl"
+        self.onset_path = path / "onset"
         self.verdict_path = path / "verdict.json"
         self.checkpoints_path = path / "checkpoints"
         self.samples_path = path / "samples"
@@ -139,12 +145,21 @@ class RunDirectory:
         with self.metrics_path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
+    def append_signals(self, rows: list[dict[str, Any]]) -> None:
+        with self.signals_path.open("a") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
+
     def forget_after(self, step: int) -> None:
-        """Drops rows, pictures and the verdict of steps that a resumed run will make again."""
-        rows = [row for row in self.read_metrics() if row["step"] <= step]
-        temporary = self.metrics_path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        temporary.replace(self.metrics_path)
+        """Drops rows, pictures, the verdict and the onset of steps that a resumed run will make again."""
+        for path in (self.metrics_path, self.signals_path):
+            if path.is_file():
+                rows = [row for row in read_lines(path) if row["step"] <= step]
+                temporary = path.with_suffix(".tmp")
+                temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+                temporary.replace(path)
+        kept = self.onset_path / "checkpoints"
+        if self.onset_path.is_dir() and any(int(p.name) > step for p in kept.glob("*") if p.name.isdigit()):
+            shutil.rmtree(self.onset_path)
         for picture in self.samples_path.glob("step_*.png"):
             if int(picture.stem.removeprefix("step_")) > step:
                 picture.unlink()

@@ -19,6 +19,7 @@ from gan_jax.diagnostics.verdict import Verdict, judge
 from gan_jax.experiment import Experiment
 from gan_jax.lab import hosts
 from gan_jax.lab.checkpoint import CheckpointError, Checkpoints, from_host, to_host
+from gan_jax.lab.flight import FlightRecorder
 from gan_jax.lab.plots import picture_samples
 from gan_jax.lab.progress import TrainingProgress
 from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, write_json
@@ -35,7 +36,7 @@ class HostOptions:
 
     Attributes:
         num_pictures: sample pictures over the run, evenly spaced; the last evaluation always gets one.
-        keep: newest checkpoints that are kept.
+        keep: newest checkpoints that are kept, if more than the flight recorder needs.
         num_branch_points: checkpoints kept for good, evenly spaced, to branch from.
         progress: whether to report progress on standard error.
         tensorboard: whether to also write TensorBoard event files (extra `tensorboard`).
@@ -88,8 +89,10 @@ def train_run(
     source = experiment.data.source(resources.dataset)
     start = int(state.step)
     checkpoints = None
+    flight = FlightRecorder(run.onset_path, experiment.detector.window)
     if leads:
-        checkpoints = Checkpoints(run.checkpoints_path, keep=options.keep, keep_every_steps=record.keep_every_steps)
+        keep = max(options.keep, flight.num_states)
+        checkpoints = Checkpoints(run.checkpoints_path, keep=keep, keep_every_steps=record.keep_every_steps)
     picture_every = spaced(experiment, options.num_pictures)
     writer = _tensorboard(run.path) if options.tensorboard and leads else None
     message = None
@@ -102,6 +105,9 @@ def train_run(
             seconds, began = time.monotonic() - began, time.monotonic()
             for name, series in result.metrics.items():
                 pending.setdefault(name, []).append(np.asarray(series))
+            flight.note(step - len(pending["generator_loss"][-1]), result.metrics, result.evaluation is not None)
+            if result.signals is not None and leads:
+                run.append_signals(signals_rows(result.signals, step - bool(part.short_count), part.num_steps))
             label = LABELS[int(state.detector.label)]
             progress.update(step, seconds, label, part)
             if result.evaluation is not None and leads:
@@ -118,12 +124,16 @@ def train_run(
             if int(state.nonfinite_step) >= 0:
                 first = step - part.num_steps - bool(part.short_count)
                 message = _nonfinite_message(state, first, step, checkpoints) if checkpoints is not None else ""
+                if checkpoints is not None:
+                    flight.keep(checkpoints.directory)
                 break
             if result.evaluation is not None:
                 if advance is not chunk:
                     assert_replicas(state)
                 if checkpoints is not None:
                     checkpoints.save(state)
+                    if int(state.detector.onset_step[0]) >= 0 and not flight.has_fired:
+                        flight.keep(checkpoints.directory)
             if on_chunk is not None:
                 on_chunk(state)
             began = time.monotonic()
@@ -236,6 +246,25 @@ def metrics_row(
         "rule": experiment.detector.describe(),
         "steps_per_second": speed,
     }
+
+
+def signals_rows(signals: dict[str, Any], end: int, num_steps: int) -> list[dict[str, Any]]:
+    """Rows of signals.jsonl: one a look.
+
+    Args:
+        signals: of a chunk, each [looks].
+        end: step of the last look.
+        num_steps: full steps of the chunk, which the looks divide into equal parts.
+    """
+    series = {name: np.asarray(values) for name, values in signals.items()}
+    num = len(next(iter(series.values())))
+    return [
+        {
+            "step": end - (num - 1 - index) * (num_steps // num),
+            "signals": {name: _number(values[index]) for name, values in series.items()},
+        }
+        for index in range(num)
+    ]
 
 
 def named_numbers(values: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from jax import Array
 from gan_jax.component import component, setting
 from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.convolution import Conv, ConvTranspose
+from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
 from gan_jax.networks.layers import BatchNorm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
@@ -102,6 +103,13 @@ class DCGANGenerator:
         images, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
         return images.astype(jnp.result_type(latent)), statistics
 
+    def features(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """(samples [batch, *shape], activations by layer)."""
+        images, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
+        return images.astype(jnp.result_type(latent)), features
+
 
 @component
 class DCGANDiscriminator:
@@ -117,6 +125,9 @@ class DCGANDiscriminator:
         doc="what the last convolution's input shows of the batch; adds a linear map of it to the score",
     )
     attention: bool = setting(default=False, doc=_ATTENTION)
+    dropout_rate: float | None = setting(
+        default=None, at_least=0, below=1, doc="share of each block's output that is dropped in training; none: none"
+    )
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("DCGANDiscriminator", shape)
@@ -131,6 +142,7 @@ class DCGANDiscriminator:
             axis_name=axis_name,
             minibatch=self.minibatch,
             attention=self.attention,
+            dropout_rate=self.dropout_rate,
         )
 
     def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
@@ -229,6 +241,7 @@ class DCGANDiscriminatorModule(nn.Module):
         negative_slope: of the LeakyReLU.
         convolution, dtype, axis_name, attention: as in `DCGANGeneratorModule`.
         minibatch: of what it appends to the last block, flattened, a linear map is added to the score; or None.
+        dropout_rate: of each block's output, behind what is sown of it; None for no dropout.
 
     Raises:
         ValueError: if the image size is unknown, or not that of the input.
@@ -242,6 +255,7 @@ class DCGANDiscriminatorModule(nn.Module):
     axis_name: str | None = None
     minibatch: MinibatchLayer | None = None
     attention: bool = False
+    dropout_rate: Any = None
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -258,6 +272,8 @@ class DCGANDiscriminatorModule(nn.Module):
             if self.attention and 4 * h.shape[1] == self.image_size:
                 h = SelfAttention(dtype=self.dtype, name="attention")(h)
             _keep(self, i, h)
+            if self.dropout_rate is not None:
+                h = Dropout(self.dropout_rate, self.axis_name, name=f"dropout_{i}")(h, train=train)
         score = self._conv(len(multiples), 1, smallest, False)(h).reshape(-1)
         if self.minibatch is not None:
             flat = h.reshape(h.shape[0], -1)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.component import component, setting
+from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
 from gan_jax.networks.layers import BatchNorm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
@@ -38,6 +39,7 @@ class MLPModule(nn.Module):
         pieces: with "maxout".
         minibatch: applied to the last hidden layer, and sown as feature `hidden_minibatch`.
         axis_name: the mapped axis over which batch statistics are shared, or None.
+        dropout_rate: of each hidden layer, behind what is sown of it; None for no dropout.
     """
 
     widths: tuple[int, ...]
@@ -51,6 +53,7 @@ class MLPModule(nn.Module):
     pieces: int = 1
     minibatch: MinibatchLayer | None = None
     axis_name: str | None = None
+    dropout_rate: Any = None
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
@@ -67,6 +70,8 @@ class MLPModule(nn.Module):
             )(x)
             x = self._activate(self._normalise(index, x, train))
             self.sow("features", f"hidden_{index}", x[num_reference:])
+            if self.dropout_rate is not None:
+                x = Dropout(self.dropout_rate, self.axis_name, name=f"dropout_{index}")(x, train=train)
         x = x[num_reference:]
         if self.minibatch is not None:
             x = self.minibatch.module("minibatch", self.axis_name)(x)
@@ -139,6 +144,13 @@ class MLPGenerator:
         outputs, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
         return (self.output_scale * outputs).reshape(latent.shape[0], *shape), statistics
 
+    def features(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """(samples [batch, *shape], activations by layer)."""
+        outputs, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
+        return (self.output_scale * outputs).reshape(latent.shape[0], *shape), features
+
 
 @component
 class MLPDiscriminator:
@@ -164,6 +176,9 @@ class MLPDiscriminator:
         choices=(MinibatchDiscrimination, MinibatchStddev),
         doc="what the last hidden layer sees of the batch",
     )
+    dropout_rate: float | None = setting(
+        default=None, at_least=0, below=1, doc="share of each hidden layer that is dropped in training; none: none"
+    )
 
     def validate(self) -> None:
         _check_widths("MLPDiscriminator", self.widths)
@@ -182,6 +197,7 @@ class MLPDiscriminator:
             pieces=self.pieces if self.activation == "maxout" else 1,
             minibatch=self.minibatch,
             axis_name=axis_name,
+            dropout_rate=self.dropout_rate,
         )
 
     def _inputs(self, samples: Array) -> Array:

@@ -24,7 +24,7 @@ class RunStates(NamedTuple):
         run: the folder.
         record: what it is a run of.
         resources: of its experiment.
-        steps: of the checkpoints that are there, ascending.
+        steps: of the checkpoints that are there, ascending; those around the onset among them.
         verdict: verdict.json; None if the run has not ended.
     """
 
@@ -44,9 +44,10 @@ class RunStates(NamedTuple):
         Raises:
             RunError: if there is none of that step, or it cannot be read.
         """
-        checkpoints = Checkpoints(self.run.checkpoints_path, read_only=True)
+        kept = self.run.onset_path / "checkpoints"
+        folder = kept if (kept / str(step)).is_dir() else self.run.checkpoints_path
         try:
-            return checkpoints.restore(state_template(self.experiment), step)
+            return Checkpoints(folder, read_only=True).restore(state_template(self.experiment), step)
         except CheckpointError as error:
             raise RunError(str(error)) from error
 
@@ -69,10 +70,11 @@ def open_states(path: Path, location: str | None = None) -> RunStates:
     resources = load_resources(record.experiment, Path(place) if place else None)
     if record.data and fingerprint(resources.dataset) != record.data:
         raise RunError(f"the data are not those that {path} was trained on: say where they lie with --data")
-    steps = Checkpoints(run.checkpoints_path, read_only=True).steps() if run.checkpoints_path.is_dir() else []
+    folders = (run.checkpoints_path, run.onset_path / "checkpoints")
+    steps = {step for folder in folders if folder.is_dir() for step in Checkpoints(folder, read_only=True).steps()}
     if not steps:
         raise RunError(f"{path} has no checkpoint yet: let it train to its first evaluation")
-    return RunStates(run, record, resources, tuple(steps), read_verdict(run))
+    return RunStates(run, record, resources, tuple(sorted(steps)), read_verdict(run))
 
 
 def chosen_steps(states: RunStates, options: argparse.Namespace) -> list[int]:
