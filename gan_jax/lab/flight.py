@@ -55,7 +55,9 @@ class FlightRecorder:
             if source.name.isdigit() and not target.exists():
                 shutil.copytree(source, target, copy_function=_link)
         names = set.intersection(*(set(metrics) for _, metrics, _ in self._parts))
-        arrays: dict[str, Any] = {name: np.concatenate([metrics[name] for _, metrics, _ in self._parts]) for name in sorted(names)}
+        arrays: dict[str, Any] = {
+            name: np.concatenate([metrics[name] for _, metrics, _ in self._parts]) for name in sorted(names)
+        }
         first = next(iter(sorted(names)))
         steps = [np.arange(start, start + len(metrics[first])) for start, metrics, _ in self._parts]
         temporary = self.folder / "signals.tmp.npz"

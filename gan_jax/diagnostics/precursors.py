@@ -1,0 +1,140 @@
+"""What led to a collapse, and what followed: when it happened, and when each signal left its usual band. On the host.
+
+A signal has left its band at the first of `hold` values in a row that lie further from its median over the baseline
+than `width` times its spread there (1.4826 median absolute deviations, the standard deviation of a normal
+distribution). The baseline is the first half of what is known from before the event. With a width of 6 a quiet signal is
+not expected to leave its band by chance within thousands of values; a cyclic one has a wide band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+WIDTH, HOLD = 6.0, 3
+
+
+class Event(NamedTuple):
+    """When a quantity that should stay high fell.
+
+    Attributes:
+        step: the first step from which on it stays below the middle between its levels before and after.
+        begins, ends: the last step before it at the level before or above, and the first from there at the level after
+            or below: the fall lies between them.
+        before, after: its median over the first half of the window up to the hint, and over the window's last quarter.
+    """
+
+    step: int
+    begins: int
+    ends: int
+    before: float
+    after: float
+
+
+class Departure(NamedTuple):
+    """A signal that left its band.
+
+    Attributes:
+        name: of the signal.
+        step: where it left.
+        direction: "up" or "down".
+        level: its median over the baseline.
+        extreme: its furthest value in that direction afterwards.
+        factor: extreme / level; None if the level is 0 or of another sign.
+    """
+
+    name: str
+    step: int
+    direction: str
+    level: float
+    extreme: float
+    factor: float | None
+
+
+def find_event(steps: np.ndarray, quantity: np.ndarray, hint: int) -> Event | None:
+    """When the quantity fell for good, near the step at which a detector saw that it had.
+
+    Args:
+        steps: [n], ascending.
+        quantity: [n], high where all is well.
+        hint: a step of the detector; the window should reach beyond it.
+
+    Returns:
+        None if the level after is not below the level before.
+    """
+    earlier = np.flatnonzero(steps < hint)
+    if len(earlier) < 2 or len(steps) < 4:
+        return None
+    before = float(np.nanmedian(quantity[earlier[: max(len(earlier) // 2, 1)]]))
+    after = float(np.nanmedian(quantity[-max(len(steps) // 4, 1) :]))
+    if not after < before:
+        return None
+    middle = 0.5 * (before + after)
+    below = ~(quantity > middle)
+    last_good = np.flatnonzero(~below)
+    index = int(last_good[-1]) + 1 if len(last_good) else 0
+    index = min(index, len(steps) - 1)
+    high = np.flatnonzero(quantity[: index + 1] >= before)
+    low = np.flatnonzero(quantity[index:] <= after)
+    return Event(
+        step=int(steps[index]),
+        begins=int(steps[high[-1]]) if len(high) else int(steps[0]),
+        ends=int(steps[index + low[0]]) if len(low) else int(steps[-1]),
+        before=before,
+        after=after,
+    )
+
+
+def departures(
+    steps: np.ndarray,
+    signals: Mapping[str, np.ndarray],
+    event: int,
+    *,
+    width: float = WIDTH,
+    hold: int = HOLD,
+) -> list[Departure]:
+    """The signals that left their bands, in the order in which they did.
+
+    Args:
+        steps: [n], ascending.
+        signals: by name, [n]; NaN where there is no value.
+        event: the step of the collapse: the baseline is the first half of what comes before it.
+        width: of the band, in standard deviations.
+        hold: values in a row outside of it.
+    """
+    count = int(np.sum(steps < event)) // 2
+    if count < 4:
+        return []
+    found = [_departure(name, steps, np.asarray(values, float), count, width, hold) for name, values in signals.items()]
+    return sorted((departure for departure in found if departure is not None), key=lambda d: (d.step, d.name))
+
+
+def _departure(
+    name: str, steps: np.ndarray, values: np.ndarray, count: int, width: float, hold: int
+) -> Departure | None:
+    baseline = values[:count][np.isfinite(values[:count])]
+    if len(baseline) < 4:
+        return None
+    level = float(np.median(baseline))
+    spread = 1.4826 * float(np.median(np.abs(baseline - level)))
+    # A signal that stood still, as a share at 0 or 1 does, has left when it has moved at all.
+    spread = max(spread, 1e-3 * abs(level), 1e-9)
+    rest = values[count:]
+    off = np.where(np.isfinite(rest), (rest - level) / spread, 0.0)
+    for direction, sign in (("up", 1.0), ("down", -1.0)):
+        outside = sign * off > width
+        runs = np.convolve(outside, np.ones(hold), "valid") == hold if len(outside) >= hold else np.zeros(0, bool)
+        starts = np.flatnonzero(runs)
+        if len(starts):
+            other = np.flatnonzero(np.convolve(-sign * off > width, np.ones(hold), "valid") == hold)
+            if len(other) and other[0] < starts[0]:
+                continue
+            index = int(starts[0])
+            extreme = float(np.nanmax(sign * rest[index:]) * sign)
+            same_sign = level != 0 and extreme * level > 0
+            return Departure(
+                name, int(steps[count + index]), direction, level, extreme, extreme / level if same_sign else None
+            )
+    return None

@@ -1,0 +1,210 @@
+r"""How many different samples a generator can make, from coincidences among them; and how near they are to real ones.
+
+Two independent samples coincide with a probability p: for a uniform choice among N it is 1 / N, and 1 / p is the
+*support size* in general, the number of equally likely samples that would coincide as often. In n samples there are
+n (n - 1) / 2 pairs, so that coinciding pairs / pairs estimates p without bias. A batch of s holds a coincidence with a
+probability of about 1 - exp(-s (s - 1) p / 2): one half near s = sqrt(2 ln 2 N), the birthday paradox.
+
+Samples that coincide are those nearer than a threshold, which the caller takes from real data.
+
+References:
+    S. Arora, A. Risteski, Y. Zhang, "Do GANs learn the distribution? Some Theory and Empirics", ICLR 2018, section 2.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from scipy.stats import chi2  # type: ignore[import-untyped]
+
+_BLOCK = 256
+_FEW_DIMS = 16
+
+
+class Neighbours(NamedTuple):
+    """Of each of n queries: the distance to the nearest reference, [n], and which one it is, int32 [n]."""
+
+    distance: Array
+    index: Array
+
+
+class Coincidences(NamedTuple):
+    """Of each of n samples, int32 [n].
+
+    Attributes:
+        degree: how many others are nearer than the threshold.
+        next: the first later one that is; n if there is none.
+    """
+
+    degree: Array
+    next: Array
+
+
+class SupportSize(NamedTuple):
+    """How many different samples there seem to be.
+
+    Attributes:
+        size: the estimate of 1 / p; None if no two of the samples coincided.
+        low, high: its confidence interval; high is None where it has no bound.
+        pairs: coinciding pairs.
+        num_samples: n.
+        batch_half: samples of which two coincide with probability 1/2; None as `size`.
+    """
+
+    size: float | None
+    low: float
+    high: float | None
+    pairs: int
+    num_samples: int
+    batch_half: float | None
+
+
+@functools.partial(jax.jit, static_argnames="exclude_self")
+def nearest(queries: Array, references: Array, *, exclude_self: bool = False) -> Neighbours:
+    """The nearest reference of each query, by Euclidean distance, in blocks so that memory stays bounded.
+
+    Args:
+        queries: [n, d].
+        references: [m, d].
+        exclude_self: for queries that are the references: the sample itself does not count.
+    """
+    centre = jnp.mean(references, axis=0, keepdims=True)
+    references = references - centre
+
+    def block(part: tuple[Array, Array]) -> tuple[Array, Array]:
+        squares = _squared_distances(part[0] - centre, references)
+        if exclude_self:
+            squares = jnp.where(part[1][:, None] == jnp.arange(references.shape[0])[None], jnp.inf, squares)
+        index = jnp.argmin(squares, axis=1)
+        own = part[0] - centre - references[index]  # without the rounding of products, see below
+        return jnp.sqrt(jnp.sum(own * own, axis=1)), index.astype(jnp.int32)
+
+    return Neighbours(*_in_blocks(block, queries))
+
+
+@jax.jit
+def coincidences(samples: Array, threshold: float | Array) -> Coincidences:
+    """Which samples [n, d] are at most a threshold apart.
+
+    In more than 16 dimensions distances below a thousandth of the samples' spread are rounding: the threshold should be
+    larger.
+    """
+    num = samples.shape[0]
+    centred = samples - jnp.mean(samples, axis=0, keepdims=True)
+    columns = jnp.arange(num)[None]
+
+    def block(part: tuple[Array, Array]) -> tuple[Array, Array]:
+        near = _squared_distances(part[0], centred) <= jnp.square(threshold)
+        rows = part[1][:, None]
+        degree = jnp.sum(near & (rows != columns), axis=1)
+        later = jnp.min(jnp.where(near & (columns > rows), columns, num), axis=1)
+        return degree.astype(jnp.int32), later.astype(jnp.int32)
+
+    return Coincidences(*_in_blocks(block, centred))
+
+
+def support_size(degree: np.ndarray, *, confidence: float = 0.95) -> SupportSize:
+    """The support size from how many others each of n samples coincides with.
+
+    The number of coinciding pairs C has the variance of a Poisson variable where all samples are equally likely, and a
+    larger one where some are likelier: with w = P(a sample coincides with two others),
+    Var C = binom(n, 2) p (1 - p) + 6 binom(n, 3) (w - p^2), estimated from the degrees. The interval is Garwood's for
+    a Poisson count, of C over Var C / C where that is above 1.
+
+    Args:
+        degree: whole numbers [n], n at least 3; their sum is twice the number of pairs.
+        confidence: of the interval.
+
+    Raises:
+        ValueError: if there are fewer than 3 samples.
+
+    References:
+        F. Garwood, "Fiducial limits for the Poisson distribution", Biometrika 28, 1936.
+    """
+    degree = np.asarray(degree, np.float64)
+    num = len(degree)
+    if num < 3:
+        raise ValueError(f"there are {num} samples, and a support size takes at least 3")
+    all_pairs, triples = num * (num - 1) / 2, num * (num - 1) * (num - 2) / 6
+    pairs, wedges = degree.sum() / 2, float(np.sum(degree * (degree - 1) / 2))
+    p, twice = pairs / all_pairs, wedges / (3 * triples)
+    variance = all_pairs * p * (1 - p) + 6 * triples * (twice - p * p)
+    excess = max(1.0, variance / pairs) if pairs else 1.0
+    tail, count = (1 - confidence) / 2, pairs / excess
+    low = excess * chi2.ppf(tail, 2 * count) / 2 if pairs else 0.0
+    high = excess * chi2.ppf(1 - tail, 2 * count + 2) / 2
+    size = all_pairs / pairs if pairs else None
+    return SupportSize(
+        size=size,
+        low=float(all_pairs / min(high, all_pairs)),
+        high=float(all_pairs / low) if low > 0 else None,
+        pairs=round(pairs),
+        num_samples=num,
+        batch_half=None if size is None else batch_with_chance(size),
+    )
+
+
+def batch_with_chance(size: float, chance: float = 0.5) -> float:
+    """Samples of which two coincide with a given probability, for a support size: s (s - 1) / 2 = -size ln(1 - chance).
+
+    Example:
+        >>> round(batch_with_chance(365))  # the birthday paradox
+        23
+    """
+    return 0.5 + math.sqrt(0.25 - 2 * size * math.log1p(-chance))
+
+
+def chance_in_batch(size: float, batch: float) -> float:
+    """The probability that two of a batch coincide: 1 - exp(-s (s - 1) / (2 size))."""
+    return -math.expm1(-batch * (batch - 1) / (2 * size))
+
+
+def observed_chances(later: np.ndarray, batch_sizes: list[int]) -> list[tuple[int, int, int]]:
+    """(s, batches, batches with a coincidence) for each s: the samples cut into batches in their order.
+
+    Args:
+        later: `Coincidences.next`, [n].
+        batch_sizes: each at most n.
+    """
+    later = np.asarray(later)
+    rows = []
+    for size in batch_sizes:
+        num = len(later) // size
+        position = np.arange(num * size)
+        hit = later[: num * size] < (position // size + 1) * size
+        rows.append((size, num, int(np.sum(np.any(hit.reshape(num, size), axis=1)))))
+    return rows
+
+
+def closest_pairs(neighbours: Neighbours, num: int) -> np.ndarray:
+    """The `num` pairs of samples that are nearest to each other, [num, 2], the nearest first, each pair once."""
+    distance, index = np.asarray(neighbours.distance), np.asarray(neighbours.index)
+    order = np.argsort(distance, kind="stable")
+    pairs = dict.fromkeys((min(i, index[i]), max(i, index[i])) for i in order)
+    return np.array(list(pairs)[:num], np.int64).reshape(-1, 2)
+
+
+def _in_blocks(block: object, rows: Array) -> tuple[Array, Array]:
+    """A function of (rows [b, d], their positions [b]) over all rows, with the last block filled up."""
+    num = rows.shape[0]
+    size = min(_BLOCK, num)
+    num_blocks = -(-num // size)
+    padded = jnp.pad(rows, ((0, num_blocks * size - num), (0, 0))).reshape(num_blocks, size, rows.shape[1])
+    positions = jnp.arange(num_blocks * size).reshape(num_blocks, size)
+    first, second = jax.lax.map(block, (padded, positions))  # type: ignore[arg-type]
+    return first.reshape(-1)[:num], second.reshape(-1)[:num]
+
+
+def _squared_distances(a: Array, b: Array) -> Array:
+    """[n, d] and [m, d] -> [n, m]."""
+    if a.shape[1] <= _FEW_DIMS:
+        return sum(jnp.square(a[:, i][:, None] - b[:, i][None]) for i in range(a.shape[1]))  # type: ignore[return-value]
+    # |a|^2 + |b|^2 - 2 <a, b> loses the digits that |a|^2 and |b|^2 share; both are centred, and there are many.
+    squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None]
+    return jnp.maximum(squares - 2 * jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST), 0.0)

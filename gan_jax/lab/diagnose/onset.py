@@ -1,0 +1,231 @@
+"""`gan-jax diagnose onset`: a collapse replayed step by step; what led, what followed, what would have changed it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax.data.stacked import ImageData
+from gan_jax.diagnostics.precursors import Event, departures, find_event
+from gan_jax.lab.diagnose.branches import branch, chosen_variations, judgement
+from gan_jax.lab.diagnose.drawing import aligned
+from gan_jax.lab.diagnose.states import RunStates, open_states
+from gan_jax.lab.diagnose.story import headline, signals_of_story, tell
+from gan_jax.lab.replay import Replay, nearest, replay
+from gan_jax.lab.run_directory import RunError
+
+_DOZEN = 12
+_MAX_LOOKS = {False: 400, True: 60}
+
+QUANTITIES = {
+    "junk": ("high_quality", "junk"),
+    "class": ("effective_classes",),
+    "intra": ("intra_class_ratio", "spread"),
+    "total": ("variance_ratio", "modes", "pairwise_ratio"),
+    "partial": ("modes",),
+    "nonfinite": ("modes", "variance_ratio"),
+}
+"""By cause of a collapse, the metrics in which it shows; of these the first that the detector has."""
+
+
+def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+    """Replays the window around a run's onset, and branches from before it if asked to.
+
+    Raises:
+        RunError: for a run without an onset (and without `--step`), or without a checkpoint before it.
+    """
+    states = open_states(Path(options.run), options.data)
+    variations = chosen_variations(options.branch) if options.branch else []
+    for name, least in (("before", 1), ("after", 1), ("branches", 1), ("horizon", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise RunError(f"--{name} is {value}, and must be at least {least}")
+    centre, cause = _centre(states, options.step)
+    every, window = states.experiment.eval_every_steps, int(states.experiment.detector.window)
+    last = max(states.steps[-1], _last_step(states))
+    start = max(centre - (options.before or 2 * every), states.steps[0] if states.steps[0] < centre else 0)
+    stop = min(centre + (options.after or every), last)
+    images = isinstance(states.experiment.data, ImageData)
+    stride = max(1, -(-(stop - start) // _MAX_LOOKS[images]))
+    say(f"replaying steps {start:,} to {stop:,}, a look every {stride}")
+    seen = replay(states, start, stop, stride)
+    quantity = next(name for name in (*QUANTITIES.get(cause, ()), "modes", "pairwise_ratio") if name in seen.metrics)
+    event = find_event(seen.steps, _height(seen, quantity), centre)
+    close = None
+    if event is not None and stride > 1:
+        around = max(_DOZEN, 2 * stride)
+        say(f"and steps {event.step - around:,} to {event.step + around:,} one by one")
+        close = replay(states, max(event.step - around, start), min(event.step + around, stop), 1)
+        event = _closer(event, close, quantity)
+    moment = event.step if event is not None else centre
+    left = departures(seen.steps, signals_of_story(seen.signals), moment)
+    story = tell(event, moment, quantity, left, seen)
+    rows = []
+    if variations:
+        begin = nearest(states, moment - 1)
+        horizon = options.horizon or (centre + (window + 1) * every - begin)
+        rows = [branch(states, begin, begin + horizon, name, options.branches, say) for name in variations]
+    bits = {**seen.checked, **(close.checked if close else {})}
+    return {
+        "step": centre,
+        "cause": cause,
+        "quantity": quantity,
+        "sentence": " ".join(filter(None, [headline(event, moment, quantity, left), judgement(rows)])),
+        "story": story,
+        "event": event._asdict() if event is not None else None,
+        "departures": [departure._asdict() for departure in left],
+        "bit_for_bit": {str(step): same for step, same in sorted(bits.items())},
+        "branched_from": nearest(states, moment - 1) if rows else None,
+        "branches": rows,
+        "replay": _json(seen),
+        "close": _json(close) if close is not None else None,
+    }
+
+
+def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
+    """(the step at the window's centre, the cause of the collapse)."""
+    verdict = states.verdict
+    cause = (verdict or {}).get("cause") or "total"
+    if step is not None:
+        if not states.steps[0] <= step <= max(states.steps[-1], _last_step(states)):
+            raise RunError(f"--step is {step}, and the run can be replayed from {states.steps[0]} on to its end")
+        return step, cause
+    onset = (verdict or {}).get("onset_step")
+    if verdict is None:  # a run that goes on: its newest state may know of an onset
+        known = int(np.asarray(states.restore(states.steps[-1]).detector.onset_step)[0])
+        onset = known if known >= 0 else None
+    if onset is None:
+        what = verdict["sentence"] if verdict else "it has not ended"
+        raise RunError(f"{states.run.path} has no onset ({what}): give the step to look at with --step")
+    return int(onset), cause
+
+
+def _last_step(states: RunStates) -> int:
+    return int(states.verdict["last_step"]) if states.verdict else states.steps[-1]
+
+
+def _height(seen: Replay, quantity: str) -> np.ndarray:
+    """The metric as one that is high where all is well."""
+    return -seen.metrics[quantity] if quantity == "junk" else seen.metrics[quantity]
+
+
+def _closer(event: Event, close: Replay, quantity: str) -> Event:
+    """The event to the step: where the quantity passes the same middle in the closer replay."""
+    middle = 0.5 * (event.before + event.after)
+    above = np.flatnonzero(_height(close, quantity) > middle)
+    if not len(above) or above[-1] + 1 >= len(close.steps):
+        return event
+    return event._replace(step=int(close.steps[above[-1] + 1]))
+
+
+def _json(seen: Replay) -> dict[str, Any]:
+    def numbers(series: np.ndarray) -> list[float | None]:
+        return [float(f"{value:.5g}") if np.isfinite(value) else None for value in series.tolist()]
+
+    return {
+        "steps": seen.steps.tolist(),
+        "signals": {name: numbers(series) for name, series in seen.signals.items()},
+        "metrics": {name: numbers(series) for name, series in seen.metrics.items()},
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The story, the signals in the order in which they left their bands, and the branches."""
+    lines = [f"- {line}" for line in result["story"]]
+    moment = result["event"]["step"] if result["event"] else result["step"]
+    if result["departures"]:
+        rows = [["signal", "left its band at", "from the event", "usual", "extreme", "factor"]]
+        for found in result["departures"][:24]:
+            factor = "-" if found["factor"] is None else f"{found['factor']:.3g}"
+            rows.append(
+                [
+                    found["name"],
+                    f"{found['step']:,} {found['direction']}",
+                    f"{found['step'] - moment:+,}",
+                    f"{found['level']:.3g}",
+                    f"{found['extreme']:.3g}",
+                    factor,
+                ]
+            )
+        lines += ["", *aligned(rows)]
+    if result["branches"]:
+        rows = [["branches from step " + f"{result['branched_from']:,}", "collapsed", "bad at the end"]]
+        for row in result["branches"]:
+            if "refused" in row:
+                rows.append([row["words"], f"refused: {row['refused']}", ""])
+                continue
+            rows.append([row["words"], f"{row['collapsed']} of {row['num']}", f"{row['bad_at_end']} of {row['num']}"])
+        lines += ["", *aligned(rows)]
+    bits = result["bit_for_bit"]
+    if bits:
+        lines += ["", f"replayed bit for bit at {sum(bits.values())} of {len(bits)} checkpoints on the way"]
+    return "\n".join(lines)
+
+
+def figure(result: dict[str, Any]) -> Any:
+    """The window: the quantity that fell, losses, scores, gradients and magnitudes, with the event marked."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    seen, moment = result["replay"], result["event"]["step"] if result["event"] else result["step"]
+    panels = _panels(seen, result["quantity"])
+    picture = Figure(figsize=(9.6, 1.75 * len(panels) + 0.4), dpi=100, layout="constrained")
+    FigureCanvasAgg(picture)
+    colours = ("#2a78d6", "#e8590c", "#2f9e44", "#9c36b5", "#868e96", "#0b7285")
+    for axes, (title, series, logarithmic) in zip(
+        picture.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0], panels, strict=True
+    ):
+        for (name, values), colour in zip(series.items(), colours, strict=False):
+            axes.plot(seen["steps"], np.array(values, float), color=colour, linewidth=1.1, label=name)
+        axes.axvline(moment, color="#c92a2a", linewidth=0.9)
+        axes.set_ylabel(title, fontsize=8)
+        if logarithmic:
+            axes.set_yscale("log")
+        axes.tick_params(labelsize=7)
+        axes.legend(fontsize=7, frameon=False, loc="upper left", ncols=3)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    axes.set_xlabel(f"step; the line is the event, step {moment:,}", fontsize=8)
+    return picture
+
+
+def _panels(seen: dict[str, Any], quantity: str) -> list[tuple[str, dict[str, Any], bool]]:
+    signals = seen["signals"]
+
+    def chosen(**names: str) -> dict[str, Any]:
+        return {label.replace("_", " "): signals[name] for label, name in names.items() if name in signals}
+
+    activations = {
+        "G, last layer": max((n for n in signals if n.startswith("generator/activation/")), default=""),
+        "D, last layer, fakes": max((n for n in signals if n.startswith("discriminator/activation_fake/")), default=""),
+        "D, last layer, real": max((n for n in signals if n.startswith("discriminator/activation_real/")), default=""),
+    }
+    panels = [
+        (quantity.replace("_", " "), {quantity.replace("_", " "): seen["metrics"][quantity]}, False),
+        ("losses", chosen(D="training/discriminator_loss", G="training/generator_loss"), False),
+        ("scores", chosen(real="scores/real_mean", fake="scores/fake_mean"), False),
+        (
+            "gradient norms",
+            chosen(
+                D="training/discriminator_grad_norm",
+                G="training/generator_grad_norm",
+                dD_dx_at_fakes="input_gradient/fake",
+            ),
+            True,
+        ),
+        ("activations", {label: signals[name] for label, name in activations.items() if name in signals}, True),
+        (
+            "D forgets",
+            chosen(
+                turned_round="forgetting/reversed",
+                right_on_last_fakes="forgetting/old_fakes_1",
+                fooled="scores/fooled",
+            ),
+            False,
+        ),
+    ]
+    return [panel for panel in panels if panel[1]]

@@ -1,0 +1,49 @@
+"""Pictures of checkpoints in a row: frames for the report's slider, and a GIF."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+FRAME_MS, LAST_FRAME_MS = 350, 1800
+"""How long a frame of the film stays, in milliseconds, and the last one."""
+
+
+def picture(figure: Any, dpi: int = 80) -> Image.Image:
+    """A figure as a picture of at most 256 colours, which is what a GIF holds and makes a PNG small."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    buffer.seek(0)
+    return Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+
+
+def keep_frames(run: Path, name: str, steps: Sequence[int], frames: Sequence[Image.Image]) -> list[str]:
+    """Writes frames into RUN/diagnosis/NAME, in place of older ones.
+
+    Returns:
+        Their files, relative to the run's folder.
+    """
+    folder = run / "diagnosis" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    files = [folder / f"step_{step:08d}.png" for step in steps]
+    for path, frame in zip(files, frames, strict=True):
+        frame.save(path, optimize=True)
+    return [str(path.relative_to(run)) for path in files]
+
+
+def write_film(path: str | Path, frames: Sequence[Image.Image]) -> None:
+    """Writes frames of one size as a GIF that repeats for ever.
+
+    Raises:
+        ValueError: if there is no frame.
+    """
+    if not frames:
+        raise ValueError("a film needs at least one frame, and there is none")
+    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
+    frames[0].save(path, save_all=True, append_images=list(frames[1:]), duration=durations, loop=0)
