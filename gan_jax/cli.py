@@ -266,6 +266,9 @@ def _whole(text: str, option: str) -> int:
 
 
 def _report(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")  # it draws, and takes no memory from a run on an accelerator
     from gan_jax.lab.report import write_report
     from gan_jax.lab.sweep_report import write_sweep_report
 

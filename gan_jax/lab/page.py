@@ -1,60 +1,173 @@
-"""What the reports are made of: one page without anything from outside, figures inside it, tables of settings."""
+"""What the reports are made of: a page without anything from outside, sections, tables, texts to copy.
+
+page.css and page.js are put into every page; page_live.js into those that `gan-jax watch` serves.
+"""
 
 from __future__ import annotations
 
-import base64
+import dataclasses
 import html
-import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gan_jax.component import is_component
 from gan_jax.settings import walk
 
-COLOURS = ("#2a78d6", "#e8590c", "#2f9e44", "#9c36b5", "#c2255c", "#868e96", "#f08c00", "#0b7285")
+MAX_BYTES = 9_500_000
+"""Of a page: below the 10 MB that mail takes."""
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E"
+    "%3Ccircle cx='4' cy='4' r='3' fill='%232a78d6'/%3E%3C/svg%3E"
+)
 
 
-def new_figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure (inches) and its axes, to be drawn without any window."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of a page, with its entry in the list of sections.
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasSVG(figure)
-    return figure, figure.add_subplot()
+    Attributes:
+        title: also makes its address within the page.
+        body: HTML.
+    """
 
+    title: str
+    body: str
 
-def figure_svg(figure: Any, label: str) -> str:
-    """A figure as an element of the page, in the page's colours; `label` is its text for those who do not see it."""
-    figure.patch.set_alpha(0)
-    for axes in figure.axes:
-        axes.patch.set_alpha(0)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #000", "stroke: currentColor")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Ids would clash between the figures of one page.
-    prefix = re.sub(r"\W", "", label)
-    svg = re.sub(r'(id="|xlink:href="#|url\(#)', lambda match: match.group(1) + prefix, svg)
-    return f'<figure role="img" aria-label="{html.escape(label)}">{svg}</figure>'
+    @property
+    def address(self) -> str:
+        return slug(self.title)
 
 
-def data_uri(picture: Path) -> str:
-    """A PNG file as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+@dataclasses.dataclass(frozen=True)
+class Live:
+    """What a page that is served needs to keep itself up to date.
+
+    Attributes:
+        version: of the page.
+        seconds: between looks at the server.
+        ended: whether nothing more is to come.
+        said: a line on what the run is doing.
+    """
+
+    version: int
+    seconds: float
+    ended: bool
+    said: str
 
 
-def table(head: list[str], rows: list[list[str]], caption: str = "") -> str:
-    """A table of texts, which are escaped."""
-    lines = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
-    for first, *rest in rows:
-        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
-        lines.append(f"<tr><th>{html.escape(first)}</th>{cells}</tr>")
-    return f"<table><caption>{html.escape(caption)}</caption>{''.join(lines)}</table>"
+def document(title: str, about: str, sections: Sequence[Section], live: Live | None = None) -> str:
+    """The page.
+
+    Args:
+        title: its heading.
+        about: the line under it.
+        sections: in order; those without a body are left out.
+        live: of a page that is served; None for a file.
+    """
+    sections = [section for section in sections if section.body]
+    links = "".join(f'<li><a href="#{part.address}">{html.escape(part.title)}</a></li>' for part in sections)
+    parts = "\n".join(
+        f'<section aria-labelledby="{part.address}"><h2 id="{part.address}">{html.escape(part.title)}</h2>\n'
+        f"{part.body}\n</section>"
+        for part in sections
+    )
+    data, said, script = "", "", _asset("page.js")
+    if live is not None:
+        data = f' data-version="{live.version}" data-seconds="{live.seconds:g}" data-ended="{str(live.ended).lower()}"'
+        said = f'<p class="live" id="live" role="status">{html.escape(live.said)}</p>'
+        script += _asset("page_live.js")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{html.escape(title)}</title>
+<link rel="icon" href="{_ICON}">
+<style>
+{_asset("page.css")}</style>
+</head>
+<body{data}>
+<a class="skip" href="#main">Skip to the report</a>
+<header>
+<div><h1>{html.escape(title)}</h1><p class="about">{html.escape(about)}</p>{said}</div>
+<button type="button" id="theme" hidden></button>
+</header>
+<div class="layout">
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+<main id="main" tabindex="-1">
+{parts}
+</main>
+</div>
+<footer>Made by gan-jax. This page is one file and loads nothing from elsewhere.</footer>
+<script>
+{script}</script>
+</body>
+</html>
+"""
+
+
+def _asset(name: str) -> str:
+    return Path(__file__).with_name(name).read_text()
+
+
+def slug(text: str) -> str:
+    """A text as an id within the page.
+
+    Example:
+        >>> slug("High-quality share (%)")
+        'high-quality-share'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", keys: Sequence[str] = ()) -> str:
+    """A table in a box of its own, which scrolls where the page is narrow. Texts are escaped.
+
+    Args:
+        head: of the columns; empty for a table without.
+        rows: the first cell of each names the row; numbers are set to the right.
+        caption: said above it.
+        keys: HTML before the names of the rows, which then stay in sight when the table scrolls.
+    """
+    columns = range(len(head))
+    numeric = [at > 0 and bool(rows) and all(_is_number(row[at]) for row in rows) for at in columns]
+    top = ""
+    if head:
+        cells = (
+            f'<th scope="col"{_kind(number)}>{html.escape(cell)}</th>'
+            for cell, number in zip(head, numeric, strict=True)
+        )
+        top = f"<thead><tr>{''.join(cells)}</tr></thead>"
+    lines = []
+    for index, (first, *rest) in enumerate(rows):
+        key = keys[index] if keys else ""
+        cells = (
+            f"<td{_kind(bool(head) and numeric[column])}>{html.escape(show(cell))}</td>"
+            for column, cell in enumerate(rest, start=1)
+        )
+        lines.append(f'<tr><th scope="row">{key}{html.escape(show(first))}</th>{"".join(cells)}</tr>')
+    said = f'<p class="caption">{html.escape(caption)}</p>' if caption else ""
+    label = f' aria-label="{html.escape(caption.split(".")[0])}"' if caption else ""
+    body = f"<table{label}>{top}<tbody>{''.join(lines)}</tbody></table>"
+    return f'<div class="table{" keyed" if keys else ""}">{said}<div class="scroll">{body}</div></div>'
+
+
+def _kind(number: bool) -> str:
+    return ' class="number"' if number else ""
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def show(value: Any) -> str:
+    """A cell of a table: four digits of a number, a dash for none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def settings_table(experiment: Any) -> str:
@@ -64,59 +177,24 @@ def settings_table(experiment: Any) -> str:
         value = setting.value
         if isinstance(value, tuple):
             value = ", ".join(type(v).__name__ if is_component(v) else str(v) for v in value) or "none"
-        shown = type(value).__name__ if is_component(value) else value
-        doc = html.escape(setting.field.metadata.get("doc", ""))
-        rows.append(f"<tr><th>{html.escape(setting.path)}</th><td>{html.escape(str(shown))}</td><td>{doc}</td></tr>")
-    return f"<details><summary>{len(rows)} settings</summary><table>{''.join(rows)}</table></details>"
+        shown = type(value).__name__ if is_component(value) else str(value)
+        rows.append([setting.path, shown, setting.field.metadata.get("doc", "")])
+    return folded(f"{len(rows)} settings", table(["setting", "value", "what it is"], rows))
 
 
-def show(value: Any) -> str:
-    """A cell of a table: four digits of a number, a dash for none."""
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+def folded(summary: str, body: str) -> str:
+    """A part of the page that is opened by its summary; two of one page need two summaries."""
+    return f'<details id="{slug(summary)}-more"><summary>{html.escape(summary)}</summary>{body}</details>'
 
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d9dee4; --soft: #f4f6f8; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #e6e8ea; --paper: #16191d; --line: #363c43; --soft: #20252b; }} }}
-body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-  max-width: 62rem; padding: 0 1rem; }}
-h1 {{ font-size: 1.4rem; margin: 0 0 .5rem; }} h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem; }}
-.verdict {{ font-size: 1.25rem; padding: .8rem 1rem; border-left: .4rem solid #868e96; background: var(--soft); }}
-.verdict.healthy {{ border-color: #2f9e44; }} .verdict.collapsed, .verdict.non-finite {{ border-color: #c92a2a; }}
-.verdict.never-formed, .verdict.censored {{ border-color: #e67700; }}
-table {{ border-collapse: collapse; font-size: .9rem; display: block; overflow-x: auto; }}
-caption {{ text-align: left; padding: .3rem 0; }}
-th, td {{ text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); font-weight: normal;
-  vertical-align: top; overflow-wrap: anywhere; }} td {{ font-variant-numeric: tabular-nums; }}
-th {{ overflow-wrap: normal; }}
-.curves {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }}
-figure {{ margin: 0; }} figure svg {{ width: 100%; height: auto; fill: currentColor; }}
-.sample img {{ width: 100%; background: #fff; }} figcaption {{ font-size: .8rem; }} h3 {{ font-size: 1rem; }}
-.frames img {{ max-width: 100%; width: 30rem; background: #fff; display: block; }}
-.frames img[hidden] {{ display: none; }}
-.frames label {{ display: flex; gap: .6rem; align-items: center; max-width: 30rem; margin-top: .5rem; }}
-.frames input {{ flex: 1; }} output {{ min-width: 5em; font-variant-numeric: tabular-nums; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{body}
-<script>
-for (const frames of document.querySelectorAll('.frames')) {{
-  const steps = frames.dataset.steps.split(',').map(Number), images = frames.querySelectorAll('img');
-  frames.querySelector('input').addEventListener('input', event => {{
-    images.forEach((image, index) => {{ image.hidden = index !== Number(event.target.value); }});
-    frames.querySelector('output').textContent = steps[event.target.value].toLocaleString('en');
-  }});
-}}
-</script>
-</body>
-</html>
-"""
+def command(text: str, name: str) -> str:
+    """A text to copy, with its button; `name` is its id within the page."""
+    return (
+        f'<div class="command"><pre><code id="{name}">{html.escape(text)}</code></pre>'
+        f'<button type="button" class="copy" data-copies="{name}" hidden>Copy</button></div>'
+    )
+
+
+def failed(line: str) -> str:
+    """A line in place of a part that cannot be shown."""
+    return f'<p class="failed">{html.escape(line)}</p>'

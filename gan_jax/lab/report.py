@@ -1,34 +1,33 @@
-"""The report on a run: one self-contained HTML file with its verdict, numbers, curves, samples and experiment."""
+"""The report on a run: one self-contained HTML file, the verdict first, then what led to it, then everything else."""
 
 from __future__ import annotations
 
 import html
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_jax.lab.page import COLOURS, PAGE, data_uri, figure_svg, new_figure, settings_table, show
-from gan_jax.lab.run_directory import RunDirectory, RunError
+from gan_jax.lab.page import MAX_BYTES, Live, Section, document, show, table
+from gan_jax.lab.page_pictures import Frame, read_png, slider
+from gan_jax.lab.report_curves import curves, signals
+from gan_jax.lab.report_diagnoses import diagnoses, film, onset_section
+from gan_jax.lab.report_experiment import experiment, provenance
+from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord
 from gan_jax.lab.runner import read_verdict
 
-_MAX_FRAMES = 40
-CURVES = {
-    "Losses": ("train", ("discriminator_loss", "generator_loss")),
-    "Scores (raw)": ("train", ("real_score", "fake_score")),
-    "Gradient norms": ("train", ("discriminator_grad_norm", "generator_grad_norm")),
-    "Accuracy of D": ("train", ("real_accuracy", "fake_accuracy")),
-    "Modes captured": ("evaluation", ("modes",)),
-    "Modes held": ("evaluation", ("modes_held",)),
-    "Modes with a high-quality sample": ("evaluation", ("modes_sure",)),
-    "High-quality share": ("evaluation", ("high_quality",)),
-    "Effective classes": ("evaluation", ("effective_classes",)),
-    "Junk share": ("evaluation", ("junk",)),
-    "Variance and distance, relative to real": (
-        "evaluation",
-        ("variance_ratio", "intra_class_ratio", "pairwise_ratio"),
-    ),
-    "KL of modes (nats)": ("evaluation", ("kl",)),
-    "Spread inside modes": ("evaluation", ("spread",)),
+METRICS = {
+    "modes": "modes captured",
+    "modes_held": "modes held",
+    "effective_classes": "effective classes",
+    "high_quality": "high-quality share",
+    "junk": "junk share",
+    "variance_ratio": "variance ratio",
+    "intra_class_ratio": "variance ratio in a class",
+    "kl": "KL of modes (nats)",
 }
+"""The metrics that are shown first, in this order, and what people call them."""
+_SHARES = ("high_quality", "junk")
+_MOST_TILES = 6
 
 
 def write_report(path: Path, out: Path | None = None) -> Path:
@@ -49,115 +48,137 @@ def write_report(path: Path, out: Path | None = None) -> Path:
     return target
 
 
-def render(run: RunDirectory, rows: list[dict[str, Any]]) -> str:
-    """The page's HTML."""
+def render(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None = None) -> str:
+    """The page's HTML, of at most `MAX_BYTES`."""
     record, verdict = run.read_record(), read_verdict(run)
-    sentence = verdict["sentence"] if verdict else f"not finished: step {rows[-1]['step']:,}, {rows[-1]['label']}"
-    outcome = verdict["outcome"] if verdict else "running"
-    title = f"{Path(record.config).stem or 'run'}, seed {record.seed}"
-    sections = [
-        f'<p class="verdict {outcome.replace(" ", "-")}">{html.escape(sentence)}</p>',
-        _numbers(rows[-1], verdict),
-        "<h2>Samples over training</h2>",
-        _frames(run),
-        "<h2>Curves</h2>",
-        f'<div class="curves">{"".join(_curve(name, rows, verdict) for name in CURVES)}</div>',
-        "<h2>Experiment</h2>",
-        settings_table(record.experiment),
-        "<h2>Provenance</h2>",
-        _provenance(record),
+    first = [Section("Verdict", _verdict(record, rows, verdict)), onset_section(run, verdict)]
+    drawn = [Section("Curves", curves(rows, verdict)), Section("Signals", signals(run, verdict))]
+    rest = [
+        Section("All numbers", _numbers(rows[-1], verdict)),
+        Section("Experiment", experiment(record.config, record.experiment)),
+        Section("How to reproduce it", _provenance(record)),
     ]
-    return PAGE.format(title=html.escape(title), body="\n".join(section for section in sections if section))
+    found = diagnoses(run)
+
+    def page(samples: str, landscape: str) -> str:
+        seen = [shown.section(landscape if kind == "landscape" else "") for kind, shown in found.items()]
+        sections = [*first, Section("Samples over training", samples), *drawn, *seen, *rest]
+        return document(title_of(record), _about(record, rows), sections, live)
+
+    # Texts and figures come first; pictures take what these leave.
+    room = MAX_BYTES - len(page("", "").encode())
+    landscape = film(run, 0.4 * room)
+    return page(_samples(run, rows, verdict, room - len(landscape)), landscape)
+
+
+def title_of(record: RunRecord) -> str:
+    """A run's name for people."""
+    return f"{Path(record.config).stem or 'run'}, seed {record.seed}"
+
+
+def _about(record: RunRecord, rows: list[dict[str, Any]]) -> str:
+    parts = [f"Run of {record.experiment.num_steps:,} steps", f"last evaluated at step {rows[-1]['step']:,}"]
+    if record.parent:
+        parts.append(f"branched from {record.parent}")
+    return ", ".join(parts)
+
+
+def state_of(record: RunRecord, rows: list[dict[str, Any]]) -> str:
+    """How far a run is that has not ended."""
+    step, num_steps = rows[-1]["step"], record.experiment.num_steps
+    return f"not finished: step {step:,} of {num_steps:,} ({step / num_steps:.0%}), {rows[-1]['label']}"
+
+
+def _verdict(record: RunRecord, rows: list[dict[str, Any]], verdict: dict[str, Any] | None) -> str:
+    sentence = verdict["sentence"] if verdict else state_of(record, rows)
+    outcome = verdict["outcome"].replace(" ", "-") if verdict else "running"
+    parts = [f'<p class="verdict {outcome}">{html.escape(sentence)}.</p>']
+    if verdict and verdict.get("message"):
+        parts.append(f"<p>{html.escape(verdict['message'])}</p>")
+    bounds = verdict["bounds"] if verdict else {}
+    tiles = []
+    for name, value in watched(rows[-1]["evaluation"]).items():
+        if name not in METRICS or not isinstance(value, (int, float)):
+            continue
+        bound = bounds.get(name, {})
+        known = [key for key in ("ceiling", "floor") if bound.get(key) is not None]
+        said = ", ".join(f"{key} {_short(name, bound[key])}" for key in known)
+        tiles.append(
+            (
+                list(METRICS).index(name),
+                f'<div><dt>{METRICS[name]}</dt><dd class="value">{_short(name, value)}</dd>'
+                f'<dd class="bound">{said or "&nbsp;"}</dd></div>',
+            )
+        )
+    shown = "".join(tile for _, tile in sorted(tiles)[:_MOST_TILES])
+    parts.append(f'<dl class="tiles">{shown}</dl>' if shown else "")
+    note = "The ceiling is what real data get, the floor what finite samples make of a perfect generator."
+    if not verdict:
+        note = "Ceilings and floors are there when the run has ended."
+    parts.append(f'<p class="note">At step {rows[-1]["step"]:,}. {note}</p>')
+    return "".join(parts)
+
+
+def watched(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of the mode of batch norm that the detector looks at."""
+    return evaluation.get("batch") or evaluation.get("running") or {}
+
+
+def _short(name: str, value: float) -> str:
+    return f"{100 * value:.3g} %" if name in _SHARES else f"{value:.3g}"
 
 
 def _numbers(row: dict[str, Any], verdict: dict[str, Any] | None) -> str:
     bounds = verdict["bounds"] if verdict else {}
     modes = list(row["evaluation"])
-    head = "".join(f"<th>{html.escape(mode)} statistics</th>" for mode in modes)
     lines = []
     for name, first in row["evaluation"][modes[0]].items():
         if isinstance(first, (list, bool)):
             continue
         bound = bounds.get(name, {})
-        values = [row["evaluation"][mode][name] for mode in modes] + [bound.get("ceiling"), bound.get("floor")]
-        cells = "".join(f"<td>{show(value)}</td>" for value in values)
-        lines.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
-    return (
-        f"<table><caption>Last evaluation, step {row['step']:,}. Rule: {html.escape(row['rule'])}. The ceiling is what "
-        "real data get, the floor what finite samples make of a perfect generator.</caption>"
-        f"<tr><th>metric</th>{head}<th>ceiling</th><th>floor</th></tr>{''.join(lines)}</table>"
+        values = [row["evaluation"][mode].get(name) for mode in modes] + [bound.get("ceiling"), bound.get("floor")]
+        lines.append([name.replace("_", " "), *values])
+    evaluated = table(
+        ["metric", *(f"{mode} statistics" for mode in modes), "ceiling", "floor"],
+        lines,
+        f"Last evaluation, step {row['step']:,}. Rule: {row['rule']}. The ceiling is what real data get, the floor "
+        "what finite samples make of a perfect generator.",
     )
+    bands = row.get("train_band", {})
+    trained = [
+        [name.replace("_", " "), value, *(bands.get(name) or [None, None])[: 2 if bands else 0]]
+        for name, value in row["train"].items()
+    ]
+    head = ["metric", "mean", *(["10 % below", "10 % above"] if bands else [])]
+    speed = row.get("steps_per_second")
+    said = f" {show(float(speed))} steps/s." if speed else ""
+    return evaluated + table(head, trained, f"Training, over the steps since the evaluation before.{said}")
 
 
-def _frames(run: RunDirectory) -> str:
+def _samples(run: RunDirectory, rows: list[dict[str, Any]], verdict: dict[str, Any] | None, room: float) -> str:
+    labels = {row["step"]: row["label"] for row in rows}
     pictures = run.pictures()
-    if not pictures:
-        return "<p>No pictures were kept.</p>"
-    if len(pictures) > _MAX_FRAMES:
-        last = len(pictures) - 1
-        pictures = [pictures[round(i * last / (_MAX_FRAMES - 1))] for i in range(_MAX_FRAMES)]
-    images = "".join(
-        f'<img {"" if index == len(pictures) - 1 else "hidden"} alt="samples at step {_step(picture):,}" '
-        f'src="{data_uri(picture)}">'
-        for index, picture in enumerate(pictures)
+    steps = [int(picture.stem.removeprefix("step_")) for picture in pictures]
+    said = [f"step {step:,}" + (f": {labels[step]}" if step in labels else "") for step in steps]
+    frames = [Frame(partial(read_png, picture), words) for picture, words in zip(pictures, said, strict=True)]
+    marks = []
+    for key, words in (("formed_step", "Formed"), ("onset_step", "Collapsed"), ("recovered_step", "Recovered")):
+        step = (verdict or {}).get(key)
+        if step is not None and steps:
+            nearest = min(range(len(steps)), key=lambda index: abs(steps[index] - step))
+            marks.append((f"{words}: step {step:,}", nearest))
+    shown = slider(frames, "samples-film", "samples", room, marks)
+    return shown or "<p>No pictures were kept.</p>"
+
+
+def _provenance(record: RunRecord) -> str:
+    return provenance(
+        record,
+        {
+            "seed": record.seed,
+            "data": f"{record.location or 'default place'} (contents {record.data})"
+            if record.data
+            else "made from settings",
+            "branched from": record.parent,
+        },
     )
-    steps = ",".join(str(_step(picture)) for picture in pictures)
-    last = len(pictures) - 1
-    return (
-        f'<div class="frames" data-steps="{steps}">{images}<label>step <output>{_step(pictures[-1]):,}</output>'
-        f'<input type="range" min="0" max="{last}" value="{last}" aria-label="training step"></label></div>'
-    )
-
-
-def _curve(name: str, rows: list[dict[str, Any]], verdict: dict[str, Any] | None) -> str:
-    group, metrics = CURVES[name]
-    modes = [None] if group == "train" else list(rows[0]["evaluation"])
-    series: dict[str, list[tuple[int, float]]] = {}
-    for metric in metrics:
-        for mode in modes:
-            points = []
-            for row in rows:
-                values = row["train"] if mode is None else row["evaluation"].get(mode, {})
-                if isinstance(values.get(metric), (int, float)):
-                    points.append((row["step"], float(values[metric])))
-            if points:
-                label = metric if mode is None or len(modes) == 1 else f"{metric}, {mode}"
-                series[label] = points
-    if not series:
-        return ""
-    figure, axes = new_figure(4.4, 2.6)
-    for index, (label, points) in enumerate(series.items()):
-        colour, style = COLOURS[index // len(modes) % len(COLOURS)], "-" if index % len(modes) == 0 else ":"
-        axes.plot(*zip(*points, strict=True), style, color=colour, linewidth=1.4, label=label, marker="", markersize=3)
-    bound = (verdict or {}).get("bounds", {}).get(metrics[0], {}).get("ceiling") if len(metrics) == 1 else None
-    if bound is not None:
-        axes.axhline(bound, color="#888", linewidth=0.8, linestyle="--", label="ceiling")
-    for key, colour in (("formed_step", "#2f9e44"), ("onset_step", "#c92a2a")):
-        if verdict and verdict.get(key) is not None:
-            axes.axvline(verdict[key], color=colour, linewidth=0.9, alpha=0.8)
-    axes.set_title(name, fontsize=10)
-    axes.set_xlabel("step", fontsize=8)
-    axes.tick_params(labelsize=8)
-    if len(series) > 1 or bound is not None:
-        axes.legend(fontsize=7, frameon=False)
-    return figure_svg(figure, f"{name} by step")
-
-
-def _provenance(record: Any) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in record.environment.get("versions", {}).items())
-    facts = {
-        "command": record.command,
-        "data": f"{record.location or 'default place'} (contents {record.data})"
-        if record.data
-        else "made from settings",
-        "branched from": record.parent or "",
-        "device": f"{record.environment.get('device', '')}, {record.environment.get('num_cpus', '')} CPUs",
-        "versions": versions,
-        "started": record.environment.get("started", ""),
-    }
-    rows = "".join(f"<tr><th>{k}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items() if v)
-    return f"<table>{rows}</table><p>Lines in the curves mark where the run had formed (green) and collapsed (red).</p>"
-
-
-def _step(picture: Path) -> int:
-    return int(picture.stem.removeprefix("step_"))

@@ -237,11 +237,13 @@ def metrics_row(
     label: str,
     speed: float | None,
 ) -> dict[str, Any]:
-    """One row of metrics.jsonl: means of the training metrics since the last row, and the evaluation."""
+    """One row of metrics.jsonl: means, and 10 % and 90 % quantiles, of the training metrics since the last row."""
+    joined = {name: np.concatenate(parts) for name, parts in series.items()}
     return {
         "step": step,
         "label": label,
-        "train": {name: _number(np.mean(np.concatenate(parts))) for name, parts in series.items()},
+        "train": {name: _number(np.mean(values)) for name, values in joined.items()},
+        "train_band": {name: [_number(q) for q in np.quantile(values, (0.1, 0.9))] for name, values in joined.items()},
         "evaluation": {mode: named_numbers(values) for mode, values in evaluation.metrics.items()},
         "rule": experiment.detector.describe(),
         "steps_per_second": speed,

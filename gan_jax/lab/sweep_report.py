@@ -9,22 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.lab.page import COLOURS, PAGE, data_uri, figure_svg, new_figure, settings_table, show, table
-from gan_jax.lab.report import CURVES
+from gan_jax.lab.page import MAX_BYTES, Live, Section, document, table
+from gan_jax.lab.page_figures import figure_svg, new_figure, series_style, swatch
+from gan_jax.lab.page_pictures import fit_all
+from gan_jax.lab.report import METRICS, watched
+from gan_jax.lab.report_curves import CURVES, HEIGHT, WIDTH, Series, dress, make_series
+from gan_jax.lab.report_experiment import experiment, provenance
 from gan_jax.lab.run_directory import RunError
 from gan_jax.lab.sweep_directory import SweepDirectory, SweepRecord, picture_step
 from gan_jax.lab.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
 
 _PICTURES_PER_ARM = 3
 _OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
-_NAMES = {
-    "modes": "modes",
-    "high_quality": "high quality",
-    "effective_classes": "effective classes",
-    "junk": "junk",
-    "variance_ratio": "variance",
-    "kl": "KL (nats)",
-}
 
 
 def write_sweep_report(path: Path, out: Path | None = None) -> Path:
@@ -47,40 +43,45 @@ def write_sweep_report(path: Path, out: Path | None = None) -> Path:
     return target
 
 
-def render(directory: SweepDirectory, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
-    """The page's HTML."""
+def render(
+    directory: SweepDirectory,
+    rows: list[dict[str, Any]],
+    statistics: dict[str, Any],
+    live: Live | None = None,
+) -> str:
+    """The page's HTML, of at most `MAX_BYTES`."""
     record, metrics = directory.read_record(), directory.read_metrics()
-    ended = sum(row["ended"] for row in rows)
-    num_members = len(record.sweep.arms) * len(record.sweep.seeds)
     unit, per_unit = _time_unit(record)
-    sections = [
-        f'<p class="verdict">{html.escape(_sentence(record, rows, statistics))}</p>',
-        _unfinished(ended, num_members),
-        "<h2>Arms</h2>",
-        _outcomes(rows),
-        _coincide(metrics, rows),
-        "<h2>Survival</h2>",
-        survival_plots(statistics, unit, per_unit),
-        survival_table(statistics, unit, per_unit),
-        survival_tests(record, statistics),
-        "<h2>Curves</h2>",
-        "<p>Medians over seeds; bands from the smallest to the largest.</p>",
-        f'<div class="curves">{"".join(_curve(name, metrics, rows, unit, per_unit) for name in CURVES)}</div>',
-        "<h2>Samples</h2>",
-        _samples(directory, rows),
-        "<h2>Experiment</h2>",
-        _settings(record),
-        "<h2>Provenance</h2>",
-        _provenance(directory, record),
+    arms, num_seeds = record.sweep.arms, len(record.sweep.seeds)
+    title = f"{Path(record.config).stem or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
+    named = [(group, name) for group, names in CURVES.values() for name in names]
+    figures = "".join(_curve(group, name, metrics, rows, unit, per_unit) for group, name in named)
+    note = f"Medians over seeds; bands from the smallest to the largest. By {unit}."
+    before = [
+        Section("Arms", _verdict(record, rows, statistics) + _outcomes(rows) + _coincide(metrics, rows)),
+        Section(
+            "Survival",
+            survival_plots(statistics, unit, per_unit)
+            + survival_table(statistics, unit, per_unit)
+            + survival_tests(record, statistics),
+        ),
+        Section("Curves", f'<p class="note">{note}</p>{_key(rows)}<div class="plots">{figures}</div>'),
     ]
-    title = f"{Path(record.config).stem or 'sweep'}: {len(record.sweep.arms)} arms, {len(record.sweep.seeds)} seeds"
-    return PAGE.format(title=html.escape(title), body="\n".join(section for section in sections if section))
+    after = [Section("Experiment", _settings(record)), Section("How to reproduce it", _provenance(directory, record))]
+
+    def page(samples: str) -> str:
+        about = f"Sweep of {len(arms) * num_seeds} runs, {len(rows)} with an evaluation"
+        return document(title, about, [*before, Section("Samples", samples), *after], live)
+
+    return page(_samples(directory, rows, MAX_BYTES - len(page("").encode())))
 
 
-def _unfinished(ended: int, num: int) -> str:
-    if ended == num:
-        return ""
-    return f"<p>{ended} of {num} runs have ended; the others are judged by what they have done so far.</p>"
+def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
+    ended, num = sum(row["ended"] for row in rows), len(record.sweep.arms) * len(record.sweep.seeds)
+    said = f'<p class="verdict">{html.escape(_sentence(record, rows, statistics))}.</p>'
+    if ended < num:
+        said += f"<p>{ended} of {num} runs have ended; the others are judged by what they have done so far.</p>"
+    return said
 
 
 def _sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
@@ -98,31 +99,27 @@ def _time_unit(record: SweepRecord) -> tuple[str, float]:
 
 def _outcomes(rows: list[dict[str, Any]]) -> str:
     lines = []
+    seen = [name for name in _OUTCOMES if any(row["verdict"]["outcome"] == name for row in rows)]
     for arm in _arms(rows):
         own = [row for row in rows if row["arm"] == arm]
-        counts = [sum(row["verdict"]["outcome"] == name for row in own) for name in _OUTCOMES]
-        lines.append([arm, str(len(own)), *(str(count) for count in counts), *_last_metrics(own)])
-    head = ["arm", "runs", *_OUTCOMES, *(_NAMES[name] for name in _shown_metrics(rows))]
-    caption = "What the runs ended in; last metrics as median over seeds, in brackets the smallest and the largest."
-    return table(head, lines, caption)
+        counts = [sum(row["verdict"]["outcome"] == name for row in own) for name in seen]
+        lines.append([arm, len(own), *counts, *_last_metrics(own)])
+    head = ["arm", "runs", *seen, *(METRICS[name] for name in _shown_metrics(rows))]
+    caption = "What the runs ended in. Last metrics as median over seeds, in brackets the smallest and the largest."
+    return table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
 
 def _shown_metrics(rows: list[dict[str, Any]]) -> list[str]:
-    found = {name for row in rows for name, value in _watched(row["last"]).items() if isinstance(value, (int, float))}
-    return [name for name in _NAMES if name in found]
+    found = {name for row in rows for name, value in watched(row["last"]).items() if isinstance(value, (int, float))}
+    return [name for name in METRICS if name in found]
 
 
 def _last_metrics(own: list[dict[str, Any]]) -> list[str]:
     cells = []
     for name in _shown_metrics(own):
-        values = [v for row in own if isinstance(v := _watched(row["last"]).get(name), (int, float))]
+        values = [v for row in own if isinstance(v := watched(row["last"]).get(name), (int, float))]
         cells.append(f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "–")
     return cells
-
-
-def _watched(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The metrics of the mode of batch norm that the detector looks at."""
-    return evaluation.get("batch") or evaluation.get("running") or {}
 
 
 def _coincide(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
@@ -146,55 +143,80 @@ def _sorted(curve: list[Any]) -> str:
     return json.dumps(sorted(curve, key=lambda point: point[:2]))
 
 
-def _curve(name: str, metrics: list[dict[str, Any]], rows: list[dict[str, Any]], unit: str, per_unit: float) -> str:
-    group, names = CURVES[name]
+def _key(rows: list[dict[str, Any]]) -> str:
+    """Which line is which arm, for all figures."""
+    items = "".join(f"<li>{swatch(index)}{html.escape(arm)}</li>" for index, arm in enumerate(_arms(rows)))
+    return f'<ul class="key" aria-label="Lines of the arms">{items}</ul>'
+
+
+def _curve(
+    group: str, metric: str, metrics: list[dict[str, Any]], rows: list[dict[str, Any]], unit: str, per_unit: float
+) -> str:
     arm_of = {row["member"]: row["arm"] for row in rows}
-    figure, axes = new_figure(4.4, 2.6)
-    drawn = 0
-    for index, arm in enumerate(_arms(rows)):
-        own = [row for row in metrics if arm_of.get(row["member"]) == arm]
-        for style, metric in zip(("-", ":", "--"), names, strict=False):
-            at: dict[int, list[float]] = {}
-            for row in own:
-                values = row["train"] if group == "train" else _watched(row["evaluation"])
-                if isinstance(values.get(metric), (int, float)):
-                    at.setdefault(row["step"], []).append(float(values[metric]))
-            if not at:
-                continue
-            drawn += 1
-            steps = np.array(sorted(at))
-            low, middle, high = (np.array([f(at[s]) for s in steps]) for f in (np.min, np.median, np.max))
-            colour, label = COLOURS[index % len(COLOURS)], arm if len(names) == 1 else f"{arm}, {metric}"
-            axes.plot(steps / per_unit, middle, style, color=colour, linewidth=1.3, label=label)
-            axes.fill_between(steps / per_unit, low, high, color=colour, alpha=0.08, linewidth=0)
-    if not drawn:
+    found = [_over_seeds(metrics, arm_of, arm, group, metric) for arm in _arms(rows)]
+    if all(series is None for series in found):
         return ""
-    axes.set_title(name, fontsize=10)
-    axes.set_xlabel(unit, fontsize=8)
-    axes.tick_params(labelsize=8)
-    if drawn <= 8:
-        axes.legend(fontsize=6, frameon=False)
-    return figure_svg(figure, f"{name} by {unit}, by arm")
+    figure, axes = new_figure(WIDTH, HEIGHT)
+    for index, series in enumerate(found):
+        if series is not None:
+            colour, dashes = series_style(index)
+            steps = series.steps / per_unit
+            marker = "o" if len(steps) == 1 else ""
+            axes.plot(steps, series.values, dashes, color=colour, linewidth=1.4, marker=marker, markersize=4)
+            axes.fill_between(steps, series.low, series.high, color=colour, alpha=0.1, linewidth=0)
+    title = METRICS.get(metric, metric.replace("_", " "))
+    dress(axes, title[:1].upper() + title[1:], unit)
+    return figure_svg(figure, f"{title} by {unit}, by arm")
 
 
-def _samples(directory: SweepDirectory, rows: list[dict[str, Any]]) -> str:
+def _over_seeds(
+    metrics: list[dict[str, Any]], arm_of: dict[int, str], arm: str, group: str, metric: str
+) -> Series | None:
+    """The median of a metric over the seeds of an arm, with the smallest and the largest."""
+    at: dict[int, list[float]] = {}
+    for row in metrics:
+        if arm_of.get(row["member"]) == arm:
+            values = row["train"] if group == "train" else watched(row["evaluation"])
+            if isinstance(values.get(metric), (int, float)):
+                at.setdefault(row["step"], []).append(float(values[metric]))
+    return make_series((step, float(np.median(found)), min(found), max(found)) for step, found in at.items())
+
+
+def _samples(directory: SweepDirectory, rows: list[dict[str, Any]], room: float) -> str:
+    """The last picture of the first seeds of every arm; of fewer seeds, then of fewer arms, where room is short."""
+    arms = _arms(rows)
+    for num_seeds, num_arms in ((_PICTURES_PER_ARM, len(arms)), *((1, len(arms) // part) for part in (1, 4, 16, 64))):
+        of_arm = {
+            arm: sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["seed"])[:num_seeds]
+            for arm in arms[:num_arms]
+        }
+        chosen = [row for own in of_arm.values() for row in own if directory.pictures(row["member"])]
+        pictures = [directory.pictures(row["member"])[-1] for row in chosen]
+        uris = fit_all(pictures, room)
+        if uris is not None:
+            break
+    else:
+        return "<p>The pictures are too many for one page; they are in the folder.</p>"
+    if not chosen:
+        return "<p>No pictures were kept.</p>"
+    found = {row["member"]: (picture, uri) for row, picture, uri in zip(chosen, pictures, uris, strict=True) if uri}
     parts = []
-    for arm in _arms(rows):
-        own = sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["seed"])[:_PICTURES_PER_ARM]
-        images = []
-        for row in own:
-            pictures = directory.pictures(row["member"])
-            if pictures:
-                sentence = ("" if row["ended"] else "so far: ") + row["verdict"]["sentence"]
-                said = f"{arm}, seed {row['seed']}, step {picture_step(pictures[-1]):,}: {sentence}"
-                images.append(
-                    f'<figure class="sample"><img alt="{html.escape(said)}" src="{data_uri(pictures[-1])}">'
-                    f"<figcaption>seed {row['seed']}: {html.escape(sentence)}</figcaption></figure>"
-                )
-        if images:
-            parts.append(f'<h3>{html.escape(arm)}</h3><div class="curves">{"".join(images)}</div>')
-    note = f"<p>The last samples of the first {_PICTURES_PER_ARM} seeds of every arm; the same latents in all arms.</p>"
-    return note + "".join(parts) if parts else "<p>No pictures were kept.</p>"
+    for arm, own in of_arm.items():
+        figures = [_sample(row, *found[row["member"]]) for row in own if row["member"] in found]
+        parts.append(f'<h3>{html.escape(arm)}</h3><div class="pictures">{"".join(figures)}</div>' if figures else "")
+    seeds = "seed" if num_seeds == 1 else f"{num_seeds} seeds"
+    of = "every arm" if num_arms == len(arms) else f"the first {num_arms} arms of {len(arms)}"
+    note = f"The last samples of the first {seeds} of {of}; the same latents in all arms."
+    return f'<p class="note">{note}</p>{"".join(parts)}'
+
+
+def _sample(row: dict[str, Any], picture: Path, uri: str) -> str:
+    sentence = ("" if row["ended"] else "so far: ") + row["verdict"]["sentence"]
+    said = f"{row['arm']}, seed {row['seed']}, step {picture_step(picture):,}: {sentence}"
+    return (
+        f'<figure><img class="plate" alt="{html.escape(said)}" src="{uri}">'
+        f"<figcaption>seed {row['seed']}: {html.escape(sentence)}</figcaption></figure>"
+    )
 
 
 def _settings(record: SweepRecord) -> str:
@@ -202,26 +224,21 @@ def _settings(record: SweepRecord) -> str:
     first = record.sweep.arms[0]
     return (
         table(["arm", "what sets it apart"], lines)
-        + f"<p>All settings of {html.escape(first.name)}:</p>"
-        + settings_table(first.experiment)
+        + f"<h3>{html.escape(first.name)}</h3>"
+        + experiment(record.config, first.experiment)
     )
 
 
 def _provenance(directory: SweepDirectory, record: SweepRecord) -> str:
-    plans = directory.read_plans()
-    facts = {
-        "command": record.command,
-        "data": "; ".join(f"{name} (contents {known})" for name, known in record.data.items()) or "made from settings",
-        "engine": "; ".join(
-            f"{plan.engine} over {plan.num_devices} devices, {sum(map(len, plan.batches))} members"
-            + (f" (steps/s: {', '.join(f'{k} {v:.4g}' for k, v in plan.timings.items())})" if plan.timings else "")
-            for plan in plans
-        ),
-        "device": f"{record.environment.get('device', '')}, {record.environment.get('num_cpus', '')} CPUs",
-        "versions": ", ".join(f"{k} {v}" for k, v in record.environment.get("versions", {}).items()),
-        "started": record.environment.get("started", ""),
-    }
-    return table(["", ""], [[name, show(value)] for name, value in facts.items() if value])
+    engines = []
+    for plan in directory.read_plans():
+        line = f"{plan.engine} over {plan.num_devices} devices, {sum(map(len, plan.batches))} members"
+        if plan.timings:
+            line += f" (steps/s: {', '.join(f'{name} {speed:.4g}' for name, speed in plan.timings.items())})"
+        engines.append(line)
+    data = "; ".join(f"{name} (contents {known})" for name, known in record.data.items()) or "made from settings"
+    seeds = ", ".join(map(str, record.sweep.seeds))
+    return provenance(record, {"seeds": seeds, "data": data, "engine": "; ".join(engines)})
 
 
 def _arms(rows: list[dict[str, Any]]) -> list[str]:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.lab.page import COLOURS, figure_svg, new_figure, table
+from gan_jax.lab.page import table
+from gan_jax.lab.page_figures import COLOURS, figure_svg, new_figure, series_style, swatch
+from gan_jax.lab.report_curves import HEIGHT, WIDTH, dress
 from gan_jax.lab.sweep_directory import SweepRecord
 from gan_jax.metrics.hazards import log_rank, log_rank_trend
 from gan_jax.metrics.onsets import summary, to_json
@@ -64,7 +66,7 @@ def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str
 
 def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> str:
     """Kaplan-Meier curves of the arms with their bands, and cumulative incidence by cause."""
-    figure, axes = new_figure(5.2, 3.2)
+    figure, axes = new_figure(WIDTH, HEIGHT)
     drawn = 0
     for index, (name, arm) in enumerate(statistics["arms"].items()):
         curve = arm["curve"]
@@ -75,7 +77,7 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> st
         survival, low, high = (
             np.array([np.nan if v is None else v for v in curve[key]]) for key in ("survival", "lower", "upper")
         )
-        colour = COLOURS[index % len(COLOURS)]
+        colour, _ = series_style(index)
         # Arms that coincide are told apart by dashes of different lengths.
         dashes = "-" if index < 1 else (0, (7 - index % 6, 1 + index % 3))
         formed = arm["num_runs"] - arm["num_never_formed"]
@@ -84,26 +86,27 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> st
         axes.fill_between(times, low, high, step="post", color=colour, alpha=0.1, linewidth=0)
         ends = [t for t, n, d in zip(times, curve["at_risk"], curve["events"], strict=True) if n and not d and t > 0]
         axes.plot(ends, np.interp(ends, times, survival), "|", color=colour, markersize=7)
-    axes.set(ylim=(-0.03, 1.03), xlim=(0, None), xlabel=unit, ylabel="share without failure")
-    axes.set_title("Failure of any cause (95 % bands; | censored)", fontsize=10)
-    axes.tick_params(labelsize=8)
+    dress(axes, "Share without failure (95 % bands; | censored)", unit)
+    axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
     if not drawn:
         return "<p>No run has formed: there is no time of collapse to speak of.</p>"
-    axes.legend(fontsize=7, frameon=False, loc="lower left")
+    if drawn <= len(COLOURS):
+        figure.set_figheight(HEIGHT + 0.16 * -(-drawn // 2))
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     figures = [figure_svg(figure, "Kaplan-Meier curves of the arms")]
     for cause in ("collapse", "junk"):
-        figure, axes = new_figure(4.2, 2.6)
+        figure, axes = new_figure(WIDTH, HEIGHT)
         for index, arm in enumerate(statistics["arms"].values()):
             if arm["causes"] is None:
                 continue
             curve = arm["causes"][cause]["curve"]
             times = np.array(curve["times"]) / per_unit
-            axes.step(times, curve["incidence"], where="post", color=COLOURS[index % len(COLOURS)], linewidth=1.4)
-        axes.set(ylim=(-0.03, 1.03), xlim=(0, None), xlabel=unit)
-        axes.set_title(f"Cumulative incidence of {cause}", fontsize=10)
-        axes.tick_params(labelsize=8)
+            colour, dashes = series_style(index)
+            axes.step(times, curve["incidence"], where="post", color=colour, linestyle=dashes, linewidth=1.4)
+        dress(axes, f"Cumulative incidence of {cause}", unit)
+        axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
         figures.append(figure_svg(figure, f"cumulative incidence of {cause}"))
-    return f'<div class="curves">{"".join(figures)}</div>'
+    return f'<div class="plots">{"".join(figures)}</div>'
 
 
 def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> str:
@@ -143,7 +146,7 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> st
         "Of the runs that formed. Censored times are never averaged: a run without failure counts as lasting at least "
         "as long as it was seen. A hazard ratio above 1 fails sooner than the baseline."
     )
-    return table(head, lines, caption)
+    return table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
 
 def _median(value: float | None, scale: float) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 
 from gan_jax.lab.plots import FAKE, REAL
 
+COLOURS = {"training": REAL, "real": REAL, "held-out": "#2f9e44", "fake": FAKE}
+
 
 def new_figure(width: float, height: float) -> Any:
     """A figure (inches) that is drawn without any window."""
@@ -102,7 +104,60 @@ def draw_line(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     axes.set(xlim=(low, high), xlabel="value (temperatures: degrees Celsius)", ylabel="score")
     axes.set_title(f"step {row['step']:,}", fontsize=10)
     (curves, names), (areas, kinds) = axes.get_legend_handles_labels(), density.get_legend_handles_labels()
-    axes.legend([*curves, *areas], [*names, *kinds], loc="upper right", fontsize=7, framealpha=0.85)
+    axes.legend(
+        [*curves, *areas],
+        [*names, *kinds],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.1),
+        ncol=3,
+        fontsize=7,
+        frameon=False,
+    )
+
+
+def find(checkpoint: dict[str, Any], kind: str, direction: str) -> dict[str, Any]:
+    """The row of a kind and a direction."""
+    return next(row for row in checkpoint["rows"] if (row["kind"], row["direction"]) == (kind, direction))
+
+
+def draw_scans(figure: Any, result: dict[str, Any]) -> None:
+    """Mean scans with bands at the last checkpoint; below, peaks, widths and flat regions over training."""
+    top, bottom = figure.subplots(2, 3)
+    ks = np.array(result["offsets"])
+    last, kinds = result["checkpoints"][-1], result["kinds"]
+    for axes, direction in zip(top, result["directions"], strict=True):
+        for kind in kinds:
+            row = find(last, kind, direction)
+            low, mean, high = (np.array(row[name], float) for name in ("low", "mean", "high"))
+            axes.plot(ks, mean, color=COLOURS[kind], linewidth=1.6, label=kind)
+            axes.fill_between(ks, low, high, color=COLOURS[kind], alpha=0.15, linewidth=0)
+        axes.axvline(0, color="gray", linewidth=0.8, linestyle=":")
+        axes.set_title(f"u {direction}, step {last['step']:,}")
+        axes.set_xlabel("k", fontsize=8)
+    top[0].set_ylabel("D(x + k u): mean, 80 % band", fontsize=8)
+    top[0].legend(frameon=False, fontsize=8)
+    steps = [point["step"] for point in result["checkpoints"]]
+    for kind in kinds:
+        style: dict[str, Any] = {"color": COLOURS[kind], "markersize": 3.5, "linewidth": 1.3}
+        for direction, line, marker in (("random", "-", "o"), ("towards another", "--", "^")):
+            shares = [find(point, kind, direction)["peak_share"] for point in result["checkpoints"]]
+            bottom[0].plot(steps, shares, line, marker=marker, label=f"{kind}, u {direction}", **style)
+        quantiles = [find(point, kind, "random")["half_width"] for point in result["checkpoints"]]
+        widths = np.array([[q[name] for name in ("lower", "median", "upper")] for q in quantiles], float)
+        bottom[1].plot(steps, widths[:, 1], "-o", **style)
+        bottom[1].fill_between(steps, widths[:, 0], widths[:, 2], color=COLOURS[kind], alpha=0.15, linewidth=0)
+        flat = [point["slopes"][result["measured"]][kind]["flat_share"] for point in result["checkpoints"]]
+        bottom[2].plot(steps, flat, "-o", **style)
+    bottom[0].set(ylim=(-0.03, 1.03), title="share with a peak at k = 0")
+    bottom[0].legend(frameon=False, fontsize=6)
+    bottom[1].set(ylim=(0, None), title=f"half-width of the {result['measured']}, u random: quartiles")
+    bottom[2].set(ylim=(-0.03, 1.03), title=f"share in flat regions of the {result['measured']}")
+    for axes in bottom:
+        axes.set_xlabel("step", fontsize=8)
+    for axes in (*top, *bottom):
+        axes.tick_params(labelsize=7)
+        axes.title.set_fontsize(9)
+        axes.grid(alpha=0.25)
 
 
 def _magnified(vectors: np.ndarray, longest: float) -> float:

@@ -17,31 +17,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from gan_jax.diagnostics import forgetting, landscape, scans
-from gan_jax.experiment import Experiment
+from gan_jax.diagnostics import forgetting
+from gan_jax.lab.diagnose import turning
 from gan_jax.lab.diagnose.drawing import aligned, new_figure, rounded
-from gan_jax.lab.diagnose.plane import RADIUS
-from gan_jax.lab.diagnose.scores import (
-    as_seen,
-    check_scored,
-    describe_score,
-    examples,
-    fakes_at,
-    mixture_of,
-    score_at,
-    staged,
-)
-from gan_jax.lab.diagnose.states import RunStates, open_states
-from gan_jax.lab.run_directory import RunError
-from gan_jax.steps import TrainState, train_step
+from gan_jax.lab.diagnose.scores import check_scored, describe_score, examples, mixture_of, staged
+from gan_jax.lab.diagnose.states import open_states
 
 NUM_PROBES = 256
-LAGS = (1, 10, 100)
-"""Steps over which the gradient is followed from a checkpoint; the last one for vector data only."""
-MOST_STARTS = 4
-"""Checkpoints from which it is."""
 COLOURS = {"real": "#2a78d6", "fake": "#e8590c"}
 
 
@@ -54,16 +37,17 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     states = open_states(Path(options.run), options.data)
     experiment, dataset = states.experiment, states.resources.dataset
     check_scored(experiment, "forgetting")
-    steps = spaced_steps(states, options.step)
+    steps = turning.spaced_steps(states, options.step)
     seen = examples(experiment, dataset, options.seed, NUM_PROBES // 2)
     real = seen.real
     restored = {step: states.restore(step) for step in steps}
-    fakes = [_fakes(staged(experiment, step), restored[step], seen.latent) for step in steps]
+    fakes = [turning.fakes_of(staged(experiment, step), restored[step], seen.latent) for step in steps]
     looks = []
     for step in steps:
         say(f"step {step:,}")
-        looks.append(judge(staged(experiment, step), restored[step], real, fakes[-1], jnp.stack(fakes)))
+        looks.append(turning.judge(staged(experiment, step), restored[step], real, fakes[-1], jnp.stack(fakes)))
     gradients, accuracies, real_accuracies = jax.tree.map(lambda *parts: jnp.stack(parts), *looks)
+    ages = jnp.subtract.outer(jnp.array(steps, float), jnp.array(steps, float))
     turned = jax.device_get({kind: forgetting.turning_matrix(slopes) for kind, slopes in gradients.items()})
     result = {
         "score": describe_score(experiment),
@@ -76,117 +60,15 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         "judges": experiment.objective.criterion().boundary is not None,
         "accuracy": _json(accuracies),
         "accuracy_by_age": _json(forgetting.by_age(accuracies)),
-        "age_steps": _json(forgetting.by_age(_ages(steps))),
+        "age_steps": _json(forgetting.by_age(ages)),
         "real_accuracy": _json(real_accuracies),
-        "lags": followed(experiment, dataset, restored, real, fakes[-1], say),
+        "lags": turning.followed(experiment, dataset, restored, real, fakes[-1], say),
     }
     if experiment.data.shape in ((1,), (2,)):
         mixture = mixture_of(experiment.data.source(dataset))
-        result["modes_seen"] = [int(_modes_seen(experiment, dataset, restored[step])) for step in steps]
+        result["modes_seen"] = [int(turning.modes_seen(experiment, dataset, restored[step])) for step in steps]
         result["num_modes"] = mixture.modes.shape[0]
     return {**result, "sentence": sentence(result)}
-
-
-def spaced_steps(states: RunStates, until: int | None) -> list[int]:
-    """The evenly spaced checkpoints (those kept to branch from) up to a step, and the last one; all if these are few.
-
-    Raises:
-        RunError: if there is no checkpoint of that step, or none before it.
-    """
-    if until is not None and until not in states.steps:
-        known = ", ".join(f"{step:,}" for step in states.steps)
-        raise RunError(f"{states.run.path} has no checkpoint of step {until}; it has {known}")
-    steps = [step for step in states.steps if until is None or step <= until]
-    every = states.record.keep_every_steps
-    spaced = [step for step in steps if (every and step % every == 0) or step == steps[-1]]
-    chosen = spaced if len(spaced) > 2 else steps
-    if len(chosen) < 2:
-        raise RunError(
-            f"forgetting is between checkpoints, and {states.run.path} has one up to step {chosen[-1]:,}: train on, or "
-            "train with more --branch-points"
-        )
-    return chosen
-
-
-@jax.jit
-def _fakes(experiment: Experiment, state: TrainState, latent: Array) -> Array:
-    return fakes_at(experiment, state, latent)
-
-
-@jax.jit
-def judge(
-    experiment: Experiment, state: TrainState, real: Array, fake: Array, old: Array
-) -> tuple[dict[str, Array], Array, Array]:
-    """What is kept of a checkpoint.
-
-    Args:
-        experiment: staged.
-        state: the checkpoint.
-        real: [n, *shape], half of the probes.
-        fake: [n, *shape], the other half.
-        old: [T, n, *shape] fakes of all checkpoints.
-
-    Returns:
-        (dD/dx at the probes by kind; D's accuracy on the fakes of each checkpoint, [T]; on the real probes).
-    """
-    score, criterion = score_at(experiment, state), experiment.objective.criterion()
-    seen = as_seen(experiment, state, real)
-    gradients = {kind: scans.input_gradients(score, points) for kind, points in (("real", seen), ("fake", fake))}
-    real_scores, boundary = score(seen), criterion.boundary
-    if boundary is None:
-        nothing = jnp.full(old.shape[0], jnp.nan)
-        return gradients, nothing, nothing[0]
-    related = jax.lax.map(lambda fakes: criterion.relate(real_scores, score(fakes)), old)
-    # Relative scores of real examples are against the fakes of the day: their mean over all T is near enough to them.
-    return gradients, forgetting.accuracy_on_fakes(related[1], boundary), jnp.mean(related[0] > boundary)
-
-
-@jax.jit
-def _onward(experiment: Experiment, dataset: Any, state: TrainState, num_steps: Array) -> TrainState:
-    """The state after some more steps of training, on full batches."""
-    return jax.lax.fori_loop(0, num_steps, lambda _, s: train_step(experiment, dataset, s)[0], state)
-
-
-@jax.jit
-def _slopes(experiment: Experiment, state: TrainState, real: Array, fake: Array) -> dict[str, Array]:
-    score = score_at(experiment, state)
-    seen = {"real": as_seen(experiment, state, real), "fake": fake}
-    return {kind: scans.input_gradients(score, points) for kind, points in seen.items()}
-
-
-@jax.jit
-def _modes_seen(experiment: Experiment, dataset: Any, state: TrainState) -> Array:
-    mixture = mixture_of(experiment.data.source(dataset))
-    radii = RADIUS * mixture.std
-    # What is usual over the modes' own surroundings: only the slopes and prominences, not used here, depend on it.
-    return jnp.sum(landscape.attention(score_at(experiment, state), mixture.modes, radii, mixture.modes).seen)
-
-
-def followed(
-    experiment: Experiment,
-    dataset: Any,
-    restored: dict[int, TrainState],
-    real: Array,
-    fake: Array,
-    say: Callable[[str], None],
-) -> list[dict[str, Any]]:
-    """A row a start and a number of steps: how far dD/dx at the probes has turned after them."""
-    lags = LAGS if len(experiment.data.shape) == 1 else LAGS[:-1]
-    chosen = np.unique(np.linspace(0, len(restored) - 1, min(MOST_STARTS, len(restored))).round().astype(int))
-    steps, rows = list(restored), []
-    for step in (steps[index] for index in chosen):
-        say(f"step {step:,}: {lags[-1]} steps on")
-        made, state, done = staged(experiment, step), restored[step], 0
-        before = _slopes(made, state, real, fake)
-        for lag in lags:
-            state, done = _onward(made, dataset, state, jnp.int32(lag - done)), lag
-            after = _slopes(made, state, real, fake)
-            row: dict[str, Any] = {"step": step, "lag": lag}
-            for kind in before:
-                turn = forgetting.turning(before[kind], after[kind])
-                row[kind] = {"mean": _json(turn.mean), "reversed_share": _json(turn.reversed_share)}
-            rows.append(row)
-    return rows
 
 
 def neighbours(result: dict[str, Any], kind: str, what: str) -> list[float | None]:
@@ -292,10 +174,6 @@ def figure(result: dict[str, Any]) -> Any:
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.25)
     return made
-
-
-def _ages(steps: Sequence[int]) -> Array:
-    return jnp.array([[float(row - column) for column in steps] for row in steps])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

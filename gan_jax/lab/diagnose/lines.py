@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from jax import Array
 
 from gan_jax.diagnostics import scans
 from gan_jax.experiment import Experiment
-from gan_jax.lab.diagnose.drawing import aligned, new_figure, rounded
+from gan_jax.lab.diagnose.drawing import aligned, draw_scans, find, new_figure, rounded
 from gan_jax.lab.diagnose.scores import Examples, as_seen, examples, fakes_at, generator_losses, score_at, staged
 from gan_jax.lab.diagnose.states import RunStates
 from gan_jax.lab.run_directory import RunError
@@ -33,9 +34,10 @@ NUM_OFFSETS = 30
 """Of a side of a scan."""
 FLAT = 0.1
 """A point is in a flat region if the gradient there is shorter than this fraction of the median over all kinds."""
+LONG = 120
+"""Seconds from which it is said how long the other checkpoints take."""
 DIRECTIONS = ("random", "gradient", "towards another")
 GRADIENTS = ("score", "probability", "G's loss")
-COLOURS = {"training": "#2a78d6", "real": "#2a78d6", "held-out": "#2f9e44", "fake": "#e8590c"}
 
 
 def look(
@@ -49,9 +51,13 @@ def look(
         raise RunError("all real examples are alike, so that there is no distance to scan over: diagnose other data")
     ks = scans.offsets(reach, NUM_OFFSETS)
     checkpoints = []
-    for step in steps:
+    for index, step in enumerate(steps):
         say(f"step {step:,}: {options.points:,} scans of each kind and direction")
+        began = time.monotonic()
         found = jax.device_get(survey(staged(experiment, step), states.restore(step), seen, ks))
+        left = (len(steps) - 1 - index) * (time.monotonic() - began)
+        if index == 0 and left > LONG:
+            say(f"about {left / 60:.0f} minutes to go; --step looks at one checkpoint, --points makes fewer scans")
         checkpoints.append({"step": step, **summary(found, [*seen.kinds, "fake"])})
     result = {
         "num_scans": options.points,
@@ -167,11 +173,6 @@ def quartiles(values: np.ndarray) -> dict[str, float | None]:
     return {"median": _json(median), "lower": _json(lower), "upper": _json(upper)}
 
 
-def find(checkpoint: dict[str, Any], kind: str, direction: str) -> dict[str, Any]:
-    """The row of a kind and a direction."""
-    return next(row for row in checkpoint["rows"] if (row["kind"], row["direction"]) == (kind, direction))
-
-
 def sentence(result: dict[str, Any]) -> str:
     """What the last checkpoint shows."""
     last, kinds = result["checkpoints"][-1], result["kinds"]
@@ -237,42 +238,7 @@ def table(result: dict[str, Any]) -> str:
 def figure(result: dict[str, Any]) -> Any:
     """Mean scans with bands at the last checkpoint; peaks, widths and flat regions over training."""
     made = new_figure(11.5, 6.4)
-    top, bottom = made.subplots(2, 3)
-    ks = np.array(result["offsets"])
-    last, kinds = result["checkpoints"][-1], result["kinds"]
-    for axes, direction in zip(top, result["directions"], strict=True):
-        for kind in kinds:
-            row = find(last, kind, direction)
-            low, mean, high = (np.array(row[name], float) for name in ("low", "mean", "high"))
-            axes.plot(ks, mean, color=COLOURS[kind], linewidth=1.6, label=kind)
-            axes.fill_between(ks, low, high, color=COLOURS[kind], alpha=0.15, linewidth=0)
-        axes.axvline(0, color="gray", linewidth=0.8, linestyle=":")
-        axes.set_title(f"u {direction}, step {last['step']:,}")
-        axes.set_xlabel("k", fontsize=8)
-    top[0].set_ylabel("D(x + k u): mean, 80 % band", fontsize=8)
-    top[0].legend(frameon=False, fontsize=8)
-    steps = [point["step"] for point in result["checkpoints"]]
-    for kind in kinds:
-        style: dict[str, Any] = {"color": COLOURS[kind], "markersize": 3.5, "linewidth": 1.3}
-        for direction, line, marker in (("random", "-", "o"), ("towards another", "--", "^")):
-            shares = [find(point, kind, direction)["peak_share"] for point in result["checkpoints"]]
-            bottom[0].plot(steps, shares, line, marker=marker, label=f"{kind}, u {direction}", **style)
-        quantiles = [find(point, kind, "random")["half_width"] for point in result["checkpoints"]]
-        widths = np.array([[q[name] for name in ("lower", "median", "upper")] for q in quantiles], float)
-        bottom[1].plot(steps, widths[:, 1], "-o", **style)
-        bottom[1].fill_between(steps, widths[:, 0], widths[:, 2], color=COLOURS[kind], alpha=0.15, linewidth=0)
-        flat = [point["slopes"][result["measured"]][kind]["flat_share"] for point in result["checkpoints"]]
-        bottom[2].plot(steps, flat, "-o", **style)
-    bottom[0].set(ylim=(-0.03, 1.03), title="share with a peak at k = 0")
-    bottom[0].legend(frameon=False, fontsize=6)
-    bottom[1].set(ylim=(0, None), title=f"half-width of the {result['measured']}, u random: quartiles")
-    bottom[2].set(ylim=(-0.03, 1.03), title=f"share in flat regions of the {result['measured']}")
-    for axes in bottom:
-        axes.set_xlabel("step", fontsize=8)
-    for axes in (*top, *bottom):
-        axes.tick_params(labelsize=7)
-        axes.title.set_fontsize(9)
-        axes.grid(alpha=0.25)
+    draw_scans(made, result)
     return made
 
 

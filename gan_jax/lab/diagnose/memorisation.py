@@ -113,11 +113,13 @@ def judge_state(
     criteria = {"plain": plain}
     if transforms:
         criteria["noisy"] = chain(plain, expected_transforms(transforms, experiment.batch_size, state.step))
-    flat = {mode: [part.reshape(-1) for part in parts] for mode, parts in found.items()}
-    return {
-        mode: {name: judge(criterion, *parts, None, state.step) for name, criterion in criteria.items()}
-        for mode, parts in flat.items()
-    }
+    results = {}
+    for mode, parts in found.items():
+        shown, held, fake = (part.reshape(-1) for part in parts)
+        results[mode] = {
+            name: judge(criterion, shown, held, fake, step=state.step) for name, criterion in criteria.items()
+        }
+    return results
 
 
 def in_batches(experiment: Experiment, split: Split, key: Array) -> tuple[Array, Array, Array]:

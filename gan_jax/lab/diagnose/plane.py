@@ -74,9 +74,10 @@ def checkpoint(experiment: Experiment, dataset: Any, state: TrainState, seen: Ex
 
 
 def frame(modes: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners of the part of the plane that is shown: the modes, and half as much again around them."""
+    """Corners of what is shown: the modes, and around them two fifths of their reach, or 5 standard deviations."""
     low, high = modes.min(axis=0), modes.max(axis=0)
-    half = max(0.7 * float((high - low).max()), 5.0 * float(std.max()))
+    across, margin = 0.5 * float((high - low).max()), 5.0 * float(std.max())
+    half = max(1.4 * across, across + margin)
     middle = 0.5 * (low + high)
     return middle - half, middle + half
 

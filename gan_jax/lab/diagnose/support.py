@@ -236,7 +236,7 @@ def _pictures(fakes: np.ndarray, train: Array, found: tuple[Neighbours, Neighbou
     among, in_train = found
     pairs = closest_pairs(among, NUM_SHOWN)
     order = np.argsort(np.asarray(in_train.distance), kind="stable")[:NUM_SHOWN]
-    examples = np.asarray(train[np.asarray(in_train.index)[order]])
+    examples = np.asarray(train[np.asarray(in_train.which)[order]])
     return {
         "pairs": _png(np.concatenate([fakes[pairs[:, 0]], fakes[pairs[:, 1]]])),
         "nearest": _png(np.concatenate([fakes[order], examples])),
