@@ -29,7 +29,8 @@ def add_run_kinds(kinds: Any) -> dict[str, Any]:
         parser.option("--plot", metavar="FILE", help="write the picture here (png, svg, pdf)")
         parsers[kind] = parser
     for kind in ("landscape", "forgetting", "memorisation", "magnitudes", "game", "support"):
-        parsers[kind].option("--step", type=int, help="of one checkpoint; all that are there if not given")
+        which = "up to this checkpoint" if kind == "forgetting" else "of one checkpoint"
+        parsers[kind].option("--step", type=int, help=f"{which}; all that are there if not given")
     _add_onset(parsers["onset"])
     parsers["landscape"].option("--film", metavar="FILE", help="a GIF of the surface over training (2-D data)")
     parsers["landscape"].option("--points", type=int, default=256, metavar="N", help="scans of each kind (images); 256")

@@ -2,8 +2,8 @@
 
 A signal has left its band at the first of `hold` values in a row that lie further from its median over the baseline
 than `width` times its spread there (1.4826 median absolute deviations, the standard deviation of a normal
-distribution). The baseline is the first half of what is known from before the event. With a width of 6 a quiet signal is
-not expected to leave its band by chance within thousands of values; a cyclic one has a wide band.
+distribution). The baseline is the first half of what is known from before the event. With a width of 6 a quiet signal
+is not expected to leave its band by chance within thousands of values; a cyclic one has a wide band.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ class Event(NamedTuple):
     """When a quantity that should stay high fell.
 
     Attributes:
-        step: the first step from which on it stays below the middle between its levels before and after.
+        step: the first step of the fall's low side: from there on, or until the hint, it stays below the middle between
+            its levels before and after.
         begins, ends: the last step before it at the level before or above, and the first from there at the level after
             or below: the fall lies between them.
-        before, after: its median over the first half of the window up to the hint, and over the window's last quarter.
+        before, after: its median over the first half of what comes before the hint, and over the `length` steps from
+            the hint on.
     """
 
     step: int
@@ -53,30 +55,42 @@ class Departure(NamedTuple):
     factor: float | None
 
 
-def find_event(steps: np.ndarray, quantity: np.ndarray, hint: int) -> Event | None:
-    """When the quantity fell for good, near the step at which a detector saw that it had.
+def find_event(steps: np.ndarray, quantity: np.ndarray, hint: int, length: int | None = None) -> Event | None:
+    """When the quantity fell, near the step at which a detector saw that it had.
+
+    A detector looks now and then, and calls an onset where it has been bad at several looks in a row; between them the
+    quantity may still go to and fro. The fall is the last passage of the middle up to the hint; if the quantity is high
+    at the hint itself, the first one after it.
 
     Args:
         steps: [n], ascending.
         quantity: [n], high where all is well.
-        hint: a step of the detector; the window should reach beyond it.
+        hint: the step of the detector's first bad look.
+        length: steps from the hint on over which it was bad; None: to the end.
 
     Returns:
-        None if the level after is not below the level before.
+        None if the level after is not below the level before, or the middle is never passed.
     """
     earlier = np.flatnonzero(steps < hint)
-    if len(earlier) < 2 or len(steps) < 4:
+    later = np.flatnonzero((steps >= hint) & (steps <= (steps[-1] if length is None else hint + length)))
+    if len(earlier) < 2 or not len(later):
         return None
     before = float(np.nanmedian(quantity[earlier[: max(len(earlier) // 2, 1)]]))
-    after = float(np.nanmedian(quantity[-max(len(steps) // 4, 1) :]))
+    after = float(np.nanmedian(quantity[later]))
     if not after < before:
         return None
-    middle = 0.5 * (before + after)
-    below = ~(quantity > middle)
-    last_good = np.flatnonzero(~below)
-    index = int(last_good[-1]) + 1 if len(last_good) else 0
-    index = min(index, len(steps) - 1)
-    high = np.flatnonzero(quantity[: index + 1] >= before)
+    above = quantity > 0.5 * (before + after)
+    if above[later[0]]:
+        falls = np.flatnonzero(~above[later])
+        if not len(falls):
+            return None
+        index = int(later[falls[0]])
+    else:
+        good = np.flatnonzero(above[: later[0]])
+        if not len(good):
+            return None
+        index = int(good[-1]) + 1
+    high = np.flatnonzero(quantity[:index] >= before)
     low = np.flatnonzero(quantity[index:] <= after)
     return Event(
         step=int(steps[index]),

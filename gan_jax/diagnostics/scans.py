@@ -130,8 +130,8 @@ def measure_scans(values: Array, ks: Array) -> ScanMeasures:
     Example:
         >>> ks = offsets(5.0, 50)
         >>> bump = measure_scans(jnp.exp(-0.5 * ks**2)[None], ks)
-        >>> bool(bump.peak[0]), round(float(bump.half_width[0]), 3)  # sqrt(2 ln 2) = 1.177
-        (True, 1.177)
+        >>> bool(bump.peak[0]), round(float(bump.half_width[0]), 2)  # sqrt(2 ln 2) = 1.177
+        (True, 1.18)
     """
     middle = ks.shape[0] // 2
     top, spacing = values[:, middle], ks[middle + 1] - ks[middle]

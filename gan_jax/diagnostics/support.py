@@ -28,10 +28,10 @@ _FEW_DIMS = 16
 
 
 class Neighbours(NamedTuple):
-    """Of each of n queries: the distance to the nearest reference, [n], and which one it is, int32 [n]."""
+    """Of each of n queries: the distance to the nearest reference, [n], and its position among them, int32 [n]."""
 
     distance: Array
-    index: Array
+    which: Array
 
 
 class Coincidences(NamedTuple):
@@ -184,7 +184,7 @@ def observed_chances(later: np.ndarray, batch_sizes: list[int]) -> list[tuple[in
 
 def closest_pairs(neighbours: Neighbours, num: int) -> np.ndarray:
     """The `num` pairs of samples that are nearest to each other, [num, 2], the nearest first, each pair once."""
-    distance, index = np.asarray(neighbours.distance), np.asarray(neighbours.index)
+    distance, index = np.asarray(neighbours.distance), np.asarray(neighbours.which)
     order = np.argsort(distance, kind="stable")
     pairs = dict.fromkeys((min(i, index[i]), max(i, index[i])) for i in order)
     return np.array(list(pairs)[:num], np.int64).reshape(-1, 2)

@@ -11,22 +11,29 @@ from gan_jax.diagnostics.precursors import departures, find_event
 def test_the_step_of_a_fall_is_found_exactly():
     steps = np.arange(100, 200)
     quantity = np.where(steps < 163, 8.0, 2.0)
-    event = find_event(steps, quantity, hint=180)
+    event = find_event(steps, quantity, hint=170)
     assert (event.step, event.begins, event.ends, event.before, event.after) == (163, 162, 163, 8.0, 2.0)
 
 
 def test_a_slow_fall_has_a_beginning_and_an_end():
     steps = np.arange(0, 100)
     quantity = np.clip(8.0 - 0.5 * (steps - 60), 2.0, 8.0)
-    event = find_event(steps, quantity, hint=85)
+    event = find_event(steps, quantity, hint=75)
     assert (event.begins, event.step, event.ends) == (60, 66, 72)
 
 
-def test_a_dip_that_recovers_is_not_the_event():
+def test_the_passage_is_the_last_one_up_to_the_hint():
     steps = np.arange(0, 100)
-    quantity = np.where((steps > 40) & (steps < 50), 1.0, 8.0)
-    quantity[80:] = 2.0
-    assert find_event(steps, quantity, hint=90).step == 80
+    quantity = np.where((steps > 40) & (steps < 50), 1.0, 8.0)  # a dip before
+    quantity[70:90] = 2.0  # the collapse, with a recovery after it
+    assert find_event(steps, quantity, hint=75, length=10).step == 70
+    quantity[78] = 8.0  # it may go to and fro between the detector's looks
+    assert find_event(steps, quantity, hint=75, length=10).step == 70
+
+
+def test_a_hint_from_a_person_may_come_before_the_fall():
+    steps = np.arange(0, 100)
+    assert find_event(steps, np.where(steps < 60, 8.0, 2.0), hint=50).step == 60
 
 
 @pytest.mark.parametrize("quantity", [np.full(50, 3.0), np.linspace(1, 9, 50)])
@@ -69,4 +76,4 @@ def test_noise_alone_does_not_depart():
 
 def test_too_short_a_past_says_nothing():
     assert departures(np.arange(10), {"x": np.arange(10.0)}, event=5) == []
-    assert find_event(np.arange(3), np.array([3.0, 2.0, 1.0]), hint=2) is None
+    assert find_event(np.arange(3), np.array([3.0, 2.0, 1.0]), hint=1) is None

@@ -55,9 +55,9 @@ def draw_plane(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     if result["boundary"] is not None and scores.min() < result["boundary"] < scores.max():
         axes.contour(xs, ys, scores, levels=[result["boundary"]], colors="#2f9e44", linewidths=1.3)
         axes.plot([], [], color="#2f9e44", linewidth=1.3, label="D undecided")
-    bar = axes.figure.colorbar(shading, ax=axes, shrink=0.75, pad=0.02, ticks=[least, greatest])
+    bar = axes.figure.colorbar(shading, cax=axes.inset_axes((1.03, 0.0, 0.035, 1.0)), ticks=[least, greatest])
     bar.ax.set_yticklabels([f"{value:.3g}" for value in (least, greatest)], fontsize=7)
-    bar.set_label("score of D", fontsize=7)
+    bar.set_label("score of D", fontsize=7, labelpad=-12)
     arrows, field = np.array(result["arrows"], float), np.array(row["field"], float)
     longest = 0.95 * (right - left) / math.sqrt(len(arrows))
     field = field * _magnified(field, longest)
@@ -72,16 +72,17 @@ def draw_plane(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     axes.quiver(*fakes[:96].T, *factor * moves[:96].T, **to_scale, color=FAKE, width=0.003)
     modes = np.array(result["modes"])
     seen = np.array(row["attention"]["seen"])
-    for mask, face, label in ((seen, REAL, "mode with a peak of D"), (~seen, "none", "mode without")):
+    for mask, marker, colour, label in ((seen, "o", REAL, "mode with a peak of D"), (~seen, "x", "#c2255c", "without")):
         if mask.any():
-            points = modes[mask].T
-            axes.plot(*points, "o", color=REAL, markerfacecolor=face, markersize=9, alpha=0.6, label=label)
+            style = {"color": colour, "markerfacecolor": "none", "markersize": 13, "markeredgewidth": 1.6}
+            axes.plot(*modes[mask].T, marker, linestyle="none", alpha=0.9, label=label, **style)
     outside = 1 - np.mean(np.all((fakes >= (left, bottom)) & (fakes <= (right, top)), axis=1))
     note = f"; {outside:.0%} of fakes outside" if outside > 0.005 else ""
     axes.set_title(f"step {row['step']:,}{note}", fontsize=10)
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     axes.tick_params(labelsize=7)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncol=3, fontsize=7, frameon=False)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.06), "ncol": 3, "columnspacing": 1.2}
+    axes.legend(fontsize=6.5, frameon=False, markerscale=0.9, handletextpad=0.4, **place)
 
 
 def draw_line(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:

@@ -29,7 +29,8 @@ from gan_jax.diagnostics.geometry import (
 from gan_jax.experiment import Experiment
 from gan_jax.game import discriminator_loss, make_batch, sample_latent
 from gan_jax.growth import at_step
-from gan_jax.lab.diagnose.drawing import aligned, new_figure, rounded
+from gan_jax.lab.diagnose.drawing import aligned, rounded
+from gan_jax.lab.diagnose.game_figure import figure as figure
 from gan_jax.lab.diagnose.scores import staged
 from gan_jax.lab.diagnose.states import RunStates, chosen_steps, open_states
 from gan_jax.lab.run_directory import RunError
@@ -136,7 +137,7 @@ def _split(batch: Any) -> tuple[Array, Array, tuple[Array, Array]]:
 def _row(states: RunStates, step: int, options: argparse.Namespace) -> dict[str, Any]:
     experiment, state = staged(states.experiment, step), states.restore(step)
     key = jax.random.key(options.seed)
-    # Vectors in float64: their networks are small, and 1e-7 of the largest eigenvalue may hide the others.
+    # Vectors in float64: their networks are small, and rounding of the largest eigenvalue may hide the others.
     double = len(experiment.data.shape) == 1
     with jax.enable_x64(double):
         if double:
@@ -159,6 +160,10 @@ def _row(states: RunStates, step: int, options: argparse.Namespace) -> dict[str,
             made_of = blocks(product, _size(state.generator), at.shape[0], seed=options.seed)
         except ValueError as error:
             raise RunError(f"step {step:,}: {error}") from error
+    if not len(found.values):
+        raise RunError(
+            f"step {step:,}: no eigenvalue converged in {found.num_products} products: seek fewer with --values"
+        )
     return {
         "step": step,
         "speed": speed,
@@ -259,68 +264,6 @@ def table(result: dict[str, Any]) -> str:
         if row["missing"]:
             notes.append(f"step {row['step']:,}: {row['missing']} more were sought and did not converge")
     return "\n".join([*aligned(rows), *notes])
-
-
-def figure(result: dict[str, Any]) -> Any:
-    """The eigenvalues of the last checkpoint in the complex plane; rotation, repulsion and the blocks over training."""
-    several = len(result["rows"]) > 1
-    made = new_figure(12 if several else 5.2, 4)
-    axes = made.subplots(1, 3, squeeze=False)[0] if several else [made.subplots()]
-    _draw_values(axes[0], result["rows"][-1])
-    if several:
-        steps = [row["step"] for row in result["rows"]]
-        style: dict[str, Any] = {"marker": "o", "markersize": 3.5, "linewidth": 1.3}
-        for name, colour, label in (
-            ("rotation", "#9c36b5", "rotation: mean |Im| / |eigenvalue|"),
-            ("attraction", "#2a78d6", "attraction: mean -Re / |eigenvalue|"),
-            ("share_complex", "#0b7285", "share that is complex"),
-            ("share_repelling", "#c92a2a", "share that repels"),
-        ):
-            axes[1].plot(steps, [row[name] for row in result["rows"]], color=colour, label=label, **style)
-        norms, errors = (np.array([row["blocks"][name] for row in result["rows"]]) for name in ("norms", "norm_errors"))
-        for gen, disc, colour, label in (
-            (0, 0, "#e8590c", "G by G"),
-            (1, 1, "#2a78d6", "D by D"),
-            (0, 1, "#2f9e44", "G by D"),
-            (1, 0, "#868e96", "D by G"),
-        ):
-            axes[2].errorbar(steps, norms[:, gen, disc], errors[:, gen, disc], color=colour, label=label, **style)
-        axes[1].set(ylim=(None, 1.03), title="of the eigenvalues found")
-        axes[2].set(yscale="log", title="norms of the Jacobian's blocks")
-        for panel in axes[1:]:
-            panel.set_xlabel("step", fontsize=8)
-            if result["onset"] is not None:
-                panel.axvline(result["onset"], color="#c92a2a", linewidth=1, linestyle="--", label="onset")
-            panel.legend(frameon=False, fontsize=7)
-    for panel in axes:
-        panel.grid(alpha=0.25)
-        panel.tick_params(labelsize=7)
-        panel.title.set_fontsize(9)
-    return made
-
-
-def _draw_values(axes: Any, row: dict[str, Any]) -> None:
-    values = np.array(row["values"])
-    largest = float(np.max(np.hypot(*values.T))) or 1.0
-    repelling = values[:, 0] > 1e-6 * largest
-    for mask, colour, label in ((~repelling, "#2a78d6", "attracting"), (repelling, "#c92a2a", "repelling")):
-        if mask.any():
-            axes.plot(*values[mask].T, ".", color=colour, markersize=6, label=label)
-    # Linear near 0 and logarithmic farther out: eigenvalues spread over many orders.
-    for scale in (axes.set_xscale, axes.set_yscale):
-        scale("symlog", linthresh=_threshold(values), linscale=1.2)
-    axes.axvline(0, color="gray", linewidth=0.8)
-    axes.axhline(0, color="gray", linewidth=0.8)
-    axes.set(title=f"{row['num']} eigenvalues, step {row['step']:,}")
-    axes.set_xlabel("real part", fontsize=8)
-    axes.set_ylabel("imaginary part", fontsize=8)
-    axes.legend(frameon=False, fontsize=8)
-
-
-def _threshold(values: np.ndarray) -> float:
-    """Where the scale turns linear: at the smallest part that is no rounding, so that nothing is flattened."""
-    sizes = np.abs(values)
-    return float(np.min(sizes[sizes > 1e-3 * np.max(sizes)])) if np.any(sizes) else 1.0
 
 
 def _complex(real: float, imaginary: float) -> str:

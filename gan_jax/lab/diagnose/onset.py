@@ -47,14 +47,14 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     centre, cause = _centre(states, options.step)
     every, window = states.experiment.eval_every_steps, int(states.experiment.detector.window)
     last = max(states.steps[-1], _last_step(states))
-    start = max(centre - (options.before or 2 * every), states.steps[0] if states.steps[0] < centre else 0)
-    stop = min(centre + (options.after or every), last)
+    start = max(centre - (options.before or (window + 3) * every), states.steps[0])
+    stop = min(centre + (options.after or window * every), last)
     images = isinstance(states.experiment.data, ImageData)
     stride = max(1, -(-(stop - start) // _MAX_LOOKS[images]))
     say(f"replaying steps {start:,} to {stop:,}, a look every {stride}")
     seen = replay(states, start, stop, stride)
     quantity = next(name for name in (*QUANTITIES.get(cause, ()), "modes", "pairwise_ratio") if name in seen.metrics)
-    event = find_event(seen.steps, _height(seen, quantity), centre)
+    event = find_event(seen.steps, _height(seen, quantity), centre, (window - 1) * every)
     close = None
     if event is not None and stride > 1:
         around = max(_DOZEN, 2 * stride)
@@ -114,10 +114,10 @@ def _height(seen: Replay, quantity: str) -> np.ndarray:
 
 
 def _closer(event: Event, close: Replay, quantity: str) -> Event:
-    """The event to the step: where the quantity passes the same middle in the closer replay."""
+    """The event to the step: the last passage of the same middle in the closer replay, up to the coarse event."""
     middle = 0.5 * (event.before + event.after)
-    above = np.flatnonzero(_height(close, quantity) > middle)
-    if not len(above) or above[-1] + 1 >= len(close.steps):
+    above = np.flatnonzero((_height(close, quantity) > middle) & (close.steps < event.step))
+    if not len(above):
         return event
     return event._replace(step=int(close.steps[above[-1] + 1]))
 

@@ -1,0 +1,185 @@
+"""Does more data, or a remedy, make D generalise, and does that postpone collapse?
+
+    python -m benchmarks.memorisation [--study size | remedies] [--data DIR] [--seeds 3] [--steps N] [--points 2048]
+        [--arms NAME;..] [--out DIR]
+
+Trains the arms of the config `memorisation_size` or `memorisation_remedies`, and at every evaluation lets D judge
+training, held-out and fake images, as `gan-jax diagnose memorisation` does. Prints a JSON row an arm: means over the
+seeds with standard errors, at the end and at their worst, onsets and outcomes. --out gets these rows, every point of
+every run (points.jsonl) and the curves with bands of a standard error.
+
+References:
+    A. Brock, J. Donahue, K. Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR 2019,
+        section 4.2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.verdict import judge
+from gan_jax.experiment import Experiment
+from gan_jax.lab.configs import load_sweep
+from gan_jax.lab.diagnose.memorisation import in_batches, judge_state, split_examples
+from gan_jax.train import Resources, init, load_resources, run
+
+JUDGED = ("train", "held_out", "fake", "gap", "overfitting", "train_loss", "held_out_loss", "fake_loss")
+MEASURED = ("effective_classes", "junk", "variance_ratio")
+
+
+def train(
+    experiment: Experiment, resources: Resources, seed: int, num_points: int, keep: Callable[[dict], None]
+) -> tuple[list[dict], dict]:
+    """(a point an evaluation, each also given to `keep`, and the verdict) of a run."""
+    split = split_examples(experiment, resources.dataset, num_points, jax.random.key(0))
+    batches = in_batches(experiment, split, jax.random.key(1))
+    points = []
+    state = init(experiment, jax.random.key(seed))
+    for chunk in run(experiment, resources, state):
+        state = chunk.state
+        if chunk.evaluation is None:
+            continue
+        judged = jax.device_get(judge_state(experiment, state, *batches))
+        metrics = chunk.evaluation.metrics["batch"]
+        points.append(
+            {
+                "step": int(state.step),
+                "label": LABELS[int(state.detector.label)],
+                **{
+                    f"{name}_{mode}": float(getattr(by["plain"], name))
+                    for mode, by in judged.items()
+                    for name in JUDGED
+                },
+                **{name: float(getattr(metrics, name)) for name in MEASURED},
+                "finite": int(state.nonfinite_step) < 0,
+            }
+        )
+        keep(points[-1])
+        if int(state.nonfinite_step) >= 0:
+            break
+    verdict = judge(state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step))
+    return points, verdict.to_json()
+
+
+def row(arm: str, runs: list[tuple[list[dict], dict]], seconds: float) -> dict:
+    """What is printed of an arm."""
+    last = [points[-1] for points, _ in runs]
+    names = [name for name in last[0] if name not in ("step", "label", "finite")]
+    worst = [max(point["gap_batch"] for point in points) for points, _ in runs]
+    verdicts = [verdict for _, verdict in runs]
+    outcomes = [verdict["outcome"] for verdict in verdicts]
+    return {
+        "arm": arm,
+        "seeds": len(runs),
+        "steps": last[0]["step"],
+        "end": {name: mean_and_error([point[name] for point in last]) for name in names},
+        "largest_gap": mean_and_error(worst),
+        "outcomes": {name: outcomes.count(name) for name in dict.fromkeys(outcomes)},
+        "onsets": [verdict["onset_step"] for verdict in verdicts],
+        "formed": [verdict["formed_step"] for verdict in verdicts],
+        "seconds": round(seconds, 1),
+    }
+
+
+def mean_and_error(values: list[float]) -> list[float | None]:
+    """[mean, standard error]; the latter None for one value."""
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return [_round(np.mean(values)), None if error is None else _round(error)]
+
+
+def _round(value: float) -> float | None:
+    return float(f"{float(value):.4g}") if np.isfinite(value) else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", choices=("size", "remedies"), default="size")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="of each run; those of the config if not given")
+    parser.add_argument("--points", type=int, default=2048, help="examples of each kind that D judges")
+    parser.add_argument("--arms", help="only these, separated by semicolons")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    sweep = load_sweep(f"memorisation_{options.study}")
+    assert sweep is not None
+    arms = {arm.name: arm.experiment for arm in sweep.arms}
+    if options.arms:
+        wanted = options.arms.split(";")
+        if set(wanted) - set(arms):
+            parser.error(f"--arms is {options.arms!r}, and takes some of {'; '.join(arms)}")
+        arms = {name: arms[name] for name in wanted}
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name in ("rows.jsonl", "points.jsonl"):
+            (options.out / name).write_text("")
+    curves: dict[str, list[list[dict]]] = {}
+    for name, experiment in arms.items():
+        if options.steps:
+            every = max(1, options.steps // 20)
+            experiment = dataclasses.replace(experiment, num_steps=options.steps, eval_every_steps=every)
+        start, runs = time.perf_counter(), []
+        resources = load_resources(experiment, options.data)
+        for seed in range(options.seeds):
+
+            def keep(point: dict, arm: str = name, seed: int = seed) -> None:
+                if options.out:
+                    with (options.out / "points.jsonl").open("a") as file:
+                        file.write(json.dumps({"arm": arm, "seed": seed, **point}) + "\n")
+
+            runs.append(train(experiment, resources, seed, options.points, keep))
+        curves[name] = [points for points, _ in runs]
+        made = row(name, runs, time.perf_counter() - start)
+        print(json.dumps(made), flush=True)
+        if options.out:
+            with (options.out / "rows.jsonl").open("a") as file:
+                file.write(json.dumps(made) + "\n")
+            draw(curves, options.out / f"memorisation_{options.study}.png")
+
+
+def draw(curves: dict[str, list[list[dict]]], path: Path) -> None:
+    """By arm, means over the seeds with bands of a standard error."""
+    import matplotlib.pyplot as plt
+
+    panels = {
+        "train_batch": "training images called real",
+        "held_out_batch": "held-out images called real",
+        "gap_batch": "gap, D with batch statistics",
+        "gap_running": "gap, D with running statistics",
+        "overfitting_batch": "overfitting (Karras et al. 2020)",
+        "effective_classes": "effective classes of 10",
+        "junk": "junk",
+        "variance_ratio": "variance, of the real one",
+    }
+    figure, grid = plt.subplots(2, 4, figsize=(14, 5.6), layout="constrained")
+    colours = ("#c92a2a", "#e8590c", "#2f9e44", "#2a78d6", "#9c36b5", "#868e96")
+    for axes, (signal, title) in zip(grid.flat, panels.items(), strict=True):
+        for colour, (arm, runs) in zip(colours, curves.items(), strict=False):
+            num = min(len(points) for points in runs)
+            steps = [point["step"] for point in runs[0][:num]]
+            values = np.array([[point[signal] for point in points[:num]] for points in runs])
+            mean = values.mean(axis=0)
+            axes.plot(steps, mean, color=colour, linewidth=1.4, label=arm)
+            if len(runs) > 1:
+                error = values.std(axis=0, ddof=1) / np.sqrt(len(runs))
+                axes.fill_between(steps, mean - error, mean + error, color=colour, alpha=0.18, linewidth=0)
+        axes.set_title(title, fontsize=9)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.25)
+    grid[0, 0].legend(fontsize=7, frameon=False)
+    figure.supxlabel("step", fontsize=9)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
