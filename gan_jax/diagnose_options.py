@@ -30,7 +30,8 @@ def add_run_kinds(kinds: Any) -> dict[str, Any]:
         parsers[kind] = parser
     for kind in ("landscape", "forgetting", "memorisation", "magnitudes", "game", "support"):
         which = "up to this checkpoint" if kind == "forgetting" else "of one checkpoint"
-        parsers[kind].option("--step", type=int, help=f"{which}; all that are there if not given")
+        other = "; of images the newest" if kind in ("game", "support") else ""
+        parsers[kind].option("--step", type=int, help=f"{which}; all that are there if not given{other}")
     _add_onset(parsers["onset"])
     parsers["landscape"].option("--film", metavar="FILE", help="a GIF of the surface over training (2-D data)")
     parsers["landscape"].option("--points", type=int, default=256, metavar="N", help="scans of each kind (images); 256")

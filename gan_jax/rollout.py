@@ -127,7 +127,7 @@ def _fresh_keys(key: Array, num: int) -> Array:
 def _inner_experiment(experiment: Experiment, settings: Unroll) -> Experiment:
     if settings.inner_loss == "as_trained":
         return experiment
-    bare: dict[str, Any] = {"transforms": (), "penalties": (), "replay": None, "instance_noise": None}
+    bare: dict[str, Any] = {"transforms": (), "penalties": (), "replay": None, "instance_noise": None, "augment": ()}
     return dataclasses.replace(experiment, discriminator=dataclasses.replace(experiment.discriminator, **bare))
 
 

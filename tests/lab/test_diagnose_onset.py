@@ -155,9 +155,11 @@ def test_the_story_answers_from_the_signals(fallen):
     assert lines[3].startswith("Magnitudes escalated in both players: G's rose in 1 of 1 layers")
     assert lines[4].startswith("A gradient vanished: G's gradient fell to 0.00")
     assert lines[5].startswith("In order: scores/fake_mean (-30")
-    assert "by 30 steps" in headline(event, event.step, "modes", left)
+    assert "by 30 steps" in headline(event, event.step, "modes", left, seen)
     calm = {name: np.full(200, 1.0) * (1 + noise[0]) for name in signals}
     quiet = tell(None, 150, "modes", [], Replay(at, calm, {"modes": np.full(200, 8.0)}, {}))
     assert quiet[0].startswith("Nothing fell")
+    restless = Replay(at, calm, {"modes": np.where(at % 2, 8.0, 0.0)}, {})
+    assert "to and fro between 0 and 8" in headline(None, 150, "modes", [], restless)
     assert quiet[4].startswith("No gradient vanished")
     assert quiet[5] == "No signal left its band."

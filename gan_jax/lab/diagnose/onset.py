@@ -74,7 +74,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         "step": centre,
         "cause": cause,
         "quantity": quantity,
-        "sentence": " ".join(filter(None, [headline(event, moment, quantity, left), judgement(rows)])),
+        "sentence": " ".join(filter(None, [headline(event, moment, quantity, left, seen), judgement(rows)])),
         "story": story,
         "event": event._asdict() if event is not None else None,
         "departures": [departure._asdict() for departure in left],

@@ -52,11 +52,14 @@ def tell(event: Event | None, moment: int, quantity: str, left: list[Departure],
     ]
 
 
-def headline(event: Event | None, moment: int, quantity: str, left: list[Departure]) -> str:
+def headline(event: Event | None, moment: int, quantity: str, left: list[Departure], seen: Replay) -> str:
     """One sentence: what fell when, and what went before it."""
-    words = WORDS.get(quantity, quantity)
+    words, values = WORDS.get(quantity, quantity), seen.metrics[quantity]
     if event is None:
-        return f"No fall of {words} within the window around step {moment:,}."
+        return (
+            f"No fall of {words} within the window around step {moment:,}: before and after it goes to and fro between "
+            f"{np.nanmin(values):.3g} and {np.nanmax(values):.3g}, so that the detector saw a run of low ones."
+        )
     first = [d for d in left if d.step < moment]
     fell = f"At step {moment:,} {words} fell from {abs(event.before):.3g} to {abs(event.after):.3g}"
     if not first:
