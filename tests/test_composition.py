@@ -81,6 +81,15 @@ def pair(objective, penalty, **changes):
 
 
 def unrolled(experiment):
+    """With G unrolled by K = 2; as it is where that is refused."""
+    if experiment.generator.replay is not None:
+        with pytest.raises(ValueError, match="for an unrolled G is one that never was"):
+            _unrolled(experiment)
+        return experiment
+    return _unrolled(experiment)
+
+
+def _unrolled(experiment):
     return dataclasses.replace(
         experiment, generator=dataclasses.replace(experiment.generator, unroll=Unroll(num_steps=2))
     )
