@@ -39,8 +39,8 @@ def made(name):
     if name == "past_generators":
         experiment = override(experiment, "discriminator.replay.every_steps", 1)
     if name == "past_discriminators":
-        experiment = override(experiment, "generator.replay.every_steps", 1)
         experiment = override(experiment, "generator.replay.window", 1)
+        experiment = override(experiment, "generator.replay.every_steps", 1)
     if name.startswith("replay"):
         experiment = override(experiment, "discriminator.replay.size", 16)
     return experiment
