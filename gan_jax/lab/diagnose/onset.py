@@ -186,7 +186,7 @@ def figure(result: dict[str, Any]) -> Any:
         if logarithmic:
             axes.set_yscale("log")
         axes.tick_params(labelsize=7)
-        axes.legend(fontsize=7, frameon=False, loc="upper left", ncols=3)
+        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     axes.set_xlabel(f"step; the line is the event, step {moment:,}", fontsize=8)
