@@ -183,10 +183,14 @@ def test_without_a_free_port_it_says_so(monkeypatch):
 def test_an_interrupt_ends_it_quietly(tmp_path):
     run = ended_run(tmp_path / "run")
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "gan_jax.cli", "watch", str(run.path), "--port", "0", "--every", "0.2"]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    # Where the tests run in the background of a shell, interrupts are ignored, and children inherit that.
+    start = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from gan_jax.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", start, "watch", str(run.path), "--port", "0", "--every", "0.2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
         first = process.stderr.readline()
         assert "is shown at http://127.0.0.1:" in first
         assert process.stderr.readline() == "the run has ended\n"
@@ -195,6 +199,9 @@ def test_an_interrupt_ends_it_quietly(tmp_path):
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
         assert (process.returncode, out, error) == (0, "", "")
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_wrong_input_is_told_in_a_line(tmp_path, capsys):
