@@ -147,7 +147,7 @@ def test_the_story_answers_from_the_signals(fallen):
     event = find_event(at, modes, 160)
     left = departures(at, signals_of_story(signals), event.step)
     lines = tell(event, event.step, "modes", left, seen)
-    assert "from 8 to 1 took 1 steps, 149 to 150" in lines[0]
+    assert "from 8 to 1 took 1 step, 149 to 150" in lines[0]
     assert lines[1].startswith("D's loss jumped, to 3")
     assert lines[1].endswith("20 steps before it.")
     assert lines[2].startswith("D overshot")

@@ -67,14 +67,18 @@ def headline(event: Event | None, moment: int, quantity: str, left: list[Departu
     lead = first[0]
     return (
         f"{fell}; {len(first)} of the signals left their bands before, the first, {lead.name}, by "
-        f"{moment - lead.step:,} steps ({lead.direction})."
+        f"{_steps(moment - lead.step)} ({lead.direction})."
     )
 
 
 def _when(step: int, moment: int) -> str:
     if step == moment:
         return "at the event"
-    return f"{abs(step - moment):,} steps {'before' if step < moment else 'after'} it"
+    return f"{_steps(abs(step - moment))} {'before' if step < moment else 'after'} it"
+
+
+def _steps(num: int) -> str:
+    return f"{num:,} step{'' if num == 1 else 's'}"
 
 
 def _size(departure: Departure) -> str:
@@ -89,8 +93,8 @@ def _fall(event: Event | None, quantity: str, seen: Replay) -> str:
         return f"Nothing fell: {words} did not go down over the window."
     length = event.ends - event.begins
     return (
-        f"The fall of {words} from {abs(event.before):.3g} to {abs(event.after):.3g} took {length:,} steps, "
-        f"{event.begins:,} to {event.ends:,}; the middle was passed for good at step {event.step:,}."
+        f"The fall of {words} from {abs(event.before):.3g} to {abs(event.after):.3g} took {_steps(length)}, "
+        f"{event.begins:,} to {event.ends:,}; the middle was passed at step {event.step:,}."
     )
 
 
