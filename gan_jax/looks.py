@@ -29,8 +29,10 @@ from jax import Array
 
 from gan_jax.data.images import Images, normalise
 from gan_jax.data.weighted import Weighted
+from gan_jax.diagnostics.forgetting import accuracy_on_fakes, turning
 from gan_jax.diagnostics.magnitudes import init_vectors, layer_rms, relative_change, rms, top_singular_values
 from gan_jax.diagnostics.recorder import AGES
+from gan_jax.diagnostics.scans import input_gradients
 from gan_jax.experiment import Experiment
 from gan_jax.game import discriminator_loss, generator_loss, make_batch, sample_latent
 from gan_jax.networks.network import Variables
@@ -215,32 +217,22 @@ def _forgotten(
     def score(samples: Array) -> Array:
         return network.apply(discriminator, samples, train=False)[0]
 
-    def gradient(samples: Array) -> Array:
-        return jax.grad(lambda x: jnp.sum(score(x)))(samples)
-
     points = jnp.concatenate([real[:num], fake[:num]])
-    both = gradient(jnp.concatenate([memory.points, points]))
+    both = input_gradients(score, jnp.concatenate([memory.points, points]), size=4 * num)
     now, new = both[: 2 * num], both[2 * num :]
-    cosines = _cosines(memory.gradients, now)
+    turned = turning(memory.gradients, now)
     signals = {
-        "forgetting/cosine": jnp.mean(cosines),
-        "forgetting/reversed": jnp.where(memory.num_done > 0, jnp.mean(cosines < 0), jnp.nan),
+        "forgetting/cosine": turned.mean,
+        "forgetting/reversed": turned.reversed_share,
         "input_gradient/real": rms(new[:num]),
         "input_gradient/fake": rms(new[num:]),
     }
     if criterion.boundary is not None:
         for age in AGES:
-            share = jnp.mean(score(memory.fakes[age - 1]) < criterion.boundary)
+            share = accuracy_on_fakes(score(memory.fakes[age - 1]), criterion.boundary)
             signals[f"forgetting/old_fakes_{age}"] = jnp.where(memory.num_done >= age, share, jnp.nan)
     fakes = jnp.concatenate([fake[None, :num], memory.fakes[:-1]])
     return LookMemory(memory.num_done + 1, points, new, fakes, memory.vectors), signals
-
-
-def _cosines(first: Array, second: Array) -> Array:
-    """Of the angle between vectors, one an example; NaN where one of them is 0. [n, ...] twice -> [n]."""
-    first, second = (x.reshape(x.shape[0], -1) for x in (first, second))
-    lengths = jnp.linalg.norm(first, axis=1) * jnp.linalg.norm(second, axis=1)
-    return jnp.sum(first * second, axis=1) / lengths
 
 
 def _num_points(experiment: Experiment) -> int:

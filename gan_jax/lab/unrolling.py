@@ -21,6 +21,7 @@ from jax.flatten_util import ravel_pytree
 from gan_jax.component import unknown_name
 from gan_jax.experiment import Experiment, Unroll
 from gan_jax.game import sample_latent
+from gan_jax.lab.diagnose.drawing import aligned
 from gan_jax.settings import override
 from gan_jax.steps import TrainState, generator_objective, train_step
 from gan_jax.train import Resources, compiler_options, init
@@ -297,11 +298,6 @@ def table(result: dict[str, Any]) -> str:
         ]
         lines += aligned(rows)
     return "\n".join(lines)
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def plot(result: dict[str, Any], path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.precursors import Event, departures, find_event
 from gan_jax.lab.diagnose.branches import branch, chosen_variations, judgement
-from gan_jax.lab.diagnose.drawing import aligned
+from gan_jax.lab.diagnose.drawing import aligned, new_figure
 from gan_jax.lab.diagnose.states import RunStates, open_states
 from gan_jax.lab.diagnose.story import headline, signals_of_story, tell
 from gan_jax.lab.replay import Replay, nearest, replay
@@ -168,13 +168,9 @@ def table(result: dict[str, Any]) -> str:
 
 def figure(result: dict[str, Any]) -> Any:
     """The window: the quantity that fell, losses, scores, gradients and magnitudes, with the event marked."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     seen, moment = result["replay"], result["event"]["step"] if result["event"] else result["step"]
     panels = _panels(seen, result["quantity"])
-    picture = Figure(figsize=(9.6, 1.75 * len(panels) + 0.4), dpi=100, layout="constrained")
-    FigureCanvasAgg(picture)
+    picture = new_figure(9.6, 1.75 * len(panels) + 0.4)
     colours = ("#2a78d6", "#e8590c", "#2f9e44", "#9c36b5", "#868e96", "#0b7285")
     for axes, (title, series, logarithmic) in zip(
         picture.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0], panels, strict=True
