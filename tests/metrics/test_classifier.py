@@ -15,6 +15,7 @@ from gan_jax.metrics import classifier as classifiers
 from gan_jax.metrics.classifier import (
     GATES,
     RESIZED_TOLERANCE,
+    SHRUNK_TOLERANCE,
     Classifier,
     UnvalidatedClassifier,
     accuracy,
@@ -114,7 +115,7 @@ def test_digits_pass_the_gate(image_size):
     data = load_test_set("digits", image_size)
     classifier, measured = validated_classifier("digits", data.test_images, data.test_labels)
     assert measured == accuracy(classifier, data.test_images, data.test_labels)
-    assert measured >= GATES["digits"] - (0.0 if image_size == 28 else RESIZED_TOLERANCE)
+    assert measured >= GATES["digits"] - {16: SHRUNK_TOLERANCE, 28: 0.0}.get(image_size, RESIZED_TOLERANCE)
 
 
 @pytest.mark.realdata
@@ -127,12 +128,12 @@ def test_full_test_set_passes_the_gate(name, real_data):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("image_size", [32, 64])
+@pytest.mark.parametrize("image_size", [16, 32, 64])
 @pytest.mark.parametrize("name", REAL_NAMES)
 def test_resized_test_set_passes_the_gate(name, image_size, real_data):
     data = load_test_set(name, image_size, real_data)
     _, measured = validated_classifier(name, data.test_images, data.test_labels)
-    assert measured >= GATES[name] - RESIZED_TOLERANCE
+    assert measured >= GATES[name] - (SHRUNK_TOLERANCE if image_size == 16 else RESIZED_TOLERANCE)
 
 
 def test_wrong_images_are_refused(digits):
