@@ -38,22 +38,15 @@ OBJECTIVES = {"wgan_gp": None, "least_squares": LeastSquares(), "non_saturating"
 
 
 def setting(rate: float, pixel_norm: bool, objective: str) -> Experiment:
-    """The pair of `progressive_mnist` at 16x16 from the start, with a learning rate of D's own."""
-    base = load_config("progressive_mnist")
+    """The config `escalation` at a learning rate of D, under its objective or under one without any penalty."""
+    base = load_config("escalation")
     gen, disc = base.generator, base.discriminator
     other = OBJECTIVES[objective]
     return dataclasses.replace(
         base,
-        data=dataclasses.replace(base.data, image_size=16),
-        generator=dataclasses.replace(gen, network=dataclasses.replace(gen.network, pixel_norm=pixel_norm, width=16)),
-        discriminator=dataclasses.replace(
-            disc,
-            network=dataclasses.replace(disc.network, width=16),
-            learning_rate=rate,
-            penalties=() if other else disc.penalties,
-        ),
+        generator=dataclasses.replace(gen, network=dataclasses.replace(gen.network, pixel_norm=pixel_norm)),
+        discriminator=dataclasses.replace(disc, learning_rate=rate, penalties=() if other else disc.penalties),
         objective=other or base.objective,
-        growth=None,
     )
 
 

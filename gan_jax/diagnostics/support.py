@@ -23,6 +23,8 @@ import numpy as np
 from jax import Array
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
+from gan_jax.diagnostics.scans import in_blocks
+
 _BLOCK = 256
 _FEW_DIMS = 16
 
@@ -77,15 +79,15 @@ def nearest(queries: Array, references: Array, *, exclude_self: bool = False) ->
     centre = jnp.mean(references, axis=0, keepdims=True)
     references = references - centre
 
-    def block(part: tuple[Array, Array]) -> tuple[Array, Array]:
-        squares = _squared_distances(part[0] - centre, references)
+    def block(rows: Array, positions: Array) -> tuple[Array, Array]:
+        squares = _squared_distances(rows - centre, references)
         if exclude_self:
-            squares = jnp.where(part[1][:, None] == jnp.arange(references.shape[0])[None], jnp.inf, squares)
+            squares = jnp.where(positions[:, None] == jnp.arange(references.shape[0])[None], jnp.inf, squares)
         index = jnp.argmin(squares, axis=1)
-        own = part[0] - centre - references[index]  # without the rounding of products, see below
+        own = rows - centre - references[index]  # without the rounding of products, see below
         return jnp.sqrt(jnp.sum(own * own, axis=1)), index.astype(jnp.int32)
 
-    return Neighbours(*_in_blocks(block, queries))
+    return Neighbours(*in_blocks(block, queries, jnp.arange(queries.shape[0]), size=_BLOCK))
 
 
 @jax.jit
@@ -99,14 +101,14 @@ def coincidences(samples: Array, threshold: float | Array) -> Coincidences:
     centred = samples - jnp.mean(samples, axis=0, keepdims=True)
     columns = jnp.arange(num)[None]
 
-    def block(part: tuple[Array, Array]) -> tuple[Array, Array]:
-        near = _squared_distances(part[0], centred) <= jnp.square(threshold)
-        rows = part[1][:, None]
-        degree = jnp.sum(near & (rows != columns), axis=1)
-        later = jnp.min(jnp.where(near & (columns > rows), columns, num), axis=1)
+    def block(rows: Array, positions: Array) -> tuple[Array, Array]:
+        near = _squared_distances(rows, centred) <= jnp.square(threshold)
+        own = positions[:, None]
+        degree = jnp.sum(near & (own != columns), axis=1)
+        later = jnp.min(jnp.where(near & (columns > own), columns, num), axis=1)
         return degree.astype(jnp.int32), later.astype(jnp.int32)
 
-    return Coincidences(*_in_blocks(block, centred))
+    return Coincidences(*in_blocks(block, centred, jnp.arange(num), size=_BLOCK))
 
 
 def support_size(degree: np.ndarray, *, confidence: float = 0.95) -> SupportSize:
@@ -188,17 +190,6 @@ def closest_pairs(neighbours: Neighbours, num: int) -> np.ndarray:
     order = np.argsort(distance, kind="stable")
     pairs = dict.fromkeys((min(i, index[i]), max(i, index[i])) for i in order)
     return np.array(list(pairs)[:num], np.int64).reshape(-1, 2)
-
-
-def _in_blocks(block: object, rows: Array) -> tuple[Array, Array]:
-    """A function of (rows [b, d], their positions [b]) over all rows, with the last block filled up."""
-    num = rows.shape[0]
-    size = min(_BLOCK, num)
-    num_blocks = -(-num // size)
-    padded = jnp.pad(rows, ((0, num_blocks * size - num), (0, 0))).reshape(num_blocks, size, rows.shape[1])
-    positions = jnp.arange(num_blocks * size).reshape(num_blocks, size)
-    first, second = jax.lax.map(block, (padded, positions))  # type: ignore[arg-type]
-    return first.reshape(-1)[:num], second.reshape(-1)[:num]
 
 
 def _squared_distances(a: Array, b: Array) -> Array:

@@ -14,8 +14,9 @@ from gan_jax.experiment import Experiment
 from gan_jax.game import sample_latent
 from gan_jax.growth import at_stage, at_step, num_stages
 from gan_jax.lab.checkpoint import CheckpointError, Checkpoints
+from gan_jax.lab.rows import named_numbers
 from gan_jax.lab.run_directory import RunDirectory, RunError
-from gan_jax.lab.runner import named_numbers, state_template
+from gan_jax.lab.runner import state_template
 from gan_jax.settings import override
 from gan_jax.steps import TrainState
 from gan_jax.train import Resources, latent_bank, load_resources, sample_modes

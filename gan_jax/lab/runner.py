@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +21,11 @@ from gan_jax.lab.checkpoint import CheckpointError, Checkpoints, from_host, to_h
 from gan_jax.lab.flight import FlightRecorder
 from gan_jax.lab.plots import picture_samples
 from gan_jax.lab.progress import TrainingProgress
+from gan_jax.lab.rows import metrics_row, signals_rows, without_long_lists
 from gan_jax.lab.run_directory import RunDirectory, RunError, RunRecord, write_json
 from gan_jax.parallel import assert_replicas
 from gan_jax.steps import TrainState
-from gan_jax.train import Chunk, Evaluation, Resources, chunk, init, plan
+from gan_jax.train import Chunk, Resources, chunk, init, plan
 
 _log = logging.getLogger(__name__)
 
@@ -229,59 +229,6 @@ def stacked_template(experiment: Experiment, num: int) -> TrainState:
     return shapes._replace(key=jax.random.split(template.key, num))
 
 
-def metrics_row(
-    experiment: Experiment,
-    step: int,
-    evaluation: Evaluation,
-    series: dict[str, list[Any]],
-    label: str,
-    speed: float | None,
-) -> dict[str, Any]:
-    """One row of metrics.jsonl: means, and 10 % and 90 % quantiles, of the training metrics since the last row."""
-    joined = {name: np.concatenate(parts) for name, parts in series.items()}
-    return {
-        "step": step,
-        "label": label,
-        "train": {name: _number(np.mean(values)) for name, values in joined.items()},
-        "train_band": {name: [_number(q) for q in np.quantile(values, (0.1, 0.9))] for name, values in joined.items()},
-        "evaluation": {mode: named_numbers(values) for mode, values in evaluation.metrics.items()},
-        "rule": experiment.detector.describe(),
-        "steps_per_second": speed,
-    }
-
-
-def signals_rows(signals: dict[str, Any], end: int, num_steps: int) -> list[dict[str, Any]]:
-    """Rows of signals.jsonl: one a look.
-
-    Args:
-        signals: of a chunk, each [looks].
-        end: step of the last look.
-        num_steps: full steps of the chunk, which the looks divide into equal parts.
-    """
-    series = {name: np.asarray(values) for name, values in signals.items()}
-    num = len(next(iter(series.values())))
-    return [
-        {
-            "step": end - (num - 1 - index) * (num_steps // num),
-            "signals": {name: _number(values[index]) for name, values in series.items()},
-        }
-        for index in range(num)
-    ]
-
-
-def named_numbers(values: Any) -> dict[str, Any]:
-    """A NamedTuple of arrays as numbers and lists, with None for what is not a number (JSON has no NaN)."""
-    return {name: _number(value) for name, value in values._asdict().items()}
-
-
-def _number(value: Any) -> Any:
-    array = np.asarray(value)
-    if array.ndim:
-        return [_number(part) for part in array]
-    number = array.item()
-    return number if isinstance(number, (bool, int)) or math.isfinite(number) else None
-
-
 def spaced(experiment: Experiment, num: int) -> int:
     """Steps between `num` evenly spaced evaluations; a multiple of `eval_every_steps`."""
     evaluations = -(-experiment.num_steps // experiment.eval_every_steps)
@@ -326,11 +273,6 @@ def _finish(
         },
     )
     return RunResult(verdict, last["evaluation"], speed, message)
-
-
-def without_long_lists(values: dict[str, Any]) -> dict[str, Any]:
-    """Metrics without the counts of 1,000 modes and the like, which are in metrics.jsonl."""
-    return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}
 
 
 def read_verdict(run: RunDirectory) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 sweep.json        arms, seeds, data fingerprints, versions, device, command
 plan.json         by group of members: the engine, and which of them run together
 metrics.jsonl     a row a member and evaluation, as in a run's, with the member's number
+signals.jsonl     a row a member and look, if the experiments have a recorder
 members.jsonl     a row a member: arm, settings, seed, verdict, last metrics; members.csv is the same as a table
 batches/          by batch: checkpoints of its members, and their rows once it has ended
 samples/          pictures, member_0003_step_00010000.png
@@ -88,6 +89,7 @@ class SweepDirectory:
         self.record_path = path / "sweep.json"
         self.plan_path = path / "plan.json"
         self.metrics_path = path / "metrics.jsonl"
+        self.signals_path = path / "signals.jsonl"
         self.members_path = path / "members.jsonl"
         self.samples_path = path / "samples"
         self.report_path = path / "report.html"
@@ -147,16 +149,20 @@ class SweepDirectory:
         return read_lines(self.metrics_path)
 
     def append_metrics(self, rows: list[dict[str, Any]]) -> None:
-        with self.metrics_path.open("a") as file:
-            file.write("".join(json.dumps(row) + "\n" for row in rows))
+        _append_lines(self.metrics_path, rows)
+
+    def append_signals(self, rows: list[dict[str, Any]]) -> None:
+        _append_lines(self.signals_path, rows)
 
     def forget_after(self, step: int, members: Sequence[int]) -> None:
         """Drops what some members wrote after a step, which a resumed sweep will make again."""
         again = set(members)
-        rows = [row for row in self.read_metrics() if row["member"] not in again or row["step"] <= step]
-        temporary = self.metrics_path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        temporary.replace(self.metrics_path)
+        for path in (self.metrics_path, self.signals_path):
+            if path.is_file():
+                rows = [row for row in read_lines(path) if row["member"] not in again or row["step"] <= step]
+                temporary = path.with_suffix(".tmp")
+                _write_lines(temporary, rows)
+                temporary.replace(path)
         for member in again:
             for picture in self.pictures(member):
                 if picture_step(picture) > step:
@@ -207,6 +213,11 @@ def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         elif not isinstance(value, list):
             out[prefix + name] = value
     return out
+
+
+def _append_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("a") as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:

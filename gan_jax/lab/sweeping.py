@@ -19,7 +19,8 @@ from gan_jax.lab import hosts
 from gan_jax.lab.checkpoint import Checkpoints, from_host, to_host
 from gan_jax.lab.plots import picture_samples
 from gan_jax.lab.progress import TrainingProgress
-from gan_jax.lab.runner import metrics_row, spaced, stacked_template, without_long_lists
+from gan_jax.lab.rows import metrics_row, signals_rows, without_long_lists
+from gan_jax.lab.runner import spaced, stacked_template
 from gan_jax.lab.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.lab.sweep_plan import (
     Library,
@@ -134,6 +135,8 @@ class _BatchRunner:
                 progress.update(step, time.monotonic() - began, self._label(host), part)
                 for name, series in host.metrics.items():
                     pending.setdefault(name, []).append(series)
+                if host.signals is not None:
+                    self._record_signals(host.signals, broken, step - bool(part.short_count), part.num_steps)
                 if result.evaluation is not None:
                     self._record(host, pending, broken, step, progress.steps_per_second)
                     pending = {}
@@ -217,6 +220,16 @@ class _BatchRunner:
                 picture_samples(self.directory.picture_path(member, step), source, own.evaluation.samples, title)
         if self.directory is not None:
             self.directory.append_metrics(rows)
+
+    def _record_signals(self, signals: dict[str, np.ndarray], broken: np.ndarray, end: int, num_steps: int) -> None:
+        """Rows of signals.jsonl of the members that had not broken before this chunk, whose last look was at `end`."""
+        if self.directory is None:
+            return
+        for place, member in enumerate(self.batch):
+            if not broken[place]:
+                own = {name: series[place] for name, series in signals.items()}
+                rows = signals_rows(own, end, num_steps)
+                self.directory.append_signals([{"member": member, **row} for row in rows])
 
     def _update_rows(self, host: Any, step: int) -> None:
         """A row a member: what it is, its verdict so far, its last metrics."""

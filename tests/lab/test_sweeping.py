@@ -12,7 +12,7 @@ import pytest
 from gan_jax.cli import main
 from gan_jax.lab import sweep_plan, sweep_session
 from gan_jax.lab.checkpoint import Checkpoints, to_host, tree_hash
-from gan_jax.lab.run_directory import RunDirectory
+from gan_jax.lab.run_directory import RunDirectory, read_lines
 from gan_jax.lab.runner import stacked_template
 from gan_jax.lab.sweep_directory import SweepDirectory
 from gan_jax.lab.sweep_plan import SweepOptions, make_plan
@@ -119,6 +119,26 @@ def test_a_member_is_its_single_run(config, whole, tmp_path):
         json.loads((path / "verdict.json").read_text())["sentence"]
         == (SweepDirectory(whole).read_members()[5]["verdict"]["sentence"])
     )
+
+
+def test_looks_of_a_member_are_those_of_its_single_run_also_when_resumed(config, tmp_path, monkeypatch):
+    recorder = ["--recorder", "recorder", "--recorder.every-steps", "5"]
+    arguments = [config, *recorder, "--engine", "map", "--seeds", "1", "--run-dir"]
+    sweep(*arguments, tmp_path / "whole")
+    interrupt(monkeypatch, 20, [*arguments, tmp_path / "sweep"])
+    directory = SweepDirectory(tmp_path / "sweep")
+    directory.append_signals([{"member": 0, "step": 25, "signals": {"written after the checkpoint": 0.0}}])
+    sweep("--resume", tmp_path / "sweep")
+
+    alone = RunDirectory(tmp_path / "run")
+    rate = ["--discriminator.transforms.0.rate", "0.25"]
+    assert main(["train", config, *recorder, *rate, "--run-dir", str(alone.path), "--quiet"]) == 0
+    expected = read_lines(alone.signals_path)
+    assert [row["step"] for row in expected] == [5, 10, 15, 20, 25, 30]
+    for name in ("whole", "sweep"):
+        rows = read_lines(SweepDirectory(tmp_path / name).signals_path)
+        assert len(rows) == 3 * len(expected)
+        assert [{k: v for k, v in row.items() if k != "member"} for row in rows if row["member"] == 2] == expected
 
 
 def test_arms_of_one_program_coincide(whole):
