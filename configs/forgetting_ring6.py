@@ -17,10 +17,17 @@ from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.experiment import Discriminator, Experiment, Generator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.remedies import apply_remedy
+from gan_jax.settings import override
 from gan_jax.sweep import Arm, Sweep
 
 ARMS = ("plain", "replay_fifo", "elastic_weights", "r1", "zero_centered_gp")
 """The plain game, two remedies that are for D's memory, and two that are for its slopes."""
+
+PUSHED: dict[str, dict[str, object]] = {
+    "slow_discriminator": {"discriminator.learning_rate": 1e-4},
+    "greedy_generator": {"generator.updates_per_step": 5},
+}
+"""The plain game with a D that cannot follow: a tenth of the learning rate, or one update for five of G."""
 
 
 def experiment() -> Experiment:
@@ -37,4 +44,10 @@ def experiment() -> Experiment:
 
 def sweep() -> Sweep:
     base = experiment()
-    return Sweep(tuple(Arm(name, apply_remedy(base, name), {"remedy": name}) for name in ARMS), tuple(range(8)))
+    arms = [Arm(name, apply_remedy(base, name), {"remedy": name}) for name in ARMS]
+    for name, settings in PUSHED.items():
+        made = base
+        for path, value in settings.items():
+            made = override(made, path, value)
+        arms.append(Arm(name, made, settings))
+    return Sweep(tuple(arms), tuple(range(8)))
