@@ -36,7 +36,7 @@ def rounded(value: Any, digits: int) -> Any:
     if array.ndim:
         return [rounded(part, digits) for part in array]
     number = array.item()
-    if isinstance(number, (bool, int)):
+    if number is None or isinstance(number, (bool, int)):
         return number
     return float(f"{number:.{digits}g}") if math.isfinite(number) else None
 
