@@ -73,6 +73,26 @@ def test_the_collapse_is_replayed_and_told(fallen, capsys, tmp_path):
     assert len(figure(result).axes) == 6
 
 
+def test_a_wide_window_is_looked_at_step_by_step_in_its_middle(fallen, monkeypatch):
+    answers = []
+    for most in (400, 12):
+        monkeypatch.setattr("gan_jax.lab.diagnose.onset._MAX_LOOKS", {False: most, True: most})
+        assert main(["diagnose", "onset", str(fallen.path)]) == 0
+        answers.append(json.loads((fallen.path / "diagnosis" / "onset.json").read_text()))
+    fine, coarse = answers
+    assert fine["close"] is None
+    assert np.all(np.diff(coarse["close"]["steps"]) == 1)
+    assert coarse["replay"]["steps"][1] - coarse["replay"]["steps"][0] > 1
+    # The passage of the middle that the wide window only brackets.
+    modes = dict(zip(fine["replay"]["steps"], fine["replay"]["metrics"]["modes"], strict=True))
+    event = coarse["event"]
+    middle = 0.5 * (event["before"] + event["after"])
+    assert modes[event["step"]] <= middle < modes[event["step"] - 1]
+    assert event["begins"] < event["step"] <= event["ends"]
+    assert coarse["story"][-1].startswith("Step by step: ")
+    assert len(figure(coarse).axes) == 2 * len(figure(fine).axes)
+
+
 def test_looks_do_not_depend_on_the_cuts(fallen):
     states = open_states(fallen.path)
     fine, coarse = (replay(states, 30, 50, stride) for stride in (1, 5))

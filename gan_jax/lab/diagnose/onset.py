@@ -14,11 +14,12 @@ from gan_jax.diagnostics.precursors import Event, departures, find_event
 from gan_jax.lab.diagnose.branches import branch, chosen_variations, judgement
 from gan_jax.lab.diagnose.drawing import aligned, new_figure
 from gan_jax.lab.diagnose.states import RunStates, open_states
-from gan_jax.lab.diagnose.story import headline, signals_of_story, tell
+from gan_jax.lab.diagnose.story import headline, order, signals_of_story, tell
 from gan_jax.lab.replay import Replay, nearest, replay
 from gan_jax.lab.run_directory import RunError
 
 _DOZEN = 12
+_DOZENS_BEFORE = {False: 5, True: 2}
 _MAX_LOOKS = {False: 400, True: 60}
 
 QUANTITIES = {
@@ -58,12 +59,16 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     close = None
     if event is not None and stride > 1:
         around = max(_DOZEN, 2 * stride)
-        say(f"and steps {event.step - around:,} to {event.step + around:,} one by one")
-        close = replay(states, max(event.step - around, start), min(event.step + around, stop), 1)
+        first, end = event.step - max(_DOZENS_BEFORE[images] * _DOZEN, around), event.step + around
+        say(f"and steps {first:,} to {end:,} one by one")
+        close = replay(states, max(first, start), min(end, stop), 1)
         event = _closer(event, close, quantity)
     moment = event.step if event is not None else centre
     left = departures(seen.steps, signals_of_story(seen.signals), moment)
     story = tell(event, moment, quantity, left, seen)
+    closely = departures(close.steps, signals_of_story(close.signals), moment) if close is not None else []
+    if close is not None:
+        story.append("Step by step: " + order(closely, moment))
     rows = []
     if variations:
         begin = nearest(states, moment - 1)
@@ -78,6 +83,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         "story": story,
         "event": event._asdict() if event is not None else None,
         "departures": [departure._asdict() for departure in left],
+        "step_by_step": [departure._asdict() for departure in closely],
         "bit_for_bit": {str(step): same for step, same in sorted(bits.items())},
         "branched_from": nearest(states, moment - 1) if rows else None,
         "branches": rows,
@@ -115,11 +121,18 @@ def _height(seen: Replay, quantity: str) -> np.ndarray:
 
 def _closer(event: Event, close: Replay, quantity: str) -> Event:
     """The event to the step: the last passage of the same middle in the closer replay, up to the coarse event."""
-    middle = 0.5 * (event.before + event.after)
-    above = np.flatnonzero((_height(close, quantity) > middle) & (close.steps < event.step))
+    height, middle = _height(close, quantity), 0.5 * (event.before + event.after)
+    above = np.flatnonzero((height > middle) & (close.steps < event.step))
     if not len(above):
         return event
-    return event._replace(step=int(close.steps[above[-1] + 1]))
+    index = int(above[-1]) + 1
+    high = np.flatnonzero(height[:index] >= event.before)
+    low = np.flatnonzero(height[index:] <= event.after)
+    return event._replace(
+        step=int(close.steps[index]),
+        begins=int(close.steps[high[-1]]) if len(high) else event.begins,
+        ends=int(close.steps[index + low[0]]) if len(low) else event.ends,
+    )
 
 
 def _json(seen: Replay) -> dict[str, Any]:
@@ -167,26 +180,37 @@ def table(result: dict[str, Any]) -> str:
 
 
 def figure(result: dict[str, Any]) -> Any:
-    """The window: the quantity that fell, losses, scores, gradients and magnitudes, with the event marked."""
-    seen, moment = result["replay"], result["event"]["step"] if result["event"] else result["step"]
-    panels = _panels(seen, result["quantity"])
-    picture = new_figure(9.6, 1.75 * len(panels) + 0.4)
-    colours = ("#2a78d6", "#e8590c", "#2f9e44", "#9c36b5", "#868e96", "#0b7285")
-    for axes, (title, series, logarithmic) in zip(
-        picture.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0], panels, strict=True
-    ):
-        for (name, values), colour in zip(series.items(), colours, strict=False):
-            axes.plot(seen["steps"], np.array(values, float), color=colour, linewidth=1.1, label=name)
-        axes.axvline(moment, color="#c92a2a", linewidth=0.9)
+    """The window, and its middle step by step: what fell, losses, scores, gradients, magnitudes; the event marked."""
+    moment = result["event"]["step"] if result["event"] else result["step"]
+    windows = [window for window in (result["replay"], result["close"]) if window is not None]
+    num = len(_panels(windows[0], result["quantity"]))
+    picture = new_figure(9.6 if len(windows) == 1 else 13.0, 1.75 * num + 0.4)
+    grid = picture.subplots(
+        num, len(windows), sharex="col", sharey="row", squeeze=False, width_ratios=(5, 3)[: len(windows)]
+    )
+    for column, window in zip(grid.T, windows, strict=True):
+        _draw_window(column, window, result["quantity"], moment)
+    for axes in grid[:, -1]:
+        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for axes, (title, *_) in zip(grid[:, 0], _panels(windows[0], result["quantity"]), strict=True):
         axes.set_ylabel(title, fontsize=8)
+    grid[-1, 0].set_xlabel(f"step; the line is the event, step {moment:,}", fontsize=8)
+    if len(windows) > 1:
+        grid[-1, 1].set_xlabel("the same, step by step", fontsize=8)
+    return picture
+
+
+def _draw_window(column: Any, window: dict[str, Any], quantity: str, moment: int) -> None:
+    colours = ("#2a78d6", "#e8590c", "#2f9e44", "#9c36b5", "#868e96", "#0b7285")
+    for axes, (_, series, logarithmic) in zip(column, _panels(window, quantity), strict=True):
+        for (name, values), colour in zip(series.items(), colours, strict=False):
+            axes.plot(window["steps"], np.array(values, float), color=colour, linewidth=1.1, label=name)
+        axes.axvline(moment, color="#c92a2a", linewidth=0.9)
         if logarithmic:
             axes.set_yscale("log")
-        axes.tick_params(labelsize=7)
-        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axes.tick_params(which="both", labelsize=7)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    axes.set_xlabel(f"step; the line is the event, step {moment:,}", fontsize=8)
-    return picture
 
 
 def _panels(seen: dict[str, Any], quantity: str) -> list[tuple[str, dict[str, Any], bool]]:

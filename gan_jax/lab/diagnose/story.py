@@ -48,7 +48,7 @@ def tell(event: Event | None, moment: int, quantity: str, left: list[Departure],
         _overshoot(by_name, moment),
         _magnitudes(left, seen, moment),
         _vanished(left, seen, moment),
-        _order(left, moment),
+        order(left, moment),
     ]
 
 
@@ -160,7 +160,8 @@ def _vanished(left: list[Departure], seen: Replay, moment: int) -> str:
     return "No gradient vanished: neither player's, nor dD/dx at the fakes, fell to a tenth of its level."
 
 
-def _order(left: list[Departure], moment: int) -> str:
+def order(left: list[Departure], moment: int) -> str:
+    """The signals that left their bands and when, relative to the event; the first eight."""
     if not left:
         return "No signal left its band."
     listed = ", ".join(f"{d.name} ({d.step - moment:+,} {d.direction})" for d in left[:8])
