@@ -68,7 +68,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     story = tell(event, moment, quantity, left, seen)
     closely = departures(close.steps, signals_of_story(close.signals), moment) if close is not None else []
     if close is not None:
-        story.append("Step by step: " + order(closely, moment))
+        story.append(order(closely, moment, "Step by step"))
     rows = []
     if variations:
         begin = nearest(states, moment - 1)

@@ -160,10 +160,10 @@ def _vanished(left: list[Departure], seen: Replay, moment: int) -> str:
     return "No gradient vanished: neither player's, nor dD/dx at the fakes, fell to a tenth of its level."
 
 
-def order(left: list[Departure], moment: int) -> str:
+def order(left: list[Departure], moment: int, title: str = "In order") -> str:
     """The signals that left their bands and when, relative to the event; the first eight."""
     if not left:
-        return "No signal left its band."
+        return f"{title}: no signal left its band."
     listed = ", ".join(f"{d.name} ({d.step - moment:+,} {d.direction})" for d in left[:8])
     more = f", and {len(left) - 8} more" if len(left) > 8 else ""
-    return f"In order: {listed}{more}."
+    return f"{title}: {listed}{more}."
