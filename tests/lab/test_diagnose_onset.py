@@ -182,4 +182,4 @@ def test_the_story_answers_from_the_signals(fallen):
     restless = Replay(at, calm, {"modes": np.where(at % 2, 8.0, 0.0)}, {})
     assert "to and fro between 0 and 8" in headline(None, 150, "modes", [], restless)
     assert quiet[4].startswith("No gradient vanished")
-    assert quiet[5] == "No signal left its band."
+    assert quiet[5] == "In order: no signal left its band."
