@@ -51,4 +51,5 @@ def _add_onset(parser: Any) -> None:
         help="train on from before the onset with: same, key, learning_rate, label_noise, unroll, or all",
     )
     parser.option("--branches", type=int, default=8, metavar="N", help="branches of each kind, side by side; 8")
+    parser.option("--branch-at", type=int, metavar="STEP", help="from its last checkpoint; the last before the fall")
     parser.option("--horizon", type=int, metavar="N", help="steps of a branch; past the onset's window if not given")

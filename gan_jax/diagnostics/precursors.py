@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 WIDTH, HOLD = 6.0, 3
+_MAGNITUDES = ("activation", "gradient", "grad_norm", "singular", "update")
+_LEAST_LOOKS = 4
 
 
 class Event(NamedTuple):
@@ -43,7 +45,8 @@ class Departure(NamedTuple):
         step: where it left.
         direction: "up" or "down".
         level: its median over the baseline.
-        extreme: its furthest value in that direction afterwards.
+        extreme: its furthest value in that direction from there on.
+        extreme_step: where it had that.
         factor: extreme / level; None if the level is 0 or of another sign.
     """
 
@@ -52,6 +55,7 @@ class Departure(NamedTuple):
     direction: str
     level: float
     extreme: float
+    extreme_step: int
     factor: float | None
 
 
@@ -101,6 +105,16 @@ def find_event(steps: np.ndarray, quantity: np.ndarray, hint: int, length: int |
     )
 
 
+def baseline_length(steps: np.ndarray, event: int) -> int:
+    """Looks that make the baseline: half of those before the event."""
+    return int(np.sum(steps < event)) // 2
+
+
+def has_baseline(steps: np.ndarray, event: int) -> bool:
+    """Whether there are looks enough before the event to say what a signal's band is."""
+    return baseline_length(steps, event) >= _LEAST_LOOKS
+
+
 def departures(
     steps: np.ndarray,
     signals: Mapping[str, np.ndarray],
@@ -118,8 +132,8 @@ def departures(
         width: of the band, in standard deviations.
         hold: values in a row outside of it.
     """
-    count = int(np.sum(steps < event)) // 2
-    if count < 4:
+    count = baseline_length(steps, event)
+    if not has_baseline(steps, event):
         return []
     found = [_departure(name, steps, np.asarray(values, float), count, width, hold) for name, values in signals.items()]
     return sorted((departure for departure in found if departure is not None), key=lambda d: (d.step, d.name))
@@ -128,27 +142,40 @@ def departures(
 def _departure(
     name: str, steps: np.ndarray, values: np.ndarray, count: int, width: float, hold: int
 ) -> Departure | None:
-    baseline = values[:count][np.isfinite(values[:count])]
-    if len(baseline) < 4:
+    known = values[np.isfinite(values)]
+    logarithmic = any(word in name for word in _MAGNITUDES) and bool(np.all(known >= 0)) and bool(np.any(known > 0))
+    # Log 0 would be far from anything: a magnitude counts as no less than a billionth of its largest value.
+    scaled = np.log(np.maximum(values, 1e-9 * np.max(known))) if logarithmic else values
+    baseline = scaled[:count][np.isfinite(scaled[:count])]
+    if len(baseline) < _LEAST_LOOKS:
         return None
-    level = float(np.median(baseline))
-    spread = 1.4826 * float(np.median(np.abs(baseline - level)))
+    middle = float(np.median(baseline))
+    spread = 1.4826 * float(np.median(np.abs(baseline - middle)))
     # A signal that stood still, as a share at 0 or 1 does, has left when it has moved at all.
-    spread = max(spread, 1e-3 * abs(level), 1e-9)
-    rest = values[count:]
-    off = np.where(np.isfinite(rest), (rest - level) / spread, 0.0)
-    for direction, sign in (("up", 1.0), ("down", -1.0)):
-        outside = sign * off > width
-        runs = np.convolve(outside, np.ones(hold), "valid") == hold if len(outside) >= hold else np.zeros(0, bool)
-        starts = np.flatnonzero(runs)
-        if len(starts):
-            other = np.flatnonzero(np.convolve(-sign * off > width, np.ones(hold), "valid") == hold)
-            if len(other) and other[0] < starts[0]:
-                continue
-            index = int(starts[0])
-            extreme = float(np.nanmax(sign * rest[index:]) * sign)
-            same_sign = level != 0 and extreme * level > 0
-            return Departure(
-                name, int(steps[count + index]), direction, level, extreme, extreme / level if same_sign else None
-            )
-    return None
+    spread = max(spread, 1e-2 if logarithmic else 1e-3 * abs(middle), 1e-9)
+    off = np.where(np.isfinite(scaled[count:]), (scaled[count:] - middle) / spread, 0.0)
+    starts = {sign: _first_run(sign * off > width, hold) for sign in (1, -1)}
+    left = [(start, sign) for sign, start in starts.items() if start is not None]
+    if not left:
+        return None
+    start, sign = min(left)
+    after = values[count + start :]
+    furthest = int(np.nanargmax(sign * after))
+    level, extreme = float(np.median(values[:count][np.isfinite(values[:count])])), float(after[furthest])
+    return Departure(
+        name,
+        step=int(steps[count + start]),
+        direction="up" if sign > 0 else "down",
+        level=level,
+        extreme=extreme,
+        extreme_step=int(steps[count + start + furthest]),
+        factor=extreme / level if extreme * level > 0 else None,
+    )
+
+
+def _first_run(outside: np.ndarray, hold: int) -> int | None:
+    """Where the first `hold` trues in a row begin."""
+    if len(outside) < hold:
+        return None
+    starts = np.flatnonzero(np.convolve(outside, np.ones(hold), "valid") == hold)
+    return int(starts[0]) if len(starts) else None

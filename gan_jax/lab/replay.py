@@ -62,7 +62,7 @@ def replay(states: RunStates, start: int, stop: int, stride: int) -> Replay:
         stride: steps between looks; looks are at multiples of it, and at the ends of epochs with a short batch.
 
     Raises:
-        RunError: if there is no checkpoint at or before `start`.
+        RunError: if there is no checkpoint at or before `start`, or no step from there to `stop`.
     """
     begin = nearest(states, start)
     state = plain(states.restore(begin))
@@ -70,20 +70,21 @@ def replay(states: RunStates, start: int, stop: int, stride: int) -> Replay:
     memory: Any = init_looks(watched, state.generator.variables, state.discriminator.variables)
     looks: list[tuple[int, Signals, Any]] = []
     checked: dict[int, bool] = {}
-    pending: dict[str, list[np.ndarray]] = {}
-    for part in parts(states, begin, start, stop, stride):
-        state, metrics = steps(plain_experiment(states.experiment), states.resources, state, part)
+    pending: list[tuple[int, dict[str, Any]]] = []
+    for part, ends_cut in parts(states, begin, start, stop, stride):
+        before = int(state.step)
+        state, means = steps(plain_experiment(states.experiment), states.resources, state, part)
         step = int(state.step)
-        for name, mean in metrics.items():
-            pending.setdefault(f"training/{name}", []).append(np.asarray(mean))
+        pending.append((step - before, means))
         if step in states.steps:
             checked[step] = players_hash(state) == players_hash(states.restore(step))
-        if step >= start:
+        if step >= start and ends_cut:
             memory, signals, metrics = _observed(watched, states.resources, state._replace(looks=memory))
-            means = {name: np.mean(series) for name, series in pending.items()}
-            looks.append((step, signals | means, metrics))
-        if step >= start or step + 1 >= start:
-            pending = {}
+            looks.append((step, signals | _means(pending), metrics))
+        if step + 1 >= start and ends_cut:
+            pending = []
+    if not looks:
+        raise RunError(f"{states.run.path}: there is no step to replay between {start:,} and {stop:,}")
     names, kinds = sorted(looks[-1][1]), looks[-1][2]._asdict()
     return Replay(
         steps=np.array([step for step, _, _ in looks]),
@@ -95,6 +96,15 @@ def replay(states: RunStates, start: int, stop: int, stride: int) -> Replay:
         },
         checked=checked,
     )
+
+
+def _means(parts: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
+    """Of training metrics over parts of (so many steps, means over them)."""
+    nums = [num for num, _ in parts]
+    return {
+        f"training/{name}": np.average([np.asarray(means[name]) for _, means in parts], weights=nums)
+        for name in parts[0][1]
+    }
 
 
 def steps(
@@ -138,7 +148,7 @@ def _loop(*, small: bool) -> Any:
 
 
 def nearest(states: RunStates, step: int) -> int:
-    """The last checkpoint at or before a step; 0 is one that any run can be started from anew.
+    """The last checkpoint at or before a step.
 
     Raises:
         RunError: if there is none.
@@ -152,13 +162,24 @@ def nearest(states: RunStates, step: int) -> int:
     return earlier[-1]
 
 
-def parts(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[Part]:
-    """Chunks without evaluations from `begin` to `start`, and from there to `stop` with a cut every `stride` steps."""
+def parts(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[tuple[Part, bool]]:
+    """Chunks from `begin` to `start`, and from there to `stop` with a cut every `stride` steps and at each checkpoint.
+
+    Yields:
+        (a chunk without an evaluation, whether it ends at a cut that is more than a checkpoint).
+    """
     for first, last, every in ((begin, start, max(start - begin, 1)), (start, stop, stride)):
-        if last > first:
-            cut = dataclasses.replace(states.experiment, num_steps=last, eval_every_steps=every)
-            for part in plan(cut, states.resources, first):
-                yield part._replace(evaluates=False)
+        if last <= first:
+            continue
+        cut = dataclasses.replace(states.experiment, num_steps=last, eval_every_steps=every)
+        step = first
+        for part in plan(cut, states.resources, first):
+            end = step + part.num_steps
+            for known in (known for known in states.steps if step < known < end):
+                yield part._replace(num_steps=known - step, short_count=None, evaluates=False), False
+                step = known
+            yield part._replace(num_steps=end - step, evaluates=False), True
+            step = end + bool(part.short_count)
 
 
 def plain(state: TrainState) -> TrainState:

@@ -77,3 +77,23 @@ def test_noise_alone_does_not_depart():
 def test_too_short_a_past_says_nothing():
     assert departures(np.arange(10), {"x": np.arange(10.0)}, event=5) == []
     assert find_event(np.arange(3), np.array([3.0, 2.0, 1.0]), hint=1) is None
+
+
+def test_a_magnitude_can_vanish():
+    """On a linear scale a norm whose logarithm has a spread of 0.3 is never six spreads below its level."""
+    steps = np.arange(400)
+    values = np.exp(np.random.default_rng(3).normal(size=400) * 0.3) * np.where(steps >= 320, 0.01, 1.0)
+    (found,) = departures(steps, {"training/generator_grad_norm": values}, event=300)
+    assert (found.step, found.direction) == (320, "down")
+    assert found.factor == pytest.approx(np.min(values[320:]) / np.median(values[:150]))
+    assert values[found.extreme_step] == found.extreme
+    assert departures(steps, {"a share": values}, event=300) == []
+
+
+def test_magnitudes_may_be_zero_and_may_have_gaps():
+    values = np.full(200, 0.5)
+    values[150:] = 0.0
+    values[10:15] = np.nan
+    (found,) = departures(np.arange(200), {"input_gradient/fake": values}, event=100)
+    assert (found.step, found.direction, found.factor) == (150, "down", None)
+    assert departures(np.arange(200), {"activation": np.zeros(200)}, event=100) == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax.cli import main
-from gan_jax.lab.diagnose.branches import chosen_variations, judgement
+from gan_jax.lab.diagnose.branches import chosen_variations, judgement, without_onset
 from gan_jax.lab.diagnose.onset import figure, table
 from gan_jax.lab.diagnose.states import open_states
 from gan_jax.lab.diagnose.story import headline, tell
@@ -52,7 +52,10 @@ def test_the_collapse_is_replayed_and_told(fallen, capsys, tmp_path):
     verdict = json.loads(fallen.verdict_path.read_text())
     assert result["step"] == verdict["onset_step"]
     # Every checkpoint on the way is met exactly, and the unchanged branch is the run.
-    assert len(result["bit_for_bit"]) >= 3
+    states, seen = open_states(fallen.path), result["replay"]["steps"]
+    inside = [step for step in states.steps if seen[0] < step <= seen[-1]]
+    assert len(inside) >= 3
+    assert set(map(str, inside)) <= set(result["bit_for_bit"])
     assert all(result["bit_for_bit"].values())
     same, other, unrolled = result["branches"]
     assert same["checked"]
@@ -90,6 +93,8 @@ def test_a_wide_window_is_looked_at_step_by_step_in_its_middle(fallen, monkeypat
     assert modes[event["step"]] <= middle < modes[event["step"] - 1]
     assert event["begins"] < event["step"] <= event["ends"]
     assert coarse["story"][-1].startswith("Step by step: ")
+    # Checkpoints between two looks are compared as well, and cuts at them change no mean.
+    assert set(fine["bit_for_bit"]) <= set(coarse["bit_for_bit"])
     assert len(figure(coarse).axes) == 2 * len(figure(fine).axes)
 
 
@@ -133,12 +138,43 @@ def test_branches_are_judged_by_those_with_another_key():
     def row(collapsed):
         return [{"name": "same"}, {"name": "key", "collapsed": collapsed, "num": 8}]
 
-    assert judgement(row(8)) == "It was the state: 8 of 8 branches with another key collapse as well."
-    assert judgement(row(1)).startswith("It was the luck of the run")
-    assert judgement(row(4)).startswith("State and luck both had a part")
-    assert judgement([{"name": "unroll", "collapsed": 0, "num": 8}]) == ""
+    assert judgement(row(8), 2000) == (
+        "It was mostly the state: 8 of 8 branches with another key collapse as well within 2,000 steps."
+    )
+    assert judgement(row(1), 2000).startswith("It was mostly the luck of the run")
+    assert judgement(row(4), 2000).startswith("State and luck both had a part")
+    assert judgement([{"name": "unroll", "collapsed": 0, "num": 8}], 2000) == ""
+    assert judgement([{"name": "key", "collapsed": 3, "num": 3}], 2000) == ""  # three say nothing
     assert chosen_variations("all")[0] == "same"
     assert chosen_variations("label-noise") == ["label_noise"]
+
+
+def test_branches_have_seen_no_onset_before_their_own(fallen):
+    states = open_states(fallen.path)
+    late = states.restore(states.steps[-1])
+    assert int(late.detector.onset_step[0]) >= 0
+    begin = without_onset(late.detector)
+    assert np.all(np.asarray(begin.onset_step) == -1)
+    assert np.all(np.asarray(begin.bad_run) == 0)
+    assert int(begin.formed_step) == int(late.detector.formed_step) >= 0
+
+
+def test_branches_start_where_they_are_told_to(fallen, capsys):
+    states, verdict = open_states(fallen.path), json.loads(fallen.verdict_path.read_text())
+    earlier = [step for step in states.steps if step < verdict["onset_step"]][-2]
+    arguments = ["diagnose", "onset", str(fallen.path), "--branch", "same", "--branch-at", str(earlier + 1), "--json"]
+    assert main([*arguments, "--horizon", "60"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["branched_from"], result["horizon"]) == (earlier, 60)
+    assert all(result["branches"][0]["checked"].values())
+    for options, words in (
+        (["--branch-at", str(verdict["onset_step"])], "must be before step"),
+        (["--branch-at", "0"], "no checkpoint at or before step 0"),
+        (["--horizon", "2"], "--horizon is 2: an onset takes evaluations over"),
+        (["--branch", ","], "--branch is ',', and takes same, key"),
+    ):
+        assert main(["diagnose", "onset", str(fallen.path), "--branch", "same", *options]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_the_story_answers_from_the_signals(fallen):
@@ -168,12 +204,12 @@ def test_the_story_answers_from_the_signals(fallen):
     left = departures(at, signals_of_story(signals), event.step)
     lines = tell(event, event.step, "modes", left, seen)
     assert "from 8 to 1 took 1 step, 149 to 150" in lines[0]
-    assert lines[1].startswith("D's loss jumped, to 3")
-    assert lines[1].endswith("20 steps before it.")
-    assert lines[2].startswith("D overshot")
-    assert "30 steps before it" in lines[2]
+    assert lines[1].startswith("D's loss jumped: it left its band 20 steps before it, and came to 3")
+    assert lines[2].startswith(
+        "D overshot before the event: the gap between its scores of real and fake widened 30 steps"
+    )
     assert lines[3].startswith("Magnitudes escalated in both players: G's rose in 1 of 1 layers")
-    assert lines[4].startswith("A gradient vanished: G's gradient fell to 0.00")
+    assert lines[4].startswith("A gradient vanished: G's gradient left its band 5 steps before it, and came to 0.00")
     assert lines[5].startswith("In order: scores/fake_mean (-30")
     assert "by 30 steps" in headline(event, event.step, "modes", left, seen)
     calm = {name: np.full(200, 1.0) * (1 + noise[0]) for name in signals}
@@ -183,3 +219,5 @@ def test_the_story_answers_from_the_signals(fallen):
     assert "to and fro between 0 and 8" in headline(None, 150, "modes", [], restless)
     assert quiet[4].startswith("No gradient vanished")
     assert quiet[5] == "In order: no signal left its band."
+    early = tell(event, 6, "modes", [], seen)
+    assert "too few looks" in early[1]

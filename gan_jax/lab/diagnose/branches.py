@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_jax.component import unknown_name
 from gan_jax.data.stacked import ImageData
-from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.detector import LABELS, DetectorState, init_detector
 from gan_jax.engine import Engine
 from gan_jax.experiment import Experiment, Unroll
 from gan_jax.lab.diagnose.states import RunStates
@@ -22,6 +22,7 @@ from gan_jax.train import Part, chunk, plan
 from gan_jax.transforms import BernoulliFlips
 
 _BRANCH = 0xB7A2
+_FEWEST = 4
 
 
 def _slower(experiment: Experiment) -> Experiment:
@@ -65,6 +66,8 @@ def chosen_variations(text: str) -> list[str]:
     for name in names:
         if name not in VARIATIONS:
             raise RunError(unknown_name("no variation", name, (*VARIATIONS, "all")))
+    if not names:
+        raise RunError(f"--branch is {text!r}, and takes {', '.join(VARIATIONS)}, or all")
     return names
 
 
@@ -93,6 +96,7 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
     say(f"branch {name}: {1 if name == 'same' else num} x {horizon - begin:,} steps")
     if name == "same":
         return {"name": name, "words": words, **_same(states, experiment, state, program)}
+    state = state._replace(detector=without_onset(state.detector))
     keys = [jax.random.fold_in(jax.random.fold_in(state.key, _BRANCH), index) for index in range(num)]
     large = isinstance(experiment.data, ImageData) and jax.default_backend() == "cpu"
     engine = Engine("map" if large else "vmap")
@@ -120,6 +124,13 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
     }
 
 
+def without_onset(detector: DetectorState) -> DetectorState:
+    """A detector that has formed if it had, and has seen no onset: one of before the branch is none of its own."""
+    fresh = init_detector()
+    names = ("bad_run", "bad_start", "onset_step", "onset_label", "recovered_run", "recovered_start", "recovered_step")
+    return detector._replace(**{name: getattr(fresh, name) for name in names})
+
+
 def _same(states: RunStates, experiment: Experiment, state: TrainState, program: list[Part]) -> dict[str, Any]:
     labels, steps, checked = [], [], {}
     for part in program:
@@ -142,15 +153,17 @@ def _same(states: RunStates, experiment: Experiment, state: TrainState, program:
     }
 
 
-def judgement(rows: list[dict[str, Any]]) -> str:
-    """What the branches say, in a sentence; "" where there were none with other keys."""
+def judgement(rows: list[dict[str, Any]], horizon: int) -> str:
+    """What the branches say, in a sentence; "" where fewer than four had other keys."""
     other = next((row for row in rows if row["name"] == "key"), None)
-    if other is None:
+    if other is None or other.get("num", 0) < _FEWEST:
         return ""
     share = other["collapsed"] / other["num"]
-    counted = f"{other['collapsed']} of {other['num']} branches with another key collapse as well"
+    counted = (
+        f"{other['collapsed']} of {other['num']} branches with another key collapse as well within {horizon:,} steps"
+    )
     if share >= 0.75:
-        return f"It was the state: {counted}."
+        return f"It was mostly the state: {counted}."
     if share <= 0.25:
-        return f"It was the luck of the run: {counted}."
+        return f"It was mostly the luck of the run: {counted}."
     return f"State and luck both had a part: {counted}."

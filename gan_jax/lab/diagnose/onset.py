@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.data.stacked import ImageData
+from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.precursors import Event, departures, find_event
 from gan_jax.lab.diagnose.branches import branch, chosen_variations, judgement
 from gan_jax.lab.diagnose.drawing import aligned, new_figure
@@ -19,7 +20,7 @@ from gan_jax.lab.replay import Replay, nearest, replay
 from gan_jax.lab.run_directory import RunError
 
 _DOZEN = 12
-_DOZENS_BEFORE = {False: 5, True: 2}
+_DOZENS_BEFORE = {False: 10, True: 2}
 _MAX_LOOKS = {False: 400, True: 60}
 
 QUANTITIES = {
@@ -47,6 +48,8 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
             raise RunError(f"--{name} is {value}, and must be at least {least}")
     centre, cause = _centre(states, options.step)
     every, window = states.experiment.eval_every_steps, int(states.experiment.detector.window)
+    if variations:
+        _check_branches(states, centre, options, least=window * every)
     last = max(states.steps[-1], _last_step(states))
     start = max(centre - (options.before or (window + 3) * every), states.steps[0])
     stop = min(centre + (options.after or window * every), last)
@@ -69,27 +72,43 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     closely = departures(close.steps, signals_of_story(close.signals), moment) if close is not None else []
     if close is not None:
         story.append(order(closely, moment, "Step by step"))
-    rows = []
+    rows, begin, horizon = [], None, 0
     if variations:
-        begin = nearest(states, moment - 1)
-        horizon = options.horizon or (centre + (window + 1) * every - begin)
+        begin = nearest(states, moment - 1 if options.branch_at is None else options.branch_at)
+        horizon = options.horizon or max(centre + (window + 1) * every - begin, 2 * window * every)
         rows = [branch(states, begin, begin + horizon, name, options.branches, say) for name in variations]
     bits = {**seen.checked, **(close.checked if close else {})}
     return {
         "step": centre,
         "cause": cause,
         "quantity": quantity,
-        "sentence": " ".join(filter(None, [headline(event, moment, quantity, left, seen), judgement(rows)])),
+        "sentence": " ".join(filter(None, [headline(event, moment, quantity, left, seen), judgement(rows, horizon)])),
         "story": story,
         "event": event._asdict() if event is not None else None,
         "departures": [departure._asdict() for departure in left],
         "step_by_step": [departure._asdict() for departure in closely],
         "bit_for_bit": {str(step): same for step, same in sorted(bits.items())},
-        "branched_from": nearest(states, moment - 1) if rows else None,
+        "branched_from": begin,
+        "horizon": horizon if rows else None,
         "branches": rows,
         "replay": _json(seen),
         "close": _json(close) if close is not None else None,
     }
+
+
+def _check_branches(states: RunStates, centre: int, options: argparse.Namespace, least: int) -> None:
+    """Before the replay, which takes a while: whether branches can be made at all.
+
+    Raises:
+        RunError: if there is no checkpoint to branch from, or the branches are too short for an onset.
+    """
+    nearest(states, centre - 1 if options.branch_at is None else options.branch_at)
+    if options.branch_at is not None and options.branch_at >= centre:
+        raise RunError(f"--branch-at is {options.branch_at}, and must be before step {centre}")
+    if options.horizon is not None and options.horizon < least:
+        raise RunError(
+            f"--horizon is {options.horizon}: an onset takes evaluations over {least} steps, give at least that"
+        )
 
 
 def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
@@ -102,8 +121,10 @@ def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
         return step, cause
     onset = (verdict or {}).get("onset_step")
     if verdict is None:  # a run that goes on: its newest state may know of an onset
-        known = int(np.asarray(states.restore(states.steps[-1]).detector.onset_step)[0])
-        onset = known if known >= 0 else None
+        detector = states.restore(states.steps[-1]).detector
+        known = int(np.asarray(detector.onset_step)[0])
+        if known >= 0:
+            onset, cause = known, LABELS[int(np.asarray(detector.onset_label))]
     if onset is None:
         what = verdict["sentence"] if verdict else "it has not ended"
         raise RunError(f"{states.run.path} has no onset ({what}): give the step to look at with --step")
@@ -166,7 +187,8 @@ def table(result: dict[str, Any]) -> str:
             )
         lines += ["", *aligned(rows)]
     if result["branches"]:
-        rows = [["branches from step " + f"{result['branched_from']:,}", "collapsed", "bad at the end"]]
+        where = f"branches from step {result['branched_from']:,}, of {result['horizon']:,} steps"
+        rows = [[where, "collapsed", "bad at the end"]]
         for row in result["branches"]:
             if "refused" in row:
                 rows.append([row["words"], f"refused: {row['refused']}", ""])

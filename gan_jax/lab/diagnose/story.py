@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gan_jax.diagnostics.precursors import Departure, Event
+from gan_jax.diagnostics.precursors import Departure, Event, has_baseline
 from gan_jax.lab.replay import Replay
 
 WORDS = {
@@ -42,6 +42,8 @@ def tell(event: Event | None, moment: int, quantity: str, left: list[Departure],
         seen: the replay.
     """
     by_name = {departure.name: departure for departure in left}
+    if not has_baseline(seen.steps, moment):
+        return [_fall(event, quantity, seen), "There are too few looks before it to say what left its usual band."]
     return [
         _fall(event, quantity, seen),
         _loss(by_name, moment),
@@ -81,10 +83,13 @@ def _steps(num: int) -> str:
     return f"{num:,} step{'' if num == 1 else 's'}"
 
 
-def _size(departure: Departure) -> str:
+def _course(departure: Departure, moment: int) -> str:
+    """When it left its band, how far it came, and when."""
     if departure.factor is None:
-        return f"from {departure.level:.3g} to {departure.extreme:.3g}"
-    return f"to {departure.factor:.3g} times its level of {departure.level:.3g}"
+        far = f"from {departure.level:.3g} to {departure.extreme:.3g}"
+    else:
+        far = f"to {departure.factor:.3g} times its level of {departure.level:.3g}"
+    return f"{_when(departure.step, moment)}, and came {far} {_when(departure.extreme_step, moment)}"
 
 
 def _fall(event: Event | None, quantity: str, seen: Replay) -> str:
@@ -104,21 +109,18 @@ def _loss(by_name: Mapping[str, Departure], moment: int) -> str:
         return "D's loss did not leave its band: it did not jump."
     jumped = loss.direction == "up" and (loss.factor is None or loss.factor >= _JUMPED)
     what = "jumped" if jumped else ("rose a little" if loss.direction == "up" else "fell")
-    return f"D's loss {what}, {_size(loss)}, {_when(loss.step, moment)}."
+    return f"D's loss {what}: it left its band {_course(loss, moment)}."
 
 
 def _overshoot(by_name: Mapping[str, Departure], moment: int) -> str:
-    gap, ratio = by_name.get("scores/gap"), by_name.get("training/discriminator_grad_norm")
-    if gap is not None and gap.direction == "up" and gap.step <= moment:
-        steps = f" Its gradient norm left its band {_when(ratio.step, moment)} ({ratio.direction})." if ratio else ""
-        return (
-            f"D overshot: the gap between its scores of real and fake widened, {_size(gap)}, "
-            f"{_when(gap.step, moment)}.{steps}"
-        )
-    if gap is not None:
-        way = "widened" if gap.direction == "up" else "narrowed"
-        return f"D did not overshoot before the event: the gap between its scores {way} {_when(gap.step, moment)}."
-    return "D did not overshoot: the gap between its scores of real and fake stayed in its band."
+    gap, norm = by_name.get("scores/gap"), by_name.get("training/discriminator_grad_norm")
+    also = f" Its gradient norm left its band {_course(norm, moment)}." if norm is not None else ""
+    if gap is None:
+        return f"D did not overshoot: the gap between its scores of real and fake stayed in its band.{also}"
+    if gap.direction == "down":
+        return f"D did not overshoot: the gap between its scores narrowed, {_course(gap, moment)}.{also}"
+    words = "D overshot before the event" if gap.step < moment else "D did not overshoot before the event"
+    return f"{words}: the gap between its scores of real and fake widened {_course(gap, moment)}.{also}"
 
 
 def _magnitudes(left: list[Departure], seen: Replay, moment: int) -> str:
@@ -151,7 +153,7 @@ def _vanished(left: list[Departure], seen: Replay, moment: int) -> str:
         "input_gradient/fake": "what D teaches at the fakes (dD/dx)",
     }
     gone = [
-        f"{names[d.name]} fell {_size(d)}, {_when(d.step, moment)}"
+        f"{names[d.name]} left its band {_course(d, moment)}"
         for d in left
         if d.name in names and d.direction == "down" and d.factor is not None and d.factor <= _VANISHED
     ]
