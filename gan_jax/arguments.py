@@ -121,6 +121,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     report = commands.add_parser("report", help="one HTML file on a run or a sweep")
     report.add_argument("run", help="the folder of a run, or of a sweep")
     report.option("--out", metavar="FILE", help="where to write it; RUN/report.html if not given")
+    report.option("--baseline", metavar="ARM", help="of a sweep: the arm that the others are tested against; the first")
 
     watch = commands.add_parser("watch", help="the report of a run while it goes on, in a browser")
     watch.add_argument("run", help="the folder of a run, or of a sweep")

@@ -272,8 +272,13 @@ def _report(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int
     from gan_jax.lab.report import write_report
     from gan_jax.lab.sweep_report import write_sweep_report
 
-    write = write_sweep_report if (Path(options.run) / "sweep.json").is_file() else write_report
-    print(write(Path(options.run), Path(options.out) if options.out else None))
+    path, out = Path(options.run), Path(options.out) if options.out else None
+    if (path / "sweep.json").is_file():
+        print(write_sweep_report(path, out, options.baseline))
+    elif options.baseline is not None:
+        raise UsageError(f"--baseline is for sweeps, and {path} is none")
+    else:
+        print(write_report(path, out))
     return OK
 
 

@@ -23,17 +23,25 @@ _PICTURES_PER_ARM = 3
 _OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
 
 
-def write_sweep_report(path: Path, out: Path | None = None) -> Path:
+def write_sweep_report(path: Path, out: Path | None = None, baseline: str | None = None) -> Path:
     """Writes report.html and statistics.json of a sweep, finished or not.
 
+    Args:
+        path: of the sweep.
+        out: where the report goes; report.html of the sweep if None.
+        baseline: the arm that the others are compared with; the first if None.
+
     Raises:
-        RunError: if the folder is no sweep, has no evaluation yet, or the report cannot be written.
+        RunError: if the folder is no sweep, has no evaluation yet or no such arm, or the report cannot be written.
     """
     directory = SweepDirectory.open(path)
     rows = directory.read_members()
     if not rows:
         raise RunError(f"{path} has no evaluation yet: let it train to the first one")
-    statistics = sweep_statistics(directory.read_record(), rows)
+    try:
+        statistics = sweep_statistics(directory.read_record(), rows, baseline)
+    except ValueError as error:
+        raise RunError(f"--baseline: {error}") from error
     target = out or directory.report_path
     try:
         (path / "statistics.json").write_text(json.dumps(statistics, indent=2) + "\n")

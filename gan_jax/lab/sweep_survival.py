@@ -16,14 +16,19 @@ from gan_jax.metrics.onsets import summary, to_json
 from gan_jax.metrics.survival import Onset, kaplan_meier
 
 
-def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """`onsets.summary` of the verdicts, against the first arm; with a trend if one number sets the arms apart."""
+def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: str | None = None) -> dict[str, Any]:
+    """`onsets.summary` of the verdicts against the baseline, or the first arm; with a trend if one number sets them apart.
+
+    Raises:
+        ValueError: if the baseline is no arm.
+    """
     arms: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         arms.setdefault(row["arm"], []).append(row["verdict"])
     numbers = _covariate(record, arms)
     covariate, unit = (numbers[1], numbers[2]) if numbers else (None, 1.0)
-    return {**summary(arms, covariate=covariate, unit=unit), "forming": _forming(arms, covariate)}
+    made = summary(arms, baseline=baseline, covariate=covariate, unit=unit)
+    return {**made, "forming": _forming(arms, covariate)}
 
 
 def _forming(arms: dict[str, list[dict[str, Any]]], covariate: dict[str, float] | None) -> dict[str, Any]:

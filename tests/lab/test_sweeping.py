@@ -275,6 +275,16 @@ def test_the_report_compares_the_arms(whole):
     assert statistics["arms"]["rate=0.0"]["num_runs"] == 2
 
 
+def test_the_report_compares_with_the_arm_that_one_names(whole, tmp_path, capsys):
+    out = str(tmp_path / "report.html")
+    assert main(["report", str(whole), "--out", out, "--baseline", "rate=0.25"]) == 0
+    assert json.loads((whole / "statistics.json").read_text())["pairwise"]["baseline"] == "rate=0.25"
+    assert main(["report", str(whole), "--out", out]) == 0
+    assert json.loads((whole / "statistics.json").read_text())["pairwise"]["baseline"] == "rate=0.0"
+    assert main(["report", str(whole), "--baseline", "none"]) == 2
+    assert "--baseline: baseline 'none' is no arm: the arms are rate=0.0" in capsys.readouterr().err
+
+
 def test_the_report_draws_onsets(whole, tmp_path):
     # Verdicts with known onsets, in place of the tiny runs' own.
     path = tmp_path / "sweep"
