@@ -16,8 +16,12 @@ from gan_jax.metrics.onsets import summary, to_json
 from gan_jax.metrics.survival import Onset, kaplan_meier
 
 
+_LONG_LABEL = 26
+"""Letters from which two labels have no room beside each other."""
+
+
 def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: str | None = None) -> dict[str, Any]:
-    """`onsets.summary` of the verdicts against the baseline, or the first arm; with a trend if one number sets them apart.
+    """`onsets.summary` of the verdicts against the baseline, or the first arm; the trend, if one number sets arms apart.
 
     Raises:
         ValueError: if the baseline is no arm.
@@ -96,8 +100,9 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> st
     if not drawn:
         return "<p>No run has formed: there is no time of collapse to speak of.</p>"
     if drawn <= len(COLOURS):
-        figure.set_figheight(HEIGHT + 0.16 * -(-drawn // 2))
-        figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+        columns = 2 if max(map(len, axes.get_legend_handles_labels()[1])) <= _LONG_LABEL else 1
+        figure.set_figheight(HEIGHT + 0.16 * -(-drawn // columns))
+        figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     figures = [figure_svg(figure, "Kaplan-Meier curves of the arms")]
     for cause in ("collapse", "junk"):
         figure, axes = new_figure(WIDTH, HEIGHT)
