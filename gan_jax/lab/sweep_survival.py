@@ -15,13 +15,12 @@ from gan_jax.metrics.hazards import log_rank, log_rank_trend
 from gan_jax.metrics.onsets import summary, to_json
 from gan_jax.metrics.survival import Onset, kaplan_meier
 
-
 _LONG_LABEL = 26
 """Letters from which two labels have no room beside each other."""
 
 
 def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: str | None = None) -> dict[str, Any]:
-    """`onsets.summary` of the verdicts against the baseline, or the first arm; the trend, if one number sets arms apart.
+    """`onsets.summary` against the baseline, or the first arm; with a trend if one number sets the arms apart.
 
     Raises:
         ValueError: if the baseline is no arm.
