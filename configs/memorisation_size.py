@@ -6,7 +6,7 @@ Command: gan-jax sweep memorisation_size --data DIR
     with D's accuracies on training, held-out and fake images: python -m benchmarks.memorisation --study size --data DIR
     one of them: gan-jax train memorisation_size --data.num-examples 1000 --data DIR
 Cost: 4 arms x 3 seeds x 10,000 steps: 3 minutes a run on a core of its own.
-Figure: the gap between training and held-out accuracy is 44, 11, 3, 3 points; no run collapses; docs/why_it_collapsed.md.
+Figure: the gap between training and held-out accuracy is 44, 11, 3, 3 points; none collapses; docs/why_it_collapsed.md.
 
 References:
     A. Brock, J. Donahue, K. Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR 2019,
