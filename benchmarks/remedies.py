@@ -4,10 +4,11 @@
     python -m benchmarks.remedies cost CONFIG [--rounds 5]     parameters, seconds a step, memory, beside the plain GAN
     python -m benchmarks.remedies table ROWS [ROWS ...]        such rows as one table in Markdown, an arm a line
 
-`found` prints a JSON row an arm: modes, high-quality share and KL at the last evaluation (mean and standard error over
-seeds; the best over the run too), outcomes, onsets. `cost` times every arm's compiled chunk in turns with the plain
-GAN's, in one process, and prints the median of the ratios; parameters are those of both players, state is everything
-that a run carries, and memory what the compiled program needs beside its arguments (XLA's count).
+`found` prints a JSON row an arm: modes, high-quality share and KL at the last evaluation, of images classes captured,
+effective classes, junk, variance and KL (mean and standard error over seeds; the most modes over the run too),
+outcomes, onsets. `cost` times every arm's compiled chunk in turns with the plain GAN's, in one process, and prints the
+median of the ratios; parameters are those of both players, state is everything that a run carries, and memory what the
+compiled program needs beside its arguments (XLA's count).
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from gan_jax.lab.configs import load_config
 from gan_jax.remedies import REMEDIES, apply_remedy
 from gan_jax.train import chunk_program, init, load_resources
 
+_MIXTURES = ("modes", "high_quality", "kl")
+_IMAGES = ("modes", "effective_classes", "junk", "variance_ratio", "kl")
+
 
 def found(sweep: Path) -> list[dict]:
     """A row an arm."""
@@ -40,7 +44,7 @@ def found(sweep: Path) -> list[dict]:
         curves = [sorted(series[row["member"]], key=lambda point: point["step"]) for row in own]
         outcomes = [row["verdict"]["outcome"] for row in own]
         row = {"arm": arm, "seeds": len(own), "ended": all(row["ended"] for row in own)}
-        for name in ("modes", "high_quality", "kl"):
+        for name in _IMAGES if "effective_classes" in curves[0][-1] else _MIXTURES:
             last = np.array([_number(curve[-1].get(name)) for curve in curves])
             known = last[np.isfinite(last)]
             # A KL is of high-quality samples: a mean over the seeds that have some would flatter those arms.
@@ -119,7 +123,14 @@ def table(files: list[list[dict]]) -> str:
     for rows in files:
         by_arm = {row["arm"]: row for row in rows}
         costs = "ratio" in rows[0]
-        head += ["time", "parameters", "state", "program"] if costs else ["modes", "quality", "KL", "ended"]
+        images = "effective_classes" in rows[0]
+        head += (
+            ["time", "parameters", "state", "program"]
+            if costs
+            else ["classes", "effective", "junk", "variance"]
+            if images
+            else ["modes", "quality", "KL", "ended"]
+        )
         for arm in arms:
             row = by_arm.get(arm)
             if row is None:
@@ -128,6 +139,9 @@ def table(files: list[list[dict]]) -> str:
                 sizes = (row["state_bytes"], row["program_bytes"])
                 lines[arm] += [f"{row['ratio']:.2f}", f"{row['parameters']:,}"]
                 lines[arm] += ["–" if size is None else f"{size / 2**20:.1f} MB" for size in sizes]
+            elif images:
+                lines[arm] += [f"{row['modes']:.1f}", f"{row['effective_classes']:.1f}"]
+                lines[arm] += [f"{100 * row['junk']:.0f} %", f"{row['variance_ratio']:.2f}"]
             else:
                 ended = ", ".join(f"{count} {name}" for name, count in row["outcomes"].items())
                 onsets = f"; onset {', '.join(map(str, row['onsets']))}" if row["onsets"] else ""
