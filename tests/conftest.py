@@ -18,30 +18,23 @@ from pathlib import Path
 import jax
 import pytest
 
-from gan_jax.lab.sweep_plan import make_engine
+from gan_jax.lab.programs import forget_programs
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
+def forget_the_module():
     """Compiled programs of a whole suite in one process are more memory maps than the system allows it."""
     yield
-    _forget()
+    forget_programs(0)
 
 
 @pytest.fixture(autouse=True)
 def forget_many_programs():
     """The same within a module that compiles a lot: Linux allows 65,530 maps."""
     yield
-    maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
-        _forget()
-
-
-def _forget():
-    jax.clear_caches()
-    make_engine.cache_clear()
+    forget_programs()
 
 
 @pytest.fixture

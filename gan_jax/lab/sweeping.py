@@ -18,6 +18,7 @@ from gan_jax.engine import Engine
 from gan_jax.lab import hosts
 from gan_jax.lab.checkpoint import Checkpoints, from_host, to_host
 from gan_jax.lab.plots import picture_samples
+from gan_jax.lab.programs import forget_programs
 from gan_jax.lab.progress import TrainingProgress
 from gan_jax.lab.rows import metrics_row, signals_rows, without_long_lists
 from gan_jax.lab.runner import spaced, stacked_template
@@ -74,6 +75,7 @@ def run_sweep(
                 runner = _BatchRunner(directory, number, index, members, batch, resources, plans[number], options, say)
                 rows = runner.run(done, on_chunk)
             done += rows
+        forget_programs()
     return done
 
 

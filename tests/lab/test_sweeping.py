@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from gan_jax.cli import main
-from gan_jax.lab import sweep_plan, sweep_session
+from gan_jax.lab import programs, sweep_plan, sweep_session, sweeping
 from gan_jax.lab.checkpoint import Checkpoints, to_host, tree_hash
 from gan_jax.lab.run_directory import RunDirectory, read_lines
 from gan_jax.lab.runner import stacked_template
@@ -119,6 +119,19 @@ def test_a_member_is_its_single_run(config, whole, tmp_path):
         json.loads((path / "verdict.json").read_text())["sentence"]
         == (SweepDirectory(whole).read_members()[5]["verdict"]["sentence"])
     )
+
+
+def test_a_sweep_over_many_structures_drops_its_programs(config, tmp_path, monkeypatch):
+    """A process may have so many memory maps, and each structure's programs take hundreds."""
+    arguments = [config, "--grid", "generator.updates_per_step", "1,2", "--seeds", "1", "--engine", "map", "--run-dir"]
+    sweep(*arguments, tmp_path / "kept")
+    dropped = []
+    monkeypatch.setattr(programs, "MOST_MAPS", 0)
+    monkeypatch.setattr(sweeping, "forget_programs", lambda: dropped.append(programs.forget_programs()))
+    sweep(*arguments, tmp_path / "dropped")
+    assert dropped == [True, True]
+    assert metrics(tmp_path / "dropped") == metrics(tmp_path / "kept")
+    assert not programs.forget_programs(10**9)
 
 
 def test_looks_of_a_member_are_those_of_its_single_run_also_when_resumed(config, tmp_path, monkeypatch):
