@@ -13,8 +13,7 @@ import dataclasses
 
 from gan_jax.experiment import Experiment
 from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
-from gan_jax.sweep import Arm, Sweep
+from gan_jax.sweep import Sweep, variations
 
 ARMS: dict[str, dict[str, object]] = {
     "plain": {},
@@ -34,10 +33,4 @@ def experiment() -> Experiment:
 
 
 def sweep() -> Sweep:
-    arms = []
-    for name, settings in ARMS.items():
-        made = experiment()
-        for path, value in settings.items():
-            made = override(made, path, value)
-        arms.append(Arm(name, made, settings))
-    return Sweep(tuple(arms), tuple(range(6)))
+    return variations(experiment(), ARMS, seeds=6)

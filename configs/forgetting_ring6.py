@@ -17,8 +17,7 @@ from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.experiment import Discriminator, Experiment, Generator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.remedies import apply_remedy
-from gan_jax.settings import override
-from gan_jax.sweep import Arm, Sweep
+from gan_jax.sweep import Arm, Sweep, variations
 
 ARMS = ("plain", "replay_fifo", "elastic_weights", "r1", "zero_centered_gp")
 """The plain game, two remedies that are for D's memory, and two that are for its slopes."""
@@ -45,9 +44,4 @@ def experiment() -> Experiment:
 def sweep() -> Sweep:
     base = experiment()
     arms = [Arm(name, apply_remedy(base, name), {"remedy": name}) for name in ARMS]
-    for name, settings in PUSHED.items():
-        made = base
-        for path, value in settings.items():
-            made = override(made, path, value)
-        arms.append(Arm(name, made, settings))
-    return Sweep(tuple(arms), tuple(range(8)))
+    return Sweep((*arms, *variations(base, PUSHED).arms), tuple(range(8)))

@@ -21,7 +21,7 @@ from gan_jax.experiment import Experiment
 from gan_jax.lab.configs import load_config
 from gan_jax.penalties import R1
 from gan_jax.settings import override
-from gan_jax.sweep import Arm, Sweep
+from gan_jax.sweep import Sweep, variations
 from gan_jax.transforms import ExactFlips
 
 REMEDIES = {
@@ -39,10 +39,4 @@ def experiment() -> Experiment:
 
 
 def sweep() -> Sweep:
-    arms = []
-    for name, changes in REMEDIES.items():
-        made = experiment()
-        for path, value in changes.items():
-            made = override(made, path, value)
-        arms.append(Arm(name, made, {"remedy": name}))
-    return Sweep(tuple(arms), (0, 1, 2))
+    return variations(experiment(), REMEDIES, seeds=3)

@@ -20,8 +20,7 @@ from gan_jax.diagnostics.recorder import Recorder
 from gan_jax.experiment import Experiment
 from gan_jax.lab.configs import load_config
 from gan_jax.penalties import R1
-from gan_jax.settings import override
-from gan_jax.sweep import Arm, Sweep
+from gan_jax.sweep import Sweep, variations
 from gan_jax.transforms import ExactFlips
 
 ARMS: dict[str, dict[str, object]] = {
@@ -49,10 +48,4 @@ def experiment() -> Experiment:
 
 
 def sweep() -> Sweep:
-    arms = []
-    for name, settings in ARMS.items():
-        made = experiment()
-        for path, value in settings.items():
-            made = override(made, path, value)
-        arms.append(Arm(name, made, {"arm": name}))
-    return Sweep(tuple(arms), tuple(range(24)))
+    return variations(experiment(), ARMS, seeds=24)

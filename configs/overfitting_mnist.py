@@ -18,8 +18,7 @@ from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.experiment import Discriminator, Experiment, Generator
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.penalties import R1
-from gan_jax.settings import override
-from gan_jax.sweep import Arm, Sweep
+from gan_jax.sweep import Sweep, variations
 
 ARMS = {
     "good": {},
@@ -48,10 +47,4 @@ def experiment() -> Experiment:
 
 
 def sweep() -> Sweep:
-    arms = []
-    for name, settings in ARMS.items():
-        made = experiment()
-        for path, value in settings.items():
-            made = override(made, path, value)
-        arms.append(Arm(name, made, {"arm": name}))
-    return Sweep(tuple(arms), tuple(range(3)))
+    return variations(experiment(), ARMS, seeds=3)

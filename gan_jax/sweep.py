@@ -66,9 +66,7 @@ def grid(base: Experiment, axes: Mapping[str, Sequence[Any]], seeds: int | Seque
         >>> [arm.name for arm in study.arms], len(study.members())
         (['std=0.01, learning_rate=0.001', 'std=0.02, learning_rate=0.001'], 6)
     """
-    seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
-    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise ValueError(f"the seeds of a sweep are {seeds}: give a count of at least 1, or different ones below 2**32")
+    seeds = _checked(seeds)
     for path, values in axes.items():
         if isinstance(values, str) or not len(values):
             raise ValueError(f"the values of {path} are {values!r}, and must be a sequence of at least one")
@@ -78,13 +76,53 @@ def grid(base: Experiment, axes: Mapping[str, Sequence[Any]], seeds: int | Seque
         experiment, settings = base, {}
         for path, value in zip(axes, values, strict=True):
             experiment = override(experiment, path, value)
-            settings[path] = type(value).__name__ if is_component(value) else value
+            settings[path] = _told(value)
         name = ", ".join(f"{labels[path]}={value}" for path, value in settings.items())
         arms.append(Arm(name or "base", experiment, settings))
     names = [arm.name for arm in arms]
     if len(set(names)) < len(names):
         raise ValueError(f"two arms of the sweep are alike: {max(names, key=names.count)!r} comes more than once")
     return Sweep(tuple(arms), seeds)
+
+
+def variations(base: Experiment, settings: Mapping[str, Mapping[str, Any]], seeds: int | Sequence[int] = 5) -> Sweep:
+    """Named arms, each the base with settings of its own, as a sweep.
+
+    Args:
+        base: the experiment that the arms change.
+        settings: by the arm's name, values by dotted path, as `override` takes them; none for the base itself.
+        seeds: which, or how many (then 0, 1, ...).
+
+    Raises:
+        ValueError: for an unknown path, a value that does not fit, or repeated seeds.
+
+    Example:
+        >>> from gan_jax.testing import tiny_ring
+        >>> study = variations(tiny_ring(), {"plain": {}, "fast": {"generator.learning_rate": 1e-2}}, seeds=2)
+        >>> [arm.name for arm in study.arms], study.seeds
+        (['plain', 'fast'], (0, 1))
+    """
+    arms = []
+    for name, changes in settings.items():
+        experiment = base
+        for path, value in changes.items():
+            experiment = override(experiment, path, value)
+        arms.append(Arm(name, experiment, {path: _told(value) for path, value in changes.items()}))
+    return Sweep(tuple(arms), _checked(seeds))
+
+
+def _checked(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+        raise ValueError(f"the seeds of a sweep are {seeds}: give a count of at least 1, or different ones below 2**32")
+    return seeds
+
+
+def _told(value: Any) -> Any:
+    """A setting's value for tables and JSON: a component by its name."""
+    if isinstance(value, tuple):
+        return [_told(part) for part in value]
+    return type(value).__name__ if is_component(value) else value
 
 
 def _short_names(paths: list[str]) -> dict[str, str]:

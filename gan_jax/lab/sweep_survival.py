@@ -65,7 +65,7 @@ def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str
     for arm in record.sweep.arms:
         try:
             values[arm.name] = float(arm.settings[path])
-        except (TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):  # an arm may leave the setting as it is
             return None
     values = {name: values[name] for name in arms}
     span = max(values.values()) - min(values.values())

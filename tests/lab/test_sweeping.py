@@ -134,6 +134,25 @@ def test_a_sweep_over_many_structures_drops_its_programs(config, tmp_path, monke
     assert not programs.forget_programs(10**9)
 
 
+def test_named_arms_of_which_one_changes_nothing_have_a_report(tmp_path):
+    path = tmp_path / "study.py"
+    path.write_text(
+        '"""Two arms."""\n\n'
+        "from gan_jax.sweep import variations\n"
+        "from gan_jax.testing import tiny_ring\n\n\n"
+        "def experiment():\n    return tiny_ring(num_steps=20, eval_every_steps=10)\n\n\n"
+        "def sweep():\n"
+        '    arms = {"plain": {}, "fast": {"generator.learning_rate": 1e-2}}\n'
+        "    return variations(experiment(), arms, seeds=1)\n"
+    )
+    sweep(path, "--engine", "map", "--run-dir", tmp_path / "sweep")
+    assert [row["settings"] for row in SweepDirectory(tmp_path / "sweep").read_members()] == [
+        {},
+        {"generator.learning_rate": 0.01},
+    ]
+    assert main(["report", str(tmp_path / "sweep")]) == 0
+
+
 def test_looks_of_a_member_are_those_of_its_single_run_also_when_resumed(config, tmp_path, monkeypatch):
     recorder = ["--recorder", "recorder", "--recorder.every-steps", "5"]
     arguments = [config, *recorder, "--engine", "map", "--seeds", "1", "--run-dir"]
