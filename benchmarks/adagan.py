@@ -32,11 +32,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.ensemble import Ensemble, Judge, bag, coverage, first, independent, measure, member, rounds, sample
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
-from gan_jax.train import Resources, load_resources
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.scaling.ensembles import (
+    Ensemble,
+    Judge,
+    bag,
+    coverage,
+    first,
+    independent,
+    measure,
+    member,
+    rounds,
+    sample,
+)
+from gan_jax.training.train import Resources, load_resources
 
 BOOSTS = ("star", "dagger")
 SHOWN = 1500

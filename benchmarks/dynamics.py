@@ -6,8 +6,8 @@ of its logarithm over the second half of the budget) and in an evaluation; and t
 Dirac-GAN at the equilibrium. The players are those of the configs and move by the package's own training step, in
 float64.
 
-Cost. The unit is one evaluation of both players' gradients, as in `gan_jax.dynamics`, whose `gradient_evaluations` it
-is for a rule. An unrolled step adds, for each of D's K updates, half an evaluation (one player's gradient), but for the
+Cost. The unit is one evaluation of both players' gradients, as in `gan_jax.training.dynamics`, whose
+`gradient_evaluations` it is for a rule. An unrolled step adds, for each of D's K updates, half an evaluation (one player's gradient), but for the
 first under simultaneous play, which D makes anyway; and 1 for each update that is differentiated through (a product of
 the transposed Jacobian with a vector counts 2, and D's half of it 1). At K = 1 and 5 that is 2 and 8 for the exact
 gradient, 1 and 3 for the first-order one. Held against two counts of floating-point operations relative to those of a
@@ -38,7 +38,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.dynamics import (
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.examples import matmul_flops
+from gan_jax.experiment.experiment import Experiment, Unroll
+from gan_jax.experiment.settings import override
+from gan_jax.training.dynamics import (
     Alternating,
     Competitive,
     Consensus,
@@ -47,13 +51,9 @@ from gan_jax.dynamics import (
     Simultaneous,
     SymplecticAdjustment,
 )
-from gan_jax.experiment import Experiment, Unroll
-from gan_jax.lab.configs import load_config
-from gan_jax.optimizers import SGD, Adam, OptimisticAdam, OptimisticSGD, Optimizer
-from gan_jax.settings import override
-from gan_jax.steps import TrainState, is_unrolled, shares_first_update, train_step
-from gan_jax.testing import matmul_flops
-from gan_jax.train import compiler_options, init, load_resources, run
+from gan_jax.training.optimizers import SGD, Adam, OptimisticAdam, OptimisticSGD, Optimizer
+from gan_jax.training.steps import TrainState, is_unrolled, shares_first_update, train_step
+from gan_jax.training.train import compiler_options, init, load_resources, run
 from gan_jax.unroll import FirstOrder
 
 COUPLINGS = {"bilinear": 1.0, "dirac": 0.5}

@@ -19,14 +19,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax.component import component, setting
-from gan_jax.experiment import Experiment, Unroll
-from gan_jax.game import sample_latent
-from gan_jax.lab.configs import load_config
-from gan_jax.lab.unrolling import warm_state
-from gan_jax.settings import override
-from gan_jax.steps import TrainState, discriminator_step, generator_objective
-from gan_jax.train import load_resources
+from gan_jax.cli.diagnose_unroll import warm_state
+from gan_jax.experiment.component import component, setting
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment, Unroll
+from gan_jax.experiment.settings import override
+from gan_jax.training.player_losses import sample_latent
+from gan_jax.training.steps import TrainState, discriminator_step, generator_objective
+from gan_jax.training.train import load_resources
 
 ROOTS = (0.0, 1e-38, 1e-30, 1e-24, 1e-16, 1e-8)
 

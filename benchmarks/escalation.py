@@ -26,12 +26,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment import Experiment
-from gan_jax.game import sample_latent
-from gan_jax.lab.configs import load_config
-from gan_jax.objectives import LeastSquares, NonSaturating
-from gan_jax.steps import train_step
-from gan_jax.train import init, load_resources
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.losses.objectives import LeastSquares, NonSaturating
+from gan_jax.training.player_losses import sample_latent
+from gan_jax.training.steps import train_step
+from gan_jax.training.train import init, load_resources
 
 EVERY = 25
 OBJECTIVES = {"wgan_gp": None, "least_squares": LeastSquares(), "non_saturating": NonSaturating()}

@@ -31,15 +31,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.cli.diagnose_plane import RADIUS, checkpoint, scene
 from gan_jax.diagnostics import forgetting, landscape, scans
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_sweep
-from gan_jax.lab.diagnose.drawing import draw_plane, new_figure, rounded
-from gan_jax.lab.diagnose.plane import RADIUS, checkpoint, scene
-from gan_jax.lab.diagnose.scores import examples, fakes_at, score_at
+from gan_jax.diagnostics.state.scores import examples, fakes_at, score_at
+from gan_jax.experiment.configs import load_sweep
+from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.modes import mode_metrics
-from gan_jax.steps import TrainState, train_step
-from gan_jax.train import compiler_options, init
+from gan_jax.reports.drawing import draw_plane, new_figure, rounded
+from gan_jax.training.steps import TrainState, train_step
+from gan_jax.training.train import compiler_options, init
 
 EVERY = 50
 AGES = (0, 50, 500, 2000)

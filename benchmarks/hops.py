@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment import Experiment
-from gan_jax.game import generate, sample_latent
-from gan_jax.lab.configs import load_config
-from gan_jax.remedies import REMEDIES, apply_remedy
-from gan_jax.steps import train_step
-from gan_jax.train import compiler_options, init
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.remedies import REMEDIES, apply_remedy
+from gan_jax.training.player_losses import generate, sample_latent
+from gan_jax.training.steps import train_step
+from gan_jax.training.train import compiler_options, init
 
 EVERY = 20
 

@@ -25,12 +25,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from gan_jax.cli.diagnose_memorisation import in_batches, judge_state, split_examples
 from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import judge
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_sweep
-from gan_jax.lab.diagnose.memorisation import in_batches, judge_state, split_examples
-from gan_jax.train import Resources, init, load_resources, run
+from gan_jax.experiment.configs import load_sweep
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.training.train import Resources, init, load_resources, run
 
 JUDGED = ("train", "held_out", "fake", "gap", "overfitting", "train_loss", "held_out_loss", "fake_loss")
 MEASURED = ("effective_classes", "junk", "variance_ratio")

@@ -28,16 +28,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from gan_jax.cli import diagnose_lines as lines
 from gan_jax.diagnostics import scans
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_sweep
-from gan_jax.lab.diagnose import lines
-from gan_jax.lab.diagnose.drawing import COLOURS, find, new_figure, rounded
-from gan_jax.lab.diagnose.scores import examples
-from gan_jax.lab.plots import image_grid
+from gan_jax.diagnostics.state.scores import examples
+from gan_jax.experiment.configs import load_sweep
+from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.classifier import accuracy, load_classifier
-from gan_jax.metrics.images import image_metrics, make_reference
-from gan_jax.train import Resources, init, load_resources, run
+from gan_jax.metrics.image_metrics import image_metrics, make_reference
+from gan_jax.reports.drawing import COLOURS, find, new_figure, rounded
+from gan_jax.reports.sample_pictures import image_grid
+from gan_jax.training.train import Resources, init, load_resources, run
 
 KINDS = ("training", "held-out", "fake")
 LEAST_ACCURACY, CONFIDENCE = 0.98, 0.6

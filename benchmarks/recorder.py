@@ -21,10 +21,10 @@ import jax
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.recorder import Recorder
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.lab.replay import players_hash
-from gan_jax.train import chunk, init, load_resources
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.runs.window_replay import players_hash
+from gan_jax.training.train import chunk, init, load_resources
 
 
 def games() -> dict[str, tuple[Experiment, int]]:

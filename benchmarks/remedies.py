@@ -22,9 +22,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gan_jax.lab.configs import load_config
-from gan_jax.remedies import REMEDIES, apply_remedy
-from gan_jax.train import chunk_program, init, load_resources
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.remedies import REMEDIES, apply_remedy
+from gan_jax.training.train import chunk_program, init, load_resources
 
 _MIXTURES = ("modes", "high_quality", "kl")
 _IMAGES = ("modes", "effective_classes", "junk", "variance_ratio", "kl")

@@ -22,11 +22,11 @@ import jax
 import numpy as np
 
 from gan_jax.data.images import ImageDataset
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.parallel import make_parallel_chunk, replicate
-from gan_jax.settings import override
-from gan_jax.train import Resources, chunk, init
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.scaling.data_parallel import make_parallel_chunk, replicate
+from gan_jax.training.train import Resources, chunk, init
 
 
 def make_case(name: str, batch_size: int, image_size: int, width: int) -> tuple[Experiment, Resources]:

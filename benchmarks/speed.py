@@ -23,11 +23,11 @@ import jax
 import numpy as np
 
 from gan_jax.data.images import ImageDataset
-from gan_jax.dynamics import Alternating
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
-from gan_jax.train import Resources, chunk_program, init
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.training.dynamics import Alternating
+from gan_jax.training.train import Resources, chunk_program, init
 
 CASES = {
     "ring": ("ring_notebook", 200),

@@ -27,15 +27,15 @@ import jax
 import numpy as np
 
 from gan_jax.data.images import ImageDataset
-from gan_jax.dynamics import Alternating
-from gan_jax.engine import ENGINES, Engine, program_bytes
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.objectives import NonSaturating
-from gan_jax.settings import override
-from gan_jax.sweep import Member, grid
-from gan_jax.train import Part, Resources, chunk, init
-from gan_jax.transforms import ExactFlips
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import Member, grid
+from gan_jax.losses.objectives import NonSaturating
+from gan_jax.losses.transforms import ExactFlips
+from gan_jax.scaling.strategies import ENGINES, Engine, program_bytes
+from gan_jax.training.dynamics import Alternating
+from gan_jax.training.train import Part, Resources, chunk, init
 
 RATE = "discriminator.transforms.0.rate"
 RATES = (0.0, 0.01, 0.05, 0.10, 0.15, 0.20)

@@ -23,10 +23,10 @@ from typing import Any
 
 import jax
 
-from gan_jax.experiment import Experiment, Unroll
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
-from gan_jax.train import Resources, chunk_program, init
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment, Unroll
+from gan_jax.experiment.settings import override
+from gan_jax.training.train import Resources, chunk_program, init
 
 PEERS = "eager,compile,torchopt,higher,first_order"
 

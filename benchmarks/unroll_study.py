@@ -23,10 +23,10 @@ import jax
 import numpy as np
 
 from gan_jax.diagnostics.verdict import judge
-from gan_jax.experiment import Experiment, Unroll
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
-from gan_jax.train import init, load_resources, run
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment, Unroll
+from gan_jax.experiment.settings import override
+from gan_jax.training.train import init, load_resources, run
 
 
 def make_arm(experiment: Experiment, arm: str) -> Experiment:

@@ -17,7 +17,7 @@ References:
 from gan_jax.data.mixtures import Grid
 from gan_jax.data.weighted import Weighted
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 
 

@@ -20,11 +20,11 @@ References:
 
 from gan_jax.data.mixtures import PointMass
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.dynamics import Simultaneous
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.losses.objectives import Wasserstein
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
-from gan_jax.objectives import Wasserstein
-from gan_jax.optimizers import SGD
+from gan_jax.training.dynamics import Simultaneous
+from gan_jax.training.optimizers import SGD
 
 
 def experiment() -> Experiment:

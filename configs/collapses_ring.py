@@ -11,9 +11,9 @@ Figure: 5 onsets in 42 runs; of four taken apart none is a collapse; see docs/wh
 
 import dataclasses
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.sweep import Sweep, variations
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.sweep import Sweep, variations
 
 ARMS: dict[str, dict[str, object]] = {
     "plain": {},

@@ -13,10 +13,10 @@ References:
     A. Nibali, "Mode collapse in GANs", 2017: the two cities.
 """
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
-from gan_jax.sweep import Sweep, variations
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import Sweep, variations
 
 MOMENTUM: dict[str, object] = {"generator.optimizer.b1": 0.9, "discriminator.optimizer.b1": 0.9}
 

@@ -14,9 +14,9 @@ References:
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.dynamics import Simultaneous
-from gan_jax.experiment import Discriminator, Experiment, Generator, Unroll
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator, Unroll
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_jax.training.dynamics import Simultaneous
 
 
 def experiment() -> Experiment:

@@ -8,7 +8,7 @@ Figure: effective classes of 10, and the onset if there is one; see docs/results
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 

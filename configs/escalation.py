@@ -15,10 +15,10 @@ References:
 
 import dataclasses
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.sweep import Sweep, grid
 from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
-from gan_jax.sweep import Sweep, grid
 
 RATES = (1e-3, 1e-2, 3e-2)
 """Of D; G's stays at 2e-3."""

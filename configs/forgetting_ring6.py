@@ -14,10 +14,10 @@ References:
 
 from gan_jax.data.mixtures import Ring
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.remedies import apply_remedy
+from gan_jax.experiment.sweep import Arm, Sweep, variations
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.remedies import apply_remedy
-from gan_jax.sweep import Arm, Sweep, variations
 
 ARMS = ("plain", "replay_fifo", "elastic_weights", "r1", "zero_centered_gp")
 """The plain game, two remedies that are for D's memory, and two that are for its slopes."""

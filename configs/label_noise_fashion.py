@@ -8,10 +8,10 @@ Cost: as `label_noise_mnist`.
 Figure: the epoch of collapse, from the detector; see docs/results.md for what has been measured.
 """
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config, load_sweep
-from gan_jax.settings import override
-from gan_jax.sweep import Sweep
+from gan_jax.experiment.configs import load_config, load_sweep
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import Sweep
 
 
 def experiment() -> Experiment:

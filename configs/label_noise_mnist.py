@@ -20,11 +20,11 @@ References:
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.sweep import Sweep, grid
+from gan_jax.losses.transforms import ExactFlips
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from gan_jax.optimizers import Adam
-from gan_jax.sweep import Sweep, grid
-from gan_jax.transforms import ExactFlips
+from gan_jax.training.optimizers import Adam
 
 RATES = (0.0, 0.01, 0.05, 0.10, 0.15, 0.20)
 STEPS_PER_EPOCH = 938  # 60,000 examples in batches of 64, the last of which has 32

@@ -6,9 +6,9 @@ Cost: about 80 seconds an epoch on two cores.
 Figure: readable digits after 5 epochs; see docs/results.md.
 """
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
 
 
 def experiment() -> Experiment:

@@ -8,10 +8,10 @@ Figure: no collapse by epoch 9, and no difference between the arms; see docs/sca
     program, and must coincide.
 """
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
-from gan_jax.sweep import Sweep, grid
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import Sweep, grid
 
 RATES = (0.0, 0.01, 0.05, 0.10, 0.15, 0.20)
 

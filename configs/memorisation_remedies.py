@@ -16,13 +16,13 @@ References:
     T. Karras et al., "Training Generative Adversarial Networks with Limited Data", NeurIPS 2020, arXiv 2006.06676.
 """
 
-from gan_jax.augment import Translation
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.penalties import R1
-from gan_jax.settings import override
-from gan_jax.sweep import Sweep, variations
-from gan_jax.transforms import ExactFlips
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import Sweep, variations
+from gan_jax.losses.augmentation import Translation
+from gan_jax.losses.penalties import R1
+from gan_jax.losses.transforms import ExactFlips
 
 REMEDIES = {
     "plain": {},

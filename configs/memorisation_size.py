@@ -16,10 +16,10 @@ References:
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.sweep import Sweep, grid
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from gan_jax.optimizers import Adam
-from gan_jax.sweep import Sweep, grid
+from gan_jax.training.optimizers import Adam
 
 SIZES = (1_000, 5_000, 20_000, 60_000)
 

@@ -17,11 +17,11 @@ import dataclasses
 
 from gan_jax.data.weighted import Weighted
 from gan_jax.diagnostics.recorder import Recorder
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.penalties import R1
-from gan_jax.sweep import Sweep, variations
-from gan_jax.transforms import ExactFlips
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.sweep import Sweep, variations
+from gan_jax.losses.penalties import R1
+from gan_jax.losses.transforms import ExactFlips
 
 ARMS: dict[str, dict[str, object]] = {
     "50 readings": {"data.num_points": 50},

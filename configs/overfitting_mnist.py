@@ -15,10 +15,10 @@ References:
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.sweep import Sweep, variations
+from gan_jax.losses.penalties import R1
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from gan_jax.penalties import R1
-from gan_jax.sweep import Sweep, variations
 
 ARMS = {
     "good": {},

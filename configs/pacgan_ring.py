@@ -19,12 +19,12 @@ import dataclasses
 from gan_jax.data.mixtures import Ring
 from gan_jax.data.weighted import Weighted
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.remedies import apply_remedy
+from gan_jax.experiment.sweep import Arm, Sweep
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.packing import Packed
-from gan_jax.optimizers import Adam
-from gan_jax.remedies import apply_remedy
-from gan_jax.sweep import Arm, Sweep
+from gan_jax.training.optimizers import Adam
 
 
 def experiment() -> Experiment:

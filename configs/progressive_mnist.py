@@ -16,12 +16,12 @@ References:
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
-from gan_jax.growth import Growth
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.losses.objectives import Wasserstein
+from gan_jax.losses.penalties import WGANGP, Drift
 from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
-from gan_jax.objectives import Wasserstein
-from gan_jax.optimizers import Adam
-from gan_jax.penalties import WGANGP, Drift
+from gan_jax.training.growth import Growth
+from gan_jax.training.optimizers import Adam
 
 
 def experiment() -> Experiment:

@@ -9,11 +9,11 @@ Figure: after one epoch of one seed none has formed; classes, junk and variance 
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.remedies import REMEDIES
+from gan_jax.experiment.sweep import Arm, Sweep
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from gan_jax.optimizers import Adam
-from gan_jax.remedies import REMEDIES
-from gan_jax.sweep import Arm, Sweep
+from gan_jax.training.optimizers import Adam
 
 
 def experiment() -> Experiment:

@@ -10,10 +10,10 @@ Figure: see docs/remedies.md: 3.2 of 8 modes by the plain GAN, 8 by the best.
 
 from gan_jax.data.mixtures import Ring
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.remedies import REMEDIES
+from gan_jax.experiment.sweep import Arm, Sweep
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.remedies import REMEDIES
-from gan_jax.sweep import Arm, Sweep
 
 
 def experiment() -> Experiment:

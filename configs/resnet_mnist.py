@@ -13,12 +13,12 @@ References:
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.losses.objectives import Hinge
+from gan_jax.losses.penalties import Orthogonality
 from gan_jax.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from gan_jax.networks.spectral import SpectralNorm
-from gan_jax.objectives import Hinge
-from gan_jax.optimizers import Adam
-from gan_jax.penalties import Orthogonality
+from gan_jax.training.optimizers import Adam
 
 
 def experiment() -> Experiment:

@@ -10,7 +10,7 @@ Figure: modes captured of 8, high-quality share (ceiling 98.9 %), and the onset 
 
 from gan_jax.data.mixtures import Ring
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 
 

@@ -7,11 +7,11 @@ Cost: 30 runs of 2,000 steps of batch 512: two to three minutes on two cores.
 Figure: 21 of 30 runs form, none collapses; see docs/scale.md. 0 % and 1 % differ here: int(512 * 0.01) is 5.
 """
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
-from gan_jax.sweep import Sweep, grid
-from gan_jax.transforms import ExactFlips
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import Sweep, grid
+from gan_jax.losses.transforms import ExactFlips
 
 RATES = (0.0, 0.01, 0.05, 0.10, 0.15, 0.20)
 

@@ -15,10 +15,10 @@ References:
 
 from gan_jax.data.mixtures import Ring
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.dynamics import Simultaneous
-from gan_jax.experiment import Discriminator, Experiment, Generator, Unroll
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator, Unroll
+from gan_jax.losses.objectives import Minimax
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.objectives import Minimax
+from gan_jax.training.dynamics import Simultaneous
 
 
 def experiment() -> Experiment:

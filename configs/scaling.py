@@ -7,9 +7,9 @@ Cost: 117 steps of 1.1 TFLOP an epoch.
 Figure: examples/s by number of devices; see docs/scale.md.
 """
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
 
 
 def experiment() -> Experiment:

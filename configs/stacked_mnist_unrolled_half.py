@@ -13,9 +13,9 @@ References:
     Z. Lin et al., "PacGAN", NeurIPS 2018, table 3, and its code, `unrolled_GAN_experiment/D=0.5G`.
 """
 
-from gan_jax.experiment import Experiment
-from gan_jax.lab.configs import load_config
-from gan_jax.settings import override
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
 
 
 def experiment() -> Experiment:

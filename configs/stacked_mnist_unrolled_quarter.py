@@ -21,9 +21,9 @@ References:
 
 from gan_jax.data.stacked import StackedImages
 from gan_jax.diagnostics.stacked_detector import StackedDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator, Unroll
-from gan_jax.networks.stacked import StackedDiscriminator, StackedGenerator
-from gan_jax.optimizers import Adam
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator, Unroll
+from gan_jax.networks.stacked_networks import StackedDiscriminator, StackedGenerator
+from gan_jax.training.optimizers import Adam
 
 
 def experiment() -> Experiment:

@@ -14,9 +14,9 @@ References:
 
 from gan_jax.data.mixtures import Temperatures
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.optimizers import Adam
+from gan_jax.training.optimizers import Adam
 
 
 def experiment() -> Experiment:

@@ -34,7 +34,7 @@ from jax import Array
 from jax.ad_checkpoint import checkpoint_name
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.component import component, setting, unknown_name
+from gan_jax.experiment.component import component, setting, unknown_name
 
 _CARRY, _GRADIENT = "unroll_carry", "unroll_gradient"
 Memory = Literal["all", "step", "sqrt", "offload", "dots_saveable", "dots_with_no_batch_dims_saveable"]

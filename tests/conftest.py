@@ -18,7 +18,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from gan_jax.lab.programs import forget_programs
+from gan_jax.scaling.program_memory import forget_programs
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

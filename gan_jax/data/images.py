@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.component import component, setting
 from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES, epoch_and_position, permuted_index
 from gan_jax.data.idx import (
@@ -32,6 +31,7 @@ from gan_jax.data.idx import (
     read_idx_directory,
     read_idx_header,
 )
+from gan_jax.experiment.component import component, setting
 
 IMAGE_SIZES = (16, 28, 32, 64)
 LOCATION_VARIABLE = "GAN_JAX_DATA"

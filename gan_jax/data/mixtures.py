@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
 
 
 class MixtureSource(NamedTuple):

@@ -20,11 +20,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
 from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES
 from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.data.images import IMAGE_SIZES, ImageDataset, Images, batch_index, normalise
+from gan_jax.experiment.component import component, setting
 
 NUM_CHANNELS = 3
 NUM_MODES = NUM_CLASSES**NUM_CHANNELS

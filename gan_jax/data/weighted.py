@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.component import component, setting
 from gan_jax.data.mixtures import (
     Grid,
     HighDimensional,
@@ -24,6 +23,7 @@ from gan_jax.data.mixtures import (
     Ring,
     Temperatures,
 )
+from gan_jax.experiment.component import component, setting
 
 
 class WeightedDataset(NamedTuple):

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
 from gan_jax.data.images import ImageDataset, Images, ImageSource
 from gan_jax.diagnostics.detector import LABELS, Observation
+from gan_jax.experiment.component import component, setting
+from gan_jax.experiment.settings import to_json
 from gan_jax.metrics.classifier import Classifier, UnvalidatedClassifier, validated_classifier
-from gan_jax.metrics.images import (
+from gan_jax.metrics.image_metrics import (
     ImageMetrics,
     ImageReference,
     definition,
@@ -21,7 +22,6 @@ from gan_jax.metrics.images import (
     kl_floor,
     make_reference,
 )
-from gan_jax.settings import to_json
 
 
 class ImageReferenceSet(NamedTuple):

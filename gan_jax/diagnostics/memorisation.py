@@ -22,9 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.objectives import Criterion, Losses
-from gan_jax.schedules import value_at
-from gan_jax.transforms import BernoulliFlips, ExactFlips, ExpectedFlips, LossTransform
+from gan_jax.experiment.schedules import value_at
+from gan_jax.losses.objectives import Criterion, Losses
+from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips, LossTransform
 
 _FARTHEST = 50.0
 """Largest |score| among which the floor is sought: every log loss is at its limit there in float32."""

@@ -7,11 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
 from gan_jax.data.mixtures import MixtureSource
 from gan_jax.diagnostics.detector import LABELS, Observation
+from gan_jax.experiment.component import component, setting
+from gan_jax.experiment.settings import to_json
 from gan_jax.metrics.modes import ModeMetrics, Rule, mode_bounds, mode_metrics
-from gan_jax.settings import to_json
 
 
 @component

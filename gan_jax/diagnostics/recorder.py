@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
 
 AGES = (1, 2, 4, 8)
 """How many looks ago the old fakes were made on which D is tried again."""
@@ -12,8 +12,8 @@ AGES = (1, 2, 4, 8)
 class Recorder:
     """Looks at both players inside the compiled chunk: magnitudes, singular values, forgetting, memorisation.
 
-    Each look is of a few examples that stay the same, and of the fakes that G makes of fixed latents; `gan_jax.looks`
-    says what it notes. The steps between two looks run as without a recorder; each adds to the metrics how long both
+    Each look is of a few examples that stay the same, and of the fakes that G makes of fixed latents;
+    `gan_jax.training.probes` says what it notes. The steps between two looks run as without a recorder; each adds to the metrics how long both
     updates were, relative to the parameters.
     """
 

@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
 from gan_jax.data.images import ImageDataset
 from gan_jax.data.stacked import NUM_CHANNELS, NUM_MODES, StackedImages, StackedSource
 from gan_jax.diagnostics.detector import LABELS, Observation
+from gan_jax.experiment.component import component, setting
+from gan_jax.experiment.settings import to_json
 from gan_jax.metrics.classifier import Classifier, UnvalidatedClassifier, classifier_hash, validated_classifier
-from gan_jax.metrics.stacked import (
+from gan_jax.metrics.stacked_bounds import stacked_bounds
+from gan_jax.metrics.stacked_metrics import (
     StackedMetrics,
     StackedReference,
     StackedRule,
     make_stacked_reference,
     stacked_metrics,
 )
-from gan_jax.metrics.stacked_bounds import stacked_bounds
-from gan_jax.settings import to_json
 
 
 class StackedReferenceSet(NamedTuple):

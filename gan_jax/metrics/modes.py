@@ -18,8 +18,8 @@ from jax import Array
 from jax.scipy.special import erf, gammainc
 from scipy.stats import binom
 
-from gan_jax.component import component, setting
 from gan_jax.data.mixtures import MixtureSource
+from gan_jax.experiment.component import component, setting
 
 
 @component

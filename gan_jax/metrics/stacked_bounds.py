@@ -11,7 +11,7 @@ from scipy.stats import binom
 from gan_jax.data.stacked import NUM_MODES
 from gan_jax.metrics.classifier import NUM_CLASSES
 from gan_jax.metrics.modes import Bound
-from gan_jax.metrics.stacked import StackedReference, StackedRule, triple_share
+from gan_jax.metrics.stacked_metrics import StackedReference, StackedRule, triple_share
 
 _LEAST = 1e-6
 
@@ -25,7 +25,7 @@ def stacked_bounds(reference: StackedReference, rule: StackedRule, num_samples: 
     Example:
         >>> from gan_jax.data.stacked import StackedImages
         >>> from gan_jax.metrics.classifier import load_classifier
-        >>> from gan_jax.metrics.stacked import make_stacked_reference
+        >>> from gan_jax.metrics.stacked_metrics import make_stacked_reference
         >>> data = StackedImages("digits").load()
         >>> reference = make_stacked_reference(load_classifier("digits"), data.labels, data.test_images)
         >>> round(stacked_bounds(reference, StackedRule(), 2_500)["modes"].ceiling)

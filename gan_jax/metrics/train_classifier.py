@@ -32,7 +32,7 @@ from gan_jax.metrics.classifier import (
     classifier_hash,
     read_classifier,
 )
-from gan_jax.networks.classifier import (
+from gan_jax.networks.classifier_network import (
     CLASSIFIER_SIZE,
     ClassifierModule,
     fold_normalization,

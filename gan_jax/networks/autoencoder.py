@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
 from gan_jax.networks.mlp import _GAIN, Activation, Init, MLPModule
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
 from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.dropout import Dropout
@@ -27,7 +27,7 @@ from gan_jax.networks.equalised import pixel_norm
 from gan_jax.networks.layers import BatchNorm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
-from gan_jax.networks.virtual import VirtualBatchNorm, with_reference
+from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
 # image size -> (size of the smallest map, widths from there to the image in multiples of `width`)
 _SIZES: dict[int, tuple[int, tuple[int, ...]]] = {

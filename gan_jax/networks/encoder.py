@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
 from gan_jax.networks.committee import last_features, last_features_size
 from gan_jax.networks.layers import init_linear, linear
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork, Variables

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
 
 
 @runtime_checkable

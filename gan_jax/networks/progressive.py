@@ -24,11 +24,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
+from gan_jax.experiment.schedules import SCHEDULES, Schedule
 from gan_jax.networks.dcgan import Implementation
 from gan_jax.networks.equalised import EqualisedConv, EqualisedDense, MinibatchStddev, pixel_norm
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
-from gan_jax.schedules import SCHEDULES, Schedule
 
 IMAGE_SIZES = (16, 32, 64)
 _SMALLEST = 4

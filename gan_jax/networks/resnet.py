@@ -18,7 +18,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
 from gan_jax.networks.convolution import Conv
 from gan_jax.networks.dcgan import Implementation
 from gan_jax.networks.layers import BatchNorm

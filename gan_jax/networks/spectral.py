@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.component import component, setting
+from gan_jax.experiment.component import component, setting
 from gan_jax.networks.network import DiscriminatorNetwork, Variables
 
 

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import train
 from gan_jax.data.images import ImageDataset, normalise
 from gan_jax.data.stacked import StackedImages, StackedSource, draw_triples, fixed_triples, stack
-from gan_jax.lab.session import Request, prepare_data
-from gan_jax.settings import from_json, override, to_json
-from gan_jax.testing import tiny_stacked
+from gan_jax.experiment.examples import tiny_stacked
+from gan_jax.experiment.records import read_component
+from gan_jax.experiment.settings import override, to_json
+from gan_jax.runs.session import Request, prepare_data
+from gan_jax.training import train
 
 NUM = 20
 
@@ -141,7 +142,7 @@ def test_wrong_settings_are_told_in_a_line(dataset):
 
 def test_experiments_couple_data_detector_and_networks():
     experiment = tiny_stacked()
-    assert from_json(to_json(experiment)) == experiment
+    assert read_component(to_json(experiment)) == experiment
     with pytest.raises(ValueError, match=r"Ring data and StackedDetector do not go together"):
         override(experiment, "data", "Ring")
     with pytest.raises(ValueError, match=r"StackedImages data and MixtureDetector do not go together"):

@@ -9,10 +9,11 @@ import pytest
 from gan_jax.data.images import Images
 from gan_jax.data.mixtures import Grid, Ring, Temperatures
 from gan_jax.data.weighted import Weighted, reweighted
-from gan_jax.experiment import Data
-from gan_jax.settings import from_json, to_json
-from gan_jax.testing import tiny_ring
-from gan_jax.train import chunk_program, init, load_resources
+from gan_jax.experiment.examples import tiny_ring
+from gan_jax.experiment.experiment import Data
+from gan_jax.experiment.records import read_component
+from gan_jax.experiment.settings import to_json
+from gan_jax.training.train import chunk_program, init, load_resources
 
 
 def numbered(weights):
@@ -78,7 +79,7 @@ def test_other_weights_run_the_same_program(key):
 
 def test_it_survives_json():
     data = Weighted(Grid(side=3, std=0.1), num_points=10, points_seed=4)
-    assert from_json(to_json(data)) == data
+    assert read_component(to_json(data)) == data
 
 
 @pytest.mark.parametrize(

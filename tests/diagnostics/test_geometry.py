@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax.diagnostics.geometry import blocks, jacobian_product, make_field, mean_field, spectrum, summary
-from gan_jax.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
+from gan_jax.losses.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax.data.mixtures import Ring, Temperatures
 from gan_jax.diagnostics import landscape
-from gan_jax.objectives import LeastSquares, Minimax, NonSaturating, Wasserstein
+from gan_jax.losses.objectives import LeastSquares, Minimax, NonSaturating, Wasserstein
 
 RING = Ring(num_modes=6, radius=2.0, std=0.1).source(())
 RADII = 3 * RING.std

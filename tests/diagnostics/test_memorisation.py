@@ -11,7 +11,8 @@ import pytest
 from scipy.stats import norm
 
 from gan_jax.diagnostics.memorisation import expected_transforms, gap_interval, judge, loss_floor
-from gan_jax.objectives import (
+from gan_jax.experiment.schedules import Linear
+from gan_jax.losses.objectives import (
     FGAN,
     EnergyMargin,
     Hinge,
@@ -21,8 +22,7 @@ from gan_jax.objectives import (
     RelativisticAverage,
     Wasserstein,
 )
-from gan_jax.schedules import Linear
-from gan_jax.transforms import BernoulliFlips, ExactFlips, ExpectedFlips, OneSidedSmoothing, SideWeights, chain
+from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips, OneSidedSmoothing, SideWeights, chain
 
 
 def entropy(p):

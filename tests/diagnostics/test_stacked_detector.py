@@ -9,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import train
 from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.data.images import Images
 from gan_jax.data.stacked import StackedImages, stack
 from gan_jax.diagnostics.detector import LABELS, Detector, init_detector, update_detector
 from gan_jax.diagnostics.stacked_detector import StackedDetector
 from gan_jax.diagnostics.verdict import judge
-from gan_jax.lab.session import headline
+from gan_jax.experiment.examples import tiny_stacked
+from gan_jax.experiment.records import read_component
 from gan_jax.metrics.classifier import classify
-from gan_jax.settings import from_json
-from gan_jax.testing import tiny_stacked
+from gan_jax.runs.session import headline
+from gan_jax.training import train
 
 EVERY, NUM = 2_000, 1_600
 update = jax.jit(update_detector)
@@ -130,7 +130,7 @@ def test_results_are_stamped_with_their_definition(setting):
     assert stamp["classifier"]["name"] == "digits"
     assert stamp["classifier"]["accuracy"] >= 0.97
     assert f"n={NUM}" in stamp["rule"]
-    assert from_json(stamp["detector"]) == detector
+    assert read_component(stamp["detector"]) == detector
 
 
 def test_without_a_classifier_only_pixels_are_judged(setting):

@@ -35,7 +35,7 @@ from gan_jax.metrics.train_classifier import (
     train_classifier,
     write_classifier,
 )
-from gan_jax.networks.classifier import ClassifierModule, fold_normalization, resize_for_classifier
+from gan_jax.networks.classifier_network import ClassifierModule, fold_normalization, resize_for_classifier
 
 HASHES = {"mnist": "bd734648cad134f5", "fashion_mnist": "8b6a2aac0cbed02c", "digits": "97cab9e85c09e464"}
 REAL_NAMES = ("mnist", "fashion_mnist")

@@ -12,7 +12,7 @@ import pytest
 
 from gan_jax.data.images import Images
 from gan_jax.metrics.classifier import as_floats, classifier_hash, load_classifier
-from gan_jax.metrics.images import (
+from gan_jax.metrics.image_metrics import (
     ImageMetrics,
     class_divergence,
     definition,

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.experiment.examples import tiny_ring
 from gan_jax.networks.committee import Committee
 from gan_jax.networks.dcgan import DCGANDiscriminator
 from gan_jax.networks.dropout import Dropout, _after, _number
 from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
-from gan_jax.steps import train_step
-from gan_jax.testing import tiny_ring
-from gan_jax.train import chunk, init, load_resources
+from gan_jax.training.steps import train_step
+from gan_jax.training.train import chunk, init, load_resources
 
 AXIS = "devices"
 NETWORKS = [(MLPDiscriminator(widths=(8, 8)), (3,)), (DCGANDiscriminator(width=2), (16, 16, 1))]

@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.networks.virtual import VirtualBatchNorm
+from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm
 
 IMAGE = (16, 16, 1)
 GENERATORS = [(MLPGenerator, {"widths": (6, 5), "init_name": "normal"}, (3,)), (DCGANGenerator, {"width": 2}, IMAGE)]

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.lab.configs import load_config
+from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.settings import override
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
-from gan_jax.settings import override
-from gan_jax.steps import train_step
-from gan_jax.train import init
+from gan_jax.training.steps import train_step
+from gan_jax.training.train import init
 
 
 @pytest.mark.parametrize("shape", [(1,), (3,), (2, 2, 1)])

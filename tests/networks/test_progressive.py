@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.experiment.schedules import Linear, value_at
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork, Variables
 from gan_jax.networks.progressive import (
     ProgressiveDiscriminator,
@@ -17,7 +18,6 @@ from gan_jax.networks.progressive import (
     average_pool,
     upsample,
 )
-from gan_jax.schedules import Linear, value_at
 
 SHAPE = (16, 16, 2)
 LATENT_DIM = 5

@@ -11,8 +11,8 @@ from gan_jax.networks.autoencoder import AutoencoderDiscriminator
 from gan_jax.networks.committee import ClassifierHead, Committee, num_heads
 from gan_jax.networks.dcgan import DCGANDiscriminator
 from gan_jax.networks.encoder import Bidirectional, JointDiscriminator
+from gan_jax.networks.generator_mixture import GeneratorMixture
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchStddev
-from gan_jax.networks.mixture import GeneratorMixture
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork, Variables
 from gan_jax.networks.packing import Packed

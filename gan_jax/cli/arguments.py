@@ -1,0 +1,177 @@
+"""The options of the commands, and errors about them in one line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from gan_jax.cli.diagnose_options import add_run_kinds
+
+_TRAIN = """Trains a GAN to a verdict and fills a run folder: metrics.jsonl, samples, checkpoints, verdict.json.
+
+Any setting of the experiment is an option too:
+  --discriminator.learning-rate 1e-4   --data.std 0.05   --objective minimax   --generator.network.widths 256,256
+  --discriminator.transforms exact-flips --discriminator.transforms.0.rate 0.1
+Remedies (docs/remedies.md) follow the config: ring+packing_2, ring+r1+replay_fifo.
+`gan-jax train CONFIG --help` lists them with their values."""
+
+_SWEEP = """Trains arms by seeds as one compiled program and fills a folder: members.csv, metrics, samples, checkpoints.
+
+  gan-jax sweep ring_label_noise
+  gan-jax sweep ring --discriminator.transforms exact-flips --grid discriminator.transforms.0.rate 0,0.05 --seeds 20
+Settings of the experiment are options, as in `train`, for all arms. `gan-jax report SWEEP` compares the arms."""
+
+_DIAGNOSE = """For an experiment's own state: the gradient of an unrolled G against central differences in float64,
+forward mode against reverse, exact against first order, truncated and implicit (cosine, length), by K; time and memory.
+Settings of the experiment are options, as in `train`: --generator.unroll.inner-data fresh"""
+
+
+class UsageError(ValueError):
+    """A command line that asks for something that does not exist."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with errors of one line, and with the options it knows by name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.known: dict[str, int] = {}  # how many values each option takes
+        kwargs |= {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        super().__init__(*args, **kwargs)
+
+    def option(self, name: str, **kwargs: Any) -> None:
+        self.known[name] = 0 if kwargs.get("action") == "store_true" else kwargs.get("nargs", 1)
+        self.add_argument(name, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and those of the commands by name."""
+    parser = Parser(prog="gan-jax", description="A laboratory for GAN mode collapse on JAX.")
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("gan_jax"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    train = commands.add_parser("train", help="train a GAN to a verdict", description=_TRAIN)
+    train.add_argument("config", nargs="?", help="a shipped config, or a Python file that defines experiment()")
+    train.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
+    train.option("--seed", type=int, help="of the run's key; 0 if not given")
+    train.option("--num-epochs", type=float, metavar="N", help="length in epochs instead of --num-steps (data sets)")
+    train.option("--run-dir", metavar="DIR", help="folder of the run; runs/CONFIG-seedN if not given")
+    train.option("--resume", metavar="RUN", help="continue this run bit for bit; a larger --num-steps prolongs it")
+    train.option("--branch-from", metavar="RUN[@STEP]", help="start from an old state; --seed gives another key")
+    train.option("--json", action="store_true", help="print the verdict as JSON")
+    train.option("--quiet", action="store_true", help="no progress")
+    train.option("--keep-checkpoints", type=int, default=3, metavar="N", help="newest that are kept; 3")
+    train.option("--branch-points", type=int, default=10, metavar="N", help="checkpoints kept for good; 10")
+    train.option("--pictures", type=int, default=24, metavar="N", help="sample pictures over the run; 24")
+    train.option("--tensorboard", action="store_true", help="also write TensorBoard event files")
+    train.option("--data-parallel", action="store_true", help="split each batch over all devices")
+    train.option("--devices", type=int, metavar="N", help="how many of them; all if not given")
+    _add_host_options(train)
+
+    sweep = commands.add_parser("sweep", help="many runs as one program: arms by seeds", description=_SWEEP)
+    sweep.add_argument("config", nargs="?", help="a config with sweep(), or any config with --grid or --seeds")
+    sweep.option("--grid", nargs=2, action="append", metavar=("PATH", "V1,V2"), help="vary a setting; may be repeated")
+    sweep.option("--seeds", metavar="N|I,J,..", help="how many runs an arm, or which seeds; the config's, or 5")
+    sweep.option(
+        "--engine", default="auto", metavar="NAME", help="map, vmap, pmap-map, pmap-vmap, or auto, which measures them"
+    )
+    sweep.option("--devices", type=int, metavar="N", help="CPU devices to deal the runs out to; one a core")
+    sweep.option("--max-members", type=int, metavar="N", help="run at most so many at once; as many as fit the memory")
+    sweep.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
+    sweep.option("--num-epochs", type=float, metavar="N", help="length in epochs instead of --num-steps (data sets)")
+    sweep.option("--run-dir", metavar="DIR", help="folder of the sweep; runs/CONFIG-sweep if not given")
+    sweep.option("--resume", metavar="SWEEP", help="continue this sweep from its newest checkpoints")
+    sweep.option("--pictures", type=int, default=4, metavar="N", help="sample pictures of each run; 4")
+    sweep.option("--parquet", action="store_true", help="also write members.parquet")
+    sweep.option("--json", action="store_true", help="print all rows as JSON")
+    sweep.option("--quiet", action="store_true", help="no progress")
+    _add_host_options(sweep)
+
+    evaluate = commands.add_parser("evaluate", help="measure a run's generator again, with any number of samples")
+    evaluate.add_argument("run", help="a run folder")
+    evaluate.option("--step", type=int, help="of the checkpoint; the newest if not given")
+    evaluate.option("--num-samples", type=int, metavar="N", help="samples to draw; as in training if not given")
+    evaluate.option("--seed", type=int, help="of fresh latents; the run's own bank if not given")
+    evaluate.option("--truncation", type=float, metavar="T", help="draw latents within [-T, T]; not truncated")
+    evaluate.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
+    evaluate.option("--json", action="store_true", help="print the result as JSON")
+
+    diagnose = commands.add_parser("diagnose", help="look into a game")
+    kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="KIND", parser_class=Parser)
+    unroll = kinds.add_parser(
+        "unroll", help="is the unrolled gradient right, which part matters, what does it cost", description=_DIAGNOSE
+    )
+    unroll.add_argument("config", help="a config, or a run folder, whose newest checkpoint is then the state")
+    unroll.option("--data", metavar="DIR", help="where the data set lies")
+    unroll.option("--seed", type=int, default=0, help="of the initial state; 0")
+    unroll.option("--warm-up", type=int, default=100, metavar="N", help="steps of the plain game before; 100")
+    unroll.option("--steps", default="1,5,10", metavar="K,...", help="numbers of unrolled updates; 1,5,10")
+    unroll.option("--memory", default="all,step,sqrt", metavar="M,...", help="memory options to time, or none")
+    unroll.option("--directions", type=int, default=3, metavar="N", help="to compare derivatives along; 0 for none, 3")
+    unroll.option("--rounds", type=int, default=5, metavar="N", help="timed evaluations; 0 to compile only, 5")
+    unroll.option("--json", action="store_true", help="print the result as JSON")
+    unroll.option("--out", metavar="FILE", help="write the result as JSON here")
+    unroll.option("--plot", metavar="FILE", help="write a picture here")
+    add_run_kinds(kinds)
+
+    report = commands.add_parser("report", help="one HTML file on a run or a sweep")
+    report.add_argument("run", help="the folder of a run, or of a sweep")
+    report.option("--out", metavar="FILE", help="where to write it; RUN/report.html if not given")
+    report.option("--baseline", metavar="ARM", help="of a sweep: the arm that the others are tested against; the first")
+
+    watch = commands.add_parser("watch", help="the report of a run while it goes on, in a browser")
+    watch.add_argument("run", help="the folder of a run, or of a sweep")
+    watch.option("--port", type=int, default=8100, help="on localhost; 8100, or the next that is free")
+    watch.option("--every", type=float, default=5.0, metavar="S", help="seconds between looks at the folder; 5")
+
+    data = commands.add_parser("data", help="list, prepare and show data sets")
+    actions = data.add_subparsers(dest="action", required=True, metavar="list|prepare|show", parser_class=Parser)
+    listed = actions.add_parser("list", help="which data sets are there, and how to get the others")
+    listed.option("--data", metavar="DIR", help="where to look")
+    prepare = actions.add_parser("prepare", help="make a data set ready for all later runs")
+    prepare.add_argument("name", help="mnist, fashion_mnist, or a name for the IDX files in --from")
+    prepare.option("--from", dest="source", metavar="DIR", help="a directory of IDX files; downloads if not given")
+    prepare.option("--data", metavar="DIR", help="where to write; tensorflow-datasets' default if not given")
+    show = actions.add_parser("show", help="a grid picture of a data set")
+    show.add_argument("name", help="a data set")
+    show.option("--data", metavar="DIR", help="where it lies")
+    show.option("--size", type=int, default=28, help="pixels along a side: 16, 28, 32 or 64")
+    show.option("--out", metavar="FILE", help="the picture; NAME.png if not given")
+    return parser, {"train": train, "sweep": sweep, "evaluate": evaluate, "report": report, "unroll": unroll}
+
+
+def _add_host_options(parser: Parser) -> None:
+    parser.option("--coordinator", metavar="HOST:PORT", help="of process 0, when several processes run this command")
+    parser.option("--num-processes", type=int, metavar="N", help="how many processes run it")
+    parser.option("--process-id", type=int, metavar="I", help="which of them this is, from 0")
+    parser.option("--distributed", action="store_true", help="several processes, as SLURM, GKE or Cloud TPU tell them")
+
+
+def split_overrides(arguments: Sequence[str], known: dict[str, int]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Separates the experiment's settings from the command's own options.
+
+    Returns:
+        The command's own arguments, and (path, value) of each setting, in order.
+    """
+    own: list[str] = []
+    settings: list[tuple[str, str]] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if not word.startswith("--") or name in known or name == "--help":
+            own.append(word)
+            for _ in range(known.get(name, 0) if not equals else 0):
+                own += rest[:1]
+                rest = rest[1:]
+            continue
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise UsageError(f"{name} needs a value: {name} VALUE")
+            value = rest.pop(0)
+        settings.append((name.removeprefix("--"), value))
+    return own, settings

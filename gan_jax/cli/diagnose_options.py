@@ -1,0 +1,55 @@
+"""The kinds of `gan-jax diagnose RUN` and their options; each is a module `diagnose_KIND`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RUN_KINDS = {
+    "onset": "replay the collapse of a run step by step: what led, what followed; branches from just before it",
+    "landscape": "D's surface: contours and the field that moves the fakes (2-D data), scans D(x + k u) (images)",
+    "forgetting": "does D's gradient turn round, does D forget old fakes, does it see real points at all",
+    "memorisation": "D's accuracy on training, held-out and fake examples through training, and on flipped labels",
+    "magnitudes": "per layer of both players: activations, gradients, singular values; logits, update ratios",
+    "game": "eigenvalues of the game's Jacobian: rotation against attraction",
+    "support": "how many different samples G can make (birthday paradox), and its nearest neighbours in the data",
+}
+"""By kind, one line about it."""
+
+
+def add_run_kinds(kinds: Any) -> dict[str, Any]:
+    """Adds a parser for each kind. Returns them by kind."""
+    parsers = {}
+    for kind, line in RUN_KINDS.items():
+        parser = kinds.add_parser(kind, help=line, description=line[0].upper() + line[1:] + ".")
+        parser.add_argument("run", help="a run folder")
+        parser.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
+        parser.option("--seed", type=int, default=0, help="of what the diagnosis draws itself; 0")
+        parser.option("--json", action="store_true", help="print the result as JSON")
+        parser.option("--out", metavar="FILE", help="write the result as JSON here too; always in RUN/diagnosis")
+        parser.option("--plot", metavar="FILE", help="write the picture here (png, svg, pdf)")
+        parsers[kind] = parser
+    for kind in ("landscape", "forgetting", "memorisation", "magnitudes", "game", "support"):
+        which = "up to this checkpoint" if kind == "forgetting" else "of one checkpoint"
+        other = "; of images the newest" if kind in ("game", "support") else ""
+        parsers[kind].option("--step", type=int, help=f"{which}; all that are there if not given{other}")
+    _add_onset(parsers["onset"])
+    parsers["landscape"].option("--film", metavar="FILE", help="a GIF of the surface over training (2-D data)")
+    parsers["landscape"].option("--points", type=int, default=256, metavar="N", help="scans of each kind (images); 256")
+    parsers["memorisation"].option("--points", type=int, default=2048, metavar="N", help="examples of each kind; 2048")
+    parsers["game"].option("--values", type=int, default=40, metavar="N", help="eigenvalues sought; 40")
+    parsers["support"].option("--samples", type=int, default=10_000, metavar="N", help="samples of G; 10,000")
+    return parsers
+
+
+def _add_onset(parser: Any) -> None:
+    parser.option("--step", type=int, help="centre of the window; the onset that the detector found if not given")
+    parser.option("--before", type=int, metavar="N", help="steps of the window before the evaluation that found it")
+    parser.option("--after", type=int, metavar="N", help="steps of the window after it")
+    parser.option(
+        "--branch",
+        metavar="NAME,..",
+        help="train on from before the onset with: same, key, learning_rate, label_noise, unroll, or all",
+    )
+    parser.option("--branches", type=int, default=8, metavar="N", help="branches of each kind, side by side; 8")
+    parser.option("--branch-at", type=int, metavar="STEP", help="from its last checkpoint; the last before the fall")
+    parser.option("--horizon", type=int, metavar="N", help="steps of a branch; past the onset's window if not given")

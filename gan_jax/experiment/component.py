@@ -1,0 +1,256 @@
+"""An experiment is a pytree: the decorator that makes its settings one.
+
+A component is a frozen dataclass. Each of its fields is either
+
+* a *leaf* (typed `float`, another component, a tuple of components, or one of these or None), which `jit` traces and
+  `vmap` can stack, or
+* *structure* (typed `int`, `str`, `bool`, a `Literal`, or a tuple of these), which is part of the treedef.
+
+So a jitted function of a component compiles once per structure, and changing a float recompiles nothing. Nothing may
+branch on a leaf: a feature is switched off by its absence (`penalty=None`), not by weight 0.
+
+Stacking, files, differences and command-line overrides of components are in `gan_jax.experiment.settings`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, Literal, TypeVar, Union
+
+import jax
+import numpy as np
+
+_C = TypeVar("_C")
+_STRUCTURE = (int, str, bool, type(None))
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: tuple[type, ...] = (),
+    doc: str = "",
+) -> Any:
+    """A field of a component, with its bounds and one line that says what it is.
+
+    Args:
+        default: the value when none is given; a field without one is required.
+        at_least: bound, checked when the component is made; traced values are not checked.
+        above: the same, excluded.
+        at_most: bound from above.
+        below: the same, excluded.
+        choices: the component classes that this field is known to take; their names work on the command line. Any
+            other object with the right methods is taken from Python.
+        doc: unit, range and meaning, shown by `--help` and in error messages.
+    """
+    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    metadata = {"bounds": {k: v for k, v in bounds.items() if v is not None}, "choices": choices, "doc": doc}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@typing.dataclass_transform(frozen_default=True, field_specifiers=(setting,))
+def component(cls: type[_C]) -> type[_C]:
+    """Makes a class a component: a frozen, validated dataclass that is a pytree.
+
+    The class may define `validate(self)`, which raises `ValueError` for settings that cannot work together. It runs
+    after the generic checks of type and bounds, and like them only when the values are concrete: never inside `jit`,
+    `vmap` or `grad`, where a component is rebuilt from traced leaves.
+
+    Raises:
+        TypeError: if a field is neither a leaf nor structure (a list, a dict, a bare array).
+
+    Example:
+        >>> import jax
+        >>> @component
+        ... class Noise:
+        ...     rate: float = setting(default=0.1, at_least=0, at_most=1, doc="share of labels flipped")
+        ...     side: str = "both"
+        >>> jax.tree.leaves(Noise(rate=0.2))
+        [0.2]
+        >>> Noise(rate=1.5)
+        Traceback (most recent call last):
+        ...
+        ValueError: Noise.rate is 1.5, and must be at most 1 (share of labels flipped)
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    hints: dict[str, Any] = {}
+
+    def annotations() -> dict[str, Any]:
+        if not hints:
+            hints.update(typing.get_type_hints(cls))
+        return hints
+
+    original_init = cls.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        unknown = kwargs.keys() - {field.name for field in fields}
+        if unknown:
+            raise ValueError(unknown_name(f"{cls.__name__} has no setting", min(unknown), [f.name for f in fields]))
+        original_init(self, *args, **kwargs)
+        concrete = True
+        for field in fields:
+            value = check_setting(cls.__name__, field, annotations()[field.name], getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+            concrete &= not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value))
+        if concrete and hasattr(self, "validate"):
+            self.validate()
+
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__component_annotations__ = staticmethod(annotations)  # type: ignore[attr-defined]
+    split: list[tuple[str, ...]] = []
+
+    def names() -> tuple[tuple[str, ...], tuple[str, ...]]:
+        # Resolved at the first flattening, not at decoration, so that annotations may name what is defined below.
+        if not split:
+            structural = tuple(f.name for f in fields if is_structure(annotations()[f.name]))
+            split.append(tuple(f.name for f in fields if f.name not in structural))
+            split.append(structural)
+        return split[0], split[1]
+
+    def flatten_with_keys(self: Any) -> tuple[Any, Any]:
+        leaves, structure = names()
+        keyed = tuple((jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in leaves)
+        return keyed, tuple(getattr(self, name) for name in structure)
+
+    def flatten(self: Any) -> tuple[Any, Any]:
+        leaves, structure = names()
+        return tuple(getattr(self, n) for n in leaves), tuple(getattr(self, n) for n in structure)
+
+    def unflatten(static: tuple[Any, ...], children: tuple[Any, ...]) -> Any:
+        leaves, structure = names()
+        self = object.__new__(cls)
+        for name, value in (*zip(leaves, children, strict=True), *zip(structure, static, strict=True)):
+            object.__setattr__(self, name, value)
+        return self
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)  # type: ignore[arg-type]
+    return cls
+
+
+def is_component(value: Any) -> bool:
+    """Whether a value (or a class) is a component."""
+    return hasattr(value, "__component_annotations__")
+
+
+def annotations_of(value: Any) -> dict[str, Any]:
+    """The resolved annotation of every field of a component."""
+    return value.__component_annotations__()
+
+
+def is_structure(annotation: Any) -> bool:
+    """Whether a field of this type is part of the treedef rather than a leaf."""
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return True
+    if origin in (Union, types.UnionType, tuple):
+        return all(is_structure(a) for a in typing.get_args(annotation) if a is not Ellipsis)
+    if annotation in (list, dict, set, np.ndarray) or origin in (list, dict, set):
+        raise TypeError(f"a component has no field of type {annotation}: use a tuple, or a component")
+    return annotation in _STRUCTURE
+
+
+def check_setting(owner: str, field: dataclasses.Field[Any], annotation: Any, value: Any) -> Any:
+    """Checks one setting's type and bounds; ints given for floats become floats.
+
+    Raises:
+        ValueError: naming the field, the value and what it must be.
+    """
+    name = f"{owner}.{field.name}"
+    doc = field.metadata.get("doc", "")
+    about = f" ({doc})" if doc else ""
+    if isinstance(value, np.generic):
+        value = value.item()
+    fits, value = _fit(annotation, value)
+    if not fits:
+        raise ValueError(f"{name} is {value!r}, and must be {describe(field, annotation)}{about}")
+    numbers = [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+    if is_component(value) and hasattr(value, "extremes"):  # a schedule stays within the bounds of what it schedules
+        numbers = [number for number in value.extremes() if isinstance(number, float)]
+    for number in numbers:
+        for bound, limit in field.metadata.get("bounds", {}).items():
+            if not _within(number, bound, limit):
+                raise ValueError(f"{name} is {number!r}, and must be {bound} {limit}{about}")
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"{name} is nan, and must be a number{about}")
+    return value
+
+
+def unknown_name(problem: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not known: the near ones, or all of them.
+
+    Example:
+        >>> unknown_name("no mode", "hinj", ["hinge", "minimax"])
+        "no mode 'hinj'; did you mean 'hinge'?"
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    near = near or [k for k in known if k.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]][:3]
+    if near:
+        return f"{problem} {name!r}; did you mean {' or '.join(repr(n) for n in near)}?"
+    return f"{problem} {name!r}; there is {', '.join(k for k in known if '.' not in k)}"
+
+
+def describe(field: dataclasses.Field[Any], annotation: Any) -> str:
+    """What a field takes, in words: "a number", "one of 'relu', 'tanh'", "a NonSaturating or Minimax"."""
+    choices = field.metadata.get("choices", ())
+    if choices:
+        number = "a number, or " if float in typing.get_args(annotation) else ""
+        return f"{number}one of " + ", ".join(choice.__name__ for choice in choices)
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(a) for a in typing.get_args(annotation))
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(field, a) for a in typing.get_args(annotation))
+    words = {float: "a number", int: "a whole number", str: "a text", bool: "True or False", type(None): "None"}
+    if origin is tuple:
+        return "a tuple of " + " and ".join(describe(field, a) for a in typing.get_args(annotation) if a is not ...)
+    return words.get(annotation, f"a {getattr(annotation, '__name__', annotation)}")
+
+
+def _within(value: float, bound: str, limit: float) -> bool:
+    return {
+        "at least": value >= limit,
+        "above": value > limit,
+        "at most": value <= limit,
+        "below": value < limit,
+    }[bound]
+
+
+def _fit(annotation: Any, value: Any) -> tuple[bool, Any]:
+    """Whether a value is of a type; and the value, with ints made floats where a float is asked."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is Any:
+        return True, value
+    if origin in (Union, types.UnionType):
+        fitted = [_fit(a, value) for a in sorted(args, key=lambda a: a is float)]
+        return next((fit for fit in fitted if fit[0]), (False, value))
+    if origin is Literal:
+        return value in args, value
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False, value
+        wanted = args[:1] * len(value) if len(args) == 2 and args[1] is ... else args
+        parts = [_fit(a, v) for a, v in zip(wanted, value, strict=False)]
+        return len(wanted) == len(value) and all(ok for ok, _ in parts), tuple(v for _, v in parts)
+    if annotation is float:
+        if isinstance(value, (jax.Array, np.ndarray, jax.ShapeDtypeStruct)):
+            return True, value
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return True, float(value)
+        return False, value
+    if annotation in _STRUCTURE:
+        return type(value) is annotation, value
+    if isinstance(annotation, type):
+        # Components and protocols. Inside a transformation jax may rebuild a tree from markers (object(), None): those
+        # go through `unflatten`, never through here.
+        return isinstance(value, annotation), value
+    return True, value

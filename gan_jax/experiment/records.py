@@ -1,0 +1,79 @@
+"""Experiments from records: the public components by name, found by walking what an experiment can be made of."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from gan_jax.experiment.component import annotations_of, is_component
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import from_json
+
+
+@functools.cache
+def public_components() -> Mapping[str, type]:
+    """Every component that an experiment of this package can hold, by class name.
+
+    Example:
+        >>> components = public_components()
+        >>> components["Ring"].__name__, "MLPGenerator" in components, "Linear" in components
+        ('Ring', True, True)
+    """
+    found: dict[str, type] = {}
+    waiting: list[Any] = [Experiment]
+    while waiting:
+        cls = waiting.pop()
+        if found.setdefault(cls.__name__, cls) is not cls:
+            raise TypeError(f"two public components are called {cls.__name__}: {found[cls.__name__]} and {cls}")
+        waiting += [part for part in _parts(cls) if found.get(part.__name__) is not part]
+    return MappingProxyType(found)
+
+
+def _parts(cls: Any) -> Iterator[Any]:
+    """The component classes that the fields of a component can hold."""
+    annotations = annotations_of(cls)
+    for name, field in cls.__dataclass_fields__.items():
+        candidates = [*field.metadata.get("choices", ()), type(field.default), *_classes(annotations[name])]
+        yield from (part for part in candidates if isinstance(part, type) and is_component(part))
+
+
+def _classes(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _classes(argument)
+
+
+def read_component(value: Any) -> Any:
+    """The component that `to_json` wrote, of any public class.
+
+    Args:
+        value: from a record's JSON.
+
+    Raises:
+        ValueError: if it names an unknown component or setting, or holds a value that the component refuses.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> from gan_jax.experiment.settings import to_json
+        >>> read_component(to_json(Ring(std=0.05))).std
+        0.05
+    """
+    return from_json(value, public_components())
+
+
+def read_experiment(value: Any) -> Experiment:
+    """`read_component` of an experiment's JSON.
+
+    Args:
+        value: from a record's JSON.
+
+    Raises:
+        ValueError: as `read_component`, and if it is no experiment.
+    """
+    made = read_component(value)
+    if not isinstance(made, Experiment):
+        raise ValueError(f"the record holds a component {type(made).__name__}, not an Experiment")
+    return made

@@ -1,0 +1,62 @@
+"""Settings that change with the step: any float that says so may be one of these instead."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.experiment.component import component, setting
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """A value as a pure function of the step."""
+
+    def __call__(self, step: Array) -> Array: ...
+
+    def extremes(self) -> tuple[float, ...]:
+        """Its least and greatest values, which must be within the bounds of the setting that it takes the place of."""
+        ...
+
+
+@component
+class Linear:
+    """`start` up to `begin_step`, from there to `stop` in equal steps over `duration_steps`, then constant."""
+
+    start: float = setting(doc="value at step 0")
+    stop: float = setting(doc="value from `begin_step + duration_steps` on")
+    duration_steps: float = setting(above=0, doc="steps that the change takes")
+    begin_step: float = setting(default=0.0, at_least=0, doc="step at which it begins")
+
+    def __call__(self, step: Array) -> Array:
+        done = jnp.clip((step - self.begin_step) / self.duration_steps, 0.0, 1.0)
+        return self.start + (self.stop - self.start) * done
+
+    def extremes(self) -> tuple[float, ...]:
+        return (self.start, self.stop)
+
+
+@component
+class Exponential:
+    """start * decay_rate^(step / every_steps), never below `floor`."""
+
+    start: float = setting(doc="value at step 0")
+    decay_rate: float = setting(above=0, at_most=1, doc="factor applied every `every_steps`")
+    every_steps: float = setting(above=0, doc="steps that one factor takes")
+    floor: float = setting(default=0.0, doc="least value")
+
+    def __call__(self, step: Array) -> Array:
+        return jnp.maximum(self.start * self.decay_rate ** (step / self.every_steps), self.floor)
+
+    def extremes(self) -> tuple[float, ...]:
+        return (self.start, self.floor)
+
+
+SCHEDULES = (Linear, Exponential)
+
+
+def value_at(setting_value: float | Schedule, step: Array) -> float | Array:
+    """The value of a setting that may be a schedule."""
+    return setting_value(step) if isinstance(setting_value, Schedule) else setting_value

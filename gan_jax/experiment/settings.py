@@ -1,0 +1,304 @@
+"""What one does with components from outside: stack and group them, write and read them, compare and change them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, Union
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.experiment.component import annotations_of, describe, is_component, unknown_name
+
+_C = TypeVar("_C")
+
+
+class Setting(typing.NamedTuple):
+    """One field of an experiment: its dotted path, value, annotation, and the dataclass field that declares it."""
+
+    path: str
+    value: Any
+    annotation: Any
+    field: dataclasses.Field[Any]
+
+
+def walk(component: Any, prefix: str = "") -> Iterator[Setting]:
+    """Every setting of a component, parents before children, in order of declaration.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> [s.path for s in walk(Ring())][:3]
+        ['num_modes', 'radius', 'std']
+    """
+    annotations = annotations_of(component)
+    for field in dataclasses.fields(component):
+        value, path = getattr(component, field.name), prefix + field.name
+        yield Setting(path, value, annotations[field.name], field)
+        parts = value if isinstance(value, tuple) else (value,)
+        for index, part in enumerate(parts):
+            if is_component(part):
+                inner = f"{path}.{index}." if isinstance(value, tuple) else f"{path}."
+                yield from walk(part, inner)
+
+
+# --- Stacking ---------------------------------------------------------------------------------------------------------
+
+
+def stack(components: Sequence[_C]) -> _C:
+    """Components of one structure as one component whose leaves have a leading axis: what `vmap` maps over.
+
+    Raises:
+        ValueError: if they differ in structure; the message names the first difference.
+    """
+    first = jax.tree.structure(components[0])
+    for other in components[1:]:
+        if jax.tree.structure(other) != first:  # type: ignore[operator]
+            raise ValueError(
+                "only experiments of one structure can be stacked, and these differ in: "
+                + "; ".join(diff(components[0], other))
+                + ". Group them first (gan_jax.experiment.settings.group)."
+            )
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *components)
+
+
+def group(components: Sequence[_C]) -> list[tuple[list[int], _C]]:
+    """Groups components by structure: a list of (their indices, the stacked component), in order of appearance."""
+    members: dict[Any, list[int]] = {}
+    for index, member in enumerate(components):
+        members.setdefault(jax.tree.structure(member), []).append(index)
+    return [(indices, stack([components[i] for i in indices])) for indices in members.values()]
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def to_json(value: Any) -> Any:
+    """A component as JSON-ready dicts, lists and numbers. `from_json(to_json(x)) == x`, floats included."""
+    if is_component(value):
+        cls = type(value)
+        fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"component": component_name(cls), **fields}
+    if isinstance(value, tuple):
+        return [to_json(part) for part in value]
+    if isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        return np.asarray(value).tolist()
+    return value
+
+
+def component_name(cls: type) -> str:
+    """How a record names a component: a public one by its name alone, a user's own by "module:name".
+
+    A public component keeps its name when its file moves, so that older runs stay readable.
+    """
+    return cls.__qualname__ if cls.__module__.startswith("gan_jax.") else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def from_json(value: Any, components: Mapping[str, type]) -> Any:
+    """The component that `to_json` wrote. Settings that it lacks (an older file) take today's defaults.
+
+    Nothing is imported: a component of the user's own is found only if its module has been imported before.
+
+    Args:
+        value: what `to_json` returned.
+        components: the public components by name; `gan_jax.experiment.records.public_components()`.
+
+    Raises:
+        ValueError: for an unknown component, an unknown field, or a value that the component refuses.
+    """
+    if isinstance(value, list):
+        return tuple(from_json(part, components) for part in value)
+    if not isinstance(value, dict):
+        return value
+    if "component" not in value:
+        raise ValueError(f"not a component: it has no 'component' entry among {', '.join(value) or 'nothing'}")
+    cls = _component_class(str(value["component"]), components)
+    known = {f.name for f in dataclasses.fields(cls)}
+    renamed: Mapping[str, str] = getattr(cls, "RENAMED", {})
+    fields: dict[str, Any] = {renamed.get(name, name): part for name, part in value.items() if name != "component"}
+    for field in fields.keys() - known:
+        raise ValueError(unknown_name(f"{cls.__name__} has no setting", field, known))
+    return cls(**{name: from_json(part, components) for name, part in fields.items()})
+
+
+def _component_class(name: str, components: Mapping[str, type]) -> Any:
+    module, _, own = name.rpartition(":")
+    if not module or module.startswith("gan_jax."):  # records of version 0.1.0 name the module of a public one as well
+        if own not in components:
+            raise ValueError(unknown_name("unknown component", own, components))
+        return components[own]
+    cls = getattr(sys.modules.get(module), own, None)
+    if not (isinstance(cls, type) and is_component(cls)):
+        raise ValueError(f"unknown component {name!r}: import the module that defines it first")
+    return cls
+
+
+# --- Differences ------------------------------------------------------------------------------------------------------
+
+
+def diff(old: Any, new: Any) -> list[str]:
+    """What changed between two components, a line each.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> diff(Ring(std=0.02), Ring(std=0.01))
+        ['std: 0.02 -> 0.01']
+    """
+    before = {s.path: s.value for s in walk(old)}
+    after = {s.path: s.value for s in walk(new)}
+    lines: list[str] = []
+    replaced: list[str] = []
+    for path in [*before, *(p for p in after if p not in before)]:
+        if any(path.startswith(parent + ".") for parent in replaced):
+            continue
+        a, b = before.get(path), after.get(path)
+        if _shape_of(a) != _shape_of(b):
+            replaced.append(path)
+            lines.append(f"{path}: {_short(a)} -> {_short(b)}")
+        elif not any(is_component(part) for part in (a if isinstance(a, tuple) else (a,))) and not _same(a, b):
+            lines.append(f"{path}: {_short(a)} -> {_short(b)}")
+    return lines
+
+
+def _shape_of(value: Any) -> Any:
+    """What must agree for the settings below to be comparable: the classes of the components."""
+    if isinstance(value, tuple):
+        return tuple(_shape_of(part) for part in value if is_component(part))
+    return type(value) if is_component(value) else None
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(np.all(a == b)) if a is not None and b is not None else a is b
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple) and any(is_component(part) for part in value):
+        return "(" + ", ".join(_short(part) for part in value) + ")"
+    return type(value).__name__ if is_component(value) else repr(value)
+
+
+# --- Overrides --------------------------------------------------------------------------------------------------------
+
+
+def override(component: _C, path: str, value: Any) -> _C:
+    """The component with one setting changed.
+
+    Args:
+        component: where to change it.
+        path: dotted, dashes and underscores alike: `discriminator.transforms.0.rate`.
+        value: of the setting's own type, or a text as typed on a command line: a number, `true`, `none`, `relu`,
+            `128,128`, or the name of a known component (`least-squares`), which is then made with its defaults.
+
+    Raises:
+        ValueError: for a path that does not exist (the nearest ones are listed) or a value that does not fit.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> override(Ring(), "num-modes", "6").num_modes
+        6
+    """
+    parts = path.replace("-", "_").split(".")
+    try:
+        return _override(component, parts, value, ".".join(parts), component)
+    except _IncompleteError as error:
+        raise ValueError(str(error)) from None
+
+
+def _override(
+    node: Any, parts: list[str], value: Any, path: str, root: Any, element: Any = None, field: Any = None
+) -> Any:
+    head, rest = parts[0], parts[1:]
+    if isinstance(node, tuple):
+        if not head.isdigit() or int(head) >= len(node):
+            raise ValueError(f"no setting {path!r}: {head!r} is not an index into {_short(node)}, of {len(node)}")
+        index = int(head)
+        if rest:
+            changed = _override(node[index], rest, value, path, root)
+        elif isinstance(value, str):
+            changed = _parse(value, element, field, path)
+        else:
+            changed = value
+        return (*node[:index], changed, *node[index + 1 :])
+    fields = {f.name: f for f in dataclasses.fields(node)} if is_component(node) else {}
+    if head not in fields:
+        raise ValueError(unknown_name("no setting", path, [s.path for s in walk(root)]))
+    current, annotation = getattr(node, head), annotations_of(node)[head]
+    if rest:
+        element = _element(annotation) if isinstance(current, tuple) else None
+        changed = _override(current, rest, value, path, root, element, fields[head])
+    elif isinstance(value, str):
+        changed = _parse(value, annotation, fields[head], path)
+    else:
+        changed = value
+    return dataclasses.replace(node, **{head: changed})
+
+
+def _element(annotation: Any) -> Any:
+    """The type of a tuple's elements, where a field takes a tuple or something else."""
+    options = (
+        typing.get_args(annotation) if typing.get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    )
+    return next(typing.get_args(option)[0] for option in options if typing.get_origin(option) is tuple)
+
+
+def _parse(text: str, annotation: Any, field: dataclasses.Field[Any], path: str) -> Any:
+    """A value typed on a command line, read by the setting's annotation."""
+    for parse in _parsers(annotation, field, path):
+        try:
+            return parse(text)
+        except ValueError:
+            continue
+    raise ValueError(f"{path} is {text!r}, and must be {describe(field, annotation)}")
+
+
+def _parsers(annotation: Any, field: dataclasses.Field[Any], path: str) -> Iterator[Any]:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (Union, types.UnionType):
+        for arg in sorted(args, key=lambda a: a is str):
+            yield from _parsers(arg, field, path)
+    elif origin is Literal:
+        yield lambda text: _choose(text, {str(a): a for a in args})
+    elif origin is tuple:
+        element = args[0]
+
+        def parse_tuple(text: str) -> Any:
+            words = [w for w in re.split(r"[,\s]+", text.strip("()[] ")) if w]
+            return tuple(_parse(word, element, field, field.name) for word in words)
+
+        yield parse_tuple
+    elif annotation is bool:
+        yield lambda text: _choose(text.lower(), {"true": True, "false": False, "yes": True, "no": False})
+    elif annotation in (int, float, str):
+        yield annotation
+    elif annotation is type(None):
+        yield lambda text: _choose(text.lower(), {"none": None, "null": None})
+    else:
+        yield lambda text: _make(
+            _choose(_plain(text), {_plain(c.__name__): c for c in field.metadata["choices"]}), path
+        )
+
+
+class _IncompleteError(Exception):
+    """A component that has no defaults for all its settings."""
+
+
+def _make(cls: type, path: str) -> Any:
+    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
+    if required:
+        raise _IncompleteError(f"{path}: {cls.__name__} needs {', '.join(required)}, which only a config can give")
+    return cls()
+
+
+def _choose(text: str, options: dict[str, Any]) -> Any:
+    if text not in options:
+        raise ValueError(text)
+    return options[text]
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()

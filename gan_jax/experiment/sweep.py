@@ -1,0 +1,145 @@
+"""What a sweep is: arms (experiments) crossed with seeds, and which of its members can run as one program.
+
+`gan_jax.scaling.strategies` runs members together; `gan-jax sweep` does it with a folder, checkpoints and a report.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from gan_jax.data.stacked import ImageData
+from gan_jax.experiment.component import is_component
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override
+
+
+class Arm(NamedTuple):
+    """One experiment of a sweep.
+
+    Attributes:
+        name: for people, such as "rate=0.05".
+        experiment: its settings.
+        settings: what sets it apart from the other arms: value by dotted path.
+    """
+
+    name: str
+    experiment: Experiment
+    settings: Mapping[str, Any]
+
+
+class Member(NamedTuple):
+    """One run of a sweep: an arm and a seed."""
+
+    arm: Arm
+    seed: int
+
+
+class Sweep(NamedTuple):
+    """Arms crossed with seeds."""
+
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+
+    def members(self) -> list[Member]:
+        """All runs, seeds outermost, so that a sweep that is cut short is balanced."""
+        return [Member(arm, seed) for seed in self.seeds for arm in self.arms]
+
+
+def grid(base: Experiment, axes: Mapping[str, Sequence[Any]], seeds: int | Sequence[int] = 5) -> Sweep:
+    """Every combination of some settings' values, as a sweep.
+
+    Args:
+        base: the experiment that all arms share.
+        axes: values by dotted path, as `override` takes them; later paths may be inside what earlier ones set.
+        seeds: which, or how many (then 0, 1, ...).
+
+    Raises:
+        ValueError: for an unknown path, a value that does not fit, an axis without values, or repeated seeds.
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> study = grid(tiny_ring(), {"data.std": (0.01, 0.02), "generator.learning_rate": (1e-3,)}, seeds=3)
+        >>> [arm.name for arm in study.arms], len(study.members())
+        (['std=0.01, learning_rate=0.001', 'std=0.02, learning_rate=0.001'], 6)
+    """
+    seeds = _checked(seeds)
+    for path, values in axes.items():
+        if isinstance(values, str) or not len(values):
+            raise ValueError(f"the values of {path} are {values!r}, and must be a sequence of at least one")
+    labels = _short_names(list(axes))
+    arms = []
+    for values in itertools.product(*axes.values()):
+        experiment, settings = base, {}
+        for path, value in zip(axes, values, strict=True):
+            experiment = override(experiment, path, value)
+            settings[path] = _told(value)
+        name = ", ".join(f"{labels[path]}={value}" for path, value in settings.items())
+        arms.append(Arm(name or "base", experiment, settings))
+    names = [arm.name for arm in arms]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two arms of the sweep are alike: {max(names, key=names.count)!r} comes more than once")
+    return Sweep(tuple(arms), seeds)
+
+
+def variations(base: Experiment, settings: Mapping[str, Mapping[str, Any]], seeds: int | Sequence[int] = 5) -> Sweep:
+    """Named arms, each the base with settings of its own, as a sweep.
+
+    Args:
+        base: the experiment that the arms change.
+        settings: by the arm's name, values by dotted path, as `override` takes them; none for the base itself.
+        seeds: which, or how many (then 0, 1, ...).
+
+    Raises:
+        ValueError: for an unknown path, a value that does not fit, or repeated seeds.
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> study = variations(tiny_ring(), {"plain": {}, "fast": {"generator.learning_rate": 1e-2}}, seeds=2)
+        >>> [arm.name for arm in study.arms], study.seeds
+        (['plain', 'fast'], (0, 1))
+    """
+    arms = []
+    for name, changes in settings.items():
+        experiment = base
+        for path, value in changes.items():
+            experiment = override(experiment, path, value)
+        arms.append(Arm(name, experiment, {path: _told(value) for path, value in changes.items()}))
+    return Sweep(tuple(arms), _checked(seeds))
+
+
+def _checked(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+        raise ValueError(f"the seeds of a sweep are {seeds}: give a count of at least 1, or different ones below 2**32")
+    return seeds
+
+
+def _told(value: Any) -> Any:
+    """A setting's value for tables and JSON: a component by its name."""
+    if isinstance(value, tuple):
+        return [_told(part) for part in value]
+    return type(value).__name__ if is_component(value) else value
+
+
+def _short_names(paths: list[str]) -> dict[str, str]:
+    """By path, the shortest ends of the dotted paths that tell them apart."""
+    for length in itertools.count(1):
+        short = {path: ".".join(path.split(".")[-length:]) for path in paths}
+        if len(set(short.values())) == len(paths) or length > 20:
+            return short
+    raise AssertionError
+
+
+def groups(members: Sequence[Member]) -> list[list[int]]:
+    """The members by the structure of their experiments, in order of appearance: what can run as one program."""
+    found: dict[Any, list[int]] = {}
+    for index, member in enumerate(members):
+        experiment = member.arm.experiment
+        # A detector of images makes its reference from its floats, which the members of a group must then share.
+        detector = experiment.detector if isinstance(experiment.data, ImageData) else None
+        found.setdefault((jax.tree.structure(experiment), detector), []).append(index)
+    return list(found.values())

@@ -1,0 +1,252 @@
+r"""Coverage of the 1,000 modes of stacked images: a frozen classifier reads each channel, and a triple is a mode.
+
+Published counts depend on the rule more than on the generator (the same runs have 747 modes with at least 1 sample of
+any confidence, and 3 with at least 10 samples above 0.9), so the rule is a component and every result is stamped with
+it. `stacked_bounds` says what real images score by it.
+
+References:
+    L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, arXiv 1611.02163, section 3.3.1.
+    Z. Lin et al., "PacGAN", NeurIPS 2018, arXiv 1712.04086, section 4.2: every sample counts, one captures a mode, KL
+        in nats to the uniform distribution; 25,600 or 26,000 samples.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.data.stacked import NUM_CHANNELS, NUM_MODES
+from gan_jax.experiment.component import component, setting
+from gan_jax.metrics.classifier import NUM_CLASSES, Classifier, as_floats, classify
+from gan_jax.metrics.image_metrics import LEAST_CLASS_SIZE, effective_classes
+from gan_jax.metrics.modes import count_divergence
+
+_BLOCK = 80  # three channels of 80 fit one block of the classifier
+_NUM_PAIRS = 2_000
+_LEAST = 1e-6
+
+
+@component
+class StackedRule:
+    """When a stacked sample belongs to a mode, and when a mode is captured.
+
+    A sample's mode is 100 a + 10 b + c, with a, b, c the most probable class of each channel, and its confidence the
+    least of the three probabilities. It counts if that is at least `confidence`; a mode is captured by at least
+    `min_count` samples that count. The defaults are the published rule, by which junk and misread samples capture modes
+    too: of 25,600 real samples of MNIST, 400 are misread.
+
+    A mode is held, which is what the detector's labels go by, with at least `min_share` of the samples that the data
+    would give it.
+    """
+
+    confidence: float = setting(default=0.0, at_least=0, at_most=1, doc="of every channel, from which a sample counts")
+    min_count: float = setting(default=1.0, at_least=1, doc="samples that capture a mode")
+    min_share: float = setting(default=0.1, at_least=0, below=1, doc="of a mode's expected samples that make it held")
+    quality: float = setting(
+        default=0.6, at_least=0, at_most=1, doc="confidence of a high-quality sample; below it a sample is junk"
+    )
+
+    def describe(self, num_samples: int) -> str:
+        """The definition in one line, as written beside every result."""
+        return (
+            f"class triple, each p>={self.confidence:g}; count>={self.min_count:g}; held: "
+            f"count>={self.min_share:g}*n*weight; high quality: each p>={self.quality:g}; n={num_samples}"
+        )
+
+
+class StackedMetrics(NamedTuple):
+    r"""One evaluation of n samples. Scalars unless said otherwise; without a classifier all but the last three are NaN.
+
+    Attributes:
+        modes: number captured under the rule.
+        modes_held: number held under the rule.
+        modes_sure: number with at least one high-quality sample.
+        high_quality: share of all n samples whose every channel is a class with probability at least `quality`.
+        kl: KL of the mode shares to the uniform distribution in nats, as published; NaN if no sample counts.
+        kl_data: the same to the product of the class shares of the data.
+        channel_classes: [3] exp of the entropy of each channel's class shares, 1..10; 0 if no sample counts.
+        max_share: the greatest mode share.
+        intra_class_ratio: trace of the classifier's feature covariance inside a class (high-quality channels, the three
+            pooled) over that of real images, median over the classes with at least 50; 1 if there is none.
+        heaviest: the mode with the most samples; -1 if no sample counts.
+        counts: [1000] samples that count, by mode.
+        pairwise_ratio: mean Euclidean pixel distance of samples i and i + n/2 over that of real stacked images.
+        pixel_std: standard deviation of each pixel over the samples, mean over pixels and channels.
+        finite: whether every pixel of every sample is finite.
+    """
+
+    modes: Array
+    modes_held: Array
+    modes_sure: Array
+    high_quality: Array
+    kl: Array
+    kl_data: Array
+    channel_classes: Array
+    max_share: Array
+    intra_class_ratio: Array
+    heaviest: Array
+    counts: Array
+    pairwise_ratio: Array
+    pixel_std: Array
+    finite: Array
+
+
+class StackedReference(NamedTuple):
+    """What real images measure. Without a classifier the first five are zeros and never read.
+
+    Attributes:
+        class_share: [10] of the images that channels are drawn from.
+        test_classes: int32 [m] most probable class of each held-out image.
+        test_confidence: [m] its probability.
+        class_mean: [10, features] of the confident held-out images.
+        class_variance: [10] trace of the covariance inside each class.
+        pairwise_distance: mean root-mean-square pixel difference of two stacked images.
+        pixel_std: mean over pixels of the standard deviation over images.
+    """
+
+    class_share: Array
+    test_classes: Array
+    test_confidence: Array
+    class_mean: Array
+    class_variance: Array
+    pairwise_distance: Array
+    pixel_std: Array
+
+
+@jax.jit
+def make_stacked_reference(
+    classifier: Classifier | None, labels: Array, test_images: Array, *, quality: float | Array = 0.6
+) -> StackedReference:
+    """The reference that samples are measured against.
+
+    Args:
+        classifier: a validated classifier, or None.
+        labels: int [n], classes of the images that channels are drawn from.
+        test_images: real held-out single images [m, size, size, 1], in [-1, 1] or uint8.
+        quality: as in the rule.
+    """
+    images = as_floats(test_images)
+    num = images.shape[0]
+    pairs = jax.random.randint(jax.random.key(0), (2, _NUM_PAIRS * NUM_CHANNELS), 0, num)
+    squared = jnp.mean(jnp.square(images[pairs[0]] - images[pairs[1]]), axis=(1, 2, 3))
+    distance = jnp.mean(jnp.sqrt(jnp.mean(squared.reshape(_NUM_PAIRS, NUM_CHANNELS), axis=1)))
+    pixel_std = jnp.mean(jnp.std(images, axis=0))
+    share = jnp.mean(jax.nn.one_hot(labels, NUM_CLASSES), axis=0)
+    if classifier is None:
+        zeros = jnp.zeros(NUM_CLASSES)
+        nothing = (jnp.zeros(num, jnp.int32), jnp.zeros(num), zeros[:, None], zeros)
+        return StackedReference(share, *nothing, distance, pixel_std)
+    probabilities, features = classify(classifier, images)
+    classes, confidence = jnp.argmax(probabilities, axis=1), jnp.max(probabilities, axis=1)
+    members = jax.nn.one_hot(classes, NUM_CLASSES) * (confidence >= quality)[:, None]
+    counts = jnp.sum(members, axis=0)
+    mean = (members.T @ features) / jnp.maximum(counts, 1.0)[:, None]
+    squares = members.T @ jnp.sum(jnp.square(features - mean[classes]), axis=1)
+    variance = squares / jnp.maximum(counts - 1.0, 1.0)
+    return StackedReference(share, classes.astype(jnp.int32), confidence, mean, variance, distance, pixel_std)
+
+
+@jax.jit
+def stacked_metrics(
+    classifier: Classifier | None, reference: StackedReference, samples: Array, rule: StackedRule
+) -> StackedMetrics:
+    """Measures stacked samples, in blocks, so that memory is bounded by the samples themselves.
+
+    Samples are clipped to [-1, 1], as they are when shown, and pixels that are not finite count as 0: the metrics stay
+    finite, and `finite` tells.
+
+    Args:
+        classifier: the classifier of the reference, or None.
+        reference: made by `make_stacked_reference`.
+        samples: [n, size, size, 3], floats in [-1, 1] or uint8, n at least 2, in random order.
+        rule: its floats may be traced.
+
+    Raises:
+        ValueError: if the samples have another shape.
+    """
+    if samples.ndim != 4 or samples.shape[-1] != NUM_CHANNELS or samples.shape[0] < 2:
+        raise ValueError(f"samples are {samples.shape}, and must be [n, size, size, 3] with n at least 2")
+    num, half = samples.shape[0], samples.shape[0] // 2
+    clean = _clean(samples)
+    apart = jnp.sqrt(jnp.mean(jnp.square(clean[:half] - clean[half : 2 * half]), axis=(1, 2, 3)))
+    pixels = {
+        "pairwise_ratio": jnp.mean(apart) / jnp.maximum(reference.pairwise_distance, _LEAST),
+        # About the first sample: copies of one picture then vary by exactly 0, not by a mean's rounding.
+        "pixel_std": jnp.mean(jnp.std(clean - clean[:1], axis=0)),
+        "finite": jnp.all(jnp.isfinite(samples)),
+    }
+    if classifier is None:
+        sizes = {"channel_classes": (NUM_CHANNELS,), "counts": (NUM_MODES,)}
+        unknown = [name for name in StackedMetrics._fields if name not in pixels]
+        return StackedMetrics(**{name: jnp.full(sizes.get(name, ()), jnp.nan) for name in unknown}, **pixels)
+    classes, confidence, intra = _read(classifier, reference, samples, rule.quality)
+    mode = classes @ (NUM_CLASSES ** jnp.arange(NUM_CHANNELS)[::-1])
+    least = jnp.min(confidence, axis=1)
+    counted = least >= rule.confidence
+    counts = jnp.zeros(NUM_MODES, jnp.int32).at[mode].add(counted.astype(jnp.int32))
+    sure = jnp.zeros(NUM_MODES, jnp.int32).at[mode].add((least >= rule.quality).astype(jnp.int32))
+    share, real_share = counts / jnp.maximum(jnp.sum(counts), 1), triple_share(reference.class_share)
+    cube = share.reshape((NUM_CLASSES,) * NUM_CHANNELS)
+    channels = [jnp.sum(cube, axis=tuple(a for a in range(NUM_CHANNELS) if a != c)) for c in range(NUM_CHANNELS)]
+    return StackedMetrics(
+        modes=jnp.sum(counts >= rule.min_count),
+        modes_held=jnp.sum(counts >= jnp.maximum(rule.min_share * num * real_share, 1.0)),
+        modes_sure=jnp.sum(sure >= 1),
+        high_quality=jnp.sum(sure) / num,
+        kl=count_divergence(counts, jnp.full(NUM_MODES, 1 / NUM_MODES)),
+        kl_data=count_divergence(counts, jnp.maximum(real_share, _LEAST**2)),
+        channel_classes=effective_classes(jnp.stack(channels)),
+        max_share=jnp.max(share),
+        intra_class_ratio=intra,
+        heaviest=jnp.where(jnp.any(counts > 0), jnp.argmax(counts), -1),
+        counts=counts,
+        **pixels,
+    )
+
+
+def triple_share(class_share: Array) -> Array:
+    """Shares of the modes of three independent channels: [10] -> [1000], mode 100 a + 10 b + c."""
+    pair = (class_share[:, None] * class_share[None, :]).reshape(-1)
+    return (pair[:, None] * class_share[None, :]).reshape(-1)
+
+
+def _clean(samples: Array) -> Array:
+    images = as_floats(samples)
+    return jnp.clip(jnp.where(jnp.isfinite(images), images, 0.0), -1.0, 1.0)
+
+
+def _read(
+    classifier: Classifier, reference: StackedReference, samples: Array, quality: float | Array
+) -> tuple[Array, Array, Array]:
+    """Classes int32 [n, 3] and their probabilities [n, 3]; and the median of the variances inside the classes."""
+    num = samples.shape[0]
+    num_blocks = -(-num // _BLOCK)
+    padded = jnp.pad(samples, [(0, num_blocks * _BLOCK - num)] + [(0, 0)] * 3)
+    there = jnp.arange(num_blocks * _BLOCK) < num
+
+    def block(part: tuple[Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
+        images, real = part
+        singles = jnp.moveaxis(_clean(images), -1, 1).reshape(_BLOCK * NUM_CHANNELS, *samples.shape[1:3], 1)
+        probabilities, features = classify(classifier, singles)
+        classes, confidence = jnp.argmax(probabilities, axis=1), jnp.max(probabilities, axis=1)
+        sure = (confidence >= quality) & jnp.repeat(real, NUM_CHANNELS)
+        members = jax.nn.one_hot(classes, NUM_CLASSES) * sure[:, None]
+        # About the real mean of the class, so that the difference of the two moments below loses no digits.
+        centred = features - reference.class_mean[classes]
+        moments = jnp.sum(members, axis=0), members.T @ centred, members.T @ jnp.sum(centred**2, axis=1)
+        return classes.reshape(_BLOCK, -1), confidence.reshape(_BLOCK, -1), *moments
+
+    parts = (padded.reshape(num_blocks, _BLOCK, *samples.shape[1:]), there.reshape(num_blocks, _BLOCK))
+    classes, confidence, *sums = jax.lax.map(block, parts)
+    counts, first, second = (jnp.sum(part, axis=0) for part in sums)
+    mean = first / jnp.maximum(counts, 1.0)[:, None]
+    variance = (second - counts * jnp.sum(mean**2, axis=1)) / jnp.maximum(counts - 1.0, 1.0)
+    ratio = jnp.maximum(variance, 0.0) / jnp.maximum(reference.class_variance, _LEAST)
+    large = (counts >= LEAST_CLASS_SIZE) & (reference.class_variance > 0.0)
+    median = jnp.nanmedian(jnp.where(large, ratio, jnp.nan))
+    flat = num_blocks * _BLOCK, NUM_CHANNELS
+    intra = jnp.where(jnp.any(large), median, 1.0)
+    return classes.reshape(flat)[:num], confidence.reshape(flat)[:num], intra

@@ -1,0 +1,166 @@
+"""The nets of the Stacked MNIST experiment of the unrolled-GAN paper, as its table was re-implemented for PacGAN.
+
+G has 64, 32, 16 and 8 channels, and D a quarter or a half as many (2, 4, 8 or 4, 8, 16): so weak a D that G collapses
+without unrolling. Maps are of 28, 14, 7 and 4 pixels, by TensorFlow's "SAME" padding.
+
+The published code also has biases under its batch norms, which cancel them, so that the function and its training are
+those without; an Adam step on such a bias, whose gradient is rounding noise, is noise that unrolling would amplify.
+
+References:
+    L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, arXiv 1611.02163, section 3.3.1, appendix E.
+    Z. Lin et al., "PacGAN", NeurIPS 2018, arXiv 1712.04086, and its code, `unrolled_GAN_experiment/*/model.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.experiment.component import component, setting
+from gan_jax.networks.convolution import Conv, ConvTranspose, same_padding
+from gan_jax.networks.dcgan import Implementation
+from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+
+IMAGE_SIZE = 28
+_SMALLEST = 4
+_GENERATOR_CHANNELS = (64, 32, 16, 8)
+_GENERATOR_MAPS = (4, 7, 14, 28)
+_STDDEV = 0.02
+_KERNEL = 3
+
+
+@component
+class StackedGenerator:
+    """Latent -> 4x4x64 -> 7x7x32 -> 14x14x16 -> 28x28x8 -> 28x28 image: batch norm and ReLU each, tanh at the end."""
+
+    convolution: Implementation = setting(default="auto", doc="native, matrix products, or the backend's faster one")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        _check_shape("StackedGenerator makes", shape)
+
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> StackedGeneratorModule:
+        return StackedGeneratorModule(shape[-1], self.convolution, compute_dtype(self.compute_dtype), axis_name)
+
+    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+        return init_module(self._module(shape, None), key, jnp.zeros((1, latent_dim)))
+
+    def apply(
+        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        images, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
+        return images.astype(jnp.result_type(latent)), statistics
+
+
+@component
+class StackedDiscriminator:
+    """28x28 image -> 14x14 -> 7x7 -> 4x4 -> one raw score: batch norm in every layer, LeakyReLU."""
+
+    width: int = setting(default=2, at_least=1, doc="channels of the first layer, then twice and four times; 2 and 4")
+    negative_slope: float = setting(default=0.3, at_least=0, at_most=1, doc="of the LeakyReLU")
+    convolution: Implementation = setting(default="auto", doc="native, matrix products, or the backend's faster one")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        _check_shape("StackedDiscriminator scores", shape)
+
+    def _module(self, axis_name: str | None) -> StackedDiscriminatorModule:
+        dtype = compute_dtype(self.compute_dtype)
+        return StackedDiscriminatorModule(self.width, self.negative_slope, self.convolution, dtype, axis_name)
+
+    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
+        return init_module(self._module(None), key, jnp.zeros((1, *shape)))
+
+    def apply(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, Any]:
+        return apply_module(self._module(axis_name), variables, samples, train=train)
+
+    def features(
+        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        return module_features(self._module(axis_name), variables, samples, train=train)
+
+
+def _check_shape(does: str, shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or shape[:2] != (IMAGE_SIZE, IMAGE_SIZE):
+        what = " x ".join(str(n) for n in shape)
+        raise ValueError(
+            f"{does} images of {IMAGE_SIZE} x {IMAGE_SIZE} pixels and the data are {what}: "
+            f"set data.image_size to {IMAGE_SIZE}, or use a DCGAN"
+        )
+
+
+class StackedGeneratorModule(nn.Module):
+    """See `StackedGenerator`; blocks are sown as features `block_i`."""
+
+    channels: int
+    convolution: str
+    dtype: Any
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, latent: jax.Array, *, train: bool) -> jax.Array:
+        """[batch, latent_dim] -> [batch, 28, 28, channels] in (-1, 1)."""
+        widths, normal = _GENERATOR_CHANNELS, nn.initializers.normal(_STDDEV)
+        dense = nn.Dense(_SMALLEST**2 * widths[0], use_bias=False, kernel_init=normal, dtype=self.dtype, name="dense")
+        h = dense(latent).reshape(latent.shape[0], _SMALLEST, _SMALLEST, widths[0])
+        h = self._block(0, h, train)
+        for i in range(1, len(widths)):
+            # The adjoint of the convolution that halves the larger map.
+            padding = same_padding(_GENERATOR_MAPS[i], _KERNEL, 2)
+            upscale = ConvTranspose(
+                widths[i], (_KERNEL, _KERNEL), 2, padding, False, normal, self.dtype, self.convolution, name=f"conv_{i}"
+            )
+            h = self._block(i, upscale(h), train)
+        last = nn.initializers.truncated_normal(_STDDEV)
+        to_image = Conv(
+            self.channels, (_KERNEL, _KERNEL), 1, 1, True, last, self.dtype, self.convolution, name="output"
+        )
+        return jnp.tanh(to_image(h))
+
+    def _block(self, i: int, h: jax.Array, train: bool) -> jax.Array:
+        h = nn.relu(BatchNorm(self.axis_name, dtype=self.dtype, name=f"norm_{i}")(h, train=train))
+        if not self.is_initializing():
+            self.sow("features", f"block_{i}", h)
+        return h
+
+
+class StackedDiscriminatorModule(nn.Module):
+    """See `StackedDiscriminator`; blocks are sown as features `block_i`."""
+
+    width: int
+    negative_slope: Any
+    convolution: str
+    dtype: Any
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[batch, 28, 28, channels] -> scores [batch], float32 or wider, without a sigmoid."""
+        init, h = nn.initializers.truncated_normal(_STDDEV), x
+        for i in range(3):
+            padding = same_padding(h.shape[1], _KERNEL, 2)
+            halve = Conv(
+                self.width * 2**i,
+                (_KERNEL, _KERNEL),
+                2,
+                padding,
+                False,
+                init,
+                self.dtype,
+                self.convolution,
+                name=f"conv_{i}",
+            )
+            h = BatchNorm(self.axis_name, dtype=self.dtype, name=f"norm_{i}")(halve(h), train=train)
+            h = nn.leaky_relu(h, self.negative_slope)
+            if not self.is_initializing():
+                self.sow("features", f"block_{i}", h)
+        normal = nn.initializers.normal(_STDDEV)
+        score = nn.Dense(1, kernel_init=normal, dtype=self.dtype, name="output")(h.reshape(h.shape[0], -1))
+        return score[:, 0].astype(jnp.promote_types(score.dtype, jnp.float32))

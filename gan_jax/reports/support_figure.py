@@ -1,0 +1,97 @@
+"""The picture of `gan-jax diagnose support`, from its result alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from gan_jax.diagnostics.support import chance_in_batch
+from gan_jax.reports.drawing import new_figure
+from gan_jax.reports.sample_pictures import FAKE, REAL
+
+
+def figure(result: dict[str, Any]) -> Any:
+    """By space: chances of a coincidence, distances to the training set, the closest images; sizes over training."""
+    names = list(result["spaces"])
+    several, pictured = len(result["rows"]) > 1, bool(result["pictures"])
+    columns = 2 + several + 2 * pictured
+    made = new_figure(3.6 * columns, 3.3 * len(names))
+    grid = made.subplots(len(names), columns, squeeze=False)
+    last = result["rows"][-1]
+    for axes, name in zip(grid, names, strict=True):
+        space, seen = result["spaces"][name], last["spaces"][name]
+        _draw_chances(axes[0], seen, space["real"])
+        axes[0].set_title(f"two of a batch the same ({name}), step {last['step']:,}")
+        shares = np.linspace(0, 1, 21)
+        least = space["threshold"] / 100  # the scale has no 0
+        for distances, colour, label in (
+            (space["held_out_quantiles"], "#2f9e44", "held-out examples"),
+            (seen["nearest_quantiles"], FAKE, "fakes"),
+        ):
+            axes[1].plot(np.maximum(distances, least), shares, color=colour, label=label)
+        axes[1].axvline(space["threshold"], color="gray", linestyle=":", linewidth=1, label="threshold")
+        axes[1].set(title=f"distance to the nearest training example ({name})", ylabel="share below", xscale="log")
+        axes[1].set_xlabel("distance", fontsize=8)
+        axes[1].legend(frameon=False, fontsize=7)
+        if several:
+            _draw_sizes(axes[2], result, name)
+        if pictured:
+            titles = {"pairs": "closest pairs of fakes", "nearest": "fakes, and nearest training examples"}
+            for panel, (kind, title) in zip(axes[2 + several :], titles.items(), strict=True):
+                panel.imshow(_decoded(result["pictures"][name][kind]), cmap="gray", interpolation="nearest")
+                panel.axis("off")
+                panel.set_title(title)
+        for panel in axes:
+            panel.tick_params(labelsize=7, which="both")
+            panel.yaxis.label.set_fontsize(8)
+            panel.title.set_fontsize(8.5)
+            panel.grid(alpha=0.25)
+    return made
+
+
+def _draw_chances(axes: Any, seen: dict[str, Any], real: dict[str, Any]) -> None:
+    for size, colour, label in ((seen, FAKE, "fakes"), (real, REAL, "real")):
+        counts = np.array(size["chances"], float).reshape(-1, 3)
+        if len(counts):
+            share = counts[:, 2] / counts[:, 1]
+            # Wilson's interval, which holds at shares of 0 and 1.
+            z = 1.96
+            middle = (share + z**2 / (2 * counts[:, 1])) / (1 + z**2 / counts[:, 1])
+            half = z * np.sqrt(share * (1 - share) / counts[:, 1] + z**2 / (4 * counts[:, 1] ** 2))
+            half = half / (1 + z**2 / counts[:, 1])
+            bars = np.maximum([share - (middle - half), (middle + half) - share], 0)
+            axes.errorbar(counts[:, 0], share, bars, fmt="o", color=colour, markersize=3.5, capsize=2, label=label)
+        if size["size"] is not None:
+            batches = np.geomspace(5, 20_000, 80)
+            axes.plot(batches, [chance_in_batch(size["size"], batch) for batch in batches], color=colour, linewidth=1)
+    axes.set(xscale="log", ylim=(-0.03, 1.03), ylabel="probability")
+    axes.set_xlabel("batch", fontsize=8)
+    axes.legend(frameon=False, fontsize=7)
+
+
+def _draw_sizes(axes: Any, result: dict[str, Any], name: str) -> None:
+    steps = np.array([row["step"] for row in result["rows"]])
+    seen = [row["spaces"][name] for row in result["rows"]]
+    sizes = np.array([size["size"] if size["size"] is not None else np.nan for size in seen])
+    lows = np.array([size["low"] for size in seen])
+    highs = np.array([size["high"] if size["high"] is not None else np.nan for size in seen])
+    known = np.isfinite(sizes)
+    axes.fill_between(steps, lows, np.where(np.isfinite(highs), highs, lows), color=FAKE, alpha=0.2, linewidth=0)
+    axes.plot(steps[known], sizes[known], "o-", color=FAKE, markersize=3.5, label="fakes")
+    if not known.all():
+        axes.plot(steps[~known], lows[~known], "^", color=FAKE, markersize=5, label="at least")
+    real = result["spaces"][name]["real"]
+    axes.axhline(real["size"] or real["low"], color=REAL, linestyle="--", linewidth=1, label="real")
+    if result["onset"] is not None:
+        axes.axvline(result["onset"], color="#c92a2a", linewidth=1, linestyle="--", label="onset of the failure")
+    axes.set(yscale="log", title=f"support size ({name}) over training")
+    axes.set_xlabel("step", fontsize=8)
+    axes.legend(frameon=False, fontsize=7)
+
+
+def _decoded(picture: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))))

@@ -1,0 +1,253 @@
+"""The report on a sweep: arms side by side, survival with its statistics, curves with bands, samples of every arm."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax.reports.page import MAX_BYTES, Live, Section, document, table
+from gan_jax.reports.page_figures import figure_svg, new_figure, series_style, swatch
+from gan_jax.reports.page_pictures import fit_all
+from gan_jax.reports.report import METRICS, watched
+from gan_jax.reports.report_curves import CURVES, HEIGHT, WIDTH, Series, dress, make_series
+from gan_jax.reports.report_experiment import experiment, provenance
+from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
+from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
+
+_PICTURES_PER_ARM = 3
+_OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
+
+
+def write_sweep_report(path: Path, out: Path | None = None, baseline: str | None = None) -> Path:
+    """Writes report.html and statistics.json of a sweep, finished or not.
+
+    Args:
+        path: of the sweep.
+        out: where the report goes; report.html of the sweep if None.
+        baseline: the arm that the others are compared with; the first if None.
+
+    Raises:
+        RunError: if the folder is no sweep, has no evaluation yet or no such arm, or the report cannot be written.
+    """
+    directory = SweepDirectory.open(path)
+    rows = directory.read_members()
+    if not rows:
+        raise RunError(f"{path} has no evaluation yet: let it train to the first one")
+    try:
+        statistics = sweep_statistics(directory.read_record(), rows, baseline)
+    except ValueError as error:
+        raise RunError(f"--baseline: {error}") from error
+    target = out or directory.report_path
+    try:
+        (path / "statistics.json").write_text(json.dumps(statistics, indent=2) + "\n")
+        target.write_text(render(directory, rows, statistics))
+    except OSError as error:
+        raise RunError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error
+    return target
+
+
+def render(
+    directory: SweepDirectory,
+    rows: list[dict[str, Any]],
+    statistics: dict[str, Any],
+    live: Live | None = None,
+) -> str:
+    """The page's HTML, of at most `MAX_BYTES`."""
+    record, metrics = directory.read_record(), directory.read_metrics()
+    unit, per_unit = _time_unit(record)
+    arms, num_seeds = record.sweep.arms, len(record.sweep.seeds)
+    title = f"{Path(record.config).stem or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
+    named = [(group, name) for group, names in CURVES.values() for name in names]
+    figures = "".join(_curve(group, name, metrics, rows, unit, per_unit) for group, name in named)
+    note = f"Medians over seeds; bands from the smallest to the largest. By {unit}."
+    before = [
+        Section("Arms", _verdict(record, rows, statistics) + _outcomes(rows) + _coincide(metrics, rows)),
+        Section(
+            "Survival",
+            survival_plots(statistics, unit, per_unit)
+            + survival_table(statistics, unit, per_unit)
+            + survival_tests(record, statistics),
+        ),
+        Section("Curves", f'<p class="note">{note}</p>{_key(rows)}<div class="plots">{figures}</div>'),
+    ]
+    after = [Section("Experiment", _settings(record)), Section("How to reproduce it", _provenance(directory, record))]
+
+    def page(samples: str) -> str:
+        about = f"Sweep of {len(arms) * num_seeds} runs, {len(rows)} with an evaluation"
+        return document(title, about, [*before, Section("Samples", samples), *after], live)
+
+    return page(_samples(directory, rows, MAX_BYTES - len(page("").encode())))
+
+
+def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
+    ended, num = sum(row["ended"] for row in rows), len(record.sweep.arms) * len(record.sweep.seeds)
+    said = f'<p class="verdict">{html.escape(_sentence(record, rows, statistics))}.</p>'
+    if ended < num:
+        said += f"<p>{ended} of {num} runs have ended; the others are judged by what they have done so far.</p>"
+    return said
+
+
+def _sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
+    counts = {name: sum(row["verdict"]["outcome"] == name for row in rows) for name in _OUTCOMES}
+    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    test = statistics["log_rank"]
+    found = f"log-rank over the arms p = {test['p']:.2g}" if test["p"] is not None else f"no test: {test['note']}"
+    return f"{len(rows)} runs of {len(record.sweep.arms)} arms: {said}; {found}"
+
+
+def _time_unit(record: SweepRecord) -> tuple[str, float]:
+    """("epoch", steps of one) where all arms have epochs of one length; else ("step", 1)."""
+    return ("step", 1.0) if record.steps_per_epoch is None else ("epoch", record.steps_per_epoch)
+
+
+def _outcomes(rows: list[dict[str, Any]]) -> str:
+    lines = []
+    seen = [name for name in _OUTCOMES if any(row["verdict"]["outcome"] == name for row in rows)]
+    for arm in _arms(rows):
+        own = [row for row in rows if row["arm"] == arm]
+        counts = [sum(row["verdict"]["outcome"] == name for row in own) for name in seen]
+        lines.append([arm, len(own), *counts, *_last_metrics(own)])
+    head = ["arm", "runs", *seen, *(METRICS[name] for name in _shown_metrics(rows))]
+    caption = "What the runs ended in. Last metrics as median over seeds, in brackets the smallest and the largest."
+    return table(head, lines, caption, [swatch(index) for index in range(len(lines))])
+
+
+def _shown_metrics(rows: list[dict[str, Any]]) -> list[str]:
+    found = {name for row in rows for name, value in watched(row["last"]).items() if isinstance(value, (int, float))}
+    return [name for name in METRICS if name in found]
+
+
+def _last_metrics(own: list[dict[str, Any]]) -> list[str]:
+    cells = []
+    for name in _shown_metrics(own):
+        values = [v for row in own if isinstance(v := watched(row["last"]).get(name), (int, float))]
+        cells.append(f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "–")
+    return cells
+
+
+def _coincide(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
+    """Which arms are the same experiment as far as the numbers go: equal in every metric of every seed."""
+    of_member = {row["member"]: (row["arm"], row["seed"]) for row in rows}
+    curves: dict[str, list[Any]] = {}
+    for row in metrics:
+        arm, seed = of_member.get(row["member"], ("", 0))
+        curves.setdefault(arm, []).append((seed, row["step"], row["train"], row["evaluation"]))
+    arms = _arms(rows)
+    same = [
+        f"{one} and {other}"
+        for index, one in enumerate(arms)
+        for other in arms[index + 1 :]
+        if curves.get(one) and _sorted(curves[one]) == _sorted(curves.get(other, []))
+    ]
+    return f"<p>Equal in every number of every seed: {html.escape('; '.join(same))}.</p>" if same else ""
+
+
+def _sorted(curve: list[Any]) -> str:
+    return json.dumps(sorted(curve, key=lambda point: point[:2]))
+
+
+def _key(rows: list[dict[str, Any]]) -> str:
+    """Which line is which arm, for all figures."""
+    items = "".join(f"<li>{swatch(index)}{html.escape(arm)}</li>" for index, arm in enumerate(_arms(rows)))
+    return f'<ul class="key" aria-label="Lines of the arms">{items}</ul>'
+
+
+def _curve(
+    group: str, metric: str, metrics: list[dict[str, Any]], rows: list[dict[str, Any]], unit: str, per_unit: float
+) -> str:
+    arm_of = {row["member"]: row["arm"] for row in rows}
+    found = [_over_seeds(metrics, arm_of, arm, group, metric) for arm in _arms(rows)]
+    if all(series is None for series in found):
+        return ""
+    figure, axes = new_figure(WIDTH, HEIGHT)
+    for index, series in enumerate(found):
+        if series is not None:
+            colour, dashes = series_style(index)
+            steps = series.steps / per_unit
+            marker = "o" if len(steps) == 1 else ""
+            axes.plot(steps, series.values, dashes, color=colour, linewidth=1.4, marker=marker, markersize=4)
+            axes.fill_between(steps, series.low, series.high, color=colour, alpha=0.1, linewidth=0)
+    title = METRICS.get(metric, metric.replace("_", " "))
+    dress(axes, title[:1].upper() + title[1:], unit)
+    return figure_svg(figure, f"{title} by {unit}, by arm")
+
+
+def _over_seeds(
+    metrics: list[dict[str, Any]], arm_of: dict[int, str], arm: str, group: str, metric: str
+) -> Series | None:
+    """The median of a metric over the seeds of an arm, with the smallest and the largest."""
+    at: dict[int, list[float]] = {}
+    for row in metrics:
+        if arm_of.get(row["member"]) == arm:
+            values = row["train"] if group == "train" else watched(row["evaluation"])
+            if isinstance(values.get(metric), (int, float)):
+                at.setdefault(row["step"], []).append(float(values[metric]))
+    return make_series((step, float(np.median(found)), min(found), max(found)) for step, found in at.items())
+
+
+def _samples(directory: SweepDirectory, rows: list[dict[str, Any]], room: float) -> str:
+    """The last picture of the first seeds of every arm; of fewer seeds, then of fewer arms, where room is short."""
+    arms = _arms(rows)
+    for num_seeds, num_arms in ((_PICTURES_PER_ARM, len(arms)), *((1, len(arms) // part) for part in (1, 4, 16, 64))):
+        of_arm = {
+            arm: sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["seed"])[:num_seeds]
+            for arm in arms[:num_arms]
+        }
+        chosen = [row for own in of_arm.values() for row in own if directory.pictures(row["member"])]
+        pictures = [directory.pictures(row["member"])[-1] for row in chosen]
+        uris = fit_all(pictures, room)
+        if uris is not None:
+            break
+    else:
+        return "<p>The pictures are too many for one page; they are in the folder.</p>"
+    if not chosen:
+        return "<p>No pictures were kept.</p>"
+    found = {row["member"]: (picture, uri) for row, picture, uri in zip(chosen, pictures, uris, strict=True) if uri}
+    parts = []
+    for arm, own in of_arm.items():
+        figures = [_sample(row, *found[row["member"]]) for row in own if row["member"] in found]
+        parts.append(f'<h3>{html.escape(arm)}</h3><div class="pictures">{"".join(figures)}</div>' if figures else "")
+    seeds = "seed" if num_seeds == 1 else f"{num_seeds} seeds"
+    of = "every arm" if num_arms == len(arms) else f"the first {num_arms} arms of {len(arms)}"
+    note = f"The last samples of the first {seeds} of {of}; the same latents in all arms."
+    return f'<p class="note">{note}</p>{"".join(parts)}'
+
+
+def _sample(row: dict[str, Any], picture: Path, uri: str) -> str:
+    sentence = ("" if row["ended"] else "so far: ") + row["verdict"]["sentence"]
+    said = f"{row['arm']}, seed {row['seed']}, step {picture_step(picture):,}: {sentence}"
+    return (
+        f'<figure><img class="plate" alt="{html.escape(said)}" src="{uri}">'
+        f"<figcaption>seed {row['seed']}: {html.escape(sentence)}</figcaption></figure>"
+    )
+
+
+def _settings(record: SweepRecord) -> str:
+    lines = [[arm.name, ", ".join(f"{k} = {v}" for k, v in arm.settings.items()) or "–"] for arm in record.sweep.arms]
+    first = record.sweep.arms[0]
+    return (
+        table(["arm", "what sets it apart"], lines)
+        + f"<h3>{html.escape(first.name)}</h3>"
+        + experiment(record.config, first.experiment)
+    )
+
+
+def _provenance(directory: SweepDirectory, record: SweepRecord) -> str:
+    engines = []
+    for plan in directory.read_plans():
+        line = f"{plan.engine} over {plan.num_devices} devices, {sum(map(len, plan.batches))} members"
+        if plan.timings:
+            line += f" (steps/s: {', '.join(f'{name} {speed:.4g}' for name, speed in plan.timings.items())})"
+        engines.append(line)
+    data = "; ".join(f"{name} (contents {known})" for name, known in record.data.items()) or "made from settings"
+    seeds = ", ".join(map(str, record.sweep.seeds))
+    return provenance(record, {"seeds": seeds, "data": data, "engine": "; ".join(engines)})
+
+
+def _arms(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["arm"] for row in sorted(rows, key=lambda row: row["member"])))

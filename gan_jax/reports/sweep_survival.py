@@ -1,0 +1,232 @@
+"""What the report on a sweep says of onsets: curves, medians, tests, hazard ratios, power."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import numpy as np
+
+from gan_jax.metrics.hazards import log_rank, log_rank_trend
+from gan_jax.metrics.onsets import summary, to_json
+from gan_jax.metrics.survival import Onset, kaplan_meier
+from gan_jax.reports.page import table
+from gan_jax.reports.page_figures import COLOURS, figure_svg, new_figure, series_style, swatch
+from gan_jax.reports.report_curves import HEIGHT, WIDTH, dress
+from gan_jax.runs.sweep_directory import SweepRecord
+
+_LONG_LABEL = 26
+"""Letters from which two labels have no room beside each other."""
+
+
+def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: str | None = None) -> dict[str, Any]:
+    """`onsets.summary` against the baseline, or the first arm; with a trend if one number sets the arms apart.
+
+    Raises:
+        ValueError: if the baseline is no arm.
+    """
+    arms: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        arms.setdefault(row["arm"], []).append(row["verdict"])
+    numbers = _covariate(record, arms)
+    covariate, unit = (numbers[1], numbers[2]) if numbers else (None, 1.0)
+    made = summary(arms, baseline=baseline, covariate=covariate, unit=unit)
+    return {**made, "forming": _forming(arms, covariate)}
+
+
+def _forming(arms: dict[str, list[dict[str, Any]]], covariate: dict[str, float] | None) -> dict[str, Any]:
+    """The same statistics with forming as the event: runs that have not formed are censored at their last step."""
+    times = {
+        name: [
+            Onset(v["last_step"], None) if v["formed_step"] is None else Onset(v["formed_step"], "collapse")
+            for v in verdicts
+        ]
+        for name, verdicts in arms.items()
+    }
+    curves = {name: kaplan_meier(onsets) for name, onsets in times.items()}
+    pooled = [onset for onsets in times.values() for onset in onsets]
+    numbers = [covariate[name] for name, onsets in times.items() for _ in onsets] if covariate else []
+    return to_json(
+        {
+            "median": {name: curve.median for name, curve in curves.items()},
+            "log_rank": log_rank(times),
+            "trend": log_rank_trend(pooled, numbers) if covariate else None,
+        }
+    )
+
+
+def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str, float], float] | None:
+    """(path, number by arm, a twentieth of their range in round digits) if one numeric setting is all that differs."""
+    paths = {path for arm in record.sweep.arms for path in arm.settings}
+    if len(paths) != 1 or len(arms) < 2:
+        return None
+    path = paths.pop()
+    values: dict[str, float] = {}
+    for arm in record.sweep.arms:
+        try:
+            values[arm.name] = float(arm.settings[path])
+        except (KeyError, TypeError, ValueError):  # an arm may leave the setting as it is
+            return None
+    values = {name: values[name] for name in arms}
+    span = max(values.values()) - min(values.values())
+    return (path, values, float(f"{span / 20:.0e}")) if span > 0 else None
+
+
+def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> str:
+    """Kaplan-Meier curves of the arms with their bands, and cumulative incidence by cause."""
+    figure, axes = new_figure(WIDTH, HEIGHT)
+    drawn = 0
+    for index, (name, arm) in enumerate(statistics["arms"].items()):
+        curve = arm["curve"]
+        if curve is None:
+            continue
+        drawn += 1
+        times = np.array(curve["times"]) / per_unit
+        survival, low, high = (
+            np.array([np.nan if v is None else v for v in curve[key]]) for key in ("survival", "lower", "upper")
+        )
+        colour, _ = series_style(index)
+        # Arms that coincide are told apart by dashes of different lengths.
+        dashes = "-" if index < 1 else (0, (7 - index % 6, 1 + index % 3))
+        formed = arm["num_runs"] - arm["num_never_formed"]
+        label = f"{name} ({formed} of {arm['num_runs']} formed)"
+        axes.step(times, survival, where="post", color=colour, linestyle=dashes, linewidth=1.6, label=label)
+        axes.fill_between(times, low, high, step="post", color=colour, alpha=0.1, linewidth=0)
+        ends = [t for t, n, d in zip(times, curve["at_risk"], curve["events"], strict=True) if n and not d and t > 0]
+        axes.plot(ends, np.interp(ends, times, survival), "|", color=colour, markersize=7)
+    dress(axes, "Share without failure (95 % bands; | censored)", unit)
+    axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
+    if not drawn:
+        return "<p>No run has formed: there is no time of collapse to speak of.</p>"
+    if drawn <= len(COLOURS):
+        columns = 2 if max(map(len, axes.get_legend_handles_labels()[1])) <= _LONG_LABEL else 1
+        figure.set_figheight(HEIGHT + 0.16 * -(-drawn // columns))
+        figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    figures = [figure_svg(figure, "Kaplan-Meier curves of the arms")]
+    for cause in ("collapse", "junk"):
+        figure, axes = new_figure(WIDTH, HEIGHT)
+        for index, arm in enumerate(statistics["arms"].values()):
+            if arm["causes"] is None:
+                continue
+            curve = arm["causes"][cause]["curve"]
+            times = np.array(curve["times"]) / per_unit
+            colour, dashes = series_style(index)
+            axes.step(times, curve["incidence"], where="post", color=colour, linestyle=dashes, linewidth=1.4)
+        dress(axes, f"Cumulative incidence of {cause}", unit)
+        axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
+        figures.append(figure_svg(figure, f"cumulative incidence of {cause}"))
+    return f'<div class="plots">{"".join(figures)}</div>'
+
+
+def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> str:
+    """A row an arm: failures, median, restricted mean, hazard ratio and log-rank test against the first."""
+    against = statistics["pairwise"]["against"]
+    lines = []
+    for name, arm in statistics["arms"].items():
+        events, mean = arm["num_events"], arm["restricted_mean"] or {"mean": None, "standard_error": None}
+        other = against.get(name)
+        ratio = other["hazard_ratio"] if other else None
+        lines.append(
+            [
+                name,
+                f"{arm['num_never_formed']} of {arm['num_runs']}",
+                _median(statistics["forming"]["median"][name], per_unit),
+                ", ".join(f"{count} {cause}" for cause, count in events.items() if count) or "none",
+                str(arm["num_censored"]),
+                _interval(arm["median"], arm["median_lower"], arm["median_upper"], per_unit, arm["curve"]),
+                _plus_minus(mean["mean"], mean["standard_error"], per_unit),
+                "baseline" if name == statistics["pairwise"]["baseline"] else _ratio(ratio),
+                "" if other is None else _p(other["log_rank"]["p"], other["p_holm"]),
+            ]
+        )
+    horizon = statistics["horizon"]
+    to = "the horizon" if horizon is None else f"{unit} {horizon / per_unit:,.4g}"
+    head = [
+        "arm",
+        "never formed",
+        f"median forming ({unit})",
+        "failures",
+        "censored",
+        f"median onset ({unit})",
+        f"restricted mean to {to}",
+    ]
+    head += ["hazard ratio (95 %)", "log-rank p (Holm)"]
+    caption = (
+        "Of the runs that formed. Censored times are never averaged: a run without failure counts as lasting at least "
+        "as long as it was seen. A hazard ratio above 1 fails sooner than the baseline."
+    )
+    return table(head, lines, caption, [swatch(index) for index in range(len(lines))])
+
+
+def _median(value: float | None, scale: float) -> str:
+    return "not reached" if value is None else f"{value / scale:.4g}"
+
+
+def _interval(value: Any, low: Any, high: Any, scale: float, curve: Any) -> str:
+    if curve is None:
+        return "–"
+    if value is None:
+        return "not reached" + (f" (above {low / scale:.4g})" if low is not None else "")
+    upper = f"{high / scale:.4g}" if high is not None else "∞"
+    return f"{value / scale:.4g} ({f'{low / scale:.4g}' if low is not None else '0'} to {upper})"
+
+
+def _plus_minus(value: Any, error: Any, scale: float) -> str:
+    if value is None:
+        return "–"
+    return f"{value / scale:.4g}" + (f" ± {error / scale:.2g}" if error is not None else "")
+
+
+def _ratio(ratio: dict[str, Any] | None) -> str:
+    if ratio is None:
+        return "–"
+    if ratio["ratio"] is None:
+        note = ratio["note"].replace("first arm", "arm").replace("second arm", "baseline")
+        return f"– ({note})"
+    return f"{ratio['ratio']:.3g} ({ratio['lower']:.2g} to {ratio['upper']:.2g})"
+
+
+def _p(raw: float | None, adjusted: float | None) -> str:
+    return "–" if raw is None else f"{raw:.2g}" + (f" ({adjusted:.2g})" if adjusted is not None else "")
+
+
+def survival_tests(record: SweepRecord, statistics: dict[str, Any]) -> str:
+    """The tests over all arms, the trend, and what the number of failures can show, in sentences."""
+    test, trend, power = statistics["log_rank"], statistics["trend"], statistics["power"]
+    lines = []
+    if test["p"] is not None:
+        lines.append(
+            f"Log-rank over all arms: χ² = {test['statistic']:.3g}, {test['degrees_of_freedom']} degrees of "
+            f"freedom, p = {test['p']:.2g}."
+        )
+    forming = statistics["forming"]
+    if forming["log_rank"]["p"] is not None:
+        line = f"Time to forming, over all runs and arms: log-rank p = {forming['log_rank']['p']:.2g}"
+        if forming["trend"] and forming["trend"]["p"] is not None:
+            line += (
+                f"; trend z = {forming['trend']['z']:.3g} (below 0: more forms later), p = {forming['trend']['p']:.2g}"
+            )
+        lines.append(line + ".")
+    numbers = _covariate(record, statistics["arms"])
+    if numbers and trend["log_rank_trend"]["p"] is not None:
+        line = (
+            f"Trend over {numbers[0]}: z = {trend['log_rank_trend']['z']:.3g}, p = {trend['log_rank_trend']['p']:.2g}"
+        )
+        ratio = trend["hazard_ratio_per_unit"]
+        if ratio["ratio"] is not None:
+            line += (
+                f"; for each {trend['unit']:g} more the hazard is multiplied by {ratio['ratio']:.3g} "
+                f"({ratio['lower']:.3g} to {ratio['upper']:.3g})"
+            )
+        lines.append(line + ".")
+    if power["hazard_ratio_detectable"] is not None:
+        seeds = ", ".join(f"{number} for a ratio of {ratio}" for ratio, number in power["seeds_per_arm"].items())
+        lines.append(
+            f"Power: {power['num_events']} failures were seen. Two arms together have "
+            f"{power['num_events_in_two_arms']:.3g} of them on average, which would show a hazard ratio of "
+            f"{power['hazard_ratio_detectable']:.3g} in 80 % of studies; seeds an arm that would: {seeds} "
+            "(Schoenfeld, two-sided 5 %)."
+        )
+    else:
+        lines.append(f"Power: {power['note']}.")
+    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)

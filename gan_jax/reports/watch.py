@@ -1,0 +1,225 @@
+"""`gan-jax watch`: the report of a run or a sweep while it goes on, served to this machine's browser."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.server
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from gan_jax.reports import report, sweep_report
+from gan_jax.reports.page import Live, Section, document
+from gan_jax.reports.sweep_survival import sweep_statistics
+from gan_jax.runs.run_directory import RunDirectory, RunError
+from gan_jax.runs.sweep_directory import SweepDirectory
+
+HOST = "127.0.0.1"
+_PORTS = 20
+_REST = 3
+"""Times as long as a drawing took, at least, from its end to the next: a run on the same cores is not held up by it."""
+_NOTHING = "no metrics yet: waiting for the first evaluation"
+_OWN_FILES = ("report.html", "statistics.json", ".lock")
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+
+
+class Drawing(NamedTuple):
+    """A folder's page, as of when its files were last seen to change.
+
+    Attributes:
+        files: what was seen of them.
+        version: counts the pages.
+        page: HTML; "" before the first.
+        phase: "waiting" for the first metrics, "going on", or "ended".
+        line: on what the run is doing.
+    """
+
+    files: frozenset[tuple[str, int, int]] = frozenset()
+    version: int = 0
+    page: str = ""
+    phase: str = ""
+    line: str = ""
+
+
+def watch(path: Path, *, port: int, every: float, say: Callable[[str], None]) -> None:
+    """Serves the page of a folder to this machine, until it is interrupted.
+
+    Args:
+        path: the folder of a run or a sweep.
+        port: the first to try; 0 for any that is free.
+        every: seconds between looks at the folder.
+        say: called with a line where something happens.
+
+    Raises:
+        RunError: if the folder is neither, or no port is free.
+    """
+    # Drawing needs no accelerator, and must not take the memory of the run's.
+    jax.config.update("jax_platforms", "cpu")
+    with contextlib.suppress(KeyboardInterrupt):
+        drawing = draw(path, Drawing(), every)
+        with make_server(port) as server:
+            server.drawing = drawing
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            taken = f"port {port} is taken; " if port not in (0, server.server_port) else ""
+            say(f"{taken}{path} is shown at http://{HOST}:{server.server_port}/ (Ctrl-C ends this)")
+            say(drawing.line)
+            for later in drawings(path, drawing, every, say):
+                if later.phase != server.drawing.phase:
+                    say(later.line)
+                server.drawing = later
+
+
+def drawings(path: Path, drawing: Drawing, every: float, say: Callable[[str], None]) -> Iterator[Drawing]:
+    """The pages that follow one, for ever: each time that the folder's files have changed."""
+    rest, problem = every, ""
+    while True:
+        time.sleep(rest)
+        rest = every
+        if seen(path) == drawing.files:
+            continue
+        began = time.monotonic()
+        try:
+            drawing, problem = draw(path, drawing, every), ""
+            yield drawing
+        # A file that is being written can be wrong in any way. What was drawn last stays until it is right.
+        except Exception as error:
+            if str(error) != problem:
+                say(f"{path} cannot be drawn now ({type(error).__name__}: {error}); trying again")
+            problem = str(error)
+        rest = max(every, _REST * (time.monotonic() - began))
+
+
+def seen(path: Path) -> frozenset[tuple[str, int, int]]:
+    """Name, time and size of the files that the page is made of."""
+    found = set()
+    for part in (path, path / "samples", path / "diagnosis"):
+        for file in part.iterdir() if part.is_dir() else ():
+            try:
+                status = file.stat()
+            except OSError:
+                continue
+            if file.is_file() and file.name not in _OWN_FILES and ".tmp" not in file.name:
+                found.add((str(file.relative_to(path)), status.st_mtime_ns, status.st_size))
+    return frozenset(found)
+
+
+def draw(path: Path, before: Drawing, every: float) -> Drawing:
+    """The page of a folder as it is now; one that says so where there is no metric yet.
+
+    Raises:
+        RunError: if it is the folder of no run and no sweep.
+    """
+    files, version = seen(path), before.version + 1
+    if (path / "sweep.json").is_file():
+        phase, line, render = _sweep(SweepDirectory.open(path))
+    elif (path / "experiment.json").is_file():
+        phase, line, render = _run(RunDirectory.open(path))
+    else:
+        raise RunError(f"{path} holds no run and no sweep: give a folder that train or sweep has made")
+    live = Live(version, min(every, 5.0), phase == "ended", line[:1].upper() + line[1:])
+    return Drawing(files, version, render(live), phase, line)
+
+
+def _run(run: RunDirectory) -> tuple[str, str, Callable[[Live], str]]:
+    record, rows = run.read_record(), run.read_metrics()
+    if not rows:
+        return "waiting", _NOTHING, partial(_waiting, report.title_of(record))
+    if run.verdict_path.is_file():
+        return "ended", "the run has ended", partial(report.render, run, rows)
+    return "going on", report.state_of(record, rows), partial(report.render, run, rows)
+
+
+def _sweep(directory: SweepDirectory) -> tuple[str, str, Callable[[Live], str]]:
+    record, rows = directory.read_record(), directory.read_members()
+    if not rows:
+        return "waiting", _NOTHING, partial(_waiting, Path(record.config).stem or "sweep")
+    num, ended = len(record.sweep.arms) * len(record.sweep.seeds), sum(row["ended"] for row in rows)
+    render = partial(sweep_report.render, directory, rows, sweep_statistics(record, rows))
+    if ended == num:
+        return "ended", "the sweep has ended", render
+    return "going on", f"not finished: {ended} of {num} runs have ended", render
+
+
+def _waiting(title: str, live: Live) -> str:
+    body = "<p>There is no evaluation yet. This page shows the first one as soon as it is there.</p>"
+    return document(title, "Nothing to report yet", [Section("Waiting", body)], live)
+
+
+# --- Server -----------------------------------------------------------------------------------------------------------
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Answers with `drawing`, which is replaced as a whole."""
+
+    daemon_threads = True
+    drawing = Drawing()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that has gone away is no error; others are shown as ever."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """The page at /, its version at /state; nothing else, no file of the disk among it."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        drawing = self.server.drawing
+        host = self.headers.get("Host", "").partition(":")[0]
+        if host not in (HOST, "localhost"):
+            self._answer(403, "text/plain", "this page is for this machine only\n")
+        elif self.path == "/":
+            self._answer(200, "text/html; charset=utf-8", drawing.page)
+        elif self.path == "/state":
+            state = {"version": drawing.version, "ended": drawing.phase == "ended"}
+            self._answer(200, "application/json", json.dumps(state))
+        else:
+            self._answer(404, "text/plain", "there is only /\n")
+
+    do_HEAD = do_GET
+
+    def _refuse(self) -> None:
+        self._answer(405, "text/plain", "only GET and HEAD\n", Allow="GET, HEAD", Connection="close")
+
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse
+
+    def _answer(self, code: int, kind: str, text: str, **more: str) -> None:
+        data = text.encode()
+        self.send_response(code)
+        headers = {"Content-Type": kind, "Content-Length": str(len(data)), "Cache-Control": "no-store", **more}
+        headers |= {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def make_server(port: int) -> Server:
+    """A server on the first free port from `port` on; of this machine's own address only.
+
+    Raises:
+        RunError: if none of them is free.
+    """
+    last = min(port + _PORTS, 65536) if port else 1
+    for candidate in range(port, last):
+        try:
+            return Server((HOST, candidate), _Handler)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+    raise RunError(f"no port from {port} to {last - 1} is free: choose another --port, or 0 for any")

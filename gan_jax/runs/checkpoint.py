@@ -1,0 +1,197 @@
+"""Checkpoints: atomic, verified on reading, independent of the number of devices (orbax)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from gan_jax.training.steps import TrainState
+
+_log = logging.getLogger(__name__)
+
+
+class CheckpointError(ValueError):
+    """No checkpoint can be used; the message says which were tried and why they failed."""
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    A step is written under a temporary name and renamed when complete, so a killed write is never picked up. The
+    SHA-256 of the state is stored beside it and checked on reading, so neither is a damaged one.
+
+    Args:
+        directory: where they are kept; made if absent.
+        keep: newest checkpoints that are kept.
+        keep_every_steps: steps that are multiples of this are kept for good, to branch from; None: none are.
+        read_only: neither make nor clean anything.
+    """
+
+    def __init__(
+        self, directory: Path, *, keep: int = 3, keep_every_steps: int | None = None, read_only: bool = False
+    ) -> None:
+        self.directory = directory
+        if not read_only:
+            directory.mkdir(parents=True, exist_ok=True)
+        with _quiet():
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=None if read_only else keep,
+                keep_period=keep_every_steps,
+                cleanup_tmp_directories=not read_only,
+                enable_async_checkpointing=False,
+                create=False,
+                read_only=read_only,
+                multiprocessing_options=_alone(),
+            )
+            self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+
+    def steps(self) -> list[int]:
+        """Steps with a complete checkpoint, ascending."""
+        with _quiet():
+            return sorted(int(step) for step in self._manager.all_steps(read=True))
+
+    def save(self, state: TrainState, step: int | None = None) -> None:
+        """Writes a state, and returns when it is safely on disk.
+
+        Args:
+            state: of one run, or of several with a leading axis.
+            step: to write it under; None: its own, which a stacked state has none of.
+
+        Raises:
+            CheckpointError: if the step is not newer than those there (a rewound run must `drop_after` first).
+        """
+        step, arrays = int(state.step) if step is None else step, to_host(state)
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(arrays),
+            meta=ocp.args.JsonSave({"sha256": tree_hash(arrays), "key_impl": str(jax.random.key_impl(state.key))}),
+        )
+        with _quiet():
+            saved = self._manager.save(step, args=args)
+            self._manager.wait_until_finished()
+        if not saved:
+            raise CheckpointError(f"step {step} was not saved: {self.directory} has steps up to {self.steps()[-1:]}")
+
+    def restore(self, template: TrainState, step: int) -> TrainState:
+        """Reads one step.
+
+        Args:
+            template: the shapes and dtypes of the state (of `jax.eval_shape`), or a state.
+            step: which.
+
+        Raises:
+            CheckpointError: if it is absent, damaged, or of another structure.
+        """
+        if step not in self.steps():
+            raise CheckpointError(f"{self.directory} has no checkpoint of step {step}; it has {self.steps()}")
+        target = to_host(template)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore())
+        try:
+            with _quiet():
+                read = self._manager.restore(step, args=args)
+            meta, arrays = dict(read["meta"]), read["state"]
+        except Exception as error:  # orbax reports damage as bare Exception, ValueError, KeyError, JSONDecodeError, ...
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise CheckpointError(f"checkpoint of step {step} cannot be read: {reason[:200]}") from error
+        if tree_hash(arrays) != meta.get("sha256"):
+            raise CheckpointError(f"checkpoint of step {step} is damaged: its contents do not match their SHA-256")
+        return from_host(template, arrays)
+
+    def restore_latest(self, template: TrainState) -> tuple[TrainState | None, list[str]]:
+        """The newest checkpoint that can be read, and what was wrong with each newer one.
+
+        Returns:
+            (state, or None if there is none at all that can be read; messages, newest first).
+        """
+        problems: list[str] = []
+        for step in reversed(self.steps()):
+            try:
+                return self.restore(template, step), problems
+            except CheckpointError as error:
+                problems.append(str(error))
+        return None, problems
+
+    def drop_after(self, step: int) -> None:
+        """Deletes the checkpoints newer than a step, which a rewound run will write again."""
+        for later in (s for s in self.steps() if s > step):
+            with _quiet():
+                self._manager.delete(later)
+            # A damaged step may be unknown to the manager, which then leaves its folder behind.
+            shutil.rmtree(self.directory / str(later), ignore_errors=True)
+        with _quiet():
+            self._manager.reload()
+
+    def close(self) -> None:
+        with _quiet():
+            self._manager.close()
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Orbax waits for all processes at every step unless it is told that this one acts for itself."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
+    )
+
+
+def to_host(state: Any) -> Any:
+    """A state as a tree of NumPy arrays (or of shapes, for a tree of shapes), with typed keys as their data."""
+
+    def leaf(value: Any) -> Any:
+        if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+            if isinstance(value, jax.ShapeDtypeStruct):
+                value = jax.eval_shape(jax.random.key_data, value)
+            else:
+                value = jax.random.key_data(value)
+        if isinstance(value, jax.ShapeDtypeStruct):
+            return np.zeros(value.shape, value.dtype)
+        return np.asarray(value)
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    # Flat and by name: orbax turns named tuples into lists, and empty nodes into errors.
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf(value) for path, value in leaves}
+
+
+def from_host(template: Any, arrays: dict[str, Any]) -> Any:
+    """The inverse of `to_host`: arrays by name, in the structure of a template, with typed keys restored."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+
+    def leaf(path: Any, like: Any) -> Any:
+        value = arrays[jax.tree_util.keystr(path, simple=True, separator=".")]
+        if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(jax.numpy.asarray(value), impl=jax.random.key_impl(like))
+        return jax.numpy.array(value)
+
+    return jax.tree.unflatten(structure, [leaf(path, like) for path, like in leaves])
+
+
+def tree_hash(arrays: dict[str, Any]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        value = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}:{value.dtype}:{value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax reports damage in pages of log lines; what matters is in the exceptions."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

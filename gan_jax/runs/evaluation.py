@@ -1,0 +1,141 @@
+"""Measuring the generator of a finished or running run again: other samples, more of them, its average too."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gan_jax.data.images import fingerprint
+from gan_jax.data.stacked import ImageData
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.training.player_losses import sample_latent
+from gan_jax.training.growth import at_stage, at_step, num_stages
+from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
+from gan_jax.runs.rows import named_numbers
+from gan_jax.runs.run_directory import RunDirectory, RunError
+from gan_jax.runs.runner import state_template
+from gan_jax.experiment.settings import override
+from gan_jax.training.steps import TrainState
+from gan_jax.training.train import Resources, latent_bank, load_resources, sample_modes
+
+
+@functools.partial(jax.jit, static_argnames="fresh")
+def measure_generator(
+    experiment: Experiment,
+    resources: Resources,
+    state: TrainState,
+    key: jax.Array,
+    *,
+    fresh: bool,
+    truncation: float | None = None,
+) -> dict[str, Any]:
+    """Metrics of G, and of its average where there is one, by "G" or "average of G" and the mode of batch norm.
+
+    With a truncation, fresh latents are drawn until every number of them is within it (Brock et al., ICLR 2019,
+    section 3.1): better samples, and less varied ones.
+    """
+    num = experiment.detector.num_samples
+    latent = sample_latent(experiment, key, num) if fresh else latent_bank(experiment, state, num)
+    if truncation is not None:
+        latent = jax.random.truncated_normal(key, -truncation, truncation, latent.shape, latent.dtype)
+    experiment = at_step(experiment, state.step)
+    source = experiment.data.source(resources.dataset)
+    players = {"G": state.generator.variables}
+    if state.average is not None:
+        players["average of G"] = state.generator.variables._replace(params=state.average)
+    return {
+        f"{player}, {mode} statistics": experiment.detector.measure(source, resources.reference, samples)
+        for player, variables in players.items()
+        for mode, samples in sample_modes(experiment, variables, latent).items()
+    }
+
+
+def evaluate_run(
+    path: Path,
+    *,
+    step: int | None = None,
+    num_samples: int | None = None,
+    seed: int | None = None,
+    location: str | None = None,
+    truncation: float | None = None,
+) -> dict[str, Any]:
+    """Restores a checkpoint and measures its generator.
+
+    Args:
+        path: the run folder.
+        step: of the checkpoint; None: the newest that can be read.
+        num_samples: to draw; None: as many as in training.
+        seed: of fresh latents; None: the run's own bank, which gives the numbers of its log.
+        location: of the data set; None: where the run found it.
+        truncation: greatest size of a number in the latents, which are then fresh; None: not truncated.
+
+    Raises:
+        RunError: if there is no such run or checkpoint, or the latents cannot be truncated.
+    """
+    run = RunDirectory.open(path)
+    record = run.read_record()
+    experiment = record.experiment
+    if num_samples is not None:
+        experiment = override(experiment, "detector.num_samples", str(num_samples))
+    place = location or record.location
+    resources = load_resources(experiment, Path(place) if place else None)
+    checkpoints = Checkpoints(run.checkpoints_path, read_only=True)
+    template = state_template(record.experiment)
+    try:
+        state: TrainState | None
+        problems: list[str] = []
+        if step is not None:
+            state = checkpoints.restore(template, step)
+        else:
+            state, problems = checkpoints.restore_latest(template)
+    except CheckpointError as error:
+        raise RunError(str(error)) from error
+    if state is None:
+        raise RunError(f"{path} has no checkpoint that can be read: train it, or resume it")
+    if isinstance(experiment.data, ImageData) and fingerprint(resources.dataset) != record.data:
+        problems.append("the data are not those of the run: their contents differ")
+    if truncation is not None and (truncation <= 0 or experiment.generator.latent != "normal"):
+        raise RunError(
+            f"--truncation is {truncation} and the latents are {experiment.generator.latent}: it takes a number above "
+            "0, and normal latents"
+        )
+    key = jax.random.key(0 if seed is None else seed)
+    grown = experiment
+    if experiment.growth is not None:
+        grown = at_stage(experiment, experiment.growth.stage(int(state.step), num_stages(experiment)))
+    fresh = seed is not None or truncation is not None
+    metrics = measure_generator(grown, resources, state, key, fresh=fresh, truncation=truncation)
+    source = experiment.data.source(resources.dataset)
+    return {
+        "run": str(path),
+        "step": int(state.step),
+        "num_samples": experiment.detector.num_samples,
+        "problems": problems,
+        "latents": (f"fresh, seed {seed or 0}" if fresh else "the run's own bank")
+        + ("" if truncation is None else f", truncated at {truncation:g}"),
+        "definition": experiment.detector.definition(experiment.data, resources.reference),
+        "bounds": experiment.detector.bounds(source, resources.reference),
+        "metrics": {name: named_numbers(values) for name, values in metrics.items()},
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result of `evaluate_run` as text: a row a metric, with its ceiling and floor."""
+    columns = list(result["metrics"])
+    names = [n for n, v in result["metrics"][columns[0]].items() if not isinstance(v, (list, bool))]
+    rows = [["metric", *columns, "ceiling", "floor"]]
+    for name in names:
+        bound = result["bounds"].get(name, {})
+        values = [result["metrics"][column][name] for column in columns]
+        rows.append([name, *(_show(v) for v in (*values, bound.get("ceiling"), bound.get("floor")))])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    head = f"{result['run']} at step {result['step']:,}; {result['definition']['rule']}; latents: {result['latents']}"
+    return "\n".join([*(f"note: {problem}" for problem in result["problems"]), head, *lines])
+
+
+def _show(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,69 @@
+"""The rows of metrics.jsonl and signals.jsonl, of runs and of sweeps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.training.train import Evaluation
+
+
+def metrics_row(
+    experiment: Experiment,
+    step: int,
+    evaluation: Evaluation,
+    series: dict[str, list[Any]],
+    label: str,
+    speed: float | None,
+) -> dict[str, Any]:
+    """One row of metrics.jsonl: means, and 10 % and 90 % quantiles, of the training metrics since the last row."""
+    joined = {name: np.concatenate(parts) for name, parts in series.items()}
+    return {
+        "step": step,
+        "label": label,
+        "train": {name: _number(np.mean(values)) for name, values in joined.items()},
+        "train_band": {name: [_number(q) for q in np.quantile(values, (0.1, 0.9))] for name, values in joined.items()},
+        "evaluation": {mode: named_numbers(values) for mode, values in evaluation.metrics.items()},
+        "rule": experiment.detector.describe(),
+        "steps_per_second": speed,
+    }
+
+
+def signals_rows(signals: dict[str, Any], end: int, num_steps: int) -> list[dict[str, Any]]:
+    """Rows of signals.jsonl: one a look.
+
+    Args:
+        signals: of a chunk, each [looks].
+        end: step of the last look.
+        num_steps: full steps of the chunk, which the looks divide into equal parts.
+    """
+    series = {name: np.asarray(values) for name, values in signals.items()}
+    num = len(next(iter(series.values())))
+    return [
+        {
+            "step": end - (num - 1 - index) * (num_steps // num),
+            "signals": {name: _number(values[index]) for name, values in series.items()},
+        }
+        for index in range(num)
+    ]
+
+
+def named_numbers(values: Any) -> dict[str, Any]:
+    """A NamedTuple of arrays as numbers and lists, with None for what is not a number (JSON has no NaN)."""
+    return {name: _number(value) for name, value in values._asdict().items()}
+
+
+def _number(value: Any) -> Any:
+    array = np.asarray(value)
+    if array.ndim:
+        return [_number(part) for part in array]
+    number = array.item()
+    return number if isinstance(number, (bool, int)) or math.isfinite(number) else None
+
+
+def without_long_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """Metrics without the counts of 1,000 modes and the like, which are in metrics.jsonl."""
+    return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}

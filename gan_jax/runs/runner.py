@@ -1,0 +1,296 @@
+"""Training on the host's side: the loop over chunks that logs, draws, checkpoints, resumes and branches."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.verdict import Verdict, judge
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.scaling import hosts
+from gan_jax.runs.checkpoint import CheckpointError, Checkpoints, from_host, to_host
+from gan_jax.runs.onset_window import FlightRecorder
+from gan_jax.reports.sample_pictures import picture_samples
+from gan_jax.runs.progress import TrainingProgress
+from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
+from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, write_json
+from gan_jax.scaling.data_parallel import assert_replicas
+from gan_jax.training.steps import TrainState
+from gan_jax.training.train import Chunk, Resources, chunk, init, plan
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class HostOptions:
+    """What the host does beside training. None of it changes a number of the run, but `data_parallel` its rounding.
+
+    Attributes:
+        num_pictures: sample pictures over the run, evenly spaced; the last evaluation always gets one.
+        keep: newest checkpoints that are kept, if more than the flight recorder needs.
+        num_branch_points: checkpoints kept for good, evenly spaced, to branch from.
+        progress: whether to report progress on standard error.
+        tensorboard: whether to also write TensorBoard event files (extra `tensorboard`).
+        data_parallel: whether each batch is split over the devices; several processes always do.
+        num_devices: how many of them; None: all.
+    """
+
+    num_pictures: int = 24
+    keep: int = 3
+    num_branch_points: int = 10
+    progress: bool = True
+    tensorboard: bool = False
+    data_parallel: bool = False
+    num_devices: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """A finished (or stopped) run: its verdict, last metrics, and speed without compilation."""
+
+    verdict: Verdict
+    metrics: dict[str, Any]
+    steps_per_second: float | None
+    message: str | None = None
+
+
+def train_run(
+    run: RunDirectory,
+    resources: Resources,
+    state: TrainState,
+    options: HostOptions = HostOptions(),
+    on_chunk: Callable[[TrainState], None] | None = None,
+    advance: Callable[..., Chunk] = chunk,
+) -> RunResult:
+    """Trains from a state to the experiment's end, filling the run folder.
+
+    A checkpoint is written after every evaluation, so a kill loses at most what followed the last one. Values that are
+    not finite stop the run; the state that holds them is never saved.
+
+    Args:
+        run: the folder; in several processes only the leader writes there.
+        resources: of the experiment.
+        state: where to start; donated.
+        options: of the host.
+        on_chunk: called after every chunk with its state.
+        advance: `train.chunk`, or one of `parallel.make_parallel_chunk`, after which replicas are compared.
+    """
+    record, leads = run.read_record(), hosts.is_leader()
+    experiment = record.experiment
+    source = experiment.data.source(resources.dataset)
+    start = int(state.step)
+    checkpoints = None
+    flight = FlightRecorder(run.onset_path, experiment.detector.window)
+    if leads:
+        keep = max(options.keep, flight.num_states)
+        checkpoints = Checkpoints(run.checkpoints_path, keep=keep, keep_every_steps=record.keep_every_steps)
+    picture_every = spaced(experiment, options.num_pictures)
+    writer = _tensorboard(run.path) if options.tensorboard and leads else None
+    message = None
+    pending: dict[str, list[Any]] = {}
+    with TrainingProgress(experiment.num_steps, start, enabled=options.progress and leads) as progress:
+        began = time.monotonic()
+        for part in plan(experiment, resources, start):
+            result = jax.block_until_ready(advance(experiment, resources, state, **part._asdict()))
+            state, step = result.state, int(result.state.step)
+            seconds, began = time.monotonic() - began, time.monotonic()
+            for name, series in result.metrics.items():
+                pending.setdefault(name, []).append(np.asarray(series))
+            flight.note(step - len(pending["generator_loss"][-1]), result.metrics, result.evaluation is not None)
+            if result.signals is not None and leads:
+                run.append_signals(signals_rows(result.signals, step - bool(part.short_count), part.num_steps))
+            label = LABELS[int(state.detector.label)]
+            progress.update(step, seconds, label, part)
+            if result.evaluation is not None and leads:
+                row = metrics_row(experiment, step, result.evaluation, pending, label, progress.steps_per_second)
+                run.append_metrics(row)
+                pending = {}
+                if writer is not None:
+                    _write_scalars(writer, row)
+                if step % picture_every == 0 or step == experiment.num_steps:
+                    title = f"step {step:,}: {label}"
+                    picture_samples(run.picture_path(step), source, np.asarray(result.evaluation.samples[:1500]), title)
+            if int(state.nonfinite_step) < 0 and not _finite(state):
+                state = state._replace(nonfinite_step=state.step)
+            if int(state.nonfinite_step) >= 0:
+                first = step - part.num_steps - bool(part.short_count)
+                message = _nonfinite_message(state, first, step, checkpoints) if checkpoints is not None else ""
+                if checkpoints is not None:
+                    flight.keep(checkpoints.directory)
+                break
+            if result.evaluation is not None:
+                if advance is not chunk:
+                    assert_replicas(state)
+                if checkpoints is not None:
+                    checkpoints.save(state)
+                    if int(state.detector.onset_step[0]) >= 0 and not flight.has_fired:
+                        flight.keep(checkpoints.directory)
+            if on_chunk is not None:
+                on_chunk(state)
+            began = time.monotonic()
+    if checkpoints is not None:
+        checkpoints.close()
+    if writer is not None:
+        writer.close()
+    return hosts.from_leader(lambda: _finish(run, experiment, resources, state, progress.steps_per_second, message))
+
+
+def resume(run: RunDirectory) -> tuple[TrainState, list[str]]:
+    """The newest readable state of a run, from which it continues bit for bit, and what was wrong with newer ones.
+
+    What the run wrote after that state is dropped from its folder, to be made again. With no checkpoint at all the run
+    starts over from its key, which gives the same numbers.
+    """
+    record = run.read_record()
+    template = state_template(record.experiment)
+    arrays, problems = hosts.from_leader(lambda: _resume_here(run, record, template))
+    return from_host(template, arrays), problems
+
+
+def _resume_here(run: RunDirectory, record: RunRecord, template: TrainState) -> tuple[dict[str, Any], list[str]]:
+    checkpoints = Checkpoints(run.checkpoints_path)
+    every, num_steps = record.experiment.eval_every_steps, record.experiment.num_steps
+    off_plan = [
+        step for step in checkpoints.steps() if step % every and step != num_steps and step != record.first_step
+    ]
+    if off_plan:  # the end of a run that has been prolonged since: an uninterrupted run is not evaluated there
+        checkpoints.drop_after(off_plan[0] - 1)
+    state, problems = checkpoints.restore_latest(template)
+    if state is None:
+        state = init(record.experiment, jax.random.key(record.seed))
+    step = int(state.step)
+    checkpoints.drop_after(step)
+    checkpoints.close()
+    run.forget_after(step)
+    return to_host(state), problems
+
+
+def same_shapes(template: Any, other: Any) -> bool:
+    """Whether two state templates have the same structure, and leaves of the same shapes and types."""
+    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (template, other)]
+    return shapes[0] == shapes[1] and jax.tree.structure(template) == jax.tree.structure(other)  # type: ignore[operator]
+
+
+def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_key: bool) -> TrainState:
+    """An old state of a run, under another experiment of the same shapes.
+
+    Args:
+        parent: the run to branch from.
+        step: which of its checkpoints; None: the newest.
+        record: of the branch. Its experiment may differ in anything that leaves the state's shapes alone.
+        new_key: whether the branch takes its own seed's key rather than the parent's.
+
+    Raises:
+        RunError: if the parent has no such checkpoint, or its state does not fit the experiment.
+    """
+    template = state_template(parent.read_record().experiment)
+    wanted = state_template(record.experiment)
+    if not same_shapes(template, wanted):
+        raise RunError(
+            f"a state of {parent.path} does not fit the branch's networks or optimisers: "
+            + "; ".join(parent.read_record().differences(record)[:4])
+        )
+
+    def read() -> dict[str, Any]:
+        checkpoints = Checkpoints(parent.checkpoints_path, read_only=True)
+        steps = checkpoints.steps()
+        if not steps:
+            raise RunError(f"{parent.path} has no checkpoint to branch from")
+        try:
+            return to_host(checkpoints.restore(template, steps[-1] if step is None else step))
+        except CheckpointError as error:
+            raise RunError(str(error)) from error
+
+    state = from_host(template, hosts.from_leader(read))
+    return state._replace(key=jax.random.key(record.seed)) if new_key else state
+
+
+def state_template(experiment: Experiment) -> TrainState:
+    """Shapes and dtypes of the experiment's state, without computing it; its key is a real one, of the right kind."""
+    key = jax.random.key(0)
+    return jax.eval_shape(init, experiment, key)._replace(key=key)
+
+
+def stacked_template(experiment: Experiment, num: int) -> TrainState:
+    """The template of the states of `num` runs, with a leading axis."""
+    template = state_template(experiment)
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((num, *leaf.shape), leaf.dtype), template._replace(key=template.step)
+    )
+    return shapes._replace(key=jax.random.split(template.key, num))
+
+
+def spaced(experiment: Experiment, num: int) -> int:
+    """Steps between `num` evenly spaced evaluations; a multiple of `eval_every_steps`."""
+    evaluations = -(-experiment.num_steps // experiment.eval_every_steps)
+    return max(1, round(evaluations / max(1, num))) * experiment.eval_every_steps
+
+
+@jax.jit
+def _finite(state: TrainState) -> jax.Array:
+    """Whether both players' variables are finite: the last update of a chunk can break them unseen by any loss."""
+    leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables))
+    return jax.numpy.all(jax.numpy.stack([jax.numpy.all(jax.numpy.isfinite(leaf)) for leaf in leaves]))
+
+
+def _nonfinite_message(state: TrainState, start: int, stop: int, checkpoints: Checkpoints) -> str:
+    good = checkpoints.steps()
+    last = f"the last good checkpoint is of step {good[-1]} in {checkpoints.directory}" if good else "no checkpoint yet"
+    return f"values stopped being finite at step {int(state.nonfinite_step)} (chunk of steps {start}-{stop}); {last}"
+
+
+def _finish(
+    run: RunDirectory,
+    experiment: Experiment,
+    resources: Resources,
+    state: TrainState,
+    speed: float | None,
+    message: str | None,
+) -> RunResult:
+    rows = run.read_metrics()
+    last: dict[str, Any] = rows[-1] if rows else {"step": int(state.step), "evaluation": {}}
+    window = float(experiment.detector.window)
+    verdict = judge(state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step), credible_window=window)
+    source = experiment.data.source(resources.dataset)
+    write_json(
+        run.verdict_path,
+        {
+            **verdict.to_json(),
+            "message": message,
+            "evaluation": {mode: without_long_lists(values) for mode, values in last["evaluation"].items()},
+            "definition": experiment.detector.definition(experiment.data, resources.reference),
+            "bounds": experiment.detector.bounds(source, resources.reference),
+            "steps_per_second": speed,
+        },
+    )
+    return RunResult(verdict, last["evaluation"], speed, message)
+
+
+def read_verdict(run: RunDirectory) -> dict[str, Any] | None:
+    """verdict.json of a run; None if it has not ended."""
+    return hosts.from_leader(lambda: json.loads(run.verdict_path.read_text()) if run.verdict_path.is_file() else None)
+
+
+def _tensorboard(path: Path) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise RunError("--tensorboard needs an extra package: pip install 'gan-jax[tensorboard]'") from error
+    return SummaryWriter(str(path))
+
+
+def _write_scalars(writer: Any, row: dict[str, Any]) -> None:
+    groups = {"train": row["train"], **{f"evaluation/{mode}": values for mode, values in row["evaluation"].items()}}
+    for group, values in groups.items():
+        for name, value in values.items():
+            if isinstance(value, (int, float)):
+                writer.add_scalar(f"{group}/{name}", value, row["step"])

@@ -1,0 +1,332 @@
+"""What `gan-jax train` does: from a request to a run folder and a verdict, starting, resuming or branching."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gan_jax.data.images import Images, fingerprint
+from gan_jax.data.stacked import ImageData
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.scaling import hosts
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.experiment.configs import load_config
+from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
+from gan_jax.runs.runner import (
+    HostOptions,
+    RunResult,
+    branch_state,
+    read_verdict,
+    resume,
+    same_shapes,
+    spaced,
+    state_template,
+    train_run,
+)
+from gan_jax.scaling.data_parallel import check_split, make_parallel_chunk, replicate
+from gan_jax.experiment.settings import override
+from gan_jax.training.steps import TrainState
+from gan_jax.training.train import Chunk, Resources, chunk, init, load_resources
+
+__all__ = ["Done", "HostOptions", "Request", "branch_training", "resume_training", "start_training"]
+
+RUNS = Path("runs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What was asked for. `settings` are (dotted path, text) overrides of the config's experiment."""
+
+    config: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+    seed: int | None = None
+    location: str | None = None
+    num_epochs: float | None = None
+    run_dir: str | None = None
+    command: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """A finished run: its folder and verdict."""
+
+    path: Path
+    verdict: dict[str, Any]
+    message: str | None
+
+    def line(self) -> str:
+        """The verdict and the main metrics with their ceilings, in one line."""
+        numbers = headline(self.verdict)
+        return f"{self.verdict['sentence']}{' | ' + numbers if numbers else ''} | {self.path}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": str(self.path), **self.verdict}
+
+
+def headline(verdict: dict[str, Any]) -> str:
+    """The two or three numbers that people ask for first, each with what real data get."""
+    evaluation = verdict["evaluation"].get("batch") or verdict["evaluation"].get("running") or {}
+    bounds = verdict["bounds"]
+
+    def part(name: str, words: str, form: str = "{:.3g}") -> str | None:
+        value = evaluation.get(name)
+        if value is None:
+            return None
+        bound = bounds.get(name, {})
+        known = [f"{k} {form.format(bound[k])}" for k in ("ceiling", "floor") if bound.get(k) is not None]
+        return f"{words} {form.format(value)}" + (f" ({', '.join(known)})" if known else "")
+
+    parts = [
+        part("modes", "modes", "{:.0f}"),
+        part("high_quality", "high quality", "{:.1%}"),
+        part("effective_classes", "effective classes"),
+        part("junk", "junk", "{:.1%}"),
+        part("variance_ratio", "variance"),
+        part("kl", "KL", "{:.3g}"),
+    ]
+    if evaluation.get("modes") is None and "pairwise_ratio" in evaluation:
+        parts += [part("pairwise_ratio", "distance"), "pixels only: no validated classifier"]
+    return ", ".join(p for p in parts if p)
+
+
+def start_training(request: Request, host: HostOptions, say: Callable[[str], None]) -> Done:
+    """Trains a config from its first step in a new folder."""
+    assert request.config is not None
+    say = hosts.leader_only(say)
+    experiment = apply_settings(load_config(request.config), request)
+    experiment, resources, data = prepare_data(experiment, request)
+    advance, resources, spread = _advance(host, experiment, resources)
+    warn_of_pixels_only(experiment, resources, say)
+    seed = request.seed or 0
+    name = f"{Path(request.config).stem}-seed{seed}"
+    record = _record(request, experiment, seed, data, host)
+
+    def create() -> Path:
+        path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
+        return RunDirectory.create(path, record).path
+
+    run = RunDirectory(hosts.from_leader(create))
+    say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {run.path}")
+    return _train(run, resources, init(experiment, jax.random.key(seed)), host, advance)
+
+
+def _advance(
+    host: HostOptions, experiment: Experiment, resources: Resources
+) -> tuple[Callable[..., Chunk], Resources, str]:
+    """The function that makes a chunk, on one device or on several; the resources in their place; a word about it.
+
+    Raises:
+        ValueError: if a batch does not divide evenly over the devices.
+    """
+    if not host.data_parallel and hosts.num_hosts() == 1:
+        return chunk, resources, ""
+    devices = jax.devices()
+    if host.num_devices is not None and hosts.num_hosts() == 1:
+        if host.num_devices > len(devices):
+            raise RunError(f"--devices is {host.num_devices}, and there are {len(devices)}")
+        devices = devices[: host.num_devices]
+    check_split(experiment, resources, len(devices))
+    processes = f" of {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
+    spread = f" x {len(devices)}{processes}, each with its share of every batch"
+    return make_parallel_chunk(devices), replicate(resources, devices), spread
+
+
+def load_state(request: Request) -> tuple[Experiment, Resources, TrainState | None]:
+    """The experiment, data and newest state of a run folder; of a config, which has no state, the first two."""
+    assert request.config is not None
+    if not (Path(request.config) / "experiment.json").is_file():
+        experiment, resources, _ = prepare_data(apply_settings(load_config(request.config), request), request)
+        return experiment, resources, None
+    run = RunDirectory.open(Path(request.config))
+    record = run.read_record()
+    experiment, resources, _ = prepare_data(apply_settings(record.experiment, request), request, record.location)
+    template = state_template(record.experiment)
+    if not same_shapes(template, state_template(experiment)):
+        raise RunError(f"the state of {run.path} does not fit networks or optimisers other than its own")
+    checkpoints = Checkpoints(run.checkpoints_path, read_only=True)
+    state, _ = checkpoints.restore_latest(template)
+    if state is None:
+        raise RunError(f"{run.path} has no checkpoint that can be read: train it, or resume it")
+    return experiment, resources, state
+
+
+def resume_training(request: Request, path: Path, host: HostOptions, say: Callable[[str], None]) -> Done:
+    """Continues a run bit for bit. Settings may be repeated, but differ only in a larger `num_steps`."""
+    say = hosts.leader_only(say)
+    run = RunDirectory.open(path)
+    record = run.read_record()
+    base = load_config(request.config) if request.config else record.experiment
+    experiment, resources, data = prepare_data(apply_settings(base, request), request, record.location)
+    asked = dataclasses.replace(
+        record,
+        experiment=experiment,
+        data=data,
+        seed=record.seed if request.seed is None else request.seed,
+    )
+    lines = record.differences(asked)
+    longer = experiment.num_steps > record.experiment.num_steps
+    if not (lines == [] or (longer and [line.split(":")[0] for line in lines] == ["num_steps"])):
+        raise RunError(
+            f"{path} is a run of another experiment ({'; '.join(lines[:4])}): "
+            "resume it without these settings, or start anew with --branch-from"
+        )
+    advance, resources, spread = _advance(host, experiment, resources)
+    with _lock(run):
+        finished = read_verdict(run)
+        if finished is not None and finished["last_step"] >= experiment.num_steps:
+            say(f"{path} is finished: a larger --num-steps prolongs it")
+            return Done(path, finished, finished["message"])
+        if longer and hosts.is_leader():
+            write_json(run.record_path, asked.to_json())
+        state, problems = resume(run)
+        now = _environment(host)
+        if any(now[what] != record.environment.get(what, 1) for what in ("versions", "device", "batch_devices")):
+            say("gan-jax: versions or devices differ from the run's first ones: it continues, but not bit for bit")
+        for problem in problems:
+            say(f"gan-jax: {problem}; using the one before")
+        say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}{spread}")
+        return _done(run, train_run(run, resources, state, host, advance=advance))
+
+
+def branch_training(request: Request, parent: str, host: HostOptions, say: Callable[[str], None]) -> Done:
+    """Starts a new run from an old state, with other settings or another key."""
+    say = hosts.leader_only(say)
+    name, _, step_text = parent.partition("@")
+    if step_text and not step_text.isdigit():
+        raise RunError(f"--branch-from takes RUN@STEP, and {step_text!r} is not a step")
+    source = RunDirectory.open(Path(name))
+    old = source.read_record()
+    base = load_config(request.config) if request.config else old.experiment
+    experiment, resources, data = prepare_data(apply_settings(base, request), request, old.location)
+    record = _record(request, experiment, old.seed if request.seed is None else request.seed, data, host)
+    record = dataclasses.replace(record, config=record.config or old.config, location=record.location or old.location)
+    state = branch_state(source, int(step_text) if step_text else None, record, request.seed is not None)
+    step = int(state.step)
+    if step >= experiment.num_steps:
+        raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
+    advance, resources, spread = _advance(host, experiment, resources)
+
+    def create() -> Path:
+        default = new_run_path(source.path.parent, f"{source.path.name}-branch{step}")
+        path = Path(request.run_dir) if request.run_dir else default
+        run = RunDirectory.create(path, dataclasses.replace(record, parent=f"{name}@{step}", first_step=step))
+        checkpoints = Checkpoints(run.checkpoints_path)  # to resume from, if it is killed before its first own one
+        checkpoints.save(state)
+        checkpoints.close()
+        return path
+
+    run = RunDirectory(hosts.from_leader(create))
+    changes = old.differences(record)
+    say(f"branching {name} at step {step:,} into {run.path}: {'; '.join(changes) or 'nothing changed'}{spread}")
+    return _train(run, resources, state, host, advance)
+
+
+def warn_of_pixels_only(experiment: Experiment, resources: Resources, say: Callable[[str], None]) -> None:
+    if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
+        say(
+            f"gan-jax: there is no classifier that is validated on {experiment.data.name} at "
+            f"{experiment.data.image_size} pixels: only a collapse to one picture can be detected"
+        )
+
+
+def apply_settings(experiment: Experiment, request: Request) -> Experiment:
+    """The experiment with the request's overrides."""
+    if request.num_epochs is not None:
+        if not 0 < request.num_epochs < 1e6:
+            raise RunError(f"--num-epochs is {request.num_epochs}, and must be above 0 and below a million")
+        if any(path.replace("-", "_") == "num_steps" for path, _ in request.settings):
+            raise RunError("--num-epochs and --num-steps both say how long: give one of them")
+    if request.seed is not None and not 0 <= request.seed < 2**32:
+        raise RunError(f"--seed is {request.seed}, and must be at least 0 and below 2**32")
+    for path, text in request.settings:
+        experiment = override(experiment, path, text)
+    if request.num_epochs is not None and not isinstance(experiment.data, ImageData):
+        raise RunError(
+            f"--num-epochs needs a data set, and {type(experiment.data).__name__} has no epochs: use --num-steps"
+        )
+    return experiment
+
+
+def prepare_data(
+    experiment: Experiment, request: Request, location: str | None = None
+) -> tuple[Experiment, Resources, str]:
+    """(the experiment with its length in steps, its resources, the fingerprint of its data)."""
+    place = request.location or location
+    if place is not None and isinstance(experiment.data, ImageData) and not Path(place).exists():
+        raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
+    resources = load_resources(experiment, Path(place) if place else None)
+    if not isinstance(experiment.data, ImageData):
+        return experiment, resources, ""
+    if request.num_epochs is not None:
+        experiment = with_num_epochs(experiment, resources, request.num_epochs)
+    return experiment, resources, fingerprint(resources.dataset)
+
+
+def steps_per_epoch(experiment: Experiment, resources: Resources) -> float | None:
+    """Training steps of an epoch; None for data without epochs."""
+    if not isinstance(experiment.data, ImageData):
+        return None
+    num_examples = experiment.data.epoch_size(resources.dataset)
+    if num_examples is None:
+        return None
+    short = isinstance(experiment.data, Images) and experiment.data.last_batch == "short"
+    batches = math.ceil(num_examples / experiment.batch_size) if short else num_examples / experiment.batch_size
+    return batches / experiment.discriminator.updates_per_step
+
+
+def with_num_epochs(experiment: Experiment, resources: Resources, num_epochs: float) -> Experiment:
+    """The experiment with its length given in epochs of its data set.
+
+    Raises:
+        RunError: if its data have no epochs.
+    """
+    a_epoch = steps_per_epoch(experiment, resources)
+    if a_epoch is None:
+        raise RunError("--num-epochs needs epochs, and data.protocol='fresh' has none: use --num-steps")
+    return override(experiment, "num_steps", round(num_epochs * a_epoch))
+
+
+def _record(request: Request, experiment: Experiment, seed: int, data: str, host: HostOptions) -> RunRecord:
+    return RunRecord(
+        experiment=experiment,
+        seed=seed,
+        data=data,
+        config=stored_config(request.config or ""),
+        location=str(Path(request.location).resolve()) if request.location else None,
+        environment=_environment(host),
+        command=request.command,
+        keep_every_steps=spaced(experiment, host.num_branch_points),
+    )
+
+
+def stored_config(config: str) -> str:
+    """A config as the record keeps it: a file by its full path, so that its components can be found again."""
+    return str(Path(config).resolve()) if config.endswith(".py") else config
+
+
+def _environment(host: HostOptions) -> dict[str, Any]:
+    several = host.data_parallel or hosts.num_hosts() > 1
+    return {**environment(), "batch_devices": (host.num_devices or jax.device_count()) if several else 1}
+
+
+def _lock(run: RunDirectory) -> contextlib.AbstractContextManager[None]:
+    return run.lock() if hosts.is_leader() else contextlib.nullcontext()
+
+
+def _train(
+    run: RunDirectory, resources: Resources, state: TrainState, host: HostOptions, advance: Callable[..., Chunk]
+) -> Done:
+    with _lock(run):
+        return _done(run, train_run(run, resources, state, host, advance=advance))
+
+
+def _done(run: RunDirectory, result: RunResult) -> Done:
+    verdict = read_verdict(run)
+    assert verdict is not None
+    return Done(run.path, verdict, result.message)

@@ -1,0 +1,234 @@
+"""The folder of a sweep.
+
+sweep.json        arms, seeds, data fingerprints, versions, device, command
+plan.json         by group of members: the engine, and which of them run together
+metrics.jsonl     a row a member and evaluation, as in a run's, with the member's number
+signals.jsonl     a row a member and look, if the experiments have a recorder
+members.jsonl     a row a member: arm, settings, seed, verdict, last metrics; members.csv is the same as a table
+batches/          by batch: checkpoints of its members, and their rows once it has ended
+samples/          pictures, member_0003_step_00010000.png
+report.html       written by `gan-jax report`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_jax.scaling import hosts
+from gan_jax.runs.run_directory import RunError, exclusive, make_folder, parse_record, read_lines, write_json
+from gan_jax.experiment.records import read_experiment
+from gan_jax.experiment.settings import to_json
+from gan_jax.experiment.sweep import Arm, Sweep
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepRecord:
+    """What a folder is a sweep of. `sweep` and `data` decide the numbers; the rest is for people.
+
+    Attributes:
+        sweep: arms and seeds.
+        data: fingerprint by name of the data set; empty for data made from settings.
+        steps_per_epoch: where all arms have epochs of one length.
+        config, location, environment, command: as in `RunRecord`.
+    """
+
+    sweep: Sweep
+    data: dict[str, str] = dataclasses.field(default_factory=dict)
+    steps_per_epoch: float | None = None
+    config: str = ""
+    location: str | None = None
+    environment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    command: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "sweep"}
+        arms = [
+            {"name": arm.name, "settings": dict(arm.settings), "experiment": to_json(arm.experiment)}
+            for arm in self.sweep.arms
+        ]
+        return {"format": 1, **fields, "seeds": list(self.sweep.seeds), "arms": arms}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> SweepRecord:
+        known = {f.name for f in dataclasses.fields(cls)} - {"sweep"}
+        arms = tuple(Arm(arm["name"], read_experiment(arm["experiment"]), arm["settings"]) for arm in value["arms"])
+        sweep = Sweep(arms, tuple(value["seeds"]))
+        return cls(sweep=sweep, **{k: v for k, v in value.items() if k in known})
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupPlan:
+    """How the members of one structure are run.
+
+    Attributes:
+        engine: one of `gan_jax.experiment.sweep.ENGINES`.
+        num_devices: on which the plan was made; all processes together.
+        batches: members that run together, by number; one batch after another.
+        timings: what was measured to choose the engine: steps/s of all members by name; empty if it was given.
+        convolution: the implementation that was found faster than the networks' own, if one was.
+    """
+
+    engine: str
+    num_devices: int
+    batches: list[list[int]]
+    timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    convolution: str | None = None
+
+
+class SweepDirectory:
+    """Paths and files of one sweep."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record_path = path / "sweep.json"
+        self.plan_path = path / "plan.json"
+        self.metrics_path = path / "metrics.jsonl"
+        self.signals_path = path / "signals.jsonl"
+        self.members_path = path / "members.jsonl"
+        self.samples_path = path / "samples"
+        self.report_path = path / "report.html"
+
+    @classmethod
+    def create(cls, path: Path, record: SweepRecord) -> SweepDirectory:
+        """Makes the folder of a new sweep.
+
+        Raises:
+            RunError: if it holds anything, or cannot be written.
+        """
+        made = cls(path)
+        if made.record_path.exists():
+            raise RunError(f"{path} already holds a sweep: continue it with --resume {path}, or choose another folder")
+        make_folder(path, "sweep", made.samples_path, made.record_path, record.to_json())
+        return made
+
+    @classmethod
+    def open(cls, path: Path) -> SweepDirectory:
+        """The folder of an existing sweep.
+
+        Raises:
+            RunError: if it is none.
+        """
+        made = cls(path)
+        if not hosts.from_leader(made.record_path.is_file):
+            raise RunError(f"{path} is not a sweep folder (it has no sweep.json): give a folder that sweep made")
+        return made
+
+    def read_record(self) -> SweepRecord:
+        """The record, which in several processes the leader reads for all."""
+        return parse_record(self.record_path, SweepRecord.from_json)
+
+    def read_plans(self) -> list[GroupPlan]:
+        if not self.plan_path.is_file():
+            return []
+        return [GroupPlan(**value) for value in json.loads(self.plan_path.read_text())]
+
+    def write_plans(self, plans: Sequence[GroupPlan]) -> None:
+        write_json(self.plan_path, [dataclasses.asdict(plan) for plan in plans])
+
+    def batch_path(self, group: int, batch: int) -> Path:
+        return self.path / "batches" / f"{group:02d}_{batch:03d}"
+
+    def read_results(self, group: int, batch: int) -> list[dict[str, Any]] | None:
+        """The rows of a batch that has ended; None if it has not."""
+        path = self.batch_path(group, batch) / "members.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def write_results(self, group: int, batch: int, rows: list[dict[str, Any]]) -> None:
+        path = self.batch_path(group, batch)
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "members.json", rows)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        return read_lines(self.metrics_path)
+
+    def append_metrics(self, rows: list[dict[str, Any]]) -> None:
+        _append_lines(self.metrics_path, rows)
+
+    def append_signals(self, rows: list[dict[str, Any]]) -> None:
+        _append_lines(self.signals_path, rows)
+
+    def forget_after(self, step: int, members: Sequence[int]) -> None:
+        """Drops what some members wrote after a step, which a resumed sweep will make again."""
+        again = set(members)
+        for path in (self.metrics_path, self.signals_path):
+            if path.is_file():
+                rows = [row for row in read_lines(path) if row["member"] not in again or row["step"] <= step]
+                temporary = path.with_suffix(".tmp")
+                _write_lines(temporary, rows)
+                temporary.replace(path)
+        for member in again:
+            for picture in self.pictures(member):
+                if picture_step(picture) > step:
+                    picture.unlink()
+
+    def read_members(self) -> list[dict[str, Any]]:
+        """The rows of members.jsonl, ended or not."""
+        return read_lines(self.members_path)
+
+    def write_members(self, rows: list[dict[str, Any]]) -> None:
+        """Writes members.jsonl and members.csv, each at once."""
+        rows = sorted(rows, key=lambda row: row["member"])
+        for path, write in ((self.members_path, _write_lines), (self.path / "members.csv", _write_csv)):
+            temporary = path.with_suffix(".tmp")
+            write(temporary, rows)
+            temporary.replace(path)
+
+    def picture_path(self, member: int, step: int) -> Path:
+        return self.samples_path / f"member_{member:04d}_step_{step:08d}.png"
+
+    def pictures(self, member: int) -> list[Path]:
+        return sorted(self.samples_path.glob(f"member_{member:04d}_step_*.png"))
+
+    def drop_checkpoints(self, group: int, batch: int) -> None:
+        shutil.rmtree(self.batch_path(group, batch) / "checkpoints", ignore_errors=True)
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Holds the folder for this process; see `RunDirectory.lock`."""
+        return exclusive(self.path)
+
+
+def picture_step(picture: Path) -> int:
+    """The training step of a picture, from its name."""
+    return int(picture.stem.rpartition("_")[2])
+
+
+def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, with dotted names; lists are left out.
+
+    Example:
+        >>> flat({"seed": 1, "verdict": {"outcome": "healthy"}, "counts": [1, 2]})
+        {'seed': 1, 'verdict.outcome': 'healthy'}
+    """
+    out: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{prefix}{name}.")
+        elif not isinstance(value, list):
+            out[prefix + name] = value
+    return out
+
+
+def _append_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("a") as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    flattened = [flat(row) for row in rows]
+    columns = list(dict.fromkeys(name for row in flattened for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(flattened)

@@ -1,0 +1,180 @@
+"""Before a sweep trains: its data sets, the engine of each group of members, and batches that fit the memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gan_jax.data.images import fingerprint
+from gan_jax.data.stacked import ImageData
+from gan_jax.scaling.strategies import Engine, device_bytes, fastest_engine, members_that_fit, program_bytes
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.scaling import hosts
+from gan_jax.runs.sweep_directory import GroupPlan
+from gan_jax.networks.convolution import default_implementation
+from gan_jax.experiment.settings import override
+from gan_jax.training.steps import TrainState
+from gan_jax.experiment.sweep import Member
+from gan_jax.training.train import Part, Resources, init, load_resources, plan
+
+_MEMORY_SHARE = 0.85  # of a device's memory that a plan fills: the rest is for fragments and the program itself
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepOptions:
+    """What the host does beside training.
+
+    Attributes:
+        engine: one of `gan_jax.experiment.sweep.ENGINES`, or "auto".
+        max_members: run at most so many members at once; None: as many as fit the memory.
+        memory_bytes: of each device, if not what it reports.
+        num_pictures: of each member over its run; the last evaluation always has one.
+        progress: whether to report progress on standard error.
+    """
+
+    engine: str = "auto"
+    max_members: int | None = None
+    memory_bytes: float | None = None
+    num_pictures: int = 4
+    progress: bool = True
+
+
+class Library:
+    """The data sets of a sweep, each read once.
+
+    Args:
+        location: where they lie; None for the default places.
+    """
+
+    def __init__(self, location: str | None) -> None:
+        self._location = Path(location) if location else None
+        self._loaded: dict[Any, Resources] = {}
+        self.fingerprints: dict[str, str] = {}
+
+    def resources(self, experiment: Experiment) -> Resources:
+        """What an experiment needs beside itself."""
+        if not isinstance(experiment.data, ImageData):
+            return load_resources(experiment, self._location)
+        # A detector of images makes its reference from all its settings.
+        key = (experiment.data, experiment.detector)
+        if key not in self._loaded:
+            self._loaded[key] = load_resources(experiment, self._location)
+            self.fingerprints[data_name(experiment)] = fingerprint(self._loaded[key].dataset)
+        return self._loaded[key]
+
+
+def data_name(experiment: Experiment) -> str:
+    """What tells the data sets of a sweep apart: "mnist, 28 pixels"; "" for data made from settings."""
+    data = experiment.data
+    if not isinstance(data, ImageData):
+        return ""
+    first = getattr(data, "num_examples", None)
+    return f"{data.name}, {data.image_size} pixels" + (f", first {first:,}" if first else "")
+
+
+def make_plan(
+    members: Sequence[Member],
+    group: list[int],
+    resources: Resources,
+    options: SweepOptions,
+    say: Callable[[str], None],
+) -> GroupPlan:
+    """Chooses the engine by measurement, and cuts the group into batches that fit the memory."""
+    mine = [group[i] for i in hosts.share(len(group))]
+    if options.max_members is not None:
+        mine = mine[: max(1, options.max_members // hosts.num_hosts())]
+    experiments, states = [members[i].arm.experiment for i in mine], first_states(members, mine)
+    first = experiments[0]
+    say(f"{len(group)} members of one structure: {first.num_steps:,} steps of batch {first.batch_size}")
+    part = next(plan(first, resources, 0))
+    timings: dict[str, float] = {}
+    name, convolution, at_once = options.engine, None, len(mine)
+    if name == "auto":
+        best = 0.0
+        for way in convolutions(first):
+            variants = [with_convolution(experiment, way) for experiment in experiments]
+            for timing in fastest_engine(variants, resources, states, budget=_budget(options)):
+                label = timing.engine + (f", {way} convolutions" if way else "")
+                timings[label] = round(timing.member_steps_per_second, 2)
+                rate = f"{timing.member_steps_per_second:,.3g} steps/s over {timing.num_members} members"
+                say(f"engine {label}: {rate}, {timing.compile_seconds:.0f} s to compile")
+                if timing.member_steps_per_second > best:
+                    best, name, convolution = timing.member_steps_per_second, timing.engine, way
+        name = "map" if name == "auto" else name
+    experiments = [with_convolution(experiment, convolution) for experiment in experiments]
+    at_once = _fitting(make_engine(name), experiments, resources, states, part, options)
+    # Each process has measured for itself, and all must do the same.
+    name, convolution, at_once, timings = hosts.from_leader(lambda: (name, convolution, at_once, timings))
+    size = at_once * hosts.num_hosts()
+    batches = [group[i : i + size] for i in range(0, len(group), size)]
+    several = f", {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
+    say(f"engine: {make_engine(name).describe()}{several}")
+    if len(batches) > 1:
+        why = "as asked" if at_once == len(mine) else "more do not fit the memory of a device"
+        say(f"the members are split into {len(batches)} batches of up to {size}, one after another: {why}")
+    return GroupPlan(name, hosts.num_hosts() * len(make_engine(name).devices), batches, timings, convolution)
+
+
+def convolutions(experiment: Experiment) -> list[str | None]:
+    """The implementations of convolutions among which to choose; None is the networks' own.
+
+    Many native convolutions side by side are one grouped convolution, whose gradients are slow, where many products of
+    matrices are one batched product. On a CPU they are products already.
+    """
+    free = any(getattr(network, "convolution", None) == "auto" for network in _networks(experiment))
+    return [None, "matmul"] if free and default_implementation() == "native" else [None]
+
+
+def with_convolution(experiment: Experiment, implementation: str | None) -> Experiment:
+    """The experiment with another implementation of the convolutions that leave it open; the same parameters."""
+    for player, network in zip(("generator", "discriminator"), _networks(experiment), strict=True):
+        if implementation is not None and getattr(network, "convolution", None) == "auto":
+            experiment = override(experiment, f"{player}.network.convolution", implementation)
+    return experiment
+
+
+def _networks(experiment: Experiment) -> tuple[Any, Any]:
+    return experiment.generator.network, experiment.discriminator.network
+
+
+def _fitting(
+    engine: Engine,
+    experiments: Sequence[Experiment],
+    resources: Resources,
+    states: Sequence[TrainState],
+    part: Part,
+    options: SweepOptions,
+) -> int:
+    """How many of these members an engine can hold at once, from XLA's own analysis of the chunk."""
+    stack, placed = engine.place(experiments, states), engine.place_resources(resources)
+    used = program_bytes(engine.compile(stack, placed, part, num_samples(experiments[0])))
+    if used <= _budget(options):
+        return len(experiments)
+    each = -(-len(experiments) // len(engine.devices))
+    fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(resources))
+    return members_that_fit(used, fixed, each, _budget(options)) * len(engine.devices)
+
+
+def _budget(options: SweepOptions) -> float:
+    """Bytes of a device that a program may use."""
+    return options.memory_bytes or _MEMORY_SHARE * min(map(device_bytes, jax.local_devices()))
+
+
+def num_samples(experiment: Experiment) -> int:
+    """Samples of each evaluation that are brought to the host for pictures."""
+    return 64 if len(experiment.data.shape) == 3 else 1500
+
+
+# Programs stay compiled from batch to batch.
+make_engine = functools.cache(Engine)
+
+
+def first_states(members: Sequence[Member], which: Sequence[int]) -> list[TrainState]:
+    """The states of some members before their first step."""
+    # One by one and not vmapped: an orthogonal matrix of a batch of factorisations differs in its last bits.
+    return [init(members[i].arm.experiment, jax.random.key(members[i].seed)) for i in which]

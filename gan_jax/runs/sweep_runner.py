@@ -1,0 +1,263 @@
+"""Running a sweep on the host's side: group by group, batch by batch, chunk by chunk; logged, saved, resumed."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.verdict import judge
+from gan_jax.scaling.strategies import Engine
+from gan_jax.scaling import hosts
+from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
+from gan_jax.reports.sample_pictures import picture_samples
+from gan_jax.scaling.program_memory import forget_programs
+from gan_jax.runs.progress import TrainingProgress
+from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
+from gan_jax.runs.runner import spaced, stacked_template
+from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
+from gan_jax.runs.sweep_plan import (
+    Library,
+    SweepOptions,
+    first_states,
+    make_engine,
+    make_plan,
+    num_samples,
+    with_convolution,
+)
+from gan_jax.training.steps import TrainState
+from gan_jax.experiment.sweep import Member, groups
+from gan_jax.training.train import Part, Resources, plan
+
+
+def run_sweep(
+    directory: SweepDirectory | None,
+    members: Sequence[Member],
+    library: Library,
+    options: SweepOptions,
+    say: Callable[[str], None],
+    on_chunk: Callable[[int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Trains all members to their ends, from wherever the folder says they are.
+
+    Args:
+        directory: where to write; None on the processes that do not.
+        members: the runs.
+        library: of their data sets.
+        options: of the host.
+        say: takes a line for people.
+        on_chunk: called after every chunk with its step.
+
+    Returns:
+        A row a member, as in members.jsonl.
+    """
+    done: list[dict[str, Any]] = []
+    plans: list[GroupPlan] = hosts.from_leader(lambda: directory.read_plans() if directory else [])
+    for number, group in enumerate(groups(members)):
+        resources = library.resources(members[group[0]].arm.experiment)
+        if number >= len(plans):
+            plans.append(make_plan(members, group, resources, options, say))
+            if directory is not None:
+                directory.write_plans(plans)
+        batches = plans[number].batches
+        for index, batch in enumerate(batches):
+            if len(batches) > 1:
+                say(f"batch {index + 1} of {len(batches)}: members {batch[0]} to {batch[-1]}")
+            rows = hosts.from_leader(functools.partial(_finished, directory, number, index))
+            if rows is None:
+                runner = _BatchRunner(directory, number, index, members, batch, resources, plans[number], options, say)
+                rows = runner.run(done, on_chunk)
+            done += rows
+        forget_programs()
+    return done
+
+
+def _finished(directory: SweepDirectory | None, group: int, batch: int) -> list[dict[str, Any]] | None:
+    return directory.read_results(group, batch) if directory is not None else None
+
+
+class _BatchRunner:
+    """One batch of members, from its newest checkpoint to its end."""
+
+    def __init__(
+        self,
+        directory: SweepDirectory | None,
+        group: int,
+        number: int,
+        members: Sequence[Member],
+        batch: list[int],
+        resources: Resources,
+        group_plan: GroupPlan,
+        options: SweepOptions,
+        say: Callable[[str], None],
+    ) -> None:
+        self.directory, self.group, self.number = directory, group, number
+        self.members, self.batch, self.resources = members, batch, resources
+        self.plan, self.options, self.say = group_plan, options, say
+        self.experiments = [with_convolution(members[i].arm.experiment, group_plan.convolution) for i in batch]
+        self.rows: dict[int, dict[str, Any]] = {}
+
+    def run(self, done: list[dict[str, Any]], on_chunk: Callable[[int], None] | None) -> list[dict[str, Any]]:
+        """Trains, and returns a row a member."""
+        first = self.experiments[0]
+        engine = make_engine(self.options.engine if self.options.engine != "auto" else self.plan.engine)
+        states, step, problems = self._restore()
+        for problem in problems:
+            self.say(f"gan-jax: {problem}; using the one before")
+        if step:
+            same = engine.name == self.plan.engine and self._num_devices(engine) == self.plan.num_devices
+            note = "" if same else "; the engine or the devices have changed, so it goes on, but not bit for bit"
+            self.say(f"resuming {len(self.batch)} members at step {step:,} of {first.num_steps:,}{note}")
+        mine = hosts.share(len(self.batch))
+        own_states = jax.tree.map(lambda leaf: leaf[np.array(mine)], states)
+        stack = engine.place([self.experiments[i] for i in mine], own_states)
+        broken = np.asarray(states.nonfinite_step) >= 0
+        resources = engine.place_resources(self.resources)
+        checkpoints = Checkpoints(self._checkpoints_path(), keep=2) if self.directory is not None else None
+        programs: dict[Part, Any] = {}
+        pending: dict[str, list[np.ndarray]] = {}
+        with TrainingProgress(first.num_steps, step, enabled=self.options.progress and hosts.is_leader()) as progress:
+            for part in plan(first, self.resources, step):
+                if broken.all():
+                    break
+                if part not in programs:
+                    programs[part] = engine.compile(stack, resources, part, num_samples(first))
+                began = time.monotonic()
+                result = programs[part](stack.experiments, resources, stack.states)
+                stack = stack._replace(states=jax.block_until_ready(result.state))
+                step += part.num_steps + bool(part.short_count)
+                host = self._gather(engine, result._replace(state=_small(result.state)), stack.num)
+                progress.update(step, time.monotonic() - began, self._label(host), part)
+                for name, series in host.metrics.items():
+                    pending.setdefault(name, []).append(series)
+                if host.signals is not None:
+                    self._record_signals(host.signals, broken, step - bool(part.short_count), part.num_steps)
+                if result.evaluation is not None:
+                    self._record(host, pending, broken, step, progress.steps_per_second)
+                    pending = {}
+                broken = host.state["nonfinite_step"] >= 0
+                self._update_rows(host, step)
+                if result.evaluation is not None:
+                    state = self._gather(engine, stack.states, stack.num)
+                    if checkpoints is not None:
+                        self._write_members(done)
+                        checkpoints.save(state, step)
+                if on_chunk is not None:
+                    on_chunk(step)
+        if checkpoints is not None:
+            checkpoints.close()
+        rows = hosts.from_leader(lambda: [self.rows[i] for i in self.batch])
+        if self.directory is not None:
+            self._write_members(done)
+            self.directory.write_results(self.group, self.number, rows)
+        return rows
+
+    def _restore(self) -> tuple[TrainState, int, list[str]]:
+        """The newest readable states of the members (leading axis), their step, and what was wrong with newer ones."""
+        template = stacked_template(self.experiments[0], len(self.batch))
+        arrays, step, problems = hosts.from_leader(lambda: self._restore_here(template))
+        if arrays is not None:
+            return from_host(template, arrays), step, problems
+        first = first_states(self.members, self.batch)
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *first), 0, problems
+
+    def _restore_here(self, template: TrainState) -> tuple[dict[str, Any] | None, int, list[str]]:
+        assert self.directory is not None
+        checkpoints = Checkpoints(self._checkpoints_path())
+        state, problems = checkpoints.restore_latest(template)
+        step = int(np.max(state.step)) if state is not None else 0
+        checkpoints.drop_after(step)
+        checkpoints.close()
+        self.directory.forget_after(step, self.batch)
+        if state is None:
+            return None, 0, problems
+        for row in self.directory.read_members():
+            if row["member"] in self.batch and row["last_step"] <= step:
+                self.rows[row["member"]] = row
+        return to_host(state), step, problems
+
+    def _checkpoints_path(self) -> Path:
+        assert self.directory is not None
+        return self.directory.batch_path(self.group, self.number) / "checkpoints"
+
+    def _num_devices(self, engine: Engine) -> int:
+        return hosts.num_hosts() * len(engine.devices)
+
+    def _gather(self, engine: Engine, tree: Any, num: int) -> Any:
+        """Results of all members of the batch, on the host of every process."""
+        return hosts.gather(engine.gather(tree, num), len(self.batch))
+
+    def _label(self, host: Any) -> str:
+        labels, counts = np.unique(host.state["detector"].label, return_counts=True)
+        return ", ".join(f"{count} {LABELS[label]}" for label, count in zip(labels, counts, strict=True))
+
+    def _record(
+        self, host: Any, pending: dict[str, list[np.ndarray]], broken: np.ndarray, step: int, speed: float | None
+    ) -> None:
+        """Rows of metrics.jsonl and pictures of the members that had not broken before this chunk."""
+        assert host.evaluation is not None
+        rows = []
+        last = step == self.experiments[0].num_steps
+        pictured = last or step % spaced(self.experiments[0], self.options.num_pictures) == 0
+        for place, member in enumerate(self.batch):
+            if broken[place]:
+                continue
+            experiment = self.experiments[place]
+            own = jax.tree.map(lambda leaf, place=place: leaf[place], host)
+            series = {name: [part[place] for part in parts] for name, parts in pending.items()}
+            label = LABELS[int(own.state["detector"].label)]
+            row = metrics_row(experiment, int(own.state["step"]), own.evaluation, series, label, speed)
+            rows.append({"member": member, **row})
+            self.rows[member] = {"last": row["evaluation"]}
+            if pictured and self.directory is not None:
+                title = f"{self.members[member].arm.name}, seed {self.members[member].seed}, step {step:,}: {label}"
+                source = experiment.data.source(self.resources.dataset)
+                picture_samples(self.directory.picture_path(member, step), source, own.evaluation.samples, title)
+        if self.directory is not None:
+            self.directory.append_metrics(rows)
+
+    def _record_signals(self, signals: dict[str, np.ndarray], broken: np.ndarray, end: int, num_steps: int) -> None:
+        """Rows of signals.jsonl of the members that had not broken before this chunk, whose last look was at `end`."""
+        if self.directory is None:
+            return
+        for place, member in enumerate(self.batch):
+            if not broken[place]:
+                own = {name: series[place] for name, series in signals.items()}
+                rows = signals_rows(own, end, num_steps)
+                self.directory.append_signals([{"member": member, **row} for row in rows])
+
+    def _update_rows(self, host: Any, step: int) -> None:
+        """A row a member: what it is, its verdict so far, its last metrics."""
+        for place, index in enumerate(self.batch):
+            member, experiment = self.members[index], self.experiments[place]
+            state = jax.tree.map(lambda leaf, place=place: leaf[place], host.state)
+            window = float(experiment.detector.window)
+            nonfinite = int(state["nonfinite_step"])
+            verdict = judge(state["detector"], int(state["step"]), nonfinite_step=nonfinite, credible_window=window)
+            last = self.rows.get(index, {}).get("last", {})
+            self.rows[index] = {
+                "member": index,
+                "arm": member.arm.name,
+                "settings": dict(member.arm.settings),
+                "seed": member.seed,
+                "ended": nonfinite >= 0 or step >= experiment.num_steps,
+                "last_step": int(state["step"]),
+                "verdict": verdict.to_json(),
+                "last": {mode: without_long_lists(values) for mode, values in last.items()},
+            }
+
+    def _write_members(self, done: list[dict[str, Any]]) -> None:
+        if self.directory is not None:
+            self.directory.write_members([*done, *self.rows.values()])
+
+
+def _small(state: TrainState) -> Any:
+    """What the host looks at after every chunk."""
+    return {"detector": state.detector, "step": state.step, "nonfinite_step": state.nonfinite_step}

@@ -1,0 +1,236 @@
+"""Data parallelism: one run on several devices, each with its share of every batch, by `jax.pmap`.
+
+The state is the same on all devices, and no leaf of it has an axis for them. Every device draws the whole batch from
+the same key and keeps its share (`game.local_share`); raw scores are gathered, so that losses and label noise are of
+the whole batch (`game.score`); batch norm takes its statistics over all devices; gradients are averaged. n devices then
+compute what one device computes on the whole batch, but for the order of sums. `Experiment.device_statistics` gives
+up the batch norm of the whole.
+
+Under `pmap`, `jax.grad` sums the cotangents that the devices send each other. A device's gradient of the whole batch's
+loss is therefore n times what its share contributes, and the mean over devices is the gradient.
+
+In several processes (`jax.distributed`), every process makes the same calls with the same values.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.training.steps import TrainState
+from gan_jax.training.train import Chunk, Part, Resources, compiler_options, run_chunk, short_batch
+
+AXIS = "devices"
+"""The mapped axis's name."""
+
+Devices = Sequence[jax.Device]
+
+
+class ChunkFunction(Protocol):
+    """The signature of `train.chunk`."""
+
+    def __call__(
+        self,
+        experiment: Experiment,
+        resources: Resources,
+        state: TrainState,
+        *,
+        num_steps: int,
+        short_count: int | None = None,
+        evaluates: bool = True,
+        stage: int | None = None,
+    ) -> Chunk: ...
+
+
+def check_split(experiment: Experiment, resources: Resources, num_devices: int) -> None:
+    """Raises ValueError, with the remedy, if a batch of the run does not divide evenly over the devices.
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> check_split(tiny_ring(batch_size=30), Resources((), ()), 8)
+        Traceback (most recent call last):
+        ValueError: batch_size is 30, which 8 devices cannot share evenly: set it to 24 or 32, or use 6 devices
+    """
+
+    def fewer(size: int) -> str:
+        fits = next(num for num in range(num_devices, 0, -1) if size % num == 0)
+        return f"{fits} device{'s' if fits > 1 else ''}"
+
+    size = experiment.batch_size
+    if size % num_devices:
+        below, above = size // num_devices * num_devices, -(-size // num_devices) * num_devices
+        sizes = f"{below} or {above}" if below else f"{above}"
+        raise ValueError(
+            f"batch_size is {size}, which {num_devices} devices cannot share evenly: set it to {sizes}, or use "
+            f"{fewer(size)}"
+        )
+    short = short_batch(experiment, resources)
+    if short is not None and short % num_devices:
+        num = resources.dataset.images.shape[0]
+        raise ValueError(
+            f"the epoch's last batch has {short} of {num} examples, which {num_devices} devices cannot share evenly: "
+            f"set data.last_batch='wrap', or data.num_examples={num - short % num_devices}, or use {fewer(short)}"
+        )
+
+
+def replicate(tree: Any, devices: Devices | None = None) -> Any:
+    """A pytree with a copy of every leaf on each device; where it is so already, as it is.
+
+    A chunk places what is not in place at every call: place the resources once. The copy on the device that held a
+    leaf may be that leaf, so that a state whose replicas are donated is gone too.
+
+    Args:
+        tree: a state, resources.
+        devices: None: all. In several processes, each places on those of its own.
+    """
+    everywhere = NamedSharding(_local_mesh(_all_devices(devices)), PartitionSpec())
+    leaves = jax.tree.leaves(tree)
+    if all(isinstance(leaf, Array) and leaf.sharding == everywhere for leaf in leaves):
+        return tree
+    return jax.device_put(tree, everywhere)
+
+
+def make_parallel_chunk(devices: Devices | None = None) -> ChunkFunction:
+    """`train.chunk` on several devices: the same arguments, the same results, the state donated.
+
+    It compiles once for each structure of the experiment and each length.
+
+    Args:
+        devices: which, in one order in all processes. None: all of all processes.
+
+    Example:
+        >>> import jax
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> from gan_jax.training.train import init, load_resources
+        >>> experiment = tiny_ring()
+        >>> chunk = make_parallel_chunk(jax.devices()[:1])
+        >>> result = chunk(experiment, load_resources(experiment), init(experiment, jax.random.key(0)), num_steps=3)
+        >>> int(result.state.step), replicas_agree(result.state)
+        (3, True)
+    """
+    mapped = _all_devices(devices)
+    axis = _axis(mapped)
+
+    def chunk(
+        experiment: Experiment,
+        resources: Resources,
+        state: TrainState,
+        *,
+        num_steps: int,
+        short_count: int | None = None,
+        evaluates: bool = True,
+        stage: int | None = None,
+    ) -> Chunk:
+        check_split(experiment, resources, len(mapped))
+        part = Part(num_steps, short_count, evaluates, stage)
+        program = parallel_program(mapped, part, small=len(experiment.data.shape) == 1)
+        resources, state = replicate(resources, mapped), replicate(state, mapped)
+        if jax.process_count() > 1:
+            experiment = _on_all_processes(experiment, mapped)
+        return program(axis, experiment, resources, state)
+
+    return chunk
+
+
+@functools.cache
+def parallel_program(devices: tuple[jax.Device, ...], part: Part, *, small: bool) -> Any:
+    """The compiled function behind a chunk: (an array with an axis over devices, experiment, resources, state)."""
+
+    def chunk(_: Array, experiment: Experiment, resources: Resources, state: TrainState) -> Chunk:
+        return run_chunk(experiment, resources, state, **part._asdict(), axis_name=AXIS)
+
+    # pmap wants one mapped argument.
+    program = jax.pmap(chunk, AXIS, in_axes=(0, None, None, None), out_axes=None, devices=devices, donate_argnums=3)
+    options = compiler_options() if small else None
+    # pmap takes no options, and a jit around it none of the other processes' devices.
+    if options is None or jax.process_count() > 1:
+        return program
+    return jax.jit(program, compiler_options=options, donate_argnums=3)
+
+
+def replicas_agree(state: Any, devices: Devices | None = None) -> bool:
+    """Whether every device holds the same bits in every leaf of a state (or of any replicated pytree).
+
+    jax does not check this: an output of `pmap` that is declared the same on all devices may differ, and passes for
+    replicated. Here the devices compare their bits, and those of this process are compared on the host as well.
+
+    Args:
+        state: from a parallel chunk, or `replicate`.
+        devices: None: those that hold the state; in several processes, all.
+    """
+    return _forked_leaf(state, devices) is None
+
+
+def assert_replicas(state: Any, devices: Devices | None = None) -> None:
+    """Raises RuntimeError, naming the first leaf that differs between devices; see `replicas_agree`."""
+    name = _forked_leaf(state, devices)
+    if name is not None:
+        raise RuntimeError(
+            f"state{name} differs between devices, which should all hold the same: what updates it is not averaged "
+            "over the axis, or gives other results on another device"
+        )
+
+
+def _forked_leaf(tree: Any, devices: Devices | None) -> str | None:
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    leaves = [_without_key(leaf) for leaf in jax.tree.leaves(tree)]
+    if devices is None and leaves and jax.process_count() == 1:
+        held = leaves[0].sharding
+        devices = list(held.mesh.devices.flat) if isinstance(held, NamedSharding) else list(held.device_set)
+    mapped = _all_devices(devices)
+    agree = np.asarray(_comparison(mapped)(_axis(mapped), leaves))
+    for path, leaf, same in zip(paths, leaves, agree, strict=True):
+        copies = {np.asarray(shard.data).tobytes() for shard in leaf.addressable_shards}
+        if not same or len(copies) > 1:
+            return path
+    return None
+
+
+@functools.cache
+def _comparison(devices: tuple[jax.Device, ...]) -> Any:
+    def same(leaf: Array) -> Array:
+        # As integers: NaN is equal to itself, and -0 is not 0.
+        bits = leaf.astype(jnp.uint8) if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, _bits_type(leaf))
+        return jnp.all(jax.lax.pmin(bits, AXIS) == jax.lax.pmax(bits, AXIS))
+
+    def compare(_: Array, leaves: list[Array]) -> Array:
+        return jnp.stack([same(leaf) for leaf in leaves])
+
+    return jax.pmap(compare, AXIS, in_axes=(0, None), out_axes=None, devices=devices)
+
+
+def _bits_type(leaf: Array) -> Any:
+    return {1: jnp.uint8, 2: jnp.uint16}.get(leaf.dtype.itemsize, jnp.uint32)
+
+
+def _without_key(leaf: Array) -> Array:
+    return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def _all_devices(devices: Devices | None) -> tuple[jax.Device, ...]:
+    return tuple(jax.devices() if devices is None else devices)
+
+
+def _local_mesh(devices: tuple[jax.Device, ...]) -> Mesh:
+    # A plain Mesh, as pmap's own: arrays on one with explicit axes (`jax.make_mesh`) would compile a second time.
+    return Mesh(np.array([device for device in devices if device.process_index == jax.process_index()]), (AXIS,))
+
+
+def _on_all_processes(experiment: Experiment, devices: tuple[jax.Device, ...]) -> Experiment:
+    """The floats as arrays that keep to the other operand's type, as Python's do; pmap's own would widen bfloat16."""
+    everywhere = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec())
+    return jax.jit(lambda floats: floats, out_shardings=everywhere)(experiment)
+
+
+def _axis(devices: tuple[jax.Device, ...]) -> Array:
+    """What pmap maps over: an element a device."""
+    mesh = _local_mesh(devices)
+    return jax.device_put(np.zeros(mesh.size, np.uint8), NamedSharding(mesh, PartitionSpec(AXIS)))

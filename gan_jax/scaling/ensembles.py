@@ -1,0 +1,395 @@
+"""Mixtures of generators on weighted data: AdaGAN's rounds, bagging, and independent runs to hold them against.
+
+A round of AdaGAN trains a GAN on the reweighted points; then a fresh discriminator, the judge, learns to tell the data
+from the mixture so far, and what it says of each training point makes the weights of the next round. The weightings are
+in `gan_jax.scaling.boosting`. No program is compiled twice for that: weights and components are arguments.
+
+References:
+    I. Tolstikhin, S. Gelly, O. Bousquet, C.-J. Simon-Gabriel, B. Schölkopf, "AdaGAN: Boosting Generative Models",
+        NeurIPS 2017: algorithms 1 and 2, and section 4 for the coverage C.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from gan_jax.data.weighted import Weighted, WeightedDataset, reweighted
+from gan_jax.experiment.component import component, setting, unknown_name
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.networks.committee import num_heads
+from gan_jax.networks.mlp import MLPDiscriminator
+from gan_jax.networks.network import DiscriminatorNetwork, Variables
+from gan_jax.networks.packing import pack_size
+from gan_jax.scaling.boosting import WEIGHTINGS, bootstrap_weights, component_weight, density_ratio
+from gan_jax.training.optimizers import Adam
+from gan_jax.training.player_losses import generate, sample_latent
+from gan_jax.training.steps import TrainState
+from gan_jax.training.train import Resources, chunk, compiler_options, evaluated_variables, init, run_chunk
+
+TRAIN, JUDGE, RESAMPLE = range(3)
+"""Purposes of randomness: what the key is folded with first, before the number of the component."""
+
+ENGINES = ("vmap", "map")
+"""Of members that know nothing of each other; as in `gan_jax.scaling.strategies`, whose members share their data."""
+
+
+class Judgement(NamedTuple):
+    """What a judge saw of a mixture.
+
+    Attributes:
+        loss: its logistic loss over its last steps, nats: 2 log 2 = 1.386 if it cannot tell data from mixture.
+        mean_ratio: mean of its d_i = p_g / p_data over the data; 1 for an ideal judge of a mixture that stays on them.
+    """
+
+    loss: Array
+    mean_ratio: Array
+
+
+class Ensemble(NamedTuple):
+    """A mixture of T generators, of which some may have no weight yet.
+
+    Attributes:
+        generators: their variables, leaves [T, ...].
+        weights: [T] of the components in the mixture, summing to 1.
+        data_weights: [T, N] of the training points, as each component saw them.
+        judgements: leaves [T], of the mixture before component t was trained; NaN where there was no judge.
+    """
+
+    generators: Variables
+    weights: Array
+    data_weights: Array
+    judgements: Judgement
+
+
+@component
+class Judge:
+    """How the discriminator that tells the data from the mixture is trained: Adam, its rate falling linearly to 0."""
+
+    network: DiscriminatorNetwork | None = setting(
+        default=None, choices=(MLPDiscriminator,), doc="sample to raw score; none: the experiment's discriminator"
+    )
+    num_steps: int = setting(default=2_000, at_least=1, doc="updates, each on fresh samples of the mixture")
+    batch_size: int = setting(default=256, at_least=1, doc="data, and samples of the mixture, in an update")
+    learning_rate: float = setting(default=2e-3, above=0, doc="step size at the start")
+
+
+# --- Mixtures ---------------------------------------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnames="num")
+def sample(experiment: Experiment, ensemble: Ensemble, key: Array, num: int) -> Array:
+    """`num` independent samples of the mixture, [num, *shape]. Generators with batch norm use running statistics.
+
+    Every component makes a sample of every latent and one of them is kept, T times the work of one generator.
+    """
+    key_component, key_latent = jax.random.split(key)
+    chosen = jax.random.categorical(key_component, jnp.log(ensemble.weights), shape=(num,))
+    latent = sample_latent(experiment, key_latent, num)
+    made = jax.vmap(lambda variables: generate(experiment, variables, latent, train=False)[0])(ensemble.generators)
+    return made[chosen, jnp.arange(num)]
+
+
+def first(ensemble: Ensemble, num: int) -> Ensemble:
+    """The mixture as it was when it had its first `num` components; the shapes stay as they are.
+
+    Later components only scaled the weights of the earlier ones, all alike.
+
+    Raises:
+        ValueError: if none of these has weight.
+    """
+    weights = jnp.where(jnp.arange(ensemble.weights.shape[0]) < num, ensemble.weights, 0.0)
+    total = jnp.sum(weights)
+    if not total > 0:
+        raise ValueError(
+            f"the first {num} components have no weight in this mixture: keep what `rounds` yields instead"
+        )
+    return ensemble._replace(weights=weights / total)
+
+
+def measure(experiment: Experiment, resources: Resources, ensemble: Ensemble, key: Array) -> Any:
+    """The detector's metrics of a mixture, on as many samples as it takes."""
+    samples = sample(experiment, ensemble, key, experiment.detector.num_samples)
+    return _measure(experiment, resources, samples)
+
+
+@jax.jit
+def _measure(experiment: Experiment, resources: Resources, samples: Array) -> Any:
+    source = experiment.data.source(resources.dataset)
+    return experiment.detector.measure(source, resources.reference, samples)
+
+
+@jax.jit
+def coverage(samples: Array, points: Array, bandwidth: float | Array) -> Array:
+    """AdaGAN's C: the share of the data where the model's density exceeds what 95 % of its own samples exceed.
+
+    C = P_data(p_g > t) with P_g(p_g > t) = 0.95, and p_g a Gaussian kernel estimate from the samples. A perfect model
+    scores about 95 %, a little less since each sample's own kernel counts in t.
+
+    Args:
+        samples: [n, d] of the model. The kernels take memory for n (n + m) numbers.
+        points: [m, d] of the data, each of equal weight.
+        bandwidth: standard deviation of the kernels, in data units: at most the scale on which the data vary.
+
+    Returns:
+        A scalar in [0, 1]; 0 if a sample is not finite.
+    """
+
+    def log_density(at: Array) -> Array:
+        squared = sum((at[:, None, axis] - samples[None, :, axis]) ** 2 for axis in range(samples.shape[1]))
+        return jax.nn.logsumexp(-squared / (2 * bandwidth**2), axis=1)
+
+    threshold = jnp.quantile(log_density(samples), 0.05)
+    return jnp.mean(log_density(points) > threshold)
+
+
+# --- The judge --------------------------------------------------------------------------------------------------------
+
+
+@jax.jit
+def ratios(
+    experiment: Experiment, dataset: WeightedDataset, ensemble: Ensemble, key: Array, judge: Judge
+) -> tuple[Array, Judgement]:
+    """What a fresh judge makes of a mixture.
+
+    It minimises -log D(x) - log(1 - D(y)), D = sigmoid(s), over data x and samples y, at whose optimum s is
+    log(p_data / p_g).
+
+    Returns:
+        (d_i = p_g / p_data at all training points [N], what the judge saw).
+    """
+    network = judge.network or experiment.discriminator.network
+    key_init, key_steps = jax.random.split(key)
+    source = experiment.data.source(dataset)
+    optimizer = Adam(b1=0.9).make(judge.learning_rate)
+    start = network.init(key_init, experiment.data.shape)
+
+    def step(carry: tuple[Variables, Any], index: Array) -> tuple[tuple[Variables, Any], Array]:
+        variables, opt_state = carry
+        key_real, key_fake = jax.random.split(jax.random.fold_in(key_steps, index))
+        real = source.sample(key_real, judge.batch_size)
+        fake = sample(experiment, ensemble, key_fake, judge.batch_size)
+
+        def loss(params: Any) -> tuple[Array, Any]:
+            both = jnp.concatenate([real, fake])
+            scores, statistics = network.apply(variables._replace(params=params), both, train=True)
+            losses = jax.nn.softplus(-scores[: judge.batch_size]) + jax.nn.softplus(scores[judge.batch_size :])
+            return jnp.mean(losses), statistics
+
+        (value, statistics), grads = jax.value_and_grad(loss, has_aux=True)(variables.params)
+        updates, opt_state = optimizer.update(grads, opt_state, variables.params)
+        updates = optax.tree.scale(1 - index / judge.num_steps, updates)
+        return (Variables(optax.apply_updates(variables.params, updates), statistics), opt_state), value
+
+    carry = start, optimizer.init(start.params)
+    (variables, _), losses = jax.lax.scan(step, carry, jnp.arange(judge.num_steps))
+    ratio = density_ratio(network.apply(variables, dataset.points, train=False)[0])
+    last = losses[-math.ceil(judge.num_steps / 10) :]
+    return ratio, Judgement(jnp.mean(last), jnp.sum(dataset.weights * ratio))
+
+
+# --- Boosting ---------------------------------------------------------------------------------------------------------
+
+
+def rounds(
+    experiment: Experiment,
+    resources: Resources,
+    key: Array,
+    num_rounds: int,
+    *,
+    weighting: str = "star",
+    beta: float | None = None,
+    judge: Judge | None = None,
+) -> Iterator[Ensemble]:
+    """AdaGAN, a round at a time: yields the mixture after each, with room for `num_rounds` components.
+
+    Args:
+        experiment: the GAN of a round, with `Weighted` data; `num_steps` are those of one round.
+        resources: from `load_resources`; the weights in its data set are the data's own.
+        key: everything random follows from it and the number of the round.
+        num_rounds: components in the end.
+        weighting: "star" (theorem 1) or "dagger" (theorem 2); see `gan_jax.scaling.boosting`.
+        beta: weight with which each component after the first joins; None: 1 / t.
+        judge: how the discriminator of data from mixture is trained; None: `Judge()`.
+
+    Raises:
+        ValueError: for data without weights, fewer than one round, or a weighting or beta that is none.
+        FloatingPointError: if a round's GAN stops being finite.
+    """
+    _check(experiment, num_rounds)
+    if weighting not in WEIGHTINGS:
+        raise ValueError(unknown_name("no weighting", weighting, WEIGHTINGS))
+    if beta is not None and not 0 < beta <= 1:
+        raise ValueError(
+            f"beta is {beta}, and must be above 0 and at most 1, or None for 1/t (the new component's weight)"
+        )
+    return _rounds(experiment, resources, key, num_rounds, weighting, beta, judge or Judge())
+
+
+def boost(
+    experiment: Experiment,
+    resources: Resources,
+    key: Array,
+    num_rounds: int,
+    *,
+    weighting: str = "star",
+    beta: float | None = None,
+    judge: Judge | None = None,
+) -> Ensemble:
+    """AdaGAN to its end: the last mixture that `rounds` yields, of the same arguments.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> from gan_jax.training.train import load_resources
+        >>> experiment = tiny_ring(data=Weighted(Ring(), num_points=100), num_steps=10)
+        >>> resources = load_resources(experiment)
+        >>> mixture = boost(experiment, resources, jax.random.key(0), 2, judge=Judge(num_steps=10))
+        >>> mixture.weights.tolist(), mixture.data_weights.shape
+        ([0.5, 0.5], (2, 100))
+    """
+    *_, last = rounds(experiment, resources, key, num_rounds, weighting=weighting, beta=beta, judge=judge)
+    return last
+
+
+def _rounds(
+    experiment: Experiment,
+    resources: Resources,
+    key: Array,
+    num_rounds: int,
+    weighting: str,
+    beta: float | None,
+    judge: Judge,
+) -> Iterator[Ensemble]:
+    dataset = resources.dataset
+    weights = dataset.weights
+    judgement = Judgement(jnp.full((), jnp.nan), jnp.full((), jnp.nan))
+    ensemble = None
+    for index in range(num_rounds):
+        share = component_weight(beta, index + 1)
+        if ensemble is not None:
+            ratio, judgement = ratios(experiment, dataset, ensemble, _key(key, JUDGE, index), judge)
+            weights = _reweight(weighting, dataset.weights, ratio, share)
+        state = init(experiment, _key(key, TRAIN, index))
+        data = resources._replace(dataset=reweighted(dataset, weights))
+        state = chunk(experiment, data, state, num_steps=experiment.num_steps, evaluates=False).state
+        _check_finite(state, index)
+        arrived = Ensemble(evaluated_variables(experiment, state), jnp.float32(0), weights, judgement)
+        if ensemble is None:
+            ensemble = jax.tree.map(lambda leaf: jnp.zeros((num_rounds, *leaf.shape), leaf.dtype), arrived)
+        joined = jax.tree.map(lambda leaves, leaf, at=index: leaves.at[at].set(leaf), ensemble, arrived)
+        ensemble = joined._replace(weights=(ensemble.weights * (1 - share)).at[index].set(share))
+        yield ensemble
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _reweight(weighting: str, p_data: Array, ratio: Array, beta: float) -> Array:
+    return WEIGHTINGS[weighting](p_data, ratio, beta).weights
+
+
+# --- Members that know nothing of each other --------------------------------------------------------------------------
+
+
+def bag(experiment: Experiment, resources: Resources, key: Array, num: int, *, engine: str = "vmap") -> Ensemble:
+    """Bagging: GANs on bootstrap resamples of the points, trained as one program; equal weights.
+
+    Args:
+        experiment: the GAN of each member, with `Weighted` data.
+        resources: from `load_resources`; the weights in its data set are the data's own.
+        key: everything random follows from it and the number of the member.
+        num: members.
+        engine: "vmap" trains them side by side; "map" one after another, bit for bit the single runs.
+
+    Raises:
+        ValueError: for data without weights, fewer than one member, or an unknown engine.
+        FloatingPointError: if a member stops being finite.
+    """
+    _check(experiment, num)
+    p_data = resources.dataset.weights
+    resampled = [bootstrap_weights(_key(key, RESAMPLE, index), p_data) for index in range(num)]
+    return _together(experiment, resources, key, resampled, engine)
+
+
+def independent(
+    experiment: Experiment, resources: Resources, key: Array, num: int, *, engine: str = "vmap"
+) -> Ensemble:
+    """GANs on the data as they are, of the same arguments as `bag`: what boosting and bagging must beat.
+
+    Member 0 is the first round of `rounds` with the same key; of `vmap`, up to the order of sums in float32.
+    """
+    _check(experiment, num)
+    return _together(experiment, resources, key, [resources.dataset.weights] * num, engine)
+
+
+def member(ensemble: Ensemble, index: int) -> Ensemble:
+    """One component alone, as a mixture in which only it has weight."""
+    return ensemble._replace(weights=jnp.zeros_like(ensemble.weights).at[index].set(1.0))
+
+
+def _together(experiment: Experiment, resources: Resources, key: Array, weights: list[Array], engine: str) -> Ensemble:
+    """Member t, from the key of round t, on the points weighted by `weights[t]`; all as one program."""
+    if engine not in ENGINES:
+        raise ValueError(unknown_name("no engine for members of an ensemble", engine, ENGINES))
+    states = [init(experiment, _key(key, TRAIN, index)) for index in range(len(weights))]
+    datasets = [reweighted(resources.dataset, each) for each in weights]
+    stacked_states, stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(states, datasets, strict=True))
+    dataset = stacked._replace(points=resources.dataset.points)
+    program = _members_program(engine, len(experiment.data.shape) == 1)
+    after = program(experiment, resources._replace(dataset=dataset), stacked_states, experiment.num_steps)
+    for index in range(len(weights)):
+        _check_finite(jax.tree.map(lambda leaf, at=index: leaf[at], after), index)
+    num = len(weights)
+    unknown = jnp.full(num, jnp.nan)
+    made = evaluated_variables(experiment, after)
+    return Ensemble(made, jnp.full(num, 1 / num), stacked.weights, Judgement(unknown, unknown))
+
+
+@functools.cache
+def _members_program(engine: str, small: bool) -> Any:
+    def train(experiment: Experiment, resources: Resources, states: TrainState, num_steps: int) -> TrainState:
+        points, weights, cumulative = resources.dataset
+
+        def alone(of_member: tuple[Array, Array, TrainState]) -> TrainState:
+            data = resources._replace(dataset=WeightedDataset(points, *of_member[:2]))
+            return run_chunk(experiment, data, of_member[2], num_steps=num_steps, evaluates=False).state
+
+        members = weights, cumulative, states
+        return jax.vmap(alone)(members) if engine == "vmap" else jax.lax.map(alone, members)
+
+    options = compiler_options() if small else None
+    return jax.jit(train, static_argnums=3, donate_argnums=2, compiler_options=options)
+
+
+def _key(key: Array, purpose: int, index: int) -> Array:
+    return jax.random.fold_in(jax.random.fold_in(key, purpose), index)
+
+
+def _check(experiment: Experiment, num: int) -> None:
+    if not isinstance(experiment.data, Weighted):
+        name = type(experiment.data).__name__
+        raise ValueError(
+            f"an ensemble trains on points with weights, and {name} has none: use data=Weighted({name}(...))"
+        )
+    network: Any = experiment.discriminator.network
+    if pack_size(network) > 1 or num_heads(network) > 1 or getattr(network, "minibatch", None) is not None:
+        raise ValueError(
+            f"the judge of mixture and data is the experiment's D, and {type(network).__name__} does not score one "
+            "sample at a time: use a D without packs, members and minibatch layers"
+        )
+    if num < 1:
+        raise ValueError(f"an ensemble of {num} components: give at least 1")
+
+
+def _check_finite(state: TrainState, index: int) -> None:
+    if int(state.nonfinite_step) >= 0:
+        raise FloatingPointError(
+            f"component {index} stopped being finite at step {int(state.nonfinite_step)}: lower the learning rates, or "
+            "train for fewer steps"
+        )

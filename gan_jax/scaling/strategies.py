@@ -1,0 +1,280 @@
+"""Engines: what runs a stack of members of a sweep as one compiled program, on one device or on several.
+
+    map        one after another inside one program: bit for bit the single runs
+    vmap       side by side, as batched products
+    pmap-map   the members dealt out to the devices, and there one after another
+    pmap-vmap  the same, and there side by side
+
+All give the same numbers up to the order of sums in float32; which is fastest is a matter of the device and the
+networks, and `fastest_engine` measures it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax.experiment.component import unknown_name
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import stack
+from gan_jax.training.steps import TrainState
+from gan_jax.training.train import Chunk, Part, Resources, compiler_options, run_chunk
+
+ENGINES = ("map", "vmap", "pmap-map", "pmap-vmap")
+AXIS = "members"
+
+
+class Stack(NamedTuple):
+    """Members that run together, on the devices of an engine.
+
+    Attributes:
+        experiments: their experiments, stacked: leaves [devices, members of a device, ...].
+        states: their states, in the same way.
+        num: how many of them are real: the last one is repeated to fill the devices.
+    """
+
+    experiments: Experiment
+    states: TrainState
+    num: int
+
+
+class Engine:
+    """Runs a stack of members on some devices.
+
+    Args:
+        name: one of `ENGINES`.
+        devices: those of this process that the pmap engines deal the members out to; the others use the first.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+
+    def __init__(self, name: str, devices: Sequence[jax.Device] | None = None) -> None:
+        if name not in ENGINES:
+            raise ValueError(unknown_name("no engine", name, ENGINES))
+        devices = tuple(jax.local_devices() if devices is None else devices)
+        self.name = name
+        self.devices = devices if name.startswith("pmap") else devices[:1]
+        self._mesh = Mesh(np.array(self.devices), (AXIS,))
+        self._members_key: Any = None
+        self._programs: dict[tuple[Part, int], Any] = {}
+
+    def describe(self) -> str:
+        return self.name if len(self.devices) == 1 else f"{self.name} over {len(self.devices)} devices"
+
+    def place_resources(self, resources: Resources) -> Resources:
+        """The data on every device, once."""
+        return jax.device_put(resources, NamedSharding(self._mesh, PartitionSpec()))
+
+    def place(self, experiments: Sequence[Experiment], states: Sequence[TrainState] | TrainState) -> Stack:
+        """Stacks members and deals them out.
+
+        Args:
+            experiments: of one structure, one a member.
+            states: one a member, or a state whose leaves have a leading axis of members.
+        """
+        num, across = len(experiments), len(self.devices)
+        each = -(-num // across)
+        order = np.minimum(np.arange(across * each), num - 1)
+        if not isinstance(states, TrainState):
+            states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+        def deal(leaf: Any) -> Any:
+            leaf = leaf[order] if across * each > num else leaf
+            return leaf.reshape(across, each, *leaf.shape[1:])
+
+        sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
+        dealt = jax.tree.map(deal, (stack(list(experiments)), states))
+        placed = jax.device_put(dealt, sharding)
+        return Stack(placed[0], placed[1], num)
+
+    def gather(self, tree: Any, num: int) -> Any:
+        """Leaves [devices, members of a device, ...] as [num, ...], on the host (keys: on the default device)."""
+
+        def leaf(value: Any) -> Any:
+            if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+                data = leaf(jax.random.key_data(value))
+                return jax.random.wrap_key_data(jnp.asarray(data), impl=jax.random.key_impl(value))
+            return np.asarray(value).reshape(math.prod(value.shape[:2]), *value.shape[2:])[:num]
+
+        return jax.tree.map(leaf, tree)
+
+    def compile(self, members: Stack, resources: Resources, part: Part, num_samples: int = 0) -> Any:
+        """The program of a chunk for these members, compiled: (experiments, resources, states) -> Chunk.
+
+        Its results have the leading axes of a `Stack`; the states handed in are donated. Members whose values stopped
+        being finite stay as they are. Of the samples of an evaluation only the first `num_samples` are kept.
+        """
+        arguments = (members.experiments, resources, members.states)
+        leaves, structure = jax.tree.flatten(arguments)
+        members_key = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+        if members_key != self._members_key:  # programs of another group or batch would only take memory
+            self._members_key = members_key
+            self._programs = {}
+        key = part, num_samples
+        if key not in self._programs:
+            small = len(members.experiments.data.shape) == 1
+            program = _program(self.name, self.devices, small)
+            self._programs[key] = program.lower(*arguments, part, num_samples).compile()
+        return self._programs[key]
+
+
+@functools.cache
+def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
+    def program(experiments: Experiment, resources: Resources, states: TrainState, part: Part, num_samples: int) -> Any:
+        def member(pair: tuple[Experiment, TrainState], shared: Resources) -> Chunk:
+            return _member_chunk(pair[0], shared, pair[1], part, num_samples)
+
+        def block(experiments: Experiment, shared: Resources, states: TrainState) -> Chunk:
+            if name.endswith("vmap"):
+                return jax.vmap(member, in_axes=(0, None))((experiments, states), shared)
+            return jax.lax.map(lambda pair: member(pair, shared), (experiments, states))
+
+        if name.startswith("pmap"):
+            return jax.pmap(block, AXIS, in_axes=(0, None, 0), devices=devices)(experiments, resources, states)
+        first = jax.tree.map(lambda leaf: leaf[0], (experiments, states))
+        return jax.tree.map(lambda leaf: leaf[None], block(first[0], resources, first[1]))
+
+    return jax.jit(
+        program,
+        static_argnums=(3, 4),
+        donate_argnums=2,
+        compiler_options=compiler_options() if small else None,
+    )
+
+
+def _member_chunk(
+    experiment: Experiment, resources: Resources, state: TrainState, part: Part, num_samples: int
+) -> Chunk:
+    """The chunk of a single run, but that a run which has broken stays where it is."""
+    result = run_chunk(experiment, resources, state, **part._asdict())
+    variables = jax.tree.leaves((result.state.generator.variables, result.state.discriminator.variables))
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in variables]))
+    after = result.state
+    breaks = (after.nonfinite_step < 0) & ~finite
+    after = after._replace(nonfinite_step=jnp.where(breaks, after.step, after.nonfinite_step))
+    broken = state.nonfinite_step >= 0
+    after = jax.tree.map(lambda old, new: jnp.where(broken, old, new), state, after)
+    evaluation = result.evaluation
+    if evaluation is not None:
+        evaluation = evaluation._replace(samples=evaluation.samples[:num_samples])
+    return result._replace(state=after, evaluation=evaluation)
+
+
+class Timing(NamedTuple):
+    """How fast an engine ran some members: steps of all of them in a second, and seconds to compile."""
+
+    engine: str
+    num_members: int
+    member_steps_per_second: float
+    compile_seconds: float
+
+
+def time_engines(
+    engines: Sequence[Engine],
+    experiments: Sequence[Experiment],
+    resources: Resources,
+    states: Sequence[TrainState],
+    budget: float = math.inf,
+) -> list[Timing]:
+    """Times training steps of these members, without evaluations, on each engine that can hold them.
+
+    The engines take turns, so that what else the machine does falls on all alike. An engine whose program would use
+    more than `budget` bytes of a device is left out.
+
+    Returns:
+        Medians, the fastest engine first.
+    """
+    part = Part(50 if len(experiments[0].data.shape) == 1 else 4, None, evaluates=False)
+    rounds, compiled = {}, {}
+    for engine in engines:
+        members, placed = engine.place(experiments, states), engine.place_resources(resources)
+        began = time.perf_counter()
+        program = engine.compile(members, placed, part)
+        compiled[engine.name] = time.perf_counter() - began
+        if program_bytes(program) <= budget:
+            first = jax.block_until_ready(program(members.experiments, placed, members.states))
+            rounds[engine.name] = functools.partial(program, members.experiments, placed), first.state
+    seconds: dict[str, list[float]] = {name: [] for name in rounds}
+    began = time.perf_counter()
+    while rounds and (time.perf_counter() - began < 2.0 or len(seconds[next(iter(rounds))]) < 3):
+        for name, (advance, current) in rounds.items():
+            start = time.perf_counter()
+            rounds[name] = advance, jax.block_until_ready(advance(current)).state
+            seconds[name].append(time.perf_counter() - start)
+    num = len(experiments)
+    timings = [
+        Timing(name, num, num * part.num_steps / statistics.median(spent), compiled[name])
+        for name, spent in seconds.items()
+    ]
+    return sorted(timings, key=lambda timing: -timing.member_steps_per_second)
+
+
+def fastest_engine(
+    experiments: Sequence[Experiment],
+    resources: Resources,
+    states: Sequence[TrainState],
+    devices: Sequence[jax.Device] | None = None,
+    budget: float = math.inf,
+) -> list[Timing]:
+    """What the engines make of these members on these devices, the fastest first.
+
+    If no engine can hold all of them in `budget` bytes of a device, half as many are tried; the list is empty if none
+    can hold one.
+    """
+    devices = tuple(jax.local_devices() if devices is None else devices)
+    num = len(experiments)
+    while True:
+        several = len(devices) > 1 and num > 1
+        engines = [Engine(name, devices) for name in ENGINES if name.startswith("pmap") == several]
+        timings = time_engines(engines, experiments[:num], resources, states[:num], budget)
+        if timings or num == 1:
+            return timings
+        num = -(-num // 2)
+
+
+# --- Memory -----------------------------------------------------------------------------------------------------------
+
+
+def program_bytes(program: Any) -> int:
+    """What a compiled program needs on each device: arguments, results that are not donated arguments, temporaries."""
+    memory = program.memory_analysis()
+    if memory is None:
+        return 0
+    results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return memory.argument_size_in_bytes + max(results, 0) + memory.temp_size_in_bytes
+
+
+def device_bytes(device: jax.Device) -> int:
+    """The memory that a device may use: the allocator's limit; on a CPU the free memory, shared by its devices."""
+    stats = device.memory_stats()
+    if stats and stats.get("bytes_limit"):
+        return int(stats["bytes_limit"])
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    available = pages
+    if os.path.exists("/proc/meminfo"):
+        with open("/proc/meminfo") as file:
+            found = [line.split()[1] for line in file if line.startswith("MemAvailable")]
+        available = int(found[0]) * 1024 if found else pages
+    return available // jax.local_device_count()
+
+
+def members_that_fit(used: int, fixed: int, num: int, budget: float) -> int:
+    """How many members of a device fit a budget, if `num` of them use `used` bytes, `fixed` of which they share.
+
+    Example:
+        >>> members_that_fit(used=1100, fixed=100, num=10, budget=600)
+        5
+    """
+    each = max(used - fixed, 1) / num
+    return int(max(1, min(num, (budget - fixed) // each)))

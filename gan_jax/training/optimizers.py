@@ -1,0 +1,126 @@
+"""Optimisers as components: optax transformations made inside the traced step, so that their settings are leaves."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from gan_jax.experiment.component import component, setting
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """Makes an optax transformation for a learning rate."""
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation: ...
+
+
+@component
+class Adam:
+    """Adam (Kingma & Ba, ICLR 2015), with the GAN habit of b1 = 0.5 (Radford et al., ICLR 2016).
+
+    `eps_root` is inside the square root. optax's 0 makes the derivative of an update NaN wherever a gradient is exactly
+    0 (a dead ReLU, a bias that cancels), which an unrolled generator differentiates through. 1e-30 is finite there and
+    moves float32 updates by at most 2.4e-7 relative.
+    """
+
+    b1: float = setting(default=0.5, at_least=0, below=1, doc="decay of the first moment")
+    b2: float = setting(default=0.999, at_least=0, below=1, doc="decay of the second moment")
+    eps: float = setting(default=1e-8, at_least=0, doc="added to the root of the second moment")
+    eps_root: float = setting(
+        default=1e-30, above=0, doc="added inside that root; above 0, so that unrolling stays finite"
+    )
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        return optax.adam(learning_rate, b1=self.b1, b2=self.b2, eps=self.eps, eps_root=self.eps_root)
+
+
+@component
+class SGD:
+    """Stochastic gradient descent, with heavy-ball momentum if given."""
+
+    momentum: float | None = setting(default=None, above=-1, below=1, doc="heavy-ball coefficient; none: plain descent")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        return optax.sgd(learning_rate, momentum=self.momentum)
+
+
+@component
+class RMSProp:
+    """RMSProp (Tieleman & Hinton, 2012), which the WGAN and R1 papers use; eps inside the root, as for Adam."""
+
+    decay: float = setting(default=0.9, at_least=0, below=1, doc="decay of the second moment")
+    eps: float = setting(default=1e-8, above=0, doc="added to the second moment inside the root")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        return optax.rmsprop(learning_rate, decay=self.decay, eps=self.eps, eps_in_sqrt=True)
+
+
+@component
+class OptimisticSGD:
+    """Optimistic gradient descent: w_(t+1) = w_t - learning_rate * ((alpha + beta) g_t - beta g_(t-1)), g_(-1) = g_0.
+
+    The last gradient predicts the next one, which makes an extragradient step at the cost of one gradient. It takes
+    simultaneous dynamics: of the players that alternate, the second already sees the first one's move.
+
+    References:
+        C. Daskalakis et al., "Training GANs with Optimism", ICLR 2018: alpha = beta = 1.
+        A. Mokhtari, A. Ozdaglar, S. Pattathil, "A Unified Analysis of Extra-gradient and Optimistic Gradient Methods
+            for Saddle Point Problems", AISTATS 2020: the generalised form.
+    """
+
+    alpha: float = setting(default=1.0, above=0, doc="of the gradient")
+    beta: float = setting(default=1.0, at_least=0, doc="of the gradient's change since the last step")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        return optax.optimistic_gradient_descent(learning_rate, alpha=self.alpha, beta=self.beta)
+
+
+@component
+class OptimisticAdam:
+    """Adam whose steps are made optimistic as `OptimisticSGD` makes gradients (Daskalakis et al., ICLR 2018).
+
+    Without Nesterov's momentum, which optax would add and the paper does not have. `eps_root` is as for `Adam`.
+    """
+
+    alpha: float = setting(default=1.0, above=0, doc="of Adam's step")
+    beta: float = setting(default=1.0, at_least=0, doc="of the change of Adam's step since the last one")
+    b1: float = setting(default=0.5, at_least=0, below=1, doc="decay of the first moment")
+    b2: float = setting(default=0.999, at_least=0, below=1, doc="decay of the second moment")
+    eps: float = setting(default=1e-8, at_least=0, doc="added to the root of the second moment")
+    eps_root: float = setting(
+        default=1e-30, above=0, doc="added inside that root; above 0, so that unrolling stays finite"
+    )
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        moments = {"b1": self.b1, "b2": self.b2, "eps": self.eps, "eps_root": self.eps_root}
+        return optax.optimistic_adam_v2(learning_rate, alpha=self.alpha, beta=self.beta, nesterov=False, **moments)
+
+
+@component
+class WeightClipping:
+    """Another optimiser whose updates leave every parameter within [-limit, limit]: the first Wasserstein GAN's D.
+
+    A projection after the update; here it is part of it, so that unrolled updates are clipped as well.
+
+    References:
+        M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", ICML 2017, algorithm 1: RMSProp at 5e-5, limit 0.01.
+    """
+
+    optimizer: Optimizer = setting(
+        default=RMSProp(), choices=(Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam), doc="whose updates are clipped"
+    )
+    limit: float = setting(default=0.01, above=0, doc="greatest size of a parameter; c")
+
+    def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
+        def project(updates: Any, params: Any) -> Any:
+            return jax.tree.map(lambda u, p: jnp.clip(p + u, -self.limit, self.limit) - p, updates, params)
+
+        return optax.chain(self.optimizer.make(learning_rate), optax.stateless(project))
+
+
+OPTIMIZERS = (Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam, WeightClipping)

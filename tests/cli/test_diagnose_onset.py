@@ -1,0 +1,223 @@
+"""gan-jax diagnose onset: a real fall replayed bit for bit, its story, and branches from before it."""
+
+from __future__ import annotations
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax.cli.diagnose_onset import figure, table
+from gan_jax.cli.main import main
+from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
+from gan_jax.reports.onset_story import headline, tell
+from gan_jax.runs.branches import chosen_variations, judgement, without_onset
+from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.run_states import open_states
+from gan_jax.runs.window_replay import players_hash, replay, steps
+from gan_jax.training.train import Part, chunk, init, load_resources
+
+from .test_flight import falling, trained
+
+
+@pytest.fixture(scope="module")
+def fallen(tmp_path_factory):
+    run, _ = trained(tmp_path_factory.mktemp("onset") / "run", falling(), seed=3)
+    assert run.onset_path.is_dir(), "the run of test_flight no longer falls: choose another seed there and here"
+    return run
+
+
+@pytest.mark.parametrize("make", [tiny_ring, tiny_dcgan])
+def test_single_steps_are_those_of_a_chunk_bit_for_bit(make):
+    experiment = make()
+    resources = load_resources(experiment)
+    whole = chunk(experiment, resources, init(experiment, jax.random.key(1)), num_steps=6, evaluates=True)
+    state, means = init(experiment, jax.random.key(1)), []
+    for count in (1, 1, 1, 3):
+        state, metrics = steps(experiment, resources, state, Part(count, None, evaluates=False))
+        means.append(metrics)
+    assert players_hash(state) == players_hash(whole.state)
+    for name, series in whole.metrics.items():
+        np.testing.assert_allclose(means[0][name], series[0], rtol=1e-6)
+        np.testing.assert_allclose(means[3][name], np.mean(series[3:]), rtol=1e-5)
+
+
+def test_the_collapse_is_replayed_and_told(fallen, capsys, tmp_path):
+    picture = tmp_path / "onset.png"
+    arguments = ["--branch", "same,key,unroll", "--branches", "2", "--plot", str(picture)]
+    assert main(["diagnose", "onset", str(fallen.path), *arguments]) == 0
+    shown = capsys.readouterr().out
+    result = json.loads((fallen.path / "diagnosis" / "onset.json").read_text())
+    verdict = json.loads(fallen.verdict_path.read_text())
+    assert result["step"] == verdict["onset_step"]
+    # Every checkpoint on the way is met exactly, and the unchanged branch is the run.
+    states, seen = open_states(fallen.path), result["replay"]["steps"]
+    inside = [step for step in states.steps if seen[0] < step <= seen[-1]]
+    assert len(inside) >= 3
+    assert set(map(str, inside)) <= set(result["bit_for_bit"])
+    assert all(result["bit_for_bit"].values())
+    same, other, unrolled = result["branches"]
+    assert same["checked"]
+    assert all(same["checked"].values())
+    assert same["onset_steps"] == [verdict["onset_step"]]
+    assert (other["num"], unrolled["num"], len(other["labels"])) == (2, 2, 2)
+    assert other["collapsed"] == sum(step is not None for step in other["onset_steps"])
+    # The event is where the modes captured pass the middle, and lies between the evaluations that saw it.
+    event, every = result["event"], 5
+    assert verdict["onset_step"] - every < event["step"] <= verdict["onset_step"]
+    modes = dict(zip(result["replay"]["steps"], result["replay"]["metrics"]["modes"], strict=True))
+    middle = 0.5 * (event["before"] + event["after"])
+    assert modes[event["step"]] <= middle < modes[event["step"] - 1]
+    assert len(result["story"]) == 6
+    assert result["sentence"] in shown
+    assert "another key" in table(result)
+    assert picture.stat().st_size > 10_000
+    assert len(figure(result).axes) == 6
+
+
+def test_a_wide_window_is_looked_at_step_by_step_in_its_middle(fallen, monkeypatch):
+    answers = []
+    for most in (400, 12):
+        monkeypatch.setattr("gan_jax.cli.diagnose_onset._MAX_LOOKS", {False: most, True: most})
+        assert main(["diagnose", "onset", str(fallen.path)]) == 0
+        answers.append(json.loads((fallen.path / "diagnosis" / "onset.json").read_text()))
+    fine, coarse = answers
+    assert fine["close"] is None
+    assert np.all(np.diff(coarse["close"]["steps"]) == 1)
+    assert coarse["replay"]["steps"][1] - coarse["replay"]["steps"][0] > 1
+    # The passage of the middle that the wide window only brackets.
+    modes = dict(zip(fine["replay"]["steps"], fine["replay"]["metrics"]["modes"], strict=True))
+    event = coarse["event"]
+    middle = 0.5 * (event["before"] + event["after"])
+    assert modes[event["step"]] <= middle < modes[event["step"] - 1]
+    assert event["begins"] < event["step"] <= event["ends"]
+    assert coarse["story"][-1].startswith("Step by step: ")
+    # Checkpoints between two looks are compared as well, and cuts at them change no mean.
+    assert set(fine["bit_for_bit"]) <= set(coarse["bit_for_bit"])
+    assert len(figure(coarse).axes) == 2 * len(figure(fine).axes)
+
+
+def test_looks_do_not_depend_on_the_cuts(fallen):
+    states = open_states(fallen.path)
+    fine, coarse = (replay(states, 30, 50, stride) for stride in (1, 5))
+    index = np.searchsorted(fine.steps, coarse.steps)
+    np.testing.assert_array_equal(fine.steps[index], coarse.steps)
+    for name in ("scores/fake_mean", "discriminator/gradient/output"):
+        np.testing.assert_array_equal(fine.signals[name][index], coarse.signals[name])
+    np.testing.assert_array_equal(fine.metrics["modes"][index], coarse.metrics["modes"])
+    np.testing.assert_allclose(
+        fine.signals["training/discriminator_loss"].reshape(-1, 5).mean(1),
+        coarse.signals["training/discriminator_loss"],
+        rtol=1e-5,
+    )
+
+
+def test_a_run_without_an_onset_takes_a_step(tmp_path, capsys):
+    run, _ = trained(tmp_path / "run", tiny_ring())
+    assert main(["diagnose", "onset", str(run.path)]) == 2
+    assert "has no onset" in capsys.readouterr().err
+    assert main(["diagnose", "onset", str(run.path), "--step", "15", "--before", "4", "--after", "4", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["replay"]["steps"] == list(range(11, 20))
+    for arguments, words in (
+        (["--step", "500"], "--step is 500"),
+        (["--step", "15", "--before", "0"], "--before is 0, and must be at least 1"),
+        (["--step", "15", "--branch", "luck"], "no variation 'luck'"),
+    ):
+        assert main(["diagnose", "onset", str(run.path), *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_replay_needs_a_state_before_it(fallen):
+    with pytest.raises(RunError, match="no checkpoint at or before step 1; the first is of step"):
+        replay(open_states(fallen.path), 1, 20, 1)
+
+
+def test_branches_are_judged_by_those_with_another_key():
+    def row(collapsed):
+        return [{"name": "same"}, {"name": "key", "collapsed": collapsed, "num": 8}]
+
+    assert judgement(row(8), 2000) == (
+        "It was mostly the state: 8 of 8 branches with another key collapse as well within 2,000 steps."
+    )
+    assert judgement(row(1), 2000).startswith("It was mostly the luck of the run")
+    assert judgement(row(4), 2000).startswith("State and luck both had a part")
+    assert judgement([{"name": "unroll", "collapsed": 0, "num": 8}], 2000) == ""
+    assert judgement([{"name": "key", "collapsed": 3, "num": 3}], 2000) == ""  # three say nothing
+    assert chosen_variations("all")[0] == "same"
+    assert chosen_variations("label-noise") == ["label_noise"]
+
+
+def test_branches_have_seen_no_onset_before_their_own(fallen):
+    states = open_states(fallen.path)
+    late = states.restore(states.steps[-1])
+    assert int(late.detector.onset_step[0]) >= 0
+    begin = without_onset(late.detector)
+    assert np.all(np.asarray(begin.onset_step) == -1)
+    assert np.all(np.asarray(begin.bad_run) == 0)
+    assert int(begin.formed_step) == int(late.detector.formed_step) >= 0
+
+
+def test_branches_start_where_they_are_told_to(fallen, capsys):
+    states, verdict = open_states(fallen.path), json.loads(fallen.verdict_path.read_text())
+    earlier = [step for step in states.steps if step < verdict["onset_step"]][-2]
+    arguments = ["diagnose", "onset", str(fallen.path), "--branch", "same", "--branch-at", str(earlier + 1), "--json"]
+    assert main([*arguments, "--horizon", "60"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["branched_from"], result["horizon"]) == (earlier, 60)
+    assert all(result["branches"][0]["checked"].values())
+    for options, words in (
+        (["--branch-at", str(verdict["onset_step"])], "must be before step"),
+        (["--branch-at", "0"], "no checkpoint at or before step 0"),
+        (["--horizon", "2"], "--horizon is 2: an onset takes evaluations over"),
+        (["--branch", ","], "--branch is ',', and takes same, key"),
+    ):
+        assert main(["diagnose", "onset", str(fallen.path), "--branch", "same", *options]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_the_story_answers_from_the_signals(fallen):
+    """Made-up signals with known answers: D overshoots first, magnitudes follow in both, then G's gradient vanishes."""
+    from gan_jax.diagnostics.precursors import departures, find_event
+    from gan_jax.reports.onset_story import signals_of_story
+    from gan_jax.runs.window_replay import Replay
+
+    at = np.arange(200)
+    noise = np.random.default_rng(0).normal(size=(8, 200)) * 0.01
+
+    def jump(level, step, factor, row):
+        return level * np.where(at >= step, factor, 1.0) * (1 + noise[row])
+
+    signals = {
+        "scores/real_mean": jump(1.0, 120, 4.0, 0),
+        "scores/fake_mean": jump(-1.0, 120, 4.0, 1),
+        "training/discriminator_loss": jump(1.0, 130, 3.0, 2),
+        "generator/activation/hidden_0": jump(0.5, 140, 2.0, 3),
+        "discriminator/activation_fake/hidden_0": jump(0.5, 135, 3.0, 4),
+        "training/generator_grad_norm": jump(0.2, 145, 0.01, 5),
+        "training/discriminator_grad_norm": jump(0.2, 300, 1.0, 6),
+    }
+    modes = np.where(at < 150, 8.0, 1.0)
+    seen = Replay(at, signals, {"modes": modes}, {})
+    event = find_event(at, modes, 160)
+    left = departures(at, signals_of_story(signals), event.step)
+    lines = tell(event, event.step, "modes", left, seen)
+    assert "from 8 to 1 took 1 step, 149 to 150" in lines[0]
+    assert lines[1].startswith("D's loss jumped: it left its band 20 steps before it, and came to 3")
+    assert lines[2].startswith(
+        "D overshot before the event: the gap between its scores of real and fake widened 30 steps"
+    )
+    assert lines[3].startswith("Magnitudes escalated in both players: G's rose in 1 of 1 layers")
+    assert lines[4].startswith("A gradient vanished: G's gradient left its band 5 steps before it, and came to 0.00")
+    assert lines[5].startswith("In order: scores/fake_mean (-30")
+    assert "by 30 steps" in headline(event, event.step, "modes", left, seen)
+    calm = {name: np.full(200, 1.0) * (1 + noise[0]) for name in signals}
+    quiet = tell(None, 150, "modes", [], Replay(at, calm, {"modes": np.full(200, 8.0)}, {}))
+    assert quiet[0].startswith("Nothing fell")
+    restless = Replay(at, calm, {"modes": np.where(at % 2, 8.0, 0.0)}, {})
+    assert "to and fro between 0 and 8" in headline(None, 150, "modes", [], restless)
+    assert quiet[4].startswith("No gradient vanished")
+    assert quiet[5] == "In order: no signal left its band."
+    early = tell(event, 6, "modes", [], seen)
+    assert "too few looks" in early[1]

@@ -1,0 +1,351 @@
+"""Composition: any objective with any penalty, and any remedy, in every way that a step can be run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax.experiment.configs import load_sweep
+from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
+from gan_jax.experiment.experiment import Unroll
+from gan_jax.experiment.remedies import REMEDIES, apply_remedy
+from gan_jax.experiment.sweep import groups
+from gan_jax.losses.aggregation import Hardest, SoftMixing
+from gan_jax.losses.auxiliary import Classification, FeatureMatching, Reconstruction
+from gan_jax.losses.inference import ALI, VEEGAN
+from gan_jax.losses.objectives import (
+    FGAN,
+    OBJECTIVES,
+    BoundaryEquilibrium,
+    EnergyMargin,
+    Hinge,
+    RelativisticAverage,
+)
+from gan_jax.losses.penalties import DISCRIMINATOR_PENALTIES, DRAGAN, R1, Equilibrium, Lazy, Orthogonality
+from gan_jax.losses.transforms import ExactFlips, TopK
+from gan_jax.networks.autoencoder import AutoencoderDiscriminator
+from gan_jax.networks.committee import ClassifierHead, Committee
+from gan_jax.networks.encoder import Bidirectional
+from gan_jax.networks.generator_mixture import GeneratorMixture
+from gan_jax.networks.minibatch import MinibatchStddev
+from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_jax.networks.packing import Packed
+from gan_jax.networks.points import LinearDiscriminator
+from gan_jax.networks.spectral import SpectralNorm
+from gan_jax.scaling.data_parallel import assert_replicas, make_parallel_chunk
+from gan_jax.scaling.strategies import Engine
+from gan_jax.training.dynamics import Consensus
+from gan_jax.training.optimizers import WeightClipping
+from gan_jax.training.replay import FIFO, ImagePool, PastDiscriminators, PastGenerators
+from gan_jax.training.train import Part, chunk, init, load_resources
+
+NUM_STEPS = 50
+
+
+def named(objects):
+    return {
+        (f"{type(o).__name__}-{getattr(o, 'divergence', getattr(o, 'variant', ''))}").rstrip("-"): o for o in objects
+    }
+
+
+DIVERGENCES = ("reverse_kl", "pearson", "neyman", "squared_hellinger", "jensen_shannon", "gan", "alpha")
+ALL_OBJECTIVES = named([o() for o in OBJECTIVES] + [FGAN(divergence=d) for d in DIVERGENCES])
+ALL_PENALTIES = named(
+    [p() for p in DISCRIMINATOR_PENALTIES]
+    + [DRAGAN(variant=v) for v in ("compare_gan", "torchgan")]
+    + [WeightClipping(limit=0.5)]
+)
+IMPOSSIBLE = {
+    (o, p)
+    for o, objective in ALL_OBJECTIVES.items()
+    for p, penalty in ALL_PENALTIES.items()
+    if isinstance(objective, BoundaryEquilibrium) != isinstance(penalty, Equilibrium)
+}
+PAIRS = [(o, p) for o in ALL_OBJECTIVES for p in ALL_PENALTIES if (o, p) not in IMPOSSIBLE]
+
+
+def pair(objective, penalty, **changes):
+    """A ring whose D has a penalty; where the objective is one of energies, D is an autoencoder."""
+    objective, penalty = ALL_OBJECTIVES[objective], ALL_PENALTIES[penalty]
+    base = tiny_ring()
+    network = base.discriminator.network
+    if isinstance(objective, (EnergyMargin, BoundaryEquilibrium)):
+        network = AutoencoderDiscriminator(widths=(16, 4, 16))
+    part = {"optimizer": penalty} if isinstance(penalty, WeightClipping) else {"penalties": (penalty,)}
+    disc = dataclasses.replace(base.discriminator, network=network, **part)
+    return dataclasses.replace(base, objective=objective, discriminator=disc, **changes)
+
+
+def unrolled(experiment):
+    """With G unrolled by K = 2; as it is where that is refused."""
+    if experiment.generator.replay is not None:
+        with pytest.raises(ValueError, match="for an unrolled G is one that never was"):
+            _unrolled(experiment)
+        return experiment
+    return _unrolled(experiment)
+
+
+def _unrolled(experiment):
+    return dataclasses.replace(
+        experiment, generator=dataclasses.replace(experiment.generator, unroll=Unroll(num_steps=2))
+    )
+
+
+def assert_trains(experiment, num_steps=NUM_STEPS):
+    """Under jit, side by side on two devices, and unrolled with its batches split over two devices: all finite."""
+    resources = load_resources(experiment)
+    starts = [init(experiment, key) for key in jax.random.split(jax.random.key(0), 3)]
+    before = jax.device_get(starts[0].generator.variables.params)
+    engine = Engine("pmap-vmap", jax.devices()[:2])
+    members = engine.place([experiment] * 3, starts)
+    program = engine.compile(members, engine.place_resources(resources), Part(num_steps, None, evaluates=False))
+    states = engine.gather(program(members.experiments, resources, members.states).state, 3)
+    assert np.all(states.nonfinite_step == -1)
+    assert np.all(states.step == num_steps)
+    ahead = experiment if experiment.generator.unroll is not None else unrolled(experiment)
+    split = make_parallel_chunk(jax.devices()[:2])
+    state = split(ahead, resources, starts[0], num_steps=num_steps, evaluates=False).state
+    assert int(state.nonfinite_step) == -1
+    assert_replicas(state)
+    after = jax.device_get(state.generator.variables.params)
+    assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True))
+
+
+def diagonal():
+    """Pairs in which every objective and every penalty comes at least once."""
+    objectives, penalties = list(ALL_OBJECTIVES), list(ALL_PENALTIES)
+    for index in range(max(len(objectives), len(penalties))):
+        made = objectives[index % len(objectives)], penalties[(index * 7 + 3) % len(penalties)]
+        if made not in IMPOSSIBLE:
+            yield made
+
+
+QUICK = list(diagonal())[::3]
+
+
+@pytest.mark.parametrize(("objective", "penalty"), QUICK)
+def test_some_pairs_of_objective_and_penalty_train(objective, penalty):
+    assert_trains(pair(objective, penalty), num_steps=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("objective", "penalty"), PAIRS)
+def test_every_pair_of_objective_and_penalty_trains(objective, penalty):
+    assert_trains(pair(objective, penalty))
+
+
+@pytest.mark.parametrize(("objective", "penalty"), sorted(IMPOSSIBLE))
+def test_pairs_that_cannot_exist_are_refused(objective, penalty):
+    with pytest.raises(ValueError, match="two halves of BEGAN, and each needs the other"):
+        pair(objective, penalty)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REMEDIES)
+def test_every_remedy_trains(name):
+    assert_trains(apply_remedy(tiny_ring(), name))
+
+
+@pytest.mark.parametrize("name", ["mgan", "veegan", "replay_pool", "past_generators", "gman", "elastic_weights"])
+def test_some_remedies_train(name):
+    assert_trains(apply_remedy(tiny_ring(), name), num_steps=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REMEDIES)
+def test_every_remedy_trains_on_images(name):
+    experiment = apply_remedy(tiny_dcgan(), name)
+    state = init(experiment, jax.random.key(0))
+    result = chunk(experiment, load_resources(experiment), state, num_steps=2)
+    assert int(result.state.nonfinite_step) == -1
+    assert result.evaluation is not None
+
+
+def test_every_remedy_can_be_made_on_the_ring_and_on_images():
+    for base in (tiny_ring(), tiny_dcgan()):
+        for name in REMEDIES:
+            assert apply_remedy(base, name).data == base.data
+    with pytest.raises(ValueError, match="no remedy 'packing2'; did you mean 'packing_2'"):
+        apply_remedy(tiny_ring(), "packing2")
+
+
+def test_the_guide_names_every_remedy():
+    text = (Path(__file__).parents[2] / "docs" / "remedies.md").read_text()
+    families = {"fgan_kl", "fgan_reverse_kl", "fgan_pearson"}  # in one line of the guide
+    assert [name for name in REMEDIES if f"`{name}`" not in text and name not in families] == []
+
+
+@pytest.mark.parametrize("config", ["remedies_ring", "remedies_grid", "remedies_mnist"])
+def test_the_studies_have_an_arm_a_remedy(config):
+    study = load_sweep(config)
+    assert {arm.name for arm in study.arms} <= set(REMEDIES)
+    assert "plain" in {arm.name for arm in study.arms}
+    assert len(groups(study.members())) == len(study.arms)
+    assert len({arm.experiment.generator.updates_per_step for arm in study.arms}) == 1  # equal G updates
+
+
+NET, MAKER = MLPDiscriminator(widths=(8,)), MLPGenerator(widths=(8,))
+MIXTURE = GeneratorMixture(network=MAKER, num=4)
+BAD = {
+    "energies of an unbounded D": ({"objective": EnergyMargin()}, {}, {}, "set discriminator.network to Autoenc"),
+    "labels of energies": (
+        {"objective": EnergyMargin()},
+        {},
+        {"network": AutoencoderDiscriminator(widths=(4,)), "transforms": (ExactFlips(),)},
+        "no labels to flip",
+    ),
+    "mixing without a committee": ({}, {"mixing": Hardest()}, {}, r"Committee\(network=..., num=3\)"),
+    "harmonic mean of negative losses": (
+        {"objective": Hinge()},
+        {"mixing": SoftMixing(mean="harmonic")},
+        {"network": Committee(network=NET)},
+        "takes losses of one sign",
+    ),
+    "one mean of several D": (
+        {"objective": RelativisticAverage()},
+        {},
+        {"network": Committee(network=NET)},
+        "use Relativistic, or one discriminator",
+    ),
+    "two terms in G's place": (
+        {},
+        {"penalties": (FeatureMatching(replaces=True), FeatureMatching(replaces=True, norm="l1"))},
+        {},
+        "take the place of G's own loss",
+    ),
+    "top-k of a loss that is not there": (
+        {},
+        {"penalties": (FeatureMatching(replaces=True),), "transforms": (TopK(),)},
+        {},
+        "set replaces=False",
+    ),
+    "features of a linear D": (
+        {},
+        {"penalties": (FeatureMatching(),)},
+        {"network": LinearDiscriminator()},
+        "LinearDiscriminator has none",
+    ),
+    "inference without an encoder": ({"inference": ALI()}, {}, {}, "set generator.network to Bidirectional"),
+    "reconstruction without an encoder": ({}, {"penalties": (Reconstruction(),)}, {}, "needs an encoder"),
+    "classes of one generator": ({}, {"penalties": (Classification(),)}, {}, "tells a mixture's generators apart"),
+    "classes that do not match": (
+        {},
+        {"network": MIXTURE},
+        {"network": ClassifierHead(network=NET, num_classes=3)},
+        "the mixture has 4",
+    ),
+    "packs that do not divide": ({}, {}, {"network": Packed(network=NET, num=5)}, "packs of 5: set a multiple of 5"),
+    "mixtures that do not divide": ({}, {"network": GeneratorMixture(network=MAKER, num=5)}, {}, "among 5 generators"),
+    "a pool smaller than a batch": ({}, {}, {"replay": ImagePool(size=8)}, "less than a batch of 32"),
+    "an average that is not kept": ({}, {"evaluated": "average"}, {}, "set generator.average_decay"),
+    "a norm over a committee": (
+        {},
+        {},
+        {"network": SpectralNorm(network=Committee(network=NET))},
+        "use a Committee of SpectralNorm",
+    ),
+    "top-k of a committee": ({}, {"transforms": (TopK(),)}, {"network": Committee(network=NET)}, "no common scale"),
+    "orthogonality of a mixture": (
+        {},
+        {"network": MIXTURE, "penalties": (Orthogonality(),)},
+        {},
+        "kernels of all members of a GeneratorMixture",
+    ),
+    "a minibatch layer of both sides": (
+        {},
+        {},
+        {"network": MLPDiscriminator(widths=(8,), minibatch=MinibatchStddev()), "batch_statistics": "joint"},
+        "use 'separate'",
+    ),
+    "an old D of an unrolled G": (
+        {},
+        {"unroll": Unroll(num_steps=2), "replay": PastDiscriminators()},
+        {},
+        "leave out generator.unroll, or generator.replay",
+    ),
+    "a trunk of packs": (
+        {"inference": ALI()},
+        {"network": Bidirectional(network=MAKER, trunk=Packed(network=NET, num=2))},
+        {},
+        "use the network inside Packed",
+    ),
+    "replay forward": (
+        {},
+        {"unroll": Unroll(num_steps=2, mode="forward")},
+        {"replay": FIFO(size=64)},
+        "which replay does not go through",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_parts_that_cannot_work_together_are_refused(case):
+    experiment, generator, discriminator, message = BAD[case]
+    base = tiny_ring()
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(
+            base,
+            generator=dataclasses.replace(base.generator, **generator),
+            discriminator=dataclasses.replace(base.discriminator, **discriminator),
+            **experiment,
+        )
+
+
+def test_veegan_needs_its_reconstruction():
+    veegan = apply_remedy(tiny_ring(), "veegan")
+    with pytest.raises(ValueError, match="learns from Reconstruction alone"):
+        dataclasses.replace(veegan, generator=dataclasses.replace(veegan.generator, penalties=()))
+    assert isinstance(veegan.inference, VEEGAN)
+    assert veegan.seen_shape == (2 + 8,)
+
+
+def test_the_present_discriminator_is_not_frozen_for_a_g_that_sometimes_faces_old_ones():
+    # Consensus differentiates G's loss in D's parameters, so its direction sees a stopped gradient.
+    base = tiny_ring(dynamics=Consensus())
+    replayed = dataclasses.replace(base, generator=dataclasses.replace(base.generator, replay=PastDiscriminators()))
+    first, second = (
+        chunk(e, load_resources(e), init(e, jax.random.key(0)), num_steps=3, evaluates=False).state
+        for e in (base, replayed)
+    )
+    for a, b in zip(jax.tree.leaves(first.discriminator), jax.tree.leaves(second.discriminator), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_of_several_updates_takes_one_snapshot():
+    base = tiny_ring()
+    disc = dataclasses.replace(
+        base.discriminator, updates_per_step=5, replay=PastGenerators(num=5, every_steps=2), penalties=(Lazy(),)
+    )
+    experiment = dataclasses.replace(base, discriminator=disc)
+    state = init(experiment, jax.random.key(0))
+    memory = chunk(experiment, load_resources(experiment), state, num_steps=4, evaluates=False).state
+    memory = memory.discriminator.variables.memory
+    assert int(memory.replay.num_seen) == 2
+    assert int(memory.penalties[0]) == 20
+
+
+def test_the_bare_objective_of_an_unroll_leaves_memories_alone():
+    base = apply_remedy(apply_remedy(tiny_ring(), "lecam"), "replay_fifo")
+    ahead = dataclasses.replace(
+        base, generator=dataclasses.replace(base.generator, unroll=Unroll(num_steps=2, inner_loss="objective"))
+    )
+    state = chunk(ahead, load_resources(ahead), init(ahead, jax.random.key(0)), num_steps=3, evaluates=False).state
+    assert int(state.nonfinite_step) == -1
+    assert int(state.discriminator.variables.memory.replay.num_seen) == 3 * 32
+
+
+def test_a_penalty_of_weight_0_changes_nothing():
+    base = tiny_ring()
+    with_penalty = pair("NonSaturating", "R1")
+    off = dataclasses.replace(
+        with_penalty, discriminator=dataclasses.replace(with_penalty.discriminator, penalties=(R1(weight=0.0),))
+    )
+    key = jax.random.key(0)
+    first = chunk(base, load_resources(base), init(base, key), num_steps=5, evaluates=False).state
+    second = chunk(off, load_resources(off), init(off, key), num_steps=5, evaluates=False).state
+    for a, b in zip(jax.tree.leaves(first.generator), jax.tree.leaves(second.generator), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

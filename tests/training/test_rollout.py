@@ -1,0 +1,326 @@
+"""Unrolled players: identities with the plain game, derivatives through every kind of D, and no work done twice."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from gan_jax.cli.diagnose_unroll import in_float64
+from gan_jax.experiment.examples import matmul_flops, tiny_dcgan, tiny_images, tiny_ring
+from gan_jax.experiment.experiment import Discriminator, Unroll
+from gan_jax.experiment.settings import override
+from gan_jax.losses.objectives import Minimax
+from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips
+from gan_jax.networks.mlp import MLPDiscriminator
+from gan_jax.networks.spectral import SpectralNorm
+from gan_jax.training.dynamics import Alternating, Consensus, Extragradient, Simultaneous
+from gan_jax.training.optimizers import SGD, Adam
+from gan_jax.training.player_losses import sample_latent
+from gan_jax.training.steps import (
+    discriminator_step,
+    dynamics_step,
+    generator_objective,
+    generator_step,
+    shares_first_update,
+    train_step,
+    unrolled_step,
+)
+from gan_jax.training.train import init
+from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
+from tests.training.test_steps import leaves_equal, run
+
+
+def looking(experiment, **settings):
+    return override(experiment, "generator.unroll", Unroll(**settings))
+
+
+def players(experiment, dataset=(), seed=0, x64=False):
+    """A state, and a batch for it."""
+    state = init(experiment, jax.random.key(seed))
+    key = jax.random.key(seed + 1)
+    real = experiment.data.source(dataset).sample(key, experiment.batch_size)
+    latent = sample_latent(experiment, key, experiment.batch_size)
+    return *(in_float64(part) if x64 else part for part in (state, real, latent)), key
+
+
+@pytest.mark.parametrize("dynamics", [Alternating(), Simultaneous(), Extragradient()], ids=lambda d: type(d).__name__)
+def test_no_steps_are_the_plain_game_bit_for_bit(dynamics):
+    plain = tiny_ring(dynamics=dynamics)
+    both = override(looking(plain, num_steps=0), "discriminator.unroll", Unroll(num_steps=0))
+    assert leaves_equal(run(plain, 3), run(both, 3))
+
+
+SHARED = {
+    "exact": {},
+    "truncated": {"gradient": Truncated(2)},
+    "implicit": {"gradient": Implicit()},
+    "first order, fresh": {"gradient": FirstOrder(), "inner_data": "fresh"},
+    "blocks, fresh": {"memory": "sqrt", "inner_data": "fresh"},
+}
+
+
+@pytest.mark.parametrize("case", SHARED)
+def test_the_shared_first_update_changes_nothing(case):
+    base = override(tiny_ring(dynamics=Simultaneous(), objective=Minimax()), "generator.optimizer", SGD())
+    base = override(base, "discriminator.transforms", (ExactFlips(0.25),))
+    experiment = looking(base, num_steps=3, **SHARED[case])
+    assert shares_first_update(experiment)
+    source = experiment.data.source(())
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, x64=True)
+        step = functools.partial(unrolled_step, experiment, source=source)
+        shared, _ = jax.jit(step)(state, real, latent, key, key)
+        step = functools.partial(generator_step, experiment, source=source)
+        gen, _ = jax.jit(step)(state, real, latent, key, inner_key=key)
+        disc, _ = jax.jit(functools.partial(discriminator_step, experiment))(state, real, latent, key)
+    for got, wanted in ((shared.generator, gen.generator), (shared.discriminator, disc.discriminator)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), got, wanted)
+
+
+def test_what_cannot_be_shared_is_not():
+    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=3)
+    assert shares_first_update(experiment)
+    for path, value in [
+        ("dynamics", Alternating()),
+        ("reuse_fakes", False),
+        ("discriminator.updates_per_step", 2),
+        ("discriminator.unroll", Unroll()),
+        ("generator.unroll.optimizer", SGD()),
+        ("generator.unroll.inner_loss", "objective"),
+        ("generator.unroll.num_steps", 0),
+    ]:
+        assert not shares_first_update(override(experiment, path, value)), path
+
+
+def test_truncation_in_the_game_counts_all_steps():
+    """A rollout on fresh data is in two parts, its first update and the rest, and is cut where one in a piece is."""
+    base = override(RING, "generator.optimizer", SGD())
+    with jax.enable_x64(True):
+        state, real, latent, key = players(base, x64=True)
+
+        def after(gradient):
+            experiment = looking(base, num_steps=3, inner_data="fresh", gradient=gradient)
+            step = functools.partial(generator_step, experiment, source=base.data.source(()))
+            return ravel_pytree(jax.jit(step)(state, real, latent, key)[0].generator.variables.params)[0]
+
+        exact, none = after(Exact()), after(FirstOrder())
+        cut = [after(Truncated(j)) for j in range(4)]
+    np.testing.assert_allclose(cut[0], none, rtol=1e-12)
+    np.testing.assert_allclose(cut[3], exact, rtol=1e-12)
+    assert all(not np.allclose(a, b, rtol=1e-9, atol=0) for a, b in itertools.pairwise(cut))
+
+
+def spectral(experiment):
+    return override(experiment, "discriminator", Discriminator(network=SpectralNorm(network=MLPDiscriminator((16,)))))
+
+
+RING = tiny_ring(batch_size=16)
+CASES = {
+    "minimax": (override(RING, "objective", Minimax()), ()),
+    "bernoulli flips": (override(RING, "discriminator.transforms", (BernoulliFlips(0.2),)), ()),
+    "spectral norm": (spectral(RING), ()),
+    "batch norm": (tiny_dcgan(batch_size=4, generator=tiny_dcgan().generator), tiny_images()),
+    "joint batch norm": (override(tiny_dcgan(batch_size=4), "discriminator.batch_statistics", "joint"), tiny_images()),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_unrolled_gradients_agree_with_central_differences(case):
+    """Through each kind of network, objective and transform: G's gradient is that of the loss that it computes."""
+    base, dataset = CASES[case]
+    experiment = looking(override(base, "generator.optimizer", SGD()), num_steps=3, inner_data="fresh")
+    # Leaky and plain ReLUs have kinks, which a difference may straddle; what is tested here has none at this step.
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, dataset, x64=True)
+        step = functools.partial(generator_step, experiment, source=experiment.data.source(dataset))
+
+        def after(params):
+            player = state.generator._replace(variables=state.generator.variables._replace(params=params))
+            return step(state._replace(generator=player), real, latent, key)
+
+        params, unravel = ravel_pytree(state.generator.variables.params)
+        moved = ravel_pytree(jax.jit(lambda p: after(p)[0].generator.variables.params)(unravel(params)))[0]
+        gradient = (params - moved) / experiment.generator.learning_rate
+        loss = jax.jit(lambda p: after(unravel(p))[1]["generator_loss"])
+        for seed in range(2):
+            direction = jax.random.normal(jax.random.key(seed), params.shape, params.dtype)
+            direction /= jnp.linalg.norm(direction)
+            size = 1e-6
+            slope = (loss(params + size * direction) - loss(params - size * direction)) / (2 * size)
+            assert abs(float(gradient @ direction) - float(slope)) < 2e-5 * float(jnp.linalg.norm(gradient))
+
+
+def test_an_unrolled_discriminator_looks_through_g():
+    """Its gradient by central differences; and it is another one than the plain game's."""
+    plain = override(override(RING, "discriminator.optimizer", SGD()), "generator.optimizer", SGD())
+    experiment = override(plain, "discriminator.unroll", Unroll(num_steps=3))
+    experiment = override(experiment, "generator.learning_rate", 1.0)
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, x64=True)
+
+        def after(params, settings=experiment):
+            player = state.discriminator._replace(variables=state.discriminator.variables._replace(params=params))
+            return discriminator_step(settings, state._replace(discriminator=player), real, latent, key)
+
+        params, unravel = ravel_pytree(state.discriminator.variables.params)
+        moved, plainly = (
+            ravel_pytree(jax.jit(lambda p, s=s: after(p, s)[0].discriminator.variables.params)(unravel(params)))[0]
+            for s in (experiment, plain)
+        )
+        gradient = (params - moved) / experiment.discriminator.learning_rate
+        loss = jax.jit(lambda p: after(unravel(p))[1]["discriminator_loss"])
+        direction = jax.random.normal(key, params.shape, params.dtype) / params.size**0.5
+        slope = (loss(params + 1e-6 * direction) - loss(params - 1e-6 * direction)) / 2e-6
+        assert abs(float(gradient @ direction) - float(slope)) < 2e-5 * float(jnp.linalg.norm(gradient))
+        assert not np.allclose(moved, plainly, rtol=1e-6)
+
+
+def test_inner_settings_mean_what_they_say():
+    flipped = override(RING, "discriminator.transforms", (ExactFlips(0.25),))
+    state, real, latent, key = players(RING)
+
+    def after(base, **settings):
+        step = functools.partial(generator_step, looking(base, num_steps=2, **settings), source=base.data.source(()))
+        return ravel_pytree(jax.jit(step)(state, real, latent, key, inner_key=key)[0].generator.variables.params)[0]
+
+    plain = after(RING)
+    np.testing.assert_array_equal(after(flipped, inner_loss="objective"), plain)
+    assert not np.array_equal(after(flipped), plain)
+    # The initial state of D's own Adam is a fresh one, so another Adam of the same settings changes nothing.
+    np.testing.assert_array_equal(after(RING, optimizer=Adam()), plain)
+    np.testing.assert_array_equal(after(RING, optimizer=Adam(), learning_rate=1e-3), plain)
+    assert not np.array_equal(after(RING, optimizer=Adam(), learning_rate=1e-2), plain)
+    moved = state.discriminator.opt_state
+    moved = jax.tree.map(lambda leaf: leaf + leaf.dtype.type(1), moved)
+    warm = state._replace(discriminator=state.discriminator._replace(opt_state=moved))
+    step = functools.partial(generator_step, looking(RING, num_steps=2))
+    warmed = jax.jit(step)(warm, real, latent, key, inner_key=key)[0].generator.variables.params
+    assert not np.array_equal(ravel_pytree(warmed)[0], plain)
+    # One update is on the batch at hand, whatever the later ones are on.
+    fresh = [after(RING, inner_data=data) for data in ("fresh_real", "fresh")]
+    assert not any(np.array_equal(a, b) for a, b in ((fresh[0], plain), (fresh[1], plain), (fresh[0], fresh[1])))
+    with pytest.raises(ValueError, match="draws real examples: give the step source"):
+        generator_step(looking(RING, num_steps=2, inner_data="fresh"), state, real, latent, key)
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_rules_on_both_gradients_take_unrolled_players(player):
+    """Consensus of weight 0 is the simultaneous game by another road."""
+    base = override(RING, f"{player}.unroll", Unroll(num_steps=2, optimizer=SGD()))
+    with jax.enable_x64(True):
+        state, real, latent, key = players(base, x64=True)
+        both = functools.partial(dynamics_step, override(base, "dynamics", Consensus(0.0)))
+        got, _ = jax.jit(both)(state, real, latent, key, key)
+        gen, _ = jax.jit(functools.partial(generator_step, base))(state, real, latent, key, inner_key=key)
+        disc, _ = jax.jit(functools.partial(discriminator_step, base))(state, real, latent, key)
+    for one, other in ((got.generator, gen.generator), (got.discriminator, disc.discriminator)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11), one, other)
+
+
+def test_the_unrolled_loss_is_differentiable_in_the_experiment():
+    """In D's learning rate and in a label-noise rate: leaves of the experiment like any other."""
+    base = override(RING, "discriminator.transforms", (ExpectedFlips(0.1),))
+    experiment = looking(base, num_steps=3)
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, x64=True)
+
+        def loss(rate, noise):
+            changed = override(experiment, "discriminator.learning_rate", rate)
+            changed = override(changed, "discriminator.transforms.0.rate", noise)
+            make = generator_objective(changed, state, real, latent, key, inner_key=key)
+            return make(state.generator.variables.params)[0]
+
+        at = jnp.float64(1e-2), jnp.float64(0.1)
+        value = jax.jit(loss)
+        for index, slope in enumerate(jax.jit(jax.grad(loss, argnums=(0, 1)))(*at)):
+            ahead, behind = ([x + s * 1e-6 * (i == index) for i, x in enumerate(at)] for s in (1, -1))
+            assert float(slope) == pytest.approx(float(value(*ahead) - value(*behind)) / 2e-6, rel=1e-5)
+            assert abs(float(slope)) > 1e-6
+
+
+def test_frozen_statistics_stay_in_the_rollout_and_advance_outside():
+    base = spectral(tiny_ring(dynamics=Simultaneous()))
+    frozen, advanced = (run(looking(base, num_steps=3, inner_statistics=s), 1)[0] for s in ("frozen", "advanced"))
+    start = init(base, jax.random.key(0)).discriminator.variables.statistics
+    assert not leaves_equal(frozen.discriminator.variables.statistics, start)
+    assert leaves_equal(frozen.discriminator.variables.statistics, advanced.discriminator.variables.statistics)
+    assert not leaves_equal(frozen.generator.variables, advanced.generator.variables)
+
+
+@pytest.mark.parametrize("num_steps", [1, 5])
+def test_the_discriminators_own_update_costs_nothing_extra(num_steps):
+    """Counted in the jaxpr: products of matrices, scans multiplied out."""
+    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=num_steps, memory="all")
+    state, real, latent, key = players(experiment)
+    whole = matmul_flops(functools.partial(unrolled_step, experiment), state, real, latent, key, key)
+    alone = matmul_flops(functools.partial(generator_step, experiment), state, real, latent, key)
+    step = matmul_flops(functools.partial(discriminator_step, experiment), state, real, latent, key)
+    if num_steps == 1:
+        assert whole == alone
+    # In one scan, the first update is also differentiated in its constant start, which as a step of its own it is not:
+    # that saves more than a step of D costs.
+    assert whole <= alone - (step if num_steps > 1 else 0)
+
+
+def test_samples_are_made_once_a_rollout():
+    """The generator's products do not grow with K where the latents stay the same, and do where they are fresh."""
+
+    def flops(num_steps, inner_data):
+        experiment = looking(
+            tiny_ring(dynamics=Simultaneous()), num_steps=num_steps, inner_data=inner_data, memory="all"
+        )
+        state, real, latent, key = players(experiment)
+        step = functools.partial(unrolled_step, experiment, source=experiment.data.source(()))
+        # Of G's first layer alone: no other product has the latent's 8 columns.
+        return matmul_flops(step, state, real, latent, key, key, having=8)
+
+    forward, weights = (2 * 32 * 8 * 16,) * 2
+    assert flops(2, "same") == flops(6, "same") == forward + weights
+    assert flops(6, "fresh") == 6 * (forward + weights)
+
+
+def test_runs_stack_under_vmap():
+    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=2)
+    states = [init(experiment, jax.random.key(seed)) for seed in (0, 1)]
+    step = jax.jit(lambda state: train_step(experiment, (), state)[0])
+    together = jax.vmap(step)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+    for index, state in enumerate(states):
+        one = step(state)
+        for a, b in zip(jax.tree.leaves(together.generator), jax.tree.leaves(one.generator), strict=True):
+            np.testing.assert_allclose(a[index], b, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", ["ring", "joint batch norm"])
+def test_unrolled_data_parallel_steps_equal_one_device(case):
+    base, dataset = (RING, ()) if case == "ring" else CASES[case]
+    experiment = looking(override(base, "dynamics", Simultaneous()), num_steps=3)
+    experiment = override(override(experiment, "generator.optimizer", SGD()), "discriminator.optimizer", SGD())
+    with jax.enable_x64(True):
+        state, real, latent, key = players(experiment, dataset, x64=True)
+        whole, _ = jax.jit(functools.partial(unrolled_step, experiment))(state, real, latent, key, key)
+
+        def part(real, latent):
+            return unrolled_step(experiment, state, real, latent, key, key, axis_name="devices")[0]
+
+        halves = [x.reshape(2, -1, *x.shape[1:]) for x in (real, latent)]
+        parts = jax.pmap(part, axis_name="devices")(*halves)
+    for a, b in zip(jax.tree.leaves(parts.generator), jax.tree.leaves(whole.generator), strict=True):
+        np.testing.assert_allclose(a[0], b, rtol=1e-9, atol=1e-11)
+        np.testing.assert_array_equal(a[0], a[1])
+
+
+def test_settings_that_cannot_work():
+    with pytest.raises(ValueError, match=r"set Unroll\.optimizer, or leave out"):
+        Unroll(learning_rate=0.1)
+    with pytest.raises(ValueError, match=r"Unroll\.num_steps is -1"):
+        Unroll(num_steps=-1)
+    with pytest.raises(ValueError, match=r"Unroll\.memory is 'steps'"):
+        Unroll(memory="steps")
+    with pytest.raises(ValueError, match="Extragradient moves both players at once"):
+        override(tiny_ring(dynamics=Extragradient()), "discriminator.updates_per_step", 2)
