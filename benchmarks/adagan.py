@@ -62,7 +62,7 @@ def mixtures(
         yield from rounds(experiment, resources, key, num_rounds, weighting=method, judge=judge)
     else:
         train = {"independent": independent, "bagging": bag}[method]
-        ensemble = train(experiment, resources, key, num_rounds, engine="map")
+        ensemble = train(experiment, resources, key, num_rounds, strategy="map")
         yield from (first(ensemble, num) for num in range(1, num_rounds + 1))
 
 

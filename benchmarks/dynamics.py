@@ -7,12 +7,13 @@ Dirac-GAN at the equilibrium. The players are those of the configs and move by t
 float64.
 
 Cost. The unit is one evaluation of both players' gradients, as in `gan_jax.training.dynamics`, whose
-`gradient_evaluations` it is for a rule. An unrolled step adds, for each of D's K updates, half an evaluation (one player's gradient), but for the
-first under simultaneous play, which D makes anyway; and 1 for each update that is differentiated through (a product of
-the transposed Jacobian with a vector counts 2, and D's half of it 1). At K = 1 and 5 that is 2 and 8 for the exact
-gradient, 1 and 3 for the first-order one. Held against two counts of floating-point operations relative to those of a
-simultaneous step, on the networks of configs (rows with "cost"): XLA's own of the compiled step, which is whole only
-where loops run once; and the matrix products of the traced step, for unrolled steps, where nothing is traced twice.
+`gradient_evaluations` it is for a rule. An unrolled step adds, for each of D's K updates, half an evaluation (one
+player's gradient), but for the first under simultaneous play, which D makes anyway; and 1 for each update that is
+differentiated through (a product of the transposed Jacobian with a vector counts 2, and D's half of it 1). At K = 1 and
+5 that is 2 and 8 for the exact gradient, 1 and 3 for the first-order one. Held against two counts of floating-point
+operations relative to those of a simultaneous step, on the networks of configs (rows with "cost"): XLA's own of the
+compiled step, which is whole only where loops run once; and the matrix products of the traced step, for unrolled steps,
+where nothing is traced twice.
 
 The ring is `ring_unrolled` without unrolling, at its learning rate of 1e-4 unless told otherwise. It takes more steps
 than a small budget buys: within 3,000 evaluations no rule settles on a mode, nor within 5,000 at 1e-3 (seed 0).

@@ -54,8 +54,8 @@ def rms(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.mean(jnp.square(x)))
 
 
-@functools.partial(jax.jit, static_argnames="num_looks")
-def trace(experiment: Experiment, dataset, state, num_looks: int) -> dict[str, jax.Array]:
+@functools.partial(jax.jit, static_argnames="num_probes")
+def trace(experiment: Experiment, dataset, state, num_probes: int) -> dict[str, jax.Array]:
     """By signal, its magnitude every `EVERY` steps. Learning rates are leaves: one program serves all of them."""
 
     def look(state, _):
@@ -70,7 +70,7 @@ def trace(experiment: Experiment, dataset, state, num_looks: int) -> dict[str, j
         out |= {f"{p} gradient": metrics[f"{n}_grad_norm"][-1] for p, n in (("G", "generator"), ("D", "discriminator"))}
         return state, out
 
-    return jax.lax.scan(look, state, length=num_looks)[1]
+    return jax.lax.scan(look, state, length=num_probes)[1]
 
 
 def magnitudes(experiment: Experiment, dataset, seed: int, steps: int) -> dict[str, np.ndarray]:

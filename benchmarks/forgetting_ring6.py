@@ -77,7 +77,7 @@ def look(experiment: Experiment, state: TrainState, past: dict[str, Any]) -> tup
     return {"slopes": slopes, "fakes": shown, "latent": past["latent"]}, numbers
 
 
-def trace(experiment: Experiment, state: TrainState, num_looks: int) -> tuple[TrainState, dict[str, jax.Array]]:
+def trace(experiment: Experiment, state: TrainState, num_probes: int) -> tuple[TrainState, dict[str, jax.Array]]:
     """A run, and its looks: leaves [looks]."""
     zero = jnp.zeros((NUM, 2))
     past = {
@@ -92,16 +92,16 @@ def trace(experiment: Experiment, state: TrainState, num_looks: int) -> tuple[Tr
         past, numbers = look(experiment, state, past)
         return (state, past), numbers
 
-    (state, _), numbers = jax.lax.scan(step, (state, past), length=num_looks)
+    (state, _), numbers = jax.lax.scan(step, (state, past), length=num_probes)
     return state, numbers
 
 
-def runs(experiment: Experiment, seeds: int, num_looks: int) -> tuple[TrainState, dict[str, np.ndarray]]:
+def runs(experiment: Experiment, seeds: int, num_probes: int) -> tuple[TrainState, dict[str, np.ndarray]]:
     """(the last states, stacked; the looks [seeds, looks]) of runs side by side."""
     states = [init(experiment, jax.random.key(seed)) for seed in range(seeds)]
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     program = jax.jit(
-        jax.vmap(functools.partial(trace, num_looks=num_looks), (None, 0)), compiler_options=compiler_options()
+        jax.vmap(functools.partial(trace, num_probes=num_probes), (None, 0)), compiler_options=compiler_options()
     )
     last, numbers = program(experiment, states)
     return last, {name: np.asarray(values, float) for name, values in numbers.items()}

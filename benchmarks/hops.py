@@ -32,7 +32,7 @@ from gan_jax.training.train import compiler_options, init
 EVERY = 20
 
 
-def hot_shares(experiment: Experiment, seeds: int, num_looks: int) -> tuple[np.ndarray, np.ndarray]:
+def hot_shares(experiment: Experiment, seeds: int, num_probes: int) -> tuple[np.ndarray, np.ndarray]:
     """Shares of temperatures nearer to the hot city, [seeds, looks], and within 3 std of either, [seeds, looks, 2]."""
     middle = (experiment.data.cold + experiment.data.hot) / 2
 
@@ -45,7 +45,7 @@ def hot_shares(experiment: Experiment, seeds: int, num_looks: int) -> tuple[np.n
             near = jnp.abs(samples - jnp.stack([experiment.data.cold, experiment.data.hot])) < 3 * experiment.data.std
             return state, (share, jnp.mean(near, axis=0))
 
-        return jax.lax.scan(look, state, length=num_looks)[1]
+        return jax.lax.scan(look, state, length=num_probes)[1]
 
     states = [init(experiment, key) for key in jax.random.split(jax.random.key(0), seeds)]
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)

@@ -129,12 +129,12 @@ def main() -> None:
     names = options.arms.split(",") if options.arms else list(arms)
     if unknown := [name for name in names if name not in arms]:
         parser.error(f"no arm {', '.join(unknown)}: there are {', '.join(arms)}")
-    if options.seeds < 1 or options.points < 2 or not 1 <= options.looks <= options.steps:
+    if options.seeds < 1 or options.points < 2 or not 1 <= options.probe_state <= options.steps:
         parser.error("--seeds must be at least 1, --points at least 2, and --looks from 1 to --steps")
     traces, pictures = {}, {}
     for name in names:
         start = time.perf_counter()
-        every = -(-options.steps // options.looks)
+        every = -(-options.steps // options.probe_state)
         experiment = dataclasses.replace(arms[name], num_steps=options.steps, eval_every_steps=every)
         resources = load_resources(experiment, options.data)
         judge = Judge(experiment.data.name, resources)

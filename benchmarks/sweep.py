@@ -1,12 +1,12 @@
-"""How fast are many runs together? A label-noise study on the ring beside PyTorch; and the engines by members and net.
+"""How fast are many runs together? A label-noise study on the ring beside PyTorch; strategies by members and net.
 
 study    6 rates x 5 seeds of the notebook's ring (2x128 tanh, latent 256, batch 512) with flipped labels, 2,000 steps
-         each: as one program on each engine, one run after another, and each way of PyTorch that is asked for. Rounds
+         each: as one program on each strategy, one run after another, and each way of PyTorch that is asked for. Rounds
          in turn, medians; `wall` is compilation and 2,000 steps at the median rate, `ratio` of the steps/s.
-engines  members x engine of a case: member-steps/s, seconds to compile, what the program needs of a device.
+strategies  members x strategy of a case: member-steps/s, seconds to compile, what the program needs of a device.
 
     python benchmarks/sweep.py study [--torch-python PATH --peers eager,compiled,...] [--rounds 5]
-    python benchmarks/sweep.py engines --cases ring,dcgan28,dcgan32,dcgan64 --members 1,4,16,30
+    python benchmarks/sweep.py strategies --cases ring,dcgan28,dcgan32,dcgan64 --members 1,4,16,30
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Member, grid
 from gan_jax.losses.objectives import NonSaturating
 from gan_jax.losses.transforms import ExactFlips
-from gan_jax.scaling.strategies import ENGINES, Engine, program_bytes
+from gan_jax.scaling.strategies import STRATEGIES, Strategy, program_bytes
 from gan_jax.training.dynamics import Alternating
-from gan_jax.training.train import Part, Resources, chunk, init
+from gan_jax.training.train import ChunkSpec, Resources, chunk, init
 
 RATE = "discriminator.transforms.0.rate"
 RATES = (0.0, 0.01, 0.05, 0.10, 0.15, 0.20)
@@ -83,15 +83,15 @@ def device() -> str:
 
 
 class Together:
-    """Some members on an engine; each call of `round` trains all of them on."""
+    """Some members on an strategy; each call of `round` trains all of them on."""
 
     def __init__(self, name: str, members: list[Member], resources: Resources, num_steps: int) -> None:
-        engine = Engine(name)
+        strategy = Strategy(name)
         experiments = [member.arm.experiment for member in members]
         states = [init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
-        stack, self._resources = engine.place(experiments, states), engine.place_resources(resources)
+        stack, self._resources = strategy.place(experiments, states), strategy.place_resources(resources)
         began = time.perf_counter()
-        self._program = engine.compile(stack, self._resources, Part(num_steps, None, evaluates=False))
+        self._program = strategy.compile(stack, self._resources, ChunkSpec(num_steps, None, evaluates=False))
         self.compile_seconds = time.perf_counter() - began
         self.megabytes = program_bytes(self._program) / 1e6
         self._experiments, self._states = stack.experiments, stack.states
@@ -113,7 +113,7 @@ class OneByOne:
         self.compile_seconds = time.perf_counter() - began
 
     def _step(self, index: int) -> None:
-        part = Part(self._num_steps, None, evaluates=False)
+        part = ChunkSpec(self._num_steps, None, evaluates=False)
         result = chunk(self._members[index].arm.experiment, self._resources, self._states[index], **part._asdict())
         self._states[index] = jax.block_until_ready(result.state)
 
@@ -149,7 +149,7 @@ class Torch:
 def study(options: argparse.Namespace) -> None:
     members = grid(ring(), {RATE: RATES}, seeds=5).members()
     resources, num_steps = Resources((), ()), options.round_steps
-    ways: dict[str, Any] = {name: Together(name, members, resources, num_steps) for name in ENGINES}
+    ways: dict[str, Any] = {name: Together(name, members, resources, num_steps) for name in STRATEGIES}
     ways["one by one"] = OneByOne(members, resources, num_steps)
     for mode in options.peers.split(",") if options.torch_python else []:
         ways[f"torch {mode}"] = Torch(options.torch_python, mode, len(members), num_steps)
@@ -184,13 +184,13 @@ def study(options: argparse.Namespace) -> None:
         print(json.dumps(row), flush=True)
 
 
-def engines(options: argparse.Namespace) -> None:
+def strategies(options: argparse.Namespace) -> None:
     for case in options.cases.split(","):
         make, num_steps = CASES[case]
         experiment, resources = make()
         for num in map(int, options.members.split(",")):
             members = grid(experiment, {RATE: (0.0,)}, seeds=num).members()
-            names = ENGINES if num > 1 and len(jax.devices()) > 1 else ("map", "vmap")
+            names = STRATEGIES if num > 1 and len(jax.devices()) > 1 else ("map", "vmap")
             ways = {name: Together(name, members, resources, num_steps) for name in names}
             seconds: dict[str, list[float]] = {name: [] for name in ways}
             for index in range(options.rounds + 1):
@@ -200,10 +200,10 @@ def engines(options: argparse.Namespace) -> None:
                         seconds[name].append(spent)
             for name, way in ways.items():
                 row = {
-                    "question": "engines",
+                    "question": "strategies",
                     "case": case,
                     "members": num,
-                    "engine": name,
+                    "strategy": name,
                     "member_steps_per_second": round(num * num_steps / statistics.median(seconds[name]), 2),
                     "compile_seconds": round(way.compile_seconds, 1),
                     "device_megabytes": round(way.megabytes, 1),
@@ -217,7 +217,7 @@ def engines(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("question", choices=("study", "engines"))
+    parser.add_argument("question", choices=("study", "strategies"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--round-steps", type=int, default=20, help="of every member, in a round of the study")
     parser.add_argument("--torch-python", help="a Python that can import torch; leave out for no peer")
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=os.cpu_count(), help="of a CPU")
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", options.devices)
-    {"study": study, "engines": engines}[options.question](options)
+    {"study": study, "strategies": strategies}[options.question](options)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def train(experiment: Experiment, seed: int) -> dict[str, Any]:
     for chunk in run(experiment, resources, state):
         state = chunk.state
         seen = chunk.evaluation.metrics["running"]
-        curve.append([int(state.step), int(seen.modes), round(float(seen.high_quality), 4), int(seen.heaviest)])
+        curve.append([int(state.step), int(seen.modes), round(float(seen.high_quality), 4), int(seen.dominant_mode)])
     verdict = judge(state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step))
     return {"verdict": verdict.to_json(), "curve": curve, "seconds": round(time.perf_counter() - began, 1)}
 

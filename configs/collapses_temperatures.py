@@ -3,7 +3,7 @@
 Claim: none of its own: each arm pushes one small game in one direction, and the sweep says which of its runs hold both
     cities and then lose one. None is made to collapse at a given time. An onset takes ten evaluations in a row, which
     are 1,000 steps, so that a swing of a few hundred steps is none.
-Command: gan-jax sweep collapses_temperatures --engine map
+Command: gan-jax sweep collapses_temperatures --strategy map
     one of its runs, to be taken apart: gan-jax train collapses_temperatures --seed N with the arm's settings, then
     gan-jax diagnose onset RUN --branch all
 Cost: 16 arms x 6 seeds x 10,000 steps of batch 128: 15 minutes on one busy core.

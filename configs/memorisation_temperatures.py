@@ -3,7 +3,7 @@
 Claim: the documents ask whether more data postpone collapse, and do not know. On digits no run has collapsed, whatever
     D knows by heart (docs/why_it_collapsed.md); here collapse is common enough to be counted. Each arm has one set of
     readings, the same for all seeds.
-Command: gan-jax sweep memorisation_temperatures --engine vmap && gan-jax report runs/memorisation_temperatures-sweep
+Command: gan-jax sweep memorisation_temperatures --strategy vmap && gan-jax report runs/memorisation_temperatures-sweep
     (Kaplan-Meier curves, log-rank tests, and in signals.jsonl D's accuracy on training and held-out readings)
 Cost: 7 arms x 24 seeds x 10,000 steps of batch 128: 13 minutes on one busy core.
 Figure: of 24 runs 6, 11, 12, 10 collapse with 50 to 500,000 readings (log-rank p = 0.67); 14, 7, 15 with label noise,

@@ -14,7 +14,7 @@ LAYERS = ["components", "game", "train", "many", "lab", "cli"]
 MEMBERS = {
     "game": ("game", "looks", "rollout", "steps"),
     "train": ("train",),
-    "many": ("sweep", "engine", "parallel", "ensemble"),
+    "many": ("sweep", "strategy", "parallel", "ensemble"),
     "lab": ("lab",),
     "cli": ("cli",),
 }

@@ -77,7 +77,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.option("--grid", nargs=2, action="append", metavar=("PATH", "V1,V2"), help="vary a setting; may be repeated")
     sweep.option("--seeds", metavar="N|I,J,..", help="how many runs an arm, or which seeds; the config's, or 5")
     sweep.option(
-        "--engine", default="auto", metavar="NAME", help="map, vmap, pmap-map, pmap-vmap, or auto, which measures them"
+        "--strategy",
+        default="auto",
+        metavar="NAME",
+        help="map, vmap, pmap-map, pmap-vmap, or auto, which measures them",
     )
     sweep.option("--devices", type=int, metavar="N", help="CPU devices to deal the runs out to; one a core")
     sweep.option("--max-members", type=int, metavar="N", help="run at most so many at once; as many as fit the memory")

@@ -57,7 +57,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
             kind: {name: _json(getattr(turn, name)) for name in ("mean", "reversed_share")}
             for kind, turn in turned.items()
         },
-        "judges": experiment.objective.criterion().boundary is not None,
+        "judges": experiment.objective.criterion().decision_threshold is not None,
         "accuracy": _json(accuracies),
         "accuracy_by_age": _json(forgetting.by_age(accuracies)),
         "age_steps": _json(forgetting.by_age(ages)),

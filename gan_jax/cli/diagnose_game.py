@@ -35,7 +35,7 @@ from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
 from gan_jax.runs.runner import state_template
 from gan_jax.training.growth import at_step
 from gan_jax.training.player_losses import discriminator_loss, make_batch, sample_latent
-from gan_jax.training.rollout import generator_ahead
+from gan_jax.training.rollout import unrolled_generator
 from gan_jax.training.steps import Player, TrainState, generator_objective
 from gan_jax.training.train import compiler_options
 
@@ -120,7 +120,7 @@ def game_field(at: Array, data: Position) -> Array:
         real, latent, keys = _split(batch)
         own = disc.variables._replace(params=disc_params)
         facing = gen.variables._replace(params=gen_params)
-        ahead = generator_ahead(experiment, source, facing, gen.opt_state, own, real, latent, keys[1], state.step)
+        ahead = unrolled_generator(experiment, source, facing, gen.opt_state, own, real, latent, keys[1], state.step)
         seen, _ = make_batch(experiment, ahead, real, latent)
         return discriminator_loss(experiment, own, seen, keys[1], state.step)[0]
 

@@ -198,7 +198,7 @@ def sentence(result: dict[str, Any]) -> str:
         return (
             f"At step {last['step']:,} D's mean score is {seen['train_score']:.3g} for training examples, "
             f"{seen['held_out_score']:.3g} for held-out ones and {seen['fake_score']:.3g} for fakes; its objective has "
-            "no boundary, so that there are no accuracies."
+            "no decision threshold, so that there are no accuracies."
         )
     width = gap_interval(seen["train"], seen["held_out"], result["num"])
     told = (

@@ -55,7 +55,7 @@ def scene(experiment: Experiment, dataset: Any, seen: Examples) -> dict[str, Any
         "ceiling": ceiling(experiment.data.shape[0], bool(mixture.noisy.any())),
         "low": low.tolist(),
         "high": high.tolist(),
-        "boundary": _boundary(experiment),
+        "decision_threshold": _decision_threshold(experiment),
         "modes": _json(mixture.modes),
         "std": _json(mixture.std),
         "weights": _json(mixture.weights),
@@ -215,11 +215,13 @@ def _draw_on(axes: Any, result: dict[str, Any], index: int) -> None:
         draw_line(axes, result, result["checkpoints"][index])
 
 
-def _boundary(experiment: Experiment) -> float | None:
+def _decision_threshold(experiment: Experiment) -> float | None:
     """The score that parts real from fake; None where the objective has none, or scores are relative."""
     criterion = experiment.objective.criterion()
     return (
-        None if criterion.boundary is None or hasattr(experiment.objective, "objective") else float(criterion.boundary)
+        None
+        if criterion.decision_threshold is None or hasattr(experiment.objective, "objective")
+        else float(criterion.decision_threshold)
     )
 
 

@@ -70,13 +70,17 @@ def judge(
     score, criterion = score_at(experiment, state), experiment.objective.criterion()
     seen = as_seen(experiment, state, real)
     gradients = {kind: scans.input_gradients(score, points) for kind, points in (("real", seen), ("fake", fake))}
-    real_scores, boundary = score(seen), criterion.boundary
-    if boundary is None:
+    real_scores, decision_threshold = score(seen), criterion.decision_threshold
+    if decision_threshold is None:
         nothing = jnp.full(old.shape[0], jnp.nan)
         return gradients, nothing, nothing[0]
     related = jax.lax.map(lambda fakes: criterion.relate(real_scores, score(fakes)), old)
     # Relative scores of real examples are against the fakes of the day: their mean over all T is near enough to them.
-    return gradients, forgetting.accuracy_on_fakes(related[1], boundary), jnp.mean(related[0] > boundary)
+    return (
+        gradients,
+        forgetting.accuracy_on_fakes(related[1], decision_threshold),
+        jnp.mean(related[0] > decision_threshold),
+    )
 
 
 @jax.jit

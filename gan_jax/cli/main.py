@@ -112,20 +112,20 @@ def _sweep(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     from gan_jax.experiment.configs import config_names
     from gan_jax.runs import session, sweep_session
     from gan_jax.scaling import hosts
-    from gan_jax.scaling.strategies import ENGINES
+    from gan_jax.scaling.strategies import STRATEGIES
 
     if not (options.config or options.resume):
         raise UsageError(f"sweep needs a config, one of {', '.join(config_names())}, or a Python file")
     if options.resume and (options.config or options.grid or options.seeds or settings):
         raise UsageError("--resume continues a sweep as it is: leave out the config, --grid, --seeds and settings")
-    if options.engine not in (*ENGINES, "auto"):
-        raise UsageError(f"--engine is {options.engine!r}, and must be one of {', '.join(ENGINES)}, auto")
+    if options.strategy not in (*STRATEGIES, "auto"):
+        raise UsageError(f"--strategy is {options.strategy!r}, and must be one of {', '.join(STRATEGIES)}, auto")
     for name, least in (("max_members", 1), ("pictures", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}, and must be at least {least}")
     host = sweep_session.SweepOptions(
-        engine=options.engine,
+        strategy=options.strategy,
         max_members=options.max_members,
         num_pictures=options.pictures,
         progress=not options.quiet,
@@ -169,7 +169,7 @@ def _prepare_devices(options: argparse.Namespace) -> None:
     import jax
 
     # Members, or the parts of a batch, are dealt out to devices: on a CPU one a core, unless the environment says more.
-    deals = options.data_parallel if options.command == "train" else options.engine not in ("map", "vmap")
+    deals = options.data_parallel if options.command == "train" else options.strategy not in ("map", "vmap")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if options.devices is not None or (deals and "device_count" not in os.environ.get("XLA_FLAGS", "")):
         jax.config.update("jax_num_cpu_devices", options.devices or cores)

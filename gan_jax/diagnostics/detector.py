@@ -36,7 +36,7 @@ CAUSES = ("any", "collapse", "junk", "intra")
 for collapse inside the classes or modes, which leaves their number alone."""
 
 HISTORY = 10
-"""Evaluations over which the heaviest mode must change for `cycling`."""
+"""Evaluations over which the dominant_mode mode must change for `cycling`."""
 
 
 class Observation(NamedTuple):
@@ -49,7 +49,7 @@ class Observation(NamedTuple):
         bad: [causes] whether it counts towards an onset of each cause.
         concentrated: whether very few modes are captured (for `cycling` and `few modes from the start`).
         credible: whether samples are data, however few the modes (for `few modes from the start`).
-        heaviest: the mode with the most samples; -1 if no sample belongs to one.
+        dominant_mode: the mode with the most samples; -1 if no sample belongs to one.
     """
 
     label: Array
@@ -58,7 +58,7 @@ class Observation(NamedTuple):
     bad: Array
     concentrated: Array
     credible: Array
-    heaviest: Array
+    dominant_mode: Array
 
 
 class DetectorState(NamedTuple):
@@ -74,9 +74,10 @@ class DetectorState(NamedTuple):
         recovered_run, recovered_start, recovered_step: the same for recovery.
         concentrated_always: whether every evaluation so far was concentrated.
         credible_run: length of the current run of credible evaluations.
-        heaviest: [HISTORY] the heaviest modes of the last evaluations, newest last.
+        dominant_mode: [HISTORY] the dominant_mode modes of the last evaluations, newest last.
         concentrated_run: length of the current run of concentrated evaluations.
-        cycling_step: first step at which the heaviest mode had changed 3 times in `HISTORY` concentrated evaluations.
+        cycling_step: first step at which the dominant_mode mode had changed 3 times in `HISTORY` concentrated
+            evaluations.
     """
 
     label: Array
@@ -92,7 +93,7 @@ class DetectorState(NamedTuple):
     recovered_step: Array
     concentrated_always: Array
     credible_run: Array
-    heaviest: Array
+    dominant_mode: Array
     concentrated_run: Array
     cycling_step: Array
 
@@ -148,7 +149,7 @@ def init_detector() -> DetectorState:
         recovered_step=none,
         concentrated_always=jnp.array(True),
         credible_run=zero,
-        heaviest=jnp.full(HISTORY, -1, jnp.int32),
+        dominant_mode=jnp.full(HISTORY, -1, jnp.int32),
         concentrated_run=zero,
         cycling_step=none,
     )
@@ -179,11 +180,11 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
     recovered_run, recovered_start = count(state.recovered_run, state.recovered_start, seen.recovered & collapsed)
     recovered_step = first(state.recovered_step, recovered_start, recovered_run >= detector.window)
 
-    # A generator in transit between two modes has no heaviest one: the last that it had still counts.
-    newest = jnp.where(seen.heaviest >= 0, jnp.asarray(seen.heaviest, jnp.int32), state.heaviest[-1])
-    heaviest = jnp.concatenate([state.heaviest[1:], newest[None]])
+    # A generator in transit between two modes has no dominant_mode one: the last that it had still counts.
+    newest = jnp.where(seen.dominant_mode >= 0, jnp.asarray(seen.dominant_mode, jnp.int32), state.dominant_mode[-1])
+    dominant_mode = jnp.concatenate([state.dominant_mode[1:], newest[None]])
     concentrated_run = jnp.where(seen.concentrated, state.concentrated_run + 1, 0)
-    changes = jnp.sum((heaviest[1:] != heaviest[:-1]) & (heaviest[:-1] >= 0))
+    changes = jnp.sum((dominant_mode[1:] != dominant_mode[:-1]) & (dominant_mode[:-1] >= 0))
     cycling = (concentrated_run >= HISTORY) & (changes >= 3)
     nonfinite = seen.label == LABELS.index("nonfinite")
     junk_early = (seen.label == LABELS.index("junk")) & ~seen.credible
@@ -202,7 +203,7 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
         recovered_step=recovered_step,
         concentrated_always=state.concentrated_always & seen.concentrated,
         credible_run=jnp.where(seen.credible, state.credible_run + 1, 0),
-        heaviest=heaviest,
+        dominant_mode=dominant_mode,
         concentrated_run=concentrated_run,
         cycling_step=first(state.cycling_step, step, cycling),
     )

@@ -60,9 +60,9 @@ def turning_matrix(gradients: Array) -> Turning:
     return jax.lax.map(lambda t: jax.vmap(lambda u: turning(gradients[t], u))(gradients), jnp.arange(num))
 
 
-def accuracy_on_fakes(scores: Array, boundary: Array | float) -> Array:
-    """The share of fakes that D scores below its boundary: scores [..., n] -> [...]."""
-    return jnp.mean(scores < boundary, axis=-1)
+def accuracy_on_fakes(scores: Array, decision_threshold: Array | float) -> Array:
+    """The share of fakes that D scores below its decision threshold: scores [..., n] -> [...]."""
+    return jnp.mean(scores < decision_threshold, axis=-1)
 
 
 def by_age(matrix: Array) -> Array:

@@ -123,7 +123,7 @@ class ImageDetector:
             bad=jnp.stack([collapsed | nothing, collapsed, nothing, labelled("intra")]),
             concentrated=collapsed,
             credible=metrics.finite & ~junk,
-            heaviest=jnp.argmax(jax.lax.stop_gradient(metrics.class_share)),
+            dominant_mode=jnp.argmax(jax.lax.stop_gradient(metrics.class_share)),
         )
 
     def describe(self) -> str:

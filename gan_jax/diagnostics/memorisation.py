@@ -34,7 +34,7 @@ class Judgement(NamedTuple):
     """What D makes of n training examples, n held-out ones and n fakes. Scalars.
 
     Attributes:
-        train, held_out: share of these called real, in [0, 1]; NaN for an objective without a boundary.
+        train, held_out: share of these called real, in [0, 1]; NaN for an objective without a decision threshold.
         fake: share of fakes called fake; NaN likewise.
         gap: train - held_out.
         overfitting: (mean score of train - of held-out) / (of train - of fake): 0 where D scores held-out examples as
@@ -62,7 +62,7 @@ def judge(
     """What the scores [n] of each kind mean under a criterion.
 
     Args:
-        criterion: whose losses and boundary count; see `expected_transforms` for one with flipped labels.
+        criterion: whose losses and decision_threshold count; see `expected_transforms` for one with flipped labels.
         train: raw scores. Where the criterion relates scores, those of both real kinds are related to the fakes, and
             fakes are judged against the training examples.
         held_out: the same.
@@ -75,12 +75,12 @@ def judge(
     related_held, _ = criterion.relate(held_out, fake)
     nothing = jnp.full((), jnp.nan, train.dtype)
     shares = [nothing, nothing, nothing]
-    if criterion.boundary is not None:
-        boundary = criterion.boundary
+    if criterion.decision_threshold is not None:
+        decision_threshold = criterion.decision_threshold
         shares = [
-            jnp.mean(related_train > boundary),
-            jnp.mean(related_held > boundary),
-            jnp.mean(related_fake < boundary),
+            jnp.mean(related_train > decision_threshold),
+            jnp.mean(related_held > decision_threshold),
+            jnp.mean(related_fake < decision_threshold),
         ]
     means = [jnp.mean(scores) for scores in (train, held_out, fake)]
     apart = means[0] - means[2]

@@ -86,7 +86,7 @@ class MixtureDetector:
             bad=jnp.stack([few | junk, few & ~junk, junk, shrunk]),
             concentrated=total,
             credible=metrics.finite & (metrics.high_quality >= self.healthy_quality),
-            heaviest=jnp.where(jnp.any(metrics.counts > 0), metrics.heaviest, -1),
+            dominant_mode=jnp.where(jnp.any(metrics.counts > 0), metrics.dominant_mode, -1),
         )
 
     def describe(self) -> str:

@@ -99,7 +99,7 @@ class StackedDetector:
             bad=jnp.stack([few | junk, few & ~junk, junk, intra]),
             concentrated=total,
             credible=metrics.finite & credible,
-            heaviest=metrics.heaviest,
+            dominant_mode=metrics.dominant_mode,
         )
 
     def _observe_pixels(self, metrics: StackedMetrics) -> Observation:
@@ -112,7 +112,7 @@ class StackedDetector:
             bad=jnp.stack([alike | ~metrics.finite, alike, ~metrics.finite, jnp.array(False)]),
             concentrated=alike,
             credible=metrics.finite,
-            heaviest=jnp.int32(-1),
+            dominant_mode=jnp.int32(-1),
         )
 
     def describe(self) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from gan_jax.data.images import Images
 from gan_jax.data.mixtures import Grid, HighDimensional, PointMass, RandomRing, Ring, Temperatures
@@ -17,7 +19,7 @@ from gan_jax.diagnostics.stacked_detector import StackedDetector
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule
 from gan_jax.experiment.validation import check_parts
-from gan_jax.losses.aggregation import MIXINGS, Mixing
+from gan_jax.losses.aggregation import AGGREGATIONS, Aggregation
 from gan_jax.losses.augmentation import AUGMENTATIONS, Augmentation, check_augmentations
 from gan_jax.losses.auxiliary import GENERATOR_PENALTIES, Classification
 from gan_jax.losses.inference import INFERENCES, Inference
@@ -116,6 +118,8 @@ class Unroll:
 class Generator:
     """The player that makes samples."""
 
+    RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({"mixing": "aggregation"})  # names in older records
+
     network: GeneratorNetwork = setting(
         choices=(
             MLPGenerator,
@@ -149,8 +153,8 @@ class Generator:
     penalties: tuple[Penalty, ...] = setting(
         default=(), choices=GENERATOR_PENALTIES, doc="added to G's loss, or in its place"
     )
-    mixing: Mixing | None = setting(
-        default=None, choices=MIXINGS, doc="what G pays to several discriminators; none: the mean"
+    aggregation: Aggregation | None = setting(
+        default=None, choices=AGGREGATIONS, doc="what G pays to several discriminators; none: the mean"
     )
     replay: PastDiscriminators | None = setting(
         default=None, choices=(PastDiscriminators,), doc="old D that G faces now and then; none: none"
@@ -241,7 +245,7 @@ class Experiment:
     )
 
     @property
-    def seen_shape(self) -> tuple[int, ...]:
+    def discriminator_input_shape(self) -> tuple[int, ...]:
         """Shape of what D sees of one example: a sample, or a flat vector of it and its latent."""
         if self.inference is None:
             return self.data.shape
@@ -283,7 +287,7 @@ class Experiment:
                 "dimensions are of no quality: use Rule(norm='mass')"
             )
         self.generator.network.check(self.data.shape)
-        self.discriminator.network.check(self.seen_shape)
+        self.discriminator.network.check(self.discriminator_input_shape)
         check_augmentations(self.discriminator.augment, self.data.shape)
         if (
             isinstance(self.data, Images)

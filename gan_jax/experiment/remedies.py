@@ -118,10 +118,10 @@ def _packed(num: int) -> Change:
     return lambda e: _discriminator(e, network=Packed(network=e.discriminator.network, num=num))
 
 
-def _committee(mixing: Any) -> Change:
+def _committee(aggregation: Any) -> Change:
     def change(experiment: Experiment) -> Experiment:
         changed = _discriminator(experiment, network=Committee(network=experiment.discriminator.network, num=3))
-        return _generator(changed, mixing=mixing)
+        return _generator(changed, aggregation=aggregation)
 
     return change
 

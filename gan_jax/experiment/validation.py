@@ -70,15 +70,19 @@ def check_parts(experiment: Any) -> None:
         raise ValueError(
             "SpectralNorm of a Committee would normalise its members' kernels together: use a Committee of SpectralNorm"
         )
-    if gen.mixing is not None and heads == 1:
+    if gen.aggregation is not None and heads == 1:
         raise ValueError(
-            f"generator.mixing is {type(gen.mixing).__name__}, and there is one discriminator: set "
-            "discriminator.network to Committee(network=..., num=3), or leave out the mixing"
+            f"generator.aggregation is {type(gen.aggregation).__name__}, and there is one discriminator: set "
+            "discriminator.network to Committee(network=..., num=3), or leave out the aggregation"
         )
-    if isinstance(gen.mixing, SoftMixing) and gen.mixing.mean != "arithmetic" and not _pays_one_sign(objective):
+    if (
+        isinstance(gen.aggregation, SoftMixing)
+        and gen.aggregation.mean != "arithmetic"
+        and not _pays_one_sign(objective)
+    ):
         raise ValueError(
-            f"the {gen.mixing.mean} mean takes losses of one sign, and G's under {type(objective).__name__} may be of "
-            "both: use SoftMixing(mean='arithmetic'), or the objective NonSaturating, Minimax or LeastSquares"
+            f"the {gen.aggregation.mean} mean takes losses of one sign, and G's under {type(objective).__name__} may "
+            "be of both: use SoftMixing(mean='arithmetic'), or the objective NonSaturating, Minimax or LeastSquares"
         )
     if isinstance(objective, RelativisticAverage) and heads > 1:
         raise ValueError(
@@ -90,10 +94,10 @@ def check_parts(experiment: Any) -> None:
         raise ValueError("two of generator.penalties take the place of G's own loss: let one of them be added")
     if any(isinstance(p, FeatureMatching) for p in gen.penalties) and isinstance(bare, LinearDiscriminator):
         raise ValueError("FeatureMatching needs a discriminator with hidden layers, and LinearDiscriminator has none")
-    if replacing and (gen.transforms or gen.mixing is not None):
+    if replacing and (gen.transforms or gen.aggregation is not None):
         raise ValueError(
             f"{type(replacing[0]).__name__} takes the place of G's own loss, which generator.transforms and "
-            "generator.mixing change: leave them out, or set replaces=False"
+            "generator.aggregation change: leave them out, or set replaces=False"
         )
     bidirectional = hasattr(gen.network, "encode")
     if experiment.inference is not None and not bidirectional:

@@ -12,7 +12,7 @@ from gan_jax.experiment.component import component, setting
 
 
 @runtime_checkable
-class Mixing(Protocol):
+class Aggregation(Protocol):
     """G's losses to each discriminator [heads] -> what it pays, a scalar."""
 
     def __call__(self, losses: Array) -> Array: ...
@@ -60,4 +60,4 @@ class Hardest:
         return jnp.max(losses)
 
 
-MIXINGS = (SoftMixing, Hardest)
+AGGREGATIONS = (SoftMixing, Hardest)

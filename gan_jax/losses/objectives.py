@@ -39,8 +39,8 @@ class Criterion(NamedTuple):
             or when scores are related; None if the objective has no such term.
         relate: (real scores, fake scores) -> the same two, made relative to one another. The identity for all but
             relativistic objectives.
-        boundary: the score, related if scores are, of an example that is as likely real as fake, for D's accuracies;
-            None if the objective has none.
+        decision_threshold: the score, related if scores are, of an example that is as likely real as fake, for D's
+            accuracies; None if the objective has none.
     """
 
     real: Losses
@@ -48,7 +48,7 @@ class Criterion(NamedTuple):
     generator: Losses
     generator_real: Losses | None = None
     relate: Callable[[Array, Array], tuple[Array, Array]] = _unrelated
-    boundary: float | Array | None = 0.0
+    decision_threshold: float | Array | None = 0.0
 
 
 @runtime_checkable
@@ -146,7 +146,7 @@ class LeastSquares:
             real=half_square(self.b),
             fake=half_square(self.a),
             generator=half_square(self.c),
-            boundary=(self.a + self.b) / 2,
+            decision_threshold=(self.a + self.b) / 2,
         )
 
 
@@ -201,15 +201,15 @@ class FGAN:
             return chosen.conjugate_of_activation(score)
 
         # Where the activation is f'(1).
-        boundary: float | Array = 1.0 if self.divergence == "kl" else 0.0
+        decision_threshold: float | Array = 1.0 if self.divergence == "kl" else 0.0
         if self.divergence == "alpha":
-            boundary = -jnp.log(jnp.expm1(1 / (1 - self.alpha)))
+            decision_threshold = -jnp.log(jnp.expm1(1 / (1 - self.alpha)))
         if self.generator_loss == "non_saturating":
-            return Criterion(real, fake, generator=real, boundary=boundary)
+            return Criterion(real, fake, generator=real, decision_threshold=decision_threshold)
         return Criterion(
             real,
             fake,
-            boundary=boundary,
+            decision_threshold=decision_threshold,
             generator=lambda score, key, step: -fake(score, key, step),
             generator_real=lambda score, key, step: -real(score, key, step),
         )
@@ -268,7 +268,7 @@ class EnergyMargin:
             real=lambda score, key, step: -score,
             fake=lambda score, key, step: jax.nn.relu(jnp.asarray(self.margin, score.dtype) + score),
             generator=lambda score, key, step: -score,
-            boundary=None,
+            decision_threshold=None,
         )
 
 
@@ -289,7 +289,7 @@ class BoundaryEquilibrium:
             real=lambda score, key, step: -score,
             fake=lambda score, key, step: jnp.zeros_like(score),
             generator=lambda score, key, step: -score,
-            boundary=None,
+            decision_threshold=None,
         )
 
 

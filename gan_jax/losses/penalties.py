@@ -2,8 +2,8 @@
 
 A penalty is a component that is called with a `View` of the loss at hand and gives a scalar, weight included. Those of
 `discriminator.penalties` are added to D's loss, those of `generator.penalties` to G's. One that has to remember
-something (an average of scores, old parameters) also has `init` and `advance`, and is then a `Remembering`: its memory
-is part of the run's state, so that a resumed run is the uninterrupted one.
+something (an average of scores, old parameters) also has `init` and `advance`, and is then a `StatefulPenalty`: its
+memory is part of the run's state, so that a resumed run is the uninterrupted one.
 
 Weight clipping is no penalty but a projection: `gan_jax.training.optimizers.WeightClipping`.
 """
@@ -80,7 +80,7 @@ class Penalty(Protocol):
 
 
 @runtime_checkable
-class Remembering(Protocol):
+class StatefulPenalty(Protocol):
     """A penalty with a memory: arrays only, advanced once for every loss that the player descends."""
 
     def __call__(self, view: View) -> Array: ...
@@ -447,7 +447,7 @@ class Lazy:
     every_updates: int = setting(default=16, at_least=1, doc="updates from one computation to the next")
 
     def validate(self) -> None:
-        if isinstance(self.penalty, Remembering):
+        if isinstance(self.penalty, StatefulPenalty):
             raise ValueError(
                 f"Lazy.penalty is {type(self.penalty).__name__}, whose memory advances in every update: use it as it is"
             )

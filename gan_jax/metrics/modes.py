@@ -61,7 +61,7 @@ class ModeMetrics(NamedTuple):
         kl_all: the same over nearest-mode counts of all samples. It can look good on junk.
         spread: median over captured modes of (standard deviation of its high-quality samples) / std; 0 if none is
             captured, and 1 for captured modes of data without noise, which have no spread to lose.
-        heaviest: index of the mode with the most high-quality samples.
+        dominant_mode: index of the mode with the most high-quality samples.
         counts: [K] high-quality samples by mode.
         finite: whether all samples are finite.
     """
@@ -72,7 +72,7 @@ class ModeMetrics(NamedTuple):
     kl: Array
     kl_all: Array
     spread: Array
-    heaviest: Array
+    dominant_mode: Array
     counts: Array
     finite: Array
 
@@ -122,7 +122,7 @@ def mode_metrics(source: MixtureSource, samples: Array, rule: Rule) -> ModeMetri
         kl=count_divergence(counts, source.weights),
         kl_all=count_divergence(nearest_counts, source.weights),
         spread=jnp.where(jnp.any(captured), median, 0.0),
-        heaviest=jnp.argmax(counts),
+        dominant_mode=jnp.argmax(counts),
         counts=counts,
         finite=jnp.all(finite_rows),
     )

@@ -71,7 +71,7 @@ class StackedMetrics(NamedTuple):
         max_share: the greatest mode share.
         intra_class_ratio: trace of the classifier's feature covariance inside a class (high-quality channels, the three
             pooled) over that of real images, median over the classes with at least 50; 1 if there is none.
-        heaviest: the mode with the most samples; -1 if no sample counts.
+        dominant_mode: the mode with the most samples; -1 if no sample counts.
         counts: [1000] samples that count, by mode.
         pairwise_ratio: mean Euclidean pixel distance of samples i and i + n/2 over that of real stacked images.
         pixel_std: standard deviation of each pixel over the samples, mean over pixels and channels.
@@ -87,7 +87,7 @@ class StackedMetrics(NamedTuple):
     channel_classes: Array
     max_share: Array
     intra_class_ratio: Array
-    heaviest: Array
+    dominant_mode: Array
     counts: Array
     pairwise_ratio: Array
     pixel_std: Array
@@ -201,7 +201,7 @@ def stacked_metrics(
         channel_classes=effective_classes(jnp.stack(channels)),
         max_share=jnp.max(share),
         intra_class_ratio=intra,
-        heaviest=jnp.where(jnp.any(counts > 0), jnp.argmax(counts), -1),
+        dominant_mode=jnp.where(jnp.any(counts > 0), jnp.argmax(counts), -1),
         counts=counts,
         **pixels,
     )

@@ -52,8 +52,8 @@ def draw_plane(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     # Light greys, on which both colours of points are seen.
     shading = axes.contourf(xs, ys, scores, levels=levels, cmap="gray", extend="both", alpha=0.5)
     axes.contour(xs, ys, scores, levels=levels[::2], colors="0.4", linewidths=0.4, linestyles="solid")
-    if result["boundary"] is not None and scores.min() < result["boundary"] < scores.max():
-        axes.contour(xs, ys, scores, levels=[result["boundary"]], colors="#2f9e44", linewidths=1.3)
+    if result["decision_threshold"] is not None and scores.min() < result["decision_threshold"] < scores.max():
+        axes.contour(xs, ys, scores, levels=[result["decision_threshold"]], colors="#2f9e44", linewidths=1.3)
         axes.plot([], [], color="#2f9e44", linewidth=1.3, label="D undecided")
     bar = axes.figure.colorbar(shading, cax=axes.inset_axes((1.03, 0.0, 0.035, 1.0)), ticks=[least, greatest])
     bar.ax.set_yticklabels([f"{value:.3g}" for value in (least, greatest)], fontsize=7)
@@ -91,8 +91,8 @@ def draw_line(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     scores = np.array(row["scores"], float)
     xs = np.linspace(low, high, len(scores))
     axes.plot(xs, scores, color="0.15", linewidth=1.5, label="score of D")
-    if result["boundary"] is not None:
-        axes.axhline(result["boundary"], color="gray", linestyle=":", linewidth=1)
+    if result["decision_threshold"] is not None:
+        axes.axhline(result["decision_threshold"], color="gray", linestyle=":", linewidth=1)
     modes, std, weights = (np.array(result[name], float) for name in ("modes", "std", "weights"))
     density = axes.twinx()
     scaled = (xs[:, None] - modes[:, 0]) / std

@@ -52,7 +52,7 @@ def render(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None = No
     """The page's HTML, of at most `MAX_BYTES`."""
     record, verdict = run.read_record(), read_verdict(run)
     first = [Section("Verdict", _verdict(record, rows, verdict)), onset_section(run, verdict)]
-    drawn = [Section("Curves", curves(rows, verdict)), Section("Signals", signals(run, verdict))]
+    drawn = [Section("Curves", curves(rows, verdict)), Section("ProbeValues", signals(run, verdict))]
     rest = [
         Section("All numbers", _numbers(rows[-1], verdict)),
         Section("Experiment", experiment(record.config, record.experiment)),

@@ -238,15 +238,15 @@ def _settings(record: SweepRecord) -> str:
 
 
 def _provenance(directory: SweepDirectory, record: SweepRecord) -> str:
-    engines = []
+    strategies = []
     for plan in directory.read_plans():
-        line = f"{plan.engine} over {plan.num_devices} devices, {sum(map(len, plan.batches))} members"
+        line = f"{plan.strategy} over {plan.num_devices} devices, {sum(map(len, plan.batches))} members"
         if plan.timings:
             line += f" (steps/s: {', '.join(f'{name} {speed:.4g}' for name, speed in plan.timings.items())})"
-        engines.append(line)
+        strategies.append(line)
     data = "; ".join(f"{name} (contents {known})" for name, known in record.data.items()) or "made from settings"
     seeds = ", ".join(map(str, record.sweep.seeds))
-    return provenance(record, {"seeds": seeds, "data": data, "engine": "; ".join(engines)})
+    return provenance(record, {"seeds": seeds, "data": data, "strategy": "; ".join(strategies)})
 
 
 def _arms(rows: list[dict[str, Any]]) -> list[str]:

@@ -12,13 +12,13 @@ import numpy as np
 from gan_jax.experiment.component import unknown_name
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.detector import LABELS, DetectorState, init_detector
-from gan_jax.scaling.strategies import Engine
+from gan_jax.scaling.strategies import Strategy
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.runs.run_states import RunStates
 from gan_jax.runs.window_replay import plain, plain_experiment, players_hash
 from gan_jax.runs.run_directory import RunError
 from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Part, chunk, plan
+from gan_jax.training.train import ChunkSpec, chunk, plan
 from gan_jax.losses.transforms import BernoulliFlips
 
 _BRANCH = 0xB7A2
@@ -99,18 +99,18 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
     state = state._replace(detector=without_onset(state.detector))
     keys = [jax.random.fold_in(jax.random.fold_in(state.key, _BRANCH), index) for index in range(num)]
     large = isinstance(experiment.data, ImageData) and jax.default_backend() == "cpu"
-    engine = Engine("map" if large else "vmap")
-    resources = engine.place_resources(states.resources)
-    members = engine.place([experiment] * num, [state._replace(key=key) for key in keys])
+    strategy = Strategy("map" if large else "vmap")
+    resources = strategy.place_resources(states.resources)
+    members = strategy.place([experiment] * num, [state._replace(key=key) for key in keys])
     current, rows, steps = members, [], []
     for part in program:
-        result = engine.compile(current, resources, part)(current.experiments, resources, current.states)
+        result = strategy.compile(current, resources, part)(current.experiments, resources, current.states)
         current = current._replace(states=result.state)
         if part.evaluates:
-            detector = engine.gather(result.state.detector, num)
+            detector = strategy.gather(result.state.detector, num)
             rows.append([LABELS[int(label)] for label in detector.label])
             steps.append(int(np.asarray(result.state.step).ravel()[0]))
-    final = engine.gather(current.states.detector, num)
+    final = strategy.gather(current.states.detector, num)
     onsets = [int(step) if step >= 0 else None for step in np.asarray(final.onset_step)[:, 0]]
     return {
         "name": name,
@@ -131,7 +131,7 @@ def without_onset(detector: DetectorState) -> DetectorState:
     return detector._replace(**{name: getattr(fresh, name) for name in names})
 
 
-def _same(states: RunStates, experiment: Experiment, state: TrainState, program: list[Part]) -> dict[str, Any]:
+def _same(states: RunStates, experiment: Experiment, state: TrainState, program: list[ChunkSpec]) -> dict[str, Any]:
     labels, steps, checked = [], [], {}
     for part in program:
         result = chunk(experiment, states.resources, state, **part._asdict())

@@ -17,6 +17,8 @@ import orbax.checkpoint as ocp
 from gan_jax.training.steps import TrainState
 
 _log = logging.getLogger(__name__)
+_FIRST_NAMES = (("detector.dominant_mode", "detector.heaviest"), ("probe_state.", "looks."))
+"""Beginnings of the names of a state's leaves: today's, and the one that checkpoints have had from the first."""
 
 
 class CheckpointError(ValueError):
@@ -159,7 +161,20 @@ def to_host(state: Any) -> Any:
 
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     # Flat and by name: orbax turns named tuples into lists, and empty nodes into errors.
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf(value) for path, value in leaves}
+    return {stored_name(path): leaf(value) for path, value in leaves}
+
+
+def stored_name(path: Any) -> str:
+    """The name of a state's leaf in checkpoints. Fields that were renamed keep their first name there.
+
+    Args:
+        path: of the leaf, as `jax.tree_util` gives it.
+    """
+    name = jax.tree_util.keystr(path, simple=True, separator=".")
+    for now, first in _FIRST_NAMES:
+        if name.startswith(now):
+            return first + name[len(now) :]
+    return name
 
 
 def from_host(template: Any, arrays: dict[str, Any]) -> Any:
@@ -167,7 +182,7 @@ def from_host(template: Any, arrays: dict[str, Any]) -> Any:
     leaves, structure = jax.tree_util.tree_flatten_with_path(template)
 
     def leaf(path: Any, like: Any) -> Any:
-        value = arrays[jax.tree_util.keystr(path, simple=True, separator=".")]
+        value = arrays[stored_name(path)]
         if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(jax.numpy.asarray(value), impl=jax.random.key_impl(like))
         return jax.numpy.array(value)

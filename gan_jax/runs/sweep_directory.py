@@ -1,7 +1,7 @@
 """The folder of a sweep.
 
 sweep.json        arms, seeds, data fingerprints, versions, device, command
-plan.json         by group of members: the engine, and which of them run together
+plan.json         by group of members: the strategy, and which of them run together
 metrics.jsonl     a row a member and evaluation, as in a run's, with the member's number
 signals.jsonl     a row a member and look, if the experiments have a recorder
 members.jsonl     a row a member: arm, settings, seed, verdict, last metrics; members.csv is the same as a table
@@ -68,14 +68,14 @@ class GroupPlan:
     """How the members of one structure are run.
 
     Attributes:
-        engine: one of `gan_jax.experiment.sweep.ENGINES`.
+        strategy: one of `gan_jax.experiment.sweep.STRATEGIES`.
         num_devices: on which the plan was made; all processes together.
         batches: members that run together, by number; one batch after another.
-        timings: what was measured to choose the engine: steps/s of all members by name; empty if it was given.
+        timings: what was measured to choose the strategy: steps/s of all members by name; empty if it was given.
         convolution: the implementation that was found faster than the networks' own, if one was.
     """
 
-    engine: str
+    strategy: str
     num_devices: int
     batches: list[list[int]]
     timings: dict[str, float] = dataclasses.field(default_factory=dict)

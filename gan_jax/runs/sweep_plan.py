@@ -1,4 +1,4 @@
-"""Before a sweep trains: its data sets, the engine of each group of members, and batches that fit the memory."""
+"""Before a sweep trains: its data sets, the strategy of each group of members, and batches that fit the memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jax
 
 from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
-from gan_jax.scaling.strategies import Engine, device_bytes, fastest_engine, members_that_fit, program_bytes
+from gan_jax.scaling.strategies import Strategy, device_bytes, fastest_strategy, members_that_fit, program_bytes
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.scaling import hosts
 from gan_jax.runs.sweep_directory import GroupPlan
@@ -20,7 +20,7 @@ from gan_jax.networks.convolution import default_implementation
 from gan_jax.experiment.settings import override
 from gan_jax.training.steps import TrainState
 from gan_jax.experiment.sweep import Member
-from gan_jax.training.train import Part, Resources, init, load_resources, plan
+from gan_jax.training.train import ChunkSpec, Resources, init, load_resources, plan
 
 _MEMORY_SHARE = 0.85  # of a device's memory that a plan fills: the rest is for fragments and the program itself
 
@@ -30,14 +30,14 @@ class SweepOptions:
     """What the host does beside training.
 
     Attributes:
-        engine: one of `gan_jax.experiment.sweep.ENGINES`, or "auto".
+        strategy: one of `gan_jax.experiment.sweep.STRATEGIES`, or "auto".
         max_members: run at most so many members at once; None: as many as fit the memory.
         memory_bytes: of each device, if not what it reports.
         num_pictures: of each member over its run; the last evaluation always has one.
         progress: whether to report progress on standard error.
     """
 
-    engine: str = "auto"
+    strategy: str = "auto"
     max_members: int | None = None
     memory_bytes: float | None = None
     num_pictures: int = 4
@@ -84,7 +84,7 @@ def make_plan(
     options: SweepOptions,
     say: Callable[[str], None],
 ) -> GroupPlan:
-    """Chooses the engine by measurement, and cuts the group into batches that fit the memory."""
+    """Chooses the strategy by measurement, and cuts the group into batches that fit the memory."""
     mine = [group[i] for i in hosts.share(len(group))]
     if options.max_members is not None:
         mine = mine[: max(1, options.max_members // hosts.num_hosts())]
@@ -93,31 +93,31 @@ def make_plan(
     say(f"{len(group)} members of one structure: {first.num_steps:,} steps of batch {first.batch_size}")
     part = next(plan(first, resources, 0))
     timings: dict[str, float] = {}
-    name, convolution, at_once = options.engine, None, len(mine)
+    name, convolution, at_once = options.strategy, None, len(mine)
     if name == "auto":
         best = 0.0
         for way in convolutions(first):
             variants = [with_convolution(experiment, way) for experiment in experiments]
-            for timing in fastest_engine(variants, resources, states, budget=_budget(options)):
-                label = timing.engine + (f", {way} convolutions" if way else "")
+            for timing in fastest_strategy(variants, resources, states, budget=_budget(options)):
+                label = timing.strategy + (f", {way} convolutions" if way else "")
                 timings[label] = round(timing.member_steps_per_second, 2)
                 rate = f"{timing.member_steps_per_second:,.3g} steps/s over {timing.num_members} members"
-                say(f"engine {label}: {rate}, {timing.compile_seconds:.0f} s to compile")
+                say(f"strategy {label}: {rate}, {timing.compile_seconds:.0f} s to compile")
                 if timing.member_steps_per_second > best:
-                    best, name, convolution = timing.member_steps_per_second, timing.engine, way
+                    best, name, convolution = timing.member_steps_per_second, timing.strategy, way
         name = "map" if name == "auto" else name
     experiments = [with_convolution(experiment, convolution) for experiment in experiments]
-    at_once = _fitting(make_engine(name), experiments, resources, states, part, options)
+    at_once = _fitting(make_strategy(name), experiments, resources, states, part, options)
     # Each process has measured for itself, and all must do the same.
     name, convolution, at_once, timings = hosts.from_leader(lambda: (name, convolution, at_once, timings))
     size = at_once * hosts.num_hosts()
     batches = [group[i : i + size] for i in range(0, len(group), size)]
     several = f", {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
-    say(f"engine: {make_engine(name).describe()}{several}")
+    say(f"strategy: {make_strategy(name).describe()}{several}")
     if len(batches) > 1:
         why = "as asked" if at_once == len(mine) else "more do not fit the memory of a device"
         say(f"the members are split into {len(batches)} batches of up to {size}, one after another: {why}")
-    return GroupPlan(name, hosts.num_hosts() * len(make_engine(name).devices), batches, timings, convolution)
+    return GroupPlan(name, hosts.num_hosts() * len(make_strategy(name).devices), batches, timings, convolution)
 
 
 def convolutions(experiment: Experiment) -> list[str | None]:
@@ -143,21 +143,21 @@ def _networks(experiment: Experiment) -> tuple[Any, Any]:
 
 
 def _fitting(
-    engine: Engine,
+    strategy: Strategy,
     experiments: Sequence[Experiment],
     resources: Resources,
     states: Sequence[TrainState],
-    part: Part,
+    part: ChunkSpec,
     options: SweepOptions,
 ) -> int:
-    """How many of these members an engine can hold at once, from XLA's own analysis of the chunk."""
-    stack, placed = engine.place(experiments, states), engine.place_resources(resources)
-    used = program_bytes(engine.compile(stack, placed, part, num_samples(experiments[0])))
+    """How many of these members an strategy can hold at once, from XLA's own analysis of the chunk."""
+    stack, placed = strategy.place(experiments, states), strategy.place_resources(resources)
+    used = program_bytes(strategy.compile(stack, placed, part, num_samples(experiments[0])))
     if used <= _budget(options):
         return len(experiments)
-    each = -(-len(experiments) // len(engine.devices))
+    each = -(-len(experiments) // len(strategy.devices))
     fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(resources))
-    return members_that_fit(used, fixed, each, _budget(options)) * len(engine.devices)
+    return members_that_fit(used, fixed, each, _budget(options)) * len(strategy.devices)
 
 
 def _budget(options: SweepOptions) -> float:
@@ -171,7 +171,7 @@ def num_samples(experiment: Experiment) -> int:
 
 
 # Programs stay compiled from batch to batch.
-make_engine = functools.cache(Engine)
+make_strategy = functools.cache(Strategy)
 
 
 def first_states(members: Sequence[Member], which: Sequence[int]) -> list[TrainState]:

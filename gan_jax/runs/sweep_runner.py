@@ -14,7 +14,7 @@ import numpy as np
 
 from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import judge
-from gan_jax.scaling.strategies import Engine
+from gan_jax.scaling.strategies import Strategy
 from gan_jax.scaling import hosts
 from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
 from gan_jax.reports.sample_pictures import picture_samples
@@ -27,14 +27,14 @@ from gan_jax.runs.sweep_plan import (
     Library,
     SweepOptions,
     first_states,
-    make_engine,
+    make_strategy,
     make_plan,
     num_samples,
     with_convolution,
 )
 from gan_jax.training.steps import TrainState
 from gan_jax.experiment.sweep import Member, groups
-from gan_jax.training.train import Part, Resources, plan
+from gan_jax.training.train import ChunkSpec, Resources, plan
 
 
 def run_sweep(
@@ -107,33 +107,33 @@ class _BatchRunner:
     def run(self, done: list[dict[str, Any]], on_chunk: Callable[[int], None] | None) -> list[dict[str, Any]]:
         """Trains, and returns a row a member."""
         first = self.experiments[0]
-        engine = make_engine(self.options.engine if self.options.engine != "auto" else self.plan.engine)
+        strategy = make_strategy(self.options.strategy if self.options.strategy != "auto" else self.plan.strategy)
         states, step, problems = self._restore()
         for problem in problems:
             self.say(f"gan-jax: {problem}; using the one before")
         if step:
-            same = engine.name == self.plan.engine and self._num_devices(engine) == self.plan.num_devices
-            note = "" if same else "; the engine or the devices have changed, so it goes on, but not bit for bit"
+            same = strategy.name == self.plan.strategy and self._num_devices(strategy) == self.plan.num_devices
+            note = "" if same else "; the strategy or the devices have changed, so it goes on, but not bit for bit"
             self.say(f"resuming {len(self.batch)} members at step {step:,} of {first.num_steps:,}{note}")
         mine = hosts.share(len(self.batch))
         own_states = jax.tree.map(lambda leaf: leaf[np.array(mine)], states)
-        stack = engine.place([self.experiments[i] for i in mine], own_states)
+        stack = strategy.place([self.experiments[i] for i in mine], own_states)
         broken = np.asarray(states.nonfinite_step) >= 0
-        resources = engine.place_resources(self.resources)
+        resources = strategy.place_resources(self.resources)
         checkpoints = Checkpoints(self._checkpoints_path(), keep=2) if self.directory is not None else None
-        programs: dict[Part, Any] = {}
+        programs: dict[ChunkSpec, Any] = {}
         pending: dict[str, list[np.ndarray]] = {}
         with TrainingProgress(first.num_steps, step, enabled=self.options.progress and hosts.is_leader()) as progress:
             for part in plan(first, self.resources, step):
                 if broken.all():
                     break
                 if part not in programs:
-                    programs[part] = engine.compile(stack, resources, part, num_samples(first))
+                    programs[part] = strategy.compile(stack, resources, part, num_samples(first))
                 began = time.monotonic()
                 result = programs[part](stack.experiments, resources, stack.states)
                 stack = stack._replace(states=jax.block_until_ready(result.state))
                 step += part.num_steps + bool(part.short_count)
-                host = self._gather(engine, result._replace(state=_small(result.state)), stack.num)
+                host = self._gather(strategy, result._replace(state=_small(result.state)), stack.num)
                 progress.update(step, time.monotonic() - began, self._label(host), part)
                 for name, series in host.metrics.items():
                     pending.setdefault(name, []).append(series)
@@ -145,7 +145,7 @@ class _BatchRunner:
                 broken = host.state["nonfinite_step"] >= 0
                 self._update_rows(host, step)
                 if result.evaluation is not None:
-                    state = self._gather(engine, stack.states, stack.num)
+                    state = self._gather(strategy, stack.states, stack.num)
                     if checkpoints is not None:
                         self._write_members(done)
                         checkpoints.save(state, step)
@@ -187,12 +187,12 @@ class _BatchRunner:
         assert self.directory is not None
         return self.directory.batch_path(self.group, self.number) / "checkpoints"
 
-    def _num_devices(self, engine: Engine) -> int:
-        return hosts.num_hosts() * len(engine.devices)
+    def _num_devices(self, strategy: Strategy) -> int:
+        return hosts.num_hosts() * len(strategy.devices)
 
-    def _gather(self, engine: Engine, tree: Any, num: int) -> Any:
+    def _gather(self, strategy: Strategy, tree: Any, num: int) -> Any:
         """Results of all members of the batch, on the host of every process."""
-        return hosts.gather(engine.gather(tree, num), len(self.batch))
+        return hosts.gather(strategy.gather(tree, num), len(self.batch))
 
     def _label(self, host: Any) -> str:
         labels, counts = np.unique(host.state["detector"].label, return_counts=True)

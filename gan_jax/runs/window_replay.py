@@ -18,10 +18,10 @@ from gan_jax.training.growth import at_stage
 from gan_jax.runs.checkpoint import to_host, tree_hash
 from gan_jax.runs.run_states import RunStates
 from gan_jax.runs.run_directory import RunError
-from gan_jax.training.probes import Signals, init_looks
+from gan_jax.training.probes import ProbeValues, init_probe_state
 from gan_jax.training.steps import TrainState, train_step
 from gan_jax.training.train import (
-    Part,
+    ChunkSpec,
     Resources,
     chunk,
     compiler_options,
@@ -67,8 +67,8 @@ def replay(states: RunStates, start: int, stop: int, stride: int) -> Replay:
     begin = nearest(states, start)
     state = plain(states.restore(begin))
     watched = watching(states.experiment)
-    memory: Any = init_looks(watched, state.generator.variables, state.discriminator.variables)
-    looks: list[tuple[int, Signals, Any]] = []
+    memory: Any = init_probe_state(watched, state.generator.variables, state.discriminator.variables)
+    looks: list[tuple[int, ProbeValues, Any]] = []
     checked: dict[int, bool] = {}
     pending: list[tuple[int, dict[str, Any]]] = []
     for part, ends_cut in parts(states, begin, start, stop, stride):
@@ -79,7 +79,7 @@ def replay(states: RunStates, start: int, stop: int, stride: int) -> Replay:
         if step in states.steps:
             checked[step] = players_hash(state) == players_hash(states.restore(step))
         if step >= start and ends_cut:
-            memory, signals, metrics = _observed(watched, states.resources, state._replace(looks=memory))
+            memory, signals, metrics = _observed(watched, states.resources, state._replace(probe_state=memory))
             looks.append((step, signals | _means(pending), metrics))
         if step + 1 >= start and ends_cut:
             pending = []
@@ -108,7 +108,7 @@ def _means(parts: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
 
 
 def steps(
-    experiment: Experiment, resources: Resources, state: TrainState, part: Part
+    experiment: Experiment, resources: Resources, state: TrainState, part: ChunkSpec
 ) -> tuple[TrainState, dict[str, Any]]:
     """(the state after a part of the run, means of its training metrics): the numbers of `train.chunk`, bit for bit.
 
@@ -162,7 +162,7 @@ def nearest(states: RunStates, step: int) -> int:
     return earlier[-1]
 
 
-def parts(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[tuple[Part, bool]]:
+def parts(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[tuple[ChunkSpec, bool]]:
     """Chunks from `begin` to `start`, and from there to `stop` with a cut every `stride` steps and at each checkpoint.
 
     Yields:
@@ -184,7 +184,7 @@ def parts(states: RunStates, begin: int, start: int, stop: int, stride: int) -> 
 
 def plain(state: TrainState) -> TrainState:
     """The state without what a recorder hands on."""
-    return state._replace(looks=())
+    return state._replace(probe_state=())
 
 
 def plain_experiment(experiment: Experiment) -> Experiment:
@@ -203,10 +203,10 @@ def watching(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, recorder=recorder, detector=detector)
 
 
-def look_at(experiment: Experiment, resources: Resources, state: TrainState) -> Signals:
+def look_at(experiment: Experiment, resources: Resources, state: TrainState) -> ProbeValues:
     """A look at one state, which knows of no look before. The experiment has a recorder."""
-    memory = init_looks(experiment, state.generator.variables, state.discriminator.variables)
-    return _observed(experiment, resources, state._replace(looks=memory))[1]
+    memory = init_probe_state(experiment, state.generator.variables, state.discriminator.variables)
+    return _observed(experiment, resources, state._replace(probe_state=memory))[1]
 
 
 def players_hash(state: TrainState) -> str:
@@ -215,7 +215,7 @@ def players_hash(state: TrainState) -> str:
 
 
 @jax.jit
-def _observed(experiment: Experiment, resources: Resources, state: TrainState) -> tuple[Any, Signals, Any]:
+def _observed(experiment: Experiment, resources: Resources, state: TrainState) -> tuple[Any, ProbeValues, Any]:
     """(memory for the next look, signals, the detector's metrics)."""
     memory, signals = observe(experiment, resources.dataset, state)
     latent = latent_bank(experiment, state, experiment.detector.num_samples)

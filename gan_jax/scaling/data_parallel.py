@@ -1,7 +1,7 @@
 """Data parallelism: one run on several devices, each with its share of every batch, by `jax.pmap`.
 
 The state is the same on all devices, and no leaf of it has an axis for them. Every device draws the whole batch from
-the same key and keeps its share (`game.local_share`); raw scores are gathered, so that losses and label noise are of
+the same key and keeps its share (`game.shard`); raw scores are gathered, so that losses and label noise are of
 the whole batch (`game.score`); batch norm takes its statistics over all devices; gradients are averaged. n devices then
 compute what one device computes on the whole batch, but for the order of sums. `Experiment.device_statistics` gives
 up the batch norm of the whole.
@@ -26,7 +26,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Chunk, Part, Resources, compiler_options, run_chunk, short_batch
+from gan_jax.training.train import Chunk, ChunkSpec, Resources, compiler_options, run_chunk, short_batch
 
 AXIS = "devices"
 """The mapped axis's name."""
@@ -130,7 +130,7 @@ def make_parallel_chunk(devices: Devices | None = None) -> ChunkFunction:
         stage: int | None = None,
     ) -> Chunk:
         check_split(experiment, resources, len(mapped))
-        part = Part(num_steps, short_count, evaluates, stage)
+        part = ChunkSpec(num_steps, short_count, evaluates, stage)
         program = parallel_program(mapped, part, small=len(experiment.data.shape) == 1)
         resources, state = replicate(resources, mapped), replicate(state, mapped)
         if jax.process_count() > 1:
@@ -141,7 +141,7 @@ def make_parallel_chunk(devices: Devices | None = None) -> ChunkFunction:
 
 
 @functools.cache
-def parallel_program(devices: tuple[jax.Device, ...], part: Part, *, small: bool) -> Any:
+def parallel_program(devices: tuple[jax.Device, ...], part: ChunkSpec, *, small: bool) -> Any:
     """The compiled function behind a chunk: (an array with an axis over devices, experiment, resources, state)."""
 
     def chunk(_: Array, experiment: Experiment, resources: Resources, state: TrainState) -> Chunk:

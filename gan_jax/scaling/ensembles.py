@@ -37,7 +37,7 @@ from gan_jax.training.train import Resources, chunk, compiler_options, evaluated
 TRAIN, JUDGE, RESAMPLE = range(3)
 """Purposes of randomness: what the key is folded with first, before the number of the component."""
 
-ENGINES = ("vmap", "map")
+STRATEGIES = ("vmap", "map")
 """Of members that know nothing of each other; as in `gan_jax.scaling.strategies`, whose members share their data."""
 
 
@@ -297,7 +297,7 @@ def _reweight(weighting: str, p_data: Array, ratio: Array, beta: float) -> Array
 # --- Members that know nothing of each other --------------------------------------------------------------------------
 
 
-def bag(experiment: Experiment, resources: Resources, key: Array, num: int, *, engine: str = "vmap") -> Ensemble:
+def bag(experiment: Experiment, resources: Resources, key: Array, num: int, *, strategy: str = "vmap") -> Ensemble:
     """Bagging: GANs on bootstrap resamples of the points, trained as one program; equal weights.
 
     Args:
@@ -305,27 +305,27 @@ def bag(experiment: Experiment, resources: Resources, key: Array, num: int, *, e
         resources: from `load_resources`; the weights in its data set are the data's own.
         key: everything random follows from it and the number of the member.
         num: members.
-        engine: "vmap" trains them side by side; "map" one after another, bit for bit the single runs.
+        strategy: "vmap" trains them side by side; "map" one after another, bit for bit the single runs.
 
     Raises:
-        ValueError: for data without weights, fewer than one member, or an unknown engine.
+        ValueError: for data without weights, fewer than one member, or an unknown strategy.
         FloatingPointError: if a member stops being finite.
     """
     _check(experiment, num)
     p_data = resources.dataset.weights
     resampled = [bootstrap_weights(_key(key, RESAMPLE, index), p_data) for index in range(num)]
-    return _together(experiment, resources, key, resampled, engine)
+    return _together(experiment, resources, key, resampled, strategy)
 
 
 def independent(
-    experiment: Experiment, resources: Resources, key: Array, num: int, *, engine: str = "vmap"
+    experiment: Experiment, resources: Resources, key: Array, num: int, *, strategy: str = "vmap"
 ) -> Ensemble:
     """GANs on the data as they are, of the same arguments as `bag`: what boosting and bagging must beat.
 
     Member 0 is the first round of `rounds` with the same key; of `vmap`, up to the order of sums in float32.
     """
     _check(experiment, num)
-    return _together(experiment, resources, key, [resources.dataset.weights] * num, engine)
+    return _together(experiment, resources, key, [resources.dataset.weights] * num, strategy)
 
 
 def member(ensemble: Ensemble, index: int) -> Ensemble:
@@ -333,15 +333,17 @@ def member(ensemble: Ensemble, index: int) -> Ensemble:
     return ensemble._replace(weights=jnp.zeros_like(ensemble.weights).at[index].set(1.0))
 
 
-def _together(experiment: Experiment, resources: Resources, key: Array, weights: list[Array], engine: str) -> Ensemble:
+def _together(
+    experiment: Experiment, resources: Resources, key: Array, weights: list[Array], strategy: str
+) -> Ensemble:
     """Member t, from the key of round t, on the points weighted by `weights[t]`; all as one program."""
-    if engine not in ENGINES:
-        raise ValueError(unknown_name("no engine for members of an ensemble", engine, ENGINES))
+    if strategy not in STRATEGIES:
+        raise ValueError(unknown_name("no strategy for members of an ensemble", strategy, STRATEGIES))
     states = [init(experiment, _key(key, TRAIN, index)) for index in range(len(weights))]
     datasets = [reweighted(resources.dataset, each) for each in weights]
     stacked_states, stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(states, datasets, strict=True))
     dataset = stacked._replace(points=resources.dataset.points)
-    program = _members_program(engine, len(experiment.data.shape) == 1)
+    program = _members_program(strategy, len(experiment.data.shape) == 1)
     after = program(experiment, resources._replace(dataset=dataset), stacked_states, experiment.num_steps)
     for index in range(len(weights)):
         _check_finite(jax.tree.map(lambda leaf, at=index: leaf[at], after), index)
@@ -352,7 +354,7 @@ def _together(experiment: Experiment, resources: Resources, key: Array, weights:
 
 
 @functools.cache
-def _members_program(engine: str, small: bool) -> Any:
+def _members_program(strategy: str, small: bool) -> Any:
     def train(experiment: Experiment, resources: Resources, states: TrainState, num_steps: int) -> TrainState:
         points, weights, cumulative = resources.dataset
 
@@ -361,7 +363,7 @@ def _members_program(engine: str, small: bool) -> Any:
             return run_chunk(experiment, data, of_member[2], num_steps=num_steps, evaluates=False).state
 
         members = weights, cumulative, states
-        return jax.vmap(alone)(members) if engine == "vmap" else jax.lax.map(alone, members)
+        return jax.vmap(alone)(members) if strategy == "vmap" else jax.lax.map(alone, members)
 
     options = compiler_options() if small else None
     return jax.jit(train, static_argnums=3, donate_argnums=2, compiler_options=options)

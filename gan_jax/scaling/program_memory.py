@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from gan_jax.runs.sweep_plan import make_engine
+from gan_jax.runs.sweep_plan import make_strategy
 
 MOST_MAPS = 20_000
 """Memory maps from which programs are dropped. Linux allows a process 65,530, and a program on a CPU takes hundreds."""
@@ -27,5 +27,5 @@ def forget_programs(most_maps: int | None = None) -> bool:
     if not maps.exists() or maps.read_bytes().count(b"\n") <= (MOST_MAPS if most_maps is None else most_maps):
         return False
     jax.clear_caches()
-    make_engine.cache_clear()
+    make_strategy.cache_clear()
     return True

@@ -1,4 +1,4 @@
-"""Engines: what runs a stack of members of a sweep as one compiled program, on one device or on several.
+"""Strategies: what runs a stack of members of a sweep as one compiled program, on one device or on several.
 
     map        one after another inside one program: bit for bit the single runs
     vmap       side by side, as batched products
@@ -6,7 +6,7 @@
     pmap-vmap  the same, and there side by side
 
 All give the same numbers up to the order of sums in float32; which is fastest is a matter of the device and the
-networks, and `fastest_engine` measures it.
+networks, and `fastest_strategy` measures it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import stack
 from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Chunk, Part, Resources, compiler_options, run_chunk
+from gan_jax.training.train import Chunk, ChunkSpec, Resources, compiler_options, run_chunk
 
-ENGINES = ("map", "vmap", "pmap-map", "pmap-vmap")
+STRATEGIES = ("map", "vmap", "pmap-map", "pmap-vmap")
 AXIS = "members"
 
 
 class Stack(NamedTuple):
-    """Members that run together, on the devices of an engine.
+    """Members that run together, on the devices of an strategy.
 
     Attributes:
         experiments: their experiments, stacked: leaves [devices, members of a device, ...].
@@ -48,26 +48,26 @@ class Stack(NamedTuple):
     num: int
 
 
-class Engine:
+class Strategy:
     """Runs a stack of members on some devices.
 
     Args:
-        name: one of `ENGINES`.
-        devices: those of this process that the pmap engines deal the members out to; the others use the first.
+        name: one of `STRATEGIES`.
+        devices: those of this process that the pmap strategies deal the members out to; the others use the first.
 
     Raises:
         ValueError: for an unknown name.
     """
 
     def __init__(self, name: str, devices: Sequence[jax.Device] | None = None) -> None:
-        if name not in ENGINES:
-            raise ValueError(unknown_name("no engine", name, ENGINES))
+        if name not in STRATEGIES:
+            raise ValueError(unknown_name("no strategy", name, STRATEGIES))
         devices = tuple(jax.local_devices() if devices is None else devices)
         self.name = name
         self.devices = devices if name.startswith("pmap") else devices[:1]
         self._mesh = Mesh(np.array(self.devices), (AXIS,))
         self._members_key: Any = None
-        self._programs: dict[tuple[Part, int], Any] = {}
+        self._programs: dict[tuple[ChunkSpec, int], Any] = {}
 
     def describe(self) -> str:
         return self.name if len(self.devices) == 1 else f"{self.name} over {len(self.devices)} devices"
@@ -109,7 +109,7 @@ class Engine:
 
         return jax.tree.map(leaf, tree)
 
-    def compile(self, members: Stack, resources: Resources, part: Part, num_samples: int = 0) -> Any:
+    def compile(self, members: Stack, resources: Resources, part: ChunkSpec, num_samples: int = 0) -> Any:
         """The program of a chunk for these members, compiled: (experiments, resources, states) -> Chunk.
 
         Its results have the leading axes of a `Stack`; the states handed in are donated. Members whose values stopped
@@ -131,7 +131,9 @@ class Engine:
 
 @functools.cache
 def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
-    def program(experiments: Experiment, resources: Resources, states: TrainState, part: Part, num_samples: int) -> Any:
+    def program(
+        experiments: Experiment, resources: Resources, states: TrainState, part: ChunkSpec, num_samples: int
+    ) -> Any:
         def member(pair: tuple[Experiment, TrainState], shared: Resources) -> Chunk:
             return _member_chunk(pair[0], shared, pair[1], part, num_samples)
 
@@ -154,7 +156,7 @@ def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
 
 
 def _member_chunk(
-    experiment: Experiment, resources: Resources, state: TrainState, part: Part, num_samples: int
+    experiment: Experiment, resources: Resources, state: TrainState, part: ChunkSpec, num_samples: int
 ) -> Chunk:
     """The chunk of a single run, but that a run which has broken stays where it is."""
     result = run_chunk(experiment, resources, state, **part._asdict())
@@ -172,39 +174,39 @@ def _member_chunk(
 
 
 class Timing(NamedTuple):
-    """How fast an engine ran some members: steps of all of them in a second, and seconds to compile."""
+    """How fast an strategy ran some members: steps of all of them in a second, and seconds to compile."""
 
-    engine: str
+    strategy: str
     num_members: int
     member_steps_per_second: float
     compile_seconds: float
 
 
-def time_engines(
-    engines: Sequence[Engine],
+def time_strategies(
+    strategies: Sequence[Strategy],
     experiments: Sequence[Experiment],
     resources: Resources,
     states: Sequence[TrainState],
     budget: float = math.inf,
 ) -> list[Timing]:
-    """Times training steps of these members, without evaluations, on each engine that can hold them.
+    """Times training steps of these members, without evaluations, on each strategy that can hold them.
 
-    The engines take turns, so that what else the machine does falls on all alike. An engine whose program would use
-    more than `budget` bytes of a device is left out.
+    The strategies take turns, so that what else the machine does falls on all alike. An strategy whose program would
+    use more than `budget` bytes of a device is left out.
 
     Returns:
-        Medians, the fastest engine first.
+        Medians, the fastest strategy first.
     """
-    part = Part(50 if len(experiments[0].data.shape) == 1 else 4, None, evaluates=False)
+    part = ChunkSpec(50 if len(experiments[0].data.shape) == 1 else 4, None, evaluates=False)
     rounds, compiled = {}, {}
-    for engine in engines:
-        members, placed = engine.place(experiments, states), engine.place_resources(resources)
+    for strategy in strategies:
+        members, placed = strategy.place(experiments, states), strategy.place_resources(resources)
         began = time.perf_counter()
-        program = engine.compile(members, placed, part)
-        compiled[engine.name] = time.perf_counter() - began
+        program = strategy.compile(members, placed, part)
+        compiled[strategy.name] = time.perf_counter() - began
         if program_bytes(program) <= budget:
             first = jax.block_until_ready(program(members.experiments, placed, members.states))
-            rounds[engine.name] = functools.partial(program, members.experiments, placed), first.state
+            rounds[strategy.name] = functools.partial(program, members.experiments, placed), first.state
     seconds: dict[str, list[float]] = {name: [] for name in rounds}
     began = time.perf_counter()
     while rounds and (time.perf_counter() - began < 2.0 or len(seconds[next(iter(rounds))]) < 3):
@@ -220,24 +222,24 @@ def time_engines(
     return sorted(timings, key=lambda timing: -timing.member_steps_per_second)
 
 
-def fastest_engine(
+def fastest_strategy(
     experiments: Sequence[Experiment],
     resources: Resources,
     states: Sequence[TrainState],
     devices: Sequence[jax.Device] | None = None,
     budget: float = math.inf,
 ) -> list[Timing]:
-    """What the engines make of these members on these devices, the fastest first.
+    """What the strategies make of these members on these devices, the fastest first.
 
-    If no engine can hold all of them in `budget` bytes of a device, half as many are tried; the list is empty if none
+    If no strategy can hold all of them in `budget` bytes of a device, half as many are tried; the list is empty if none
     can hold one.
     """
     devices = tuple(jax.local_devices() if devices is None else devices)
     num = len(experiments)
     while True:
         several = len(devices) > 1 and num > 1
-        engines = [Engine(name, devices) for name in ENGINES if name.startswith("pmap") == several]
-        timings = time_engines(engines, experiments[:num], resources, states[:num], budget)
+        strategies = [Strategy(name, devices) for name in STRATEGIES if name.startswith("pmap") == several]
+        timings = time_strategies(strategies, experiments[:num], resources, states[:num], budget)
         if timings or num == 1:
             return timings
         num = -(-num // 2)

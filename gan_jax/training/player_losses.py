@@ -17,7 +17,7 @@ from gan_jax.experiment.schedules import value_at
 from gan_jax.losses.augmentation import augmented
 from gan_jax.losses.inference import VEEGAN
 from gan_jax.losses.objectives import Criterion
-from gan_jax.losses.penalties import Penalty, Remembering, View
+from gan_jax.losses.penalties import Penalty, StatefulPenalty, View
 from gan_jax.losses.transforms import chain
 from gan_jax.networks.committee import num_heads
 from gan_jax.networks.network import Variables
@@ -31,9 +31,9 @@ class Batch(NamedTuple):
     """What a loss is of: examples of both sides as D sees them, and how the fakes came about.
 
     Attributes:
-        real: [batch, *seen_shape].
-        fake: [batch, *seen_shape]; after replay, augmentation and noise, if there are any.
-        fresh: [batch, *seen_shape], the fakes before these.
+        real: [batch, *discriminator_input_shape].
+        fake: [batch, *discriminator_input_shape]; after replay, augmentation and noise, if there are any.
+        fresh: [batch, *discriminator_input_shape], the fakes before these.
         latent: [batch, latent_dim].
         sample: [batch, *data.shape], what G made; `fake` is that, but where D sees its latent beside it.
         generator: variables of the G that made it.
@@ -75,7 +75,7 @@ def num_devices(axis_name: str | None) -> int:
     return 1 if axis_name is None else jax.lax.axis_size(axis_name)
 
 
-def local_share(batch: Array, axis_name: str | None) -> Array:
+def shard(batch: Array, axis_name: str | None) -> Array:
     """A device's part of a batch that every device draws whole, from the same key; all of it without an axis.
 
     So the random numbers are those of one device. Shares are in the order of the batch.
@@ -199,9 +199,9 @@ def discriminator_loss(
         "real_score": jnp.mean(real_scores),
         "fake_score": jnp.mean(fake_scores),
     }
-    if criterion.boundary is not None:
-        metrics["real_accuracy"] = jnp.mean(related[0] > criterion.boundary)
-        metrics["fake_accuracy"] = jnp.mean(related[1] < criterion.boundary)
+    if criterion.decision_threshold is not None:
+        metrics["real_accuracy"] = jnp.mean(related[0] > criterion.decision_threshold)
+        metrics["fake_accuracy"] = jnp.mean(related[1] < criterion.decision_threshold)
     view = _view(experiment, variables, variables.params, batch, (real_scores, fake_scores), key, step, axis_name)
     penalty, advanced = _penalised(settings.penalties, memory.penalties, view)
     if settings.penalties:
@@ -249,11 +249,11 @@ def init_memory(experiment: Experiment, generator: Variables, discriminator: Var
     gen, disc = experiment.generator, experiment.discriminator
 
     def of(penalties: tuple[Penalty, ...], params: Any) -> tuple[Any, ...]:
-        return tuple(p.init(params) if isinstance(p, Remembering) else () for p in penalties)
+        return tuple(p.init(params) if isinstance(p, StatefulPenalty) else () for p in penalties)
 
     replayed: Any = ()
     if disc.replay is not None:
-        nothing = jnp.zeros((1, *experiment.seen_shape))
+        nothing = jnp.zeros((1, *experiment.discriminator_input_shape))
         replayed = disc.replay.init(Fakes(nothing, generator, lambda old: nothing))
     faced = () if gen.replay is None else gen.replay.init(discriminator)
     return (
@@ -279,7 +279,7 @@ def _adversarial(
     real_scores, fake_scores, _ = score(experiment, discriminator, batch.real, batch.fake, axis_name=axis_name)
     real_scores, fake_scores = criterion.relate(real_scores, fake_scores)
     losses = criterion.generator(fake_scores, key_fake, step), judged(real_scores, key_real, step)
-    if experiment.generator.mixing is not None:
+    if experiment.generator.aggregation is not None:
         return _mixed(experiment, losses[0] + losses[1])
     return jnp.mean(losses[0]) + jnp.mean(losses[1])
 
@@ -293,10 +293,10 @@ def _paid_for_real(experiment: Experiment, criterion: Criterion) -> Any:
 
 def _mixed(experiment: Experiment, losses: Array) -> Array:
     """One number of G's losses: their mean, or what it pays to the several discriminators of a committee."""
-    if experiment.generator.mixing is None:
+    if experiment.generator.aggregation is None:
         return jnp.mean(losses)
     heads = num_heads(experiment.discriminator.network)
-    return experiment.generator.mixing(jnp.mean(losses.reshape(-1, heads), axis=0))
+    return experiment.generator.aggregation(jnp.mean(losses.reshape(-1, heads), axis=0))
 
 
 def _replayed(
@@ -314,7 +314,7 @@ def _replayed(
 
     fakes = Fakes(whole(batch.fake), batch.generator, make)
     shown, memory = experiment.discriminator.replay.show(memory, fakes, key, step)
-    return local_share(shown, axis_name), memory
+    return shard(shown, axis_name), memory
 
 
 def _penalised(penalties: tuple[Penalty, ...], memories: tuple[Any, ...], view: View) -> tuple[Array, tuple[Any, ...]]:
@@ -323,7 +323,7 @@ def _penalised(penalties: tuple[Penalty, ...], memories: tuple[Any, ...], view: 
     for index, (penalty, memory) in enumerate(zip(penalties, memories, strict=True)):
         own = view._replace(memory=memory, key=jax.random.fold_in(view.key, index))
         total = total + penalty(own)
-        advanced.append(jax.lax.stop_gradient(penalty.advance(own)) if isinstance(penalty, Remembering) else ())
+        advanced.append(jax.lax.stop_gradient(penalty.advance(own)) if isinstance(penalty, StatefulPenalty) else ())
     return total, tuple(advanced)
 
 
@@ -364,7 +364,7 @@ def _view(
         step=step,
         batch_size=batch.real.shape[0] * num_devices(axis_name),
         num_heads=num_heads(network),
-        share=functools.partial(local_share, axis_name=axis_name),
+        share=functools.partial(shard, axis_name=axis_name),
         mean=functools.partial(mean_over_devices, axis_name=axis_name),
         fresh=batch.fresh,
         sample=batch.sample,
@@ -395,7 +395,7 @@ def _augmented(experiment: Experiment, batch: Batch, key: Array, axis_name: str 
 
     def changed(seen: Array, key: Array) -> Array:
         num, size = seen.shape[0], math.prod(shape)
-        keys = local_share(jax.random.split(key, num * num_devices(axis_name)), axis_name)
+        keys = shard(jax.random.split(key, num * num_devices(axis_name)), axis_name)
         if experiment.inference is None:
             return augmented(augmentations, seen, keys)
         images = augmented(augmentations, seen[:, :size].reshape(num, *shape), keys)
@@ -414,7 +414,7 @@ def _noisy(experiment: Experiment, batch: Batch, key: Array, step: Array, axis_n
 
     def disturbed(seen: Array, key: Array) -> Array:
         shape = (seen.shape[0] * num_devices(axis_name), *seen.shape[1:])
-        noise = local_share(jax.random.normal(key, shape, seen.dtype), axis_name)
+        noise = shard(jax.random.normal(key, shape, seen.dtype), axis_name)
         if experiment.inference is not None:
             noise = noise.at[:, size:].set(0.0)
         return seen + deviation * noise

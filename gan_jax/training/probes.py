@@ -1,6 +1,6 @@
 """A look at both players in the middle of a run: what the recorder notes. A pure function of the state.
 
-Signals are scalars by name, with slashes:
+ProbeValues are scalars by name, with slashes:
 
     generator/activation/LAYER             root mean square of a layer's outputs, on the look's fakes
     discriminator/activation_real/LAYER    the same, on training examples; activation_fake: on the fakes
@@ -15,8 +15,8 @@ Signals are scalars by name, with slashes:
     memorisation/train, held_out, fake     D's accuracy by running statistics; _batch: by the batch's own
     memorisation/gap                       train less held-out
 
-A discriminator without a boundary (energies, Wasserstein scores) has no accuracies. Old fakes that are not there yet
-give NaN.
+A discriminator without a decision threshold (energies, Wasserstein scores) has no accuracies. Old fakes that are not
+there yet give NaN.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from gan_jax.losses.objectives import Criterion
 from gan_jax.networks.network import Variables
 from gan_jax.training.player_losses import discriminator_loss, generator_loss, make_batch, sample_latent
 
-Signals = dict[str, Array]
+ProbeValues = dict[str, Array]
 
 _LOOK = 0x100C
 """What a run's key is folded with for the examples of a look."""
 
 
-class LookMemory(NamedTuple):
+class ProbeState(NamedTuple):
     """What one look hands on to the next.
 
     Attributes:
         num_done: int32, looks so far.
-        points: [2 m, *seen_shape], where D's gradient was taken: m training examples, m fakes.
-        gradients: [2 m, *seen_shape], D's gradient there.
-        fakes: [max(AGES), m, *seen_shape], fakes of the last looks, newest first.
+        points: [2 m, *discriminator_input_shape], where D's gradient was taken: m training examples, m fakes.
+        gradients: [2 m, *discriminator_input_shape], D's gradient there.
+        fakes: [max(AGES), m, *discriminator_input_shape], fakes of the last looks, newest first.
         vectors: of power iteration, for G and for D.
     """
 
@@ -62,14 +62,14 @@ class LookMemory(NamedTuple):
     vectors: tuple[dict[str, Array], dict[str, Array]]
 
 
-def init_looks(experiment: Experiment, generator: Variables, discriminator: Variables) -> Any:
+def init_probe_state(experiment: Experiment, generator: Variables, discriminator: Variables) -> Any:
     """The memory before the first look; () without a recorder."""
     if experiment.recorder is None:
         return ()
-    shape, num = experiment.seen_shape, _num_points(experiment)
+    shape, num = experiment.discriminator_input_shape, _num_points(experiment)
     keys = jax.random.split(jax.random.key(_LOOK))
     nothing = jnp.zeros((2 * num, *shape))
-    return LookMemory(
+    return ProbeState(
         num_done=jnp.int32(0),
         points=nothing,
         gradients=nothing,
@@ -83,10 +83,10 @@ def look(
     dataset: Any,
     generator: Variables,
     discriminator: Variables,
-    memory: LookMemory,
+    memory: ProbeState,
     key: Array,
     step: Array,
-) -> tuple[LookMemory, Signals]:
+) -> tuple[ProbeState, ProbeValues]:
     """What the recorder notes of two players.
 
     Args:
@@ -107,7 +107,7 @@ def look(
     real = experiment.data.source(dataset).sample(key_real, num)
     latent = sample_latent(experiment, key_latent, num)
     batch, _ = make_batch(experiment, generator, real, latent)
-    signals: Signals = {}
+    signals: ProbeValues = {}
 
     def discriminator_pays(params: Any) -> Array:
         return discriminator_loss(experiment, discriminator._replace(params=params), batch, key_loss, step)[0]
@@ -142,13 +142,13 @@ def look(
 
     criterion = experiment.objective.criterion()
     signals |= _memorised(experiment, dataset, discriminator, criterion, batch.real, batch.fresh, key_held)
-    if criterion.boundary is not None:
-        signals["scores/fooled"] = jnp.mean(scores["fake"] > criterion.boundary)
+    if criterion.decision_threshold is not None:
+        signals["scores/fooled"] = jnp.mean(scores["fake"] > criterion.decision_threshold)
     advanced_memory, forgotten = _forgotten(experiment, discriminator, criterion, memory, batch.real, batch.fresh)
     return advanced_memory._replace(vectors=(vectors[0], vectors[1])), signals | forgotten
 
 
-def update_ratios(before: tuple[Variables, Variables], after: tuple[Variables, Variables]) -> Signals:
+def update_ratios(before: tuple[Variables, Variables], after: tuple[Variables, Variables]) -> ProbeValues:
     """Length of each player's last step relative to its parameters. Players in the order G, D."""
     return {
         f"{name}_update_ratio": relative_change(old.params, new.params)
@@ -179,19 +179,19 @@ def _memorised(
     real: Array,
     fake: Array,
     key: Array,
-) -> Signals:
+) -> ProbeValues:
     """D's accuracies on what it was trained on, on what it was not, and on fakes."""
-    boundary = criterion.boundary
-    if boundary is None:
+    decision_threshold = criterion.decision_threshold
+    if decision_threshold is None:
         return {}
     unseen = held_out(experiment, dataset, key, real.shape[0]) if experiment.inference is None else None
-    signals: Signals = {}
+    signals: ProbeValues = {}
     modes = {"": False} | ({"_batch": True} if jax.tree.leaves(discriminator.statistics) else {})
     for mode, train in modes.items():
 
         def accuracy(samples: Array, sign: float, train: bool = train) -> Array:
             scores, _ = experiment.discriminator.network.apply(discriminator, samples, train=train)
-            return jnp.mean(sign * (scores - boundary) > 0)
+            return jnp.mean(sign * (scores - decision_threshold) > 0)
 
         signals[f"memorisation/train{mode}"] = accuracy(real, 1.0)
         signals[f"memorisation/fake{mode}"] = accuracy(fake, -1.0)
@@ -206,10 +206,10 @@ def _forgotten(
     experiment: Experiment,
     discriminator: Variables,
     criterion: Criterion,
-    memory: LookMemory,
+    memory: ProbeState,
     real: Array,
     fake: Array,
-) -> tuple[LookMemory, Signals]:
+) -> tuple[ProbeState, ProbeValues]:
     """How far D's gradient has turned since the last look, and what D makes of old fakes."""
     num = _num_points(experiment)
     network = experiment.discriminator.network
@@ -227,12 +227,12 @@ def _forgotten(
         "input_gradient/real": rms(new[:num]),
         "input_gradient/fake": rms(new[num:]),
     }
-    if criterion.boundary is not None:
+    if criterion.decision_threshold is not None:
         for age in AGES:
-            share = accuracy_on_fakes(score(memory.fakes[age - 1]), criterion.boundary)
+            share = accuracy_on_fakes(score(memory.fakes[age - 1]), criterion.decision_threshold)
             signals[f"forgetting/old_fakes_{age}"] = jnp.where(memory.num_done >= age, share, jnp.nan)
     fakes = jnp.concatenate([fake[None, :num], memory.fakes[:-1]])
-    return LookMemory(memory.num_done + 1, points, new, fakes, memory.vectors), signals
+    return ProbeState(memory.num_done + 1, points, new, fakes, memory.vectors), signals
 
 
 def _num_points(experiment: Experiment) -> int:

@@ -18,10 +18,10 @@ from gan_jax.training.player_losses import (
     Batch,
     discriminator_loss,
     generator_loss,
-    local_share,
     make_batch,
     num_devices,
     sample_latent,
+    shard,
 )
 from gan_jax.unroll import Exact, FirstOrder, unroll
 
@@ -29,7 +29,7 @@ from gan_jax.unroll import Exact, FirstOrder, unroll
 _FRESH = 0x5EED
 
 
-def discriminator_ahead(
+def unrolled_discriminator(
     experiment: Experiment,
     source: Any,
     variables: Variables,
@@ -65,9 +65,9 @@ def discriminator_ahead(
         if fresh is not None:
             inner_key, key_real, key_latent = jax.random.split(fresh, 3)
             num = num_devices(axis_name) * batch.real.shape[0]
-            real, latent = local_share(source.sample(key_real, num), axis_name), batch.latent
+            real, latent = shard(source.sample(key_real, num), axis_name), batch.latent
             if settings.inner_data == "fresh":
-                latent = local_share(sample_latent(experiment, key_latent, num), axis_name)
+                latent = shard(sample_latent(experiment, key_latent, num), axis_name)
             if settings.inner_data == "fresh" or experiment.inference is not None:
                 seen, _ = make_batch(experiment, batch.generator, real, latent, axis_name=axis_name)
             else:
@@ -81,7 +81,7 @@ def discriminator_ahead(
     return _ahead(settings, experiment.discriminator, loss, variables, opt_state, key, done, axis_name)
 
 
-def generator_ahead(
+def unrolled_generator(
     experiment: Experiment,
     source: Any,
     variables: Variables,
@@ -96,7 +96,7 @@ def generator_ahead(
 ) -> Variables:
     """G after K of its updates against a D that stands still; G itself if D is not unrolled.
 
-    Arguments are as in `discriminator_ahead`, but for `latent` [batch, latent_dim], of the first update.
+    Arguments are as in `unrolled_discriminator`, but for `latent` [batch, latent_dim], of the first update.
     """
     settings = experiment.discriminator.unroll
     if settings is None or settings.num_steps == 0:
@@ -108,9 +108,9 @@ def generator_ahead(
         if fresh is not None:
             inner_key, key_real, key_latent = jax.random.split(fresh, 3)
             num = num_devices(axis_name) * real.shape[0]
-            reals = local_share(source.sample(key_real, num), axis_name)
+            reals = shard(source.sample(key_real, num), axis_name)
             if settings.inner_data == "fresh":
-                latents = local_share(sample_latent(experiment, key_latent, num), axis_name)
+                latents = shard(sample_latent(experiment, key_latent, num), axis_name)
         player = kept._replace(params=params)
         batch, statistics = make_batch(experiment, player, reals, latents, axis_name=axis_name)
         value, memory = generator_loss(experiment, discriminator, batch, inner_key, step, axis_name=axis_name)

@@ -19,13 +19,13 @@ from gan_jax.training.player_losses import (
     Batch,
     discriminator_loss,
     generator_loss,
-    local_share,
     make_batch,
     mean_over_devices,
     sample_latent,
+    shard,
 )
 from gan_jax.training.probes import update_ratios
-from gan_jax.training.rollout import discriminator_ahead, generator_ahead
+from gan_jax.training.rollout import unrolled_discriminator, unrolled_generator
 from gan_jax.unroll import Implicit, value_and_hypergradient
 
 Metrics = dict[str, Array]
@@ -48,7 +48,7 @@ class TrainState(NamedTuple):
         key: the run's key. It never changes: every random number comes from it folded with a purpose and the step.
         step: int32, steps done.
         nonfinite_step: int32, the first step with a loss or gradient that was not finite; -1 if none.
-        looks: what the recorder's looks hand on; () without one.
+        probe_state: what the recorder hands from one probe to the next; () without a recorder.
     """
 
     generator: Player
@@ -58,7 +58,7 @@ class TrainState(NamedTuple):
     key: Array
     step: Array
     nonfinite_step: Array
-    looks: Any = ()
+    probe_state: Any = ()
 
 
 DATA, TRAINING, BANK, INIT = range(4)
@@ -88,7 +88,7 @@ def discriminator_step(
 
     def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
         variables = state.discriminator.variables._replace(params=params)
-        ahead = generator_ahead(
+        ahead = unrolled_generator(
             experiment, source, *state.generator, variables, real, latent, key, state.step, axis_name=axis_name
         )
         batch, _ = make_batch(experiment, ahead, real, latent, axis_name=axis_name)
@@ -141,7 +141,7 @@ def generator_objective(
     def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
         variables = state.generator.variables._replace(params=params)
         batch, statistics = make_batch(experiment, variables, real, latent, axis_name=axis_name)
-        opponent = discriminator_ahead(
+        opponent = unrolled_discriminator(
             experiment, source, *state.discriminator, batch, inner_key, state.step, axis_name=axis_name
         )
         value, memory = generator_loss(experiment, opponent, batch, key, state.step, axis_name=axis_name)
@@ -179,7 +179,9 @@ def unrolled_step(
             opponent = opponent._replace(variables=still)
         if settings.gradient.last_steps(settings.num_steps) < settings.num_steps:
             opponent = jax.lax.stop_gradient(opponent)
-        ahead = discriminator_ahead(experiment, source, *opponent, batch, key_disc, step, done=1, axis_name=axis_name)
+        ahead = unrolled_discriminator(
+            experiment, source, *opponent, batch, key_disc, step, done=1, axis_name=axis_name
+        )
         value, memory = generator_loss(experiment, ahead, batch, key_gen, step, axis_name=axis_name)
         return value, (Variables((), statistics, memory), {**metrics, "generator_loss": value}, moved)
 
@@ -210,7 +212,7 @@ def dynamics_step(
         at = Pair(*(player.variables._replace(params=p) for player, p in zip(players, params, strict=True)))
         batch, gen_statistics = make_batch(experiment, at.generator, real, latent, axis_name=axis_name)
         gen, disc = (Player(v, player.opt_state) for player, v in zip(players, at, strict=True))
-        ahead = generator_ahead(
+        ahead = unrolled_generator(
             experiment, source, *gen, at.discriminator, real, latent, key_disc, state.step, axis_name=axis_name
         )
         moved = ahead is not at.generator
@@ -218,7 +220,7 @@ def dynamics_step(
         disc_value, (disc_kept, metrics) = discriminator_loss(
             experiment, at.discriminator, seen, key_disc, state.step, axis_name=axis_name
         )
-        opponent = discriminator_ahead(experiment, source, *disc, batch, key_disc, state.step, axis_name=axis_name)
+        opponent = unrolled_discriminator(experiment, source, *disc, batch, key_disc, state.step, axis_name=axis_name)
         value, memory = generator_loss(experiment, opponent, batch, key_gen, state.step, axis_name=axis_name)
         gen_kept = Variables((), gen_statistics, memory)
         return Pair(value, disc_value), (gen_kept, disc_kept, {**metrics, "generator_loss": value})
@@ -306,11 +308,11 @@ def train_step(
 
     def real_batch(index: Array | int) -> Array:
         batch = source.batch(key_data, state.step * num_disc + index, experiment.batch_size, count=count)
-        return local_share(batch, axis_name)
+        return shard(batch, axis_name)
 
     def latents(index: Array | int) -> Array:
         latent = sample_latent(experiment, jax.random.fold_in(key_latent, index), batch_size)
-        return local_share(latent, axis_name)
+        return shard(latent, axis_name)
 
     # Drawn once and handed to both players: XLA merges identical products, but not the loops that random numbers are.
     first = real_batch(0), latents(0)

@@ -17,8 +17,8 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.networks.network import Variables
 from gan_jax.networks.packing import pack_size
 from gan_jax.training.growth import at_stage, at_step, num_stages
-from gan_jax.training.player_losses import generate, init_memory, local_share, num_devices, sample_latent
-from gan_jax.training.probes import Signals, init_looks, look
+from gan_jax.training.player_losses import generate, init_memory, num_devices, sample_latent, shard
+from gan_jax.training.probes import ProbeValues, init_probe_state, look
 from gan_jax.training.steps import BANK, INIT, Metrics, Player, TrainState, train_step
 
 
@@ -63,7 +63,7 @@ class Chunk(NamedTuple):
     state: TrainState
     metrics: Metrics
     evaluation: Evaluation | None
-    signals: Signals | None = None
+    signals: ProbeValues | None = None
 
 
 def load_resources(experiment: Experiment, location: Any = None) -> Resources:
@@ -99,7 +99,7 @@ def init(experiment: Experiment, key: Array) -> TrainState:
     key_gen, key_disc = jax.random.split(jax.random.fold_in(key, INIT))
     gen, disc, shape = experiment.generator, experiment.discriminator, experiment.data.shape
     gen_variables = gen.network.init(key_gen, gen.latent_dim, shape)
-    disc_variables = disc.network.init(key_disc, experiment.seen_shape)
+    disc_variables = disc.network.init(key_disc, experiment.discriminator_input_shape)
     memories = init_memory(experiment, gen_variables, disc_variables)
     gen_variables, disc_variables = (
         variables._replace(memory=memory)
@@ -117,7 +117,7 @@ def init(experiment: Experiment, key: Array) -> TrainState:
         key=key,
         step=jnp.int32(0),
         nonfinite_step=jnp.int32(-1),
-        looks=init_looks(experiment, gen_variables, disc_variables),
+        probe_state=init_probe_state(experiment, gen_variables, disc_variables),
     )
 
 
@@ -161,7 +161,7 @@ def _divided(function: Callable[[Array], Array], inputs: Array, axis_name: str |
     """A function along the leading axis, of which each device does its share where it divides evenly."""
     if axis_name is None or inputs.shape[0] % num_devices(axis_name):
         return function(inputs)
-    return jax.lax.all_gather(function(local_share(inputs, axis_name)), axis_name, tiled=True)
+    return jax.lax.all_gather(function(shard(inputs, axis_name)), axis_name, tiled=True)
 
 
 def evaluate(
@@ -229,7 +229,7 @@ def run_chunk(
 
 def _scan(
     experiment: Experiment, dataset: Any, step: Callable[..., Any], state: TrainState, num_steps: int
-) -> tuple[TrainState, tuple[Metrics, Signals | None]]:
+) -> tuple[TrainState, tuple[Metrics, ProbeValues | None]]:
     """(the state after so many full steps, (metrics [steps], signals [looks]))."""
 
     def steps(state: TrainState, length: int) -> tuple[TrainState, Metrics]:
@@ -238,21 +238,21 @@ def _scan(
     if experiment.recorder is None or num_steps == 0:
         state, metrics = steps(state, num_steps)
         return state, (metrics, None)
-    num_looks = experiment.recorder.num_looks(num_steps)
+    num_probes = experiment.recorder.num_probes(num_steps)
 
-    def part(state: TrainState, _: None) -> tuple[TrainState, tuple[Metrics, Signals]]:
-        state, metrics = steps(state, num_steps // num_looks)
+    def part(state: TrainState, _: None) -> tuple[TrainState, tuple[Metrics, ProbeValues]]:
+        state, metrics = steps(state, num_steps // num_probes)
         looks, signals = observe(experiment, dataset, state)
-        return state._replace(looks=looks), (metrics, signals)
+        return state._replace(probe_state=looks), (metrics, signals)
 
-    state, (metrics, signals) = jax.lax.scan(part, state, length=num_looks)
+    state, (metrics, signals) = jax.lax.scan(part, state, length=num_probes)
     return state, (jax.tree.map(lambda series: series.reshape(num_steps), metrics), signals)
 
 
-def observe(experiment: Experiment, dataset: Any, state: TrainState) -> tuple[Any, Signals]:
+def observe(experiment: Experiment, dataset: Any, state: TrainState) -> tuple[Any, ProbeValues]:
     """A look at a state's players, for an experiment with a recorder: (what it hands on to the next one, signals)."""
     players = state.generator.variables, state.discriminator.variables
-    return look(at_step(experiment, state.step), dataset, *players, state.looks, state.key, state.step)
+    return look(at_step(experiment, state.step), dataset, *players, state.probe_state, state.key, state.step)
 
 
 @functools.cache
@@ -286,7 +286,7 @@ def compiler_options() -> dict[str, Any] | None:
     return options
 
 
-class Part(NamedTuple):
+class ChunkSpec(NamedTuple):
     """One call of `chunk`: its static arguments."""
 
     num_steps: int
@@ -302,7 +302,7 @@ def short_batch(experiment: Experiment, resources: Resources) -> int | None:
     return resources.dataset.images.shape[0] % experiment.batch_size or None
 
 
-def plan(experiment: Experiment, resources: Resources, start: int) -> Iterator[Part]:
+def plan(experiment: Experiment, resources: Resources, start: int) -> Iterator[ChunkSpec]:
     """The chunks from a step to the end of the run: cut at evaluations, stages, and epoch ends with a short batch.
 
     The cuts depend on the step alone, so that a resumed run makes the same chunks as an uninterrupted one.
@@ -319,7 +319,7 @@ def plan(experiment: Experiment, resources: Resources, start: int) -> Iterator[P
             if stage < num_stages(experiment) - 1:
                 stop = min(stop, (stage + 1) * experiment.growth.stage_steps)
         ends_short = short_every is not None and stop % short_every == 0
-        yield Part(stop - step - int(ends_short), short_count if ends_short else None, stop == next_eval, stage)
+        yield ChunkSpec(stop - step - int(ends_short), short_count if ends_short else None, stop == next_eval, stage)
         step = stop
 
 

@@ -16,7 +16,7 @@ from gan_jax.runs.branches import chosen_variations, judgement, without_onset
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import open_states
 from gan_jax.runs.window_replay import players_hash, replay, steps
-from gan_jax.training.train import Part, chunk, init, load_resources
+from gan_jax.training.train import ChunkSpec, chunk, init, load_resources
 
 from .test_flight import falling, trained
 
@@ -35,7 +35,7 @@ def test_single_steps_are_those_of_a_chunk_bit_for_bit(make):
     whole = chunk(experiment, resources, init(experiment, jax.random.key(1)), num_steps=6, evaluates=True)
     state, means = init(experiment, jax.random.key(1)), []
     for count in (1, 1, 1, 3):
-        state, metrics = steps(experiment, resources, state, Part(count, None, evaluates=False))
+        state, metrics = steps(experiment, resources, state, ChunkSpec(count, None, evaluates=False))
         means.append(metrics)
     assert players_hash(state) == players_hash(whole.state)
     for name, series in whole.metrics.items():

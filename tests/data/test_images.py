@@ -107,7 +107,7 @@ def test_source(tmp_path: Path) -> None:
     epoch = np.concatenate([np.asarray(batch) for _, batch in drawn]).reshape(45, -1)
     whole = np.asarray(normalise(dataset.images)).reshape(45, -1)
     np.testing.assert_array_equal(epoch[np.lexsort(epoch.T)], whole[np.lexsort(whole.T)])
-    # The source may itself cross a jit boundary: its choice of batches is static.
+    # The source may itself cross a jit decision_threshold: its choice of batches is static.
     assert len(jax.tree.leaves(settings.source(dataset))) == 4
     per_key = jax.jit(jax.vmap(lambda key: draw(dataset, key, jnp.int32(1))[1]))
     batches = per_key(jax.random.split(jax.random.key(1), 2))

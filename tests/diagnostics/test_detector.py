@@ -18,7 +18,7 @@ from gan_jax.diagnostics.verdict import judge
 EVERY = 100
 
 
-def observe(letter: str, heaviest: int = 0) -> Observation:
+def observe(letter: str, dominant_mode: int = 0) -> Observation:
     """h healthy, b between, p partial, t total, j junk."""
     name = {"h": "healthy", "b": "between", "p": "partial", "t": "total", "j": "junk"}[letter]
     few, junk = letter in "pt", letter == "j"
@@ -29,18 +29,18 @@ def observe(letter: str, heaviest: int = 0) -> Observation:
         bad=jnp.array([few or junk, few, junk, False]),
         concentrated=jnp.array(letter == "t"),
         credible=jnp.array(not junk),
-        heaviest=jnp.int32(heaviest),
+        dominant_mode=jnp.int32(dominant_mode),
     )
 
 
 _update = jax.jit(update_detector)
 
 
-def play(letters: str, heaviest: list[int] | None = None, **windows: float):
+def play(letters: str, dominant_mode: list[int] | None = None, **windows: float):
     detector = MixtureDetector(**windows)
     state = init_detector()
     for index, letter in enumerate(letters):
-        mode = heaviest[index] if heaviest else 0
+        mode = dominant_mode[index] if dominant_mode else 0
         state = _update(detector, state, observe(letter, mode), (index + 1) * EVERY)
     return judge(state, len(letters) * EVERY)
 

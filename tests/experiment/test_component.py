@@ -13,7 +13,7 @@ from gan_jax.experiment.component import component, setting, unknown_name
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import diff, group, override, stack, to_json, walk
-from gan_jax.losses.aggregation import MIXINGS
+from gan_jax.losses.aggregation import AGGREGATIONS
 from gan_jax.losses.auxiliary import GENERATOR_PENALTIES
 from gan_jax.losses.inference import INFERENCES
 from gan_jax.losses.objectives import OBJECTIVES
@@ -188,7 +188,7 @@ def test_unknown_name_lists_all_when_nothing_is_near():
 
 def test_every_choice_can_be_made_with_its_defaults():
     parts = (*OBJECTIVES, *TRANSFORMS, *GENERATOR_TRANSFORMS, *DISCRIMINATOR_PENALTIES, *GENERATOR_PENALTIES)
-    for made in [choice() for choice in (*parts, *REPLAYS, *MIXINGS, *INFERENCES)]:
+    for made in [choice() for choice in (*parts, *REPLAYS, *AGGREGATIONS, *INFERENCES)]:
         assert read_component(to_json(made)) == made
 
 

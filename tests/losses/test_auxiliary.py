@@ -1,4 +1,4 @@
-"""Feature matching, reconstruction, classification, and the mixing of several discriminators, by hand."""
+"""Feature matching, reconstruction, classification, and the aggregation of several discriminators, by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.losses.aggregation import MIXINGS, Hardest, Mixing, SoftMixing
+from gan_jax.losses.aggregation import AGGREGATIONS, Aggregation, Hardest, SoftMixing
 from gan_jax.losses.auxiliary import LOGITS, Classification, FeatureMatching, Reconstruction
 from tests.losses.test_penalties import FAKE, REAL, look
 
@@ -50,9 +50,9 @@ def test_classification_is_the_cross_entropy_of_who_made_a_sample():
     assert float(Classification(weight=0.5)(view)) == pytest.approx(0.5 * wanted, rel=1e-5)
 
 
-@pytest.mark.parametrize("cls", MIXINGS)
+@pytest.mark.parametrize("cls", AGGREGATIONS)
 def test_mixings_of_equal_losses_are_that_loss(cls):
-    assert isinstance(cls(), Mixing)
+    assert isinstance(cls(), Aggregation)
     assert float(cls()(jnp.full(3, 0.7))) == pytest.approx(0.7, rel=1e-5)
 
 

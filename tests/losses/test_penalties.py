@@ -24,7 +24,7 @@ from gan_jax.losses.penalties import (
     LeCam,
     Orthogonality,
     Penalty,
-    Remembering,
+    StatefulPenalty,
     View,
     ZeroCenteredGP,
     input_gradients,
@@ -65,7 +65,7 @@ def look(score=None, params=PARAMS, memory=(), key=None, step=0, real=REAL, fake
 
 
 def with_memory(penalty, **changes):
-    memory = penalty.init(PARAMS) if isinstance(penalty, Remembering) else ()
+    memory = penalty.init(PARAMS) if isinstance(penalty, StatefulPenalty) else ()
     return look(memory=memory, **changes)
 
 
@@ -77,7 +77,7 @@ def test_contract(cls):
 
     def value(penalty, params, key):
         traces.append(1)
-        memory = penalty.init(PARAMS) if isinstance(penalty, Remembering) else ()
+        memory = penalty.init(PARAMS) if isinstance(penalty, StatefulPenalty) else ()
         return penalty(look(params=params, memory=memory, key=key))
 
     keys = jax.random.split(jax.random.key(1), 3)

@@ -131,7 +131,7 @@ def test_a_triple_of_classes_is_a_mode(digits):
     metrics = measure(digits, of_modes(digits, [907, 907, 907, 12, 0] * 20))
     counts = np.asarray(metrics.counts)
     assert {int(mode): int(counts[mode]) for mode in np.flatnonzero(counts)} == {907: 60, 12: 20, 0: 20}
-    assert (int(metrics.modes), int(metrics.modes_sure), int(metrics.heaviest)) == (3, 3, 907)
+    assert (int(metrics.modes), int(metrics.modes_sure), int(metrics.dominant_mode)) == (3, 3, 907)
     assert float(metrics.max_share) == pytest.approx(0.6)
     assert float(metrics.high_quality) == 1
     # Channels: 9 9 9 0 0; 0 0 0 1 0; 7 7 7 2 0.
@@ -155,7 +155,7 @@ def test_the_rule_decides_what_is_captured(digits):
     assert int(measure(digits, samples, StackedRule(min_count=61)).modes) == 0
     nothing = measure(digits, jnp.zeros((NUM, 28, 28, 3)), StackedRule(confidence=1.0))
     assert int(nothing.modes) == 0
-    assert int(nothing.heaviest) == -1
+    assert int(nothing.dominant_mode) == -1
     assert math.isnan(float(nothing.kl))
 
 

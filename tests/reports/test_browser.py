@@ -111,7 +111,7 @@ def reports(tmp_path_factory):
     config.write_text(CONFIG)
     run, sweep = folder / "run", folder / "sweep"
     assert main(["train", str(config), "--run-dir", str(run), "--quiet"]) == 0
-    assert main(["sweep", str(config), "--engine", "map", "--run-dir", str(sweep), "--quiet"]) == 0
+    assert main(["sweep", str(config), "--strategy", "map", "--run-dir", str(sweep), "--quiet"]) == 0
     result = {
         "sentence": "D has a peak at 6 of 8 modes.",
         "frames": [f"samples/step_{step:08d}.png" for step in (2, 4)],

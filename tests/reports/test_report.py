@@ -231,7 +231,7 @@ def test_signals_are_drawn_by_group(monkeypatch, run):
     assert gradient.get_yscale() == "log"
     assert singular.get_yscale() == "linear"
     assert axes["Scores"].lines[0].get_xdata().tolist() == [10, 15]
-    assert "Signals" in Page(source(run)).headings
+    assert "ProbeValues" in Page(source(run)).headings
 
 
 # --- Diagnoses --------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_a_sweep_is_watched_too(tmp_path):
         "def experiment():\n    return tiny_ring(num_steps=4, eval_every_steps=2)\n\n\n"
         "def sweep():\n    return grid(experiment(), {'generator.learning_rate': (1e-3, 1e-4)}, seeds=1)\n"
     )
-    assert main(["sweep", str(config), "--engine", "map", "--run-dir", str(folder), "--quiet"]) == 0
+    assert main(["sweep", str(config), "--strategy", "map", "--run-dir", str(folder), "--quiet"]) == 0
     drawing = watch.draw(folder, watch.Drawing(), 1.0)
     assert (drawing.phase, drawing.line) == ("ended", "the sweep has ended")
     assert "2 runs of 2 arms" in drawing.page

@@ -63,7 +63,7 @@ def sweep(*arguments, code=0):
 def whole(config, tmp_path_factory):
     """The folder of an uninterrupted sweep, one member after another."""
     path = tmp_path_factory.mktemp("whole") / "sweep"
-    sweep(config, "--engine", "map", "--run-dir", path, "--parquet")
+    sweep(config, "--strategy", "map", "--run-dir", path, "--parquet")
     return path
 
 
@@ -126,7 +126,7 @@ def test_a_member_is_its_single_run(config, whole, tmp_path):
 
 def test_a_sweep_over_many_structures_drops_its_programs(config, tmp_path, monkeypatch):
     """A process may have so many memory maps, and each structure's programs take hundreds."""
-    arguments = [config, "--grid", "generator.updates_per_step", "1,2", "--seeds", "1", "--engine", "map", "--run-dir"]
+    arguments = [config, "--grid", "generator.updates_per_step", "1,2", "--seeds", "1", "--strategy", "map", "--run-dir"]
     sweep(*arguments, tmp_path / "kept")
     dropped = []
     monkeypatch.setattr(programs, "MOST_MAPS", 0)
@@ -148,7 +148,7 @@ def test_named_arms_of_which_one_changes_nothing_have_a_report(tmp_path):
         '    arms = {"plain": {}, "fast": {"generator.learning_rate": 1e-2}}\n'
         "    return variations(experiment(), arms, seeds=1)\n"
     )
-    sweep(path, "--engine", "map", "--run-dir", tmp_path / "sweep")
+    sweep(path, "--strategy", "map", "--run-dir", tmp_path / "sweep")
     assert [row["settings"] for row in SweepDirectory(tmp_path / "sweep").read_members()] == [
         {},
         {"generator.learning_rate": 0.01},
@@ -158,7 +158,7 @@ def test_named_arms_of_which_one_changes_nothing_have_a_report(tmp_path):
 
 def test_looks_of_a_member_are_those_of_its_single_run_also_when_resumed(config, tmp_path, monkeypatch):
     recorder = ["--recorder", "recorder", "--recorder.every-steps", "5"]
-    arguments = [config, *recorder, "--engine", "map", "--seeds", "1", "--run-dir"]
+    arguments = [config, *recorder, "--strategy", "map", "--seeds", "1", "--run-dir"]
     sweep(*arguments, tmp_path / "whole")
     interrupt(monkeypatch, 20, [*arguments, tmp_path / "sweep"])
     directory = SweepDirectory(tmp_path / "sweep")
@@ -191,7 +191,7 @@ def states_of(path, batch=0):
 
 def test_a_killed_sweep_resumes_bit_for_bit(config, whole, tmp_path, monkeypatch):
     path = tmp_path / "sweep"
-    interrupt(monkeypatch, 20, [config, "--engine", "map", "--run-dir", path])
+    interrupt(monkeypatch, 20, [config, "--strategy", "map", "--run-dir", path])
     assert not any(row["ended"] for row in SweepDirectory(path).read_members())
     directory = SweepDirectory(path)
     directory.append_metrics([{"member": 0, "step": 25, "label": "written after the checkpoint"}])
@@ -206,9 +206,9 @@ def test_a_killed_sweep_resumes_bit_for_bit(config, whole, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["vmap", "pmap-vmap"])
-def test_engines_side_by_side_resume_bit_for_bit(engine, config, tmp_path, monkeypatch):
-    arguments = [config, "--engine", engine, "--run-dir"]
+@pytest.mark.parametrize("strategy", ["vmap", "pmap-vmap"])
+def test_engines_side_by_side_resume_bit_for_bit(strategy, config, tmp_path, monkeypatch):
+    arguments = [config, "--strategy", strategy, "--run-dir"]
     sweep(*arguments, tmp_path / "whole")
     interrupt(monkeypatch, 20, [*arguments, tmp_path / "sweep"])
     sweep("--resume", tmp_path / "sweep")
@@ -219,15 +219,15 @@ def test_engines_side_by_side_resume_bit_for_bit(engine, config, tmp_path, monke
 
 def test_a_killed_sweep_goes_on_over_other_devices(config, whole, tmp_path, monkeypatch, capsys):
     path = tmp_path / "sweep"
-    interrupt(monkeypatch, 10, [config, "--engine", "map", "--run-dir", path])
-    sweep("--resume", path, "--engine", "pmap-map")
+    interrupt(monkeypatch, 10, [config, "--strategy", "map", "--run-dir", path])
+    sweep("--resume", path, "--strategy", "pmap-map")
     assert "not bit for bit" in capsys.readouterr().err
     assert metrics(path) == metrics(whole)  # one after another on each device, it is bit for bit all the same
 
 
 def test_a_damaged_checkpoint_is_reported(config, whole, tmp_path, monkeypatch, capsys):
     path = tmp_path / "sweep"
-    interrupt(monkeypatch, 20, [config, "--engine", "map", "--run-dir", path])
+    interrupt(monkeypatch, 20, [config, "--strategy", "map", "--run-dir", path])
     newest = SweepDirectory(path).batch_path(0, 0) / "checkpoints" / "20"
     for file in newest.rglob("*"):
         if file.is_file() and file.stat().st_size > 200:
@@ -239,7 +239,7 @@ def test_a_damaged_checkpoint_is_reported(config, whole, tmp_path, monkeypatch, 
 
 def test_batches_run_one_after_another(config, whole, tmp_path, monkeypatch, capsys):
     path = tmp_path / "sweep"
-    interrupt(monkeypatch, 30, [config, "--engine", "map", "--max-members", "4", "--run-dir", path])
+    interrupt(monkeypatch, 30, [config, "--strategy", "map", "--max-members", "4", "--run-dir", path])
     assert "split into 2 batches of up to 4, one after another: as asked" in capsys.readouterr().err
     sweep("--resume", path)
     assert SweepDirectory(path).read_plans()[0].batches == [[0, 1, 2, 3], [4, 5]]
@@ -251,14 +251,14 @@ def test_a_sweep_too_large_for_the_device_is_split():
     members = grid(tiny_ring(), {"data.std": (0.01, 0.02)}, seeds=4).members()
     lines: list[str] = []
     resources, group = Resources((), ()), list(range(8))
-    needs = make_plan(members, group, resources, SweepOptions(engine="vmap"), lines.append)
+    needs = make_plan(members, group, resources, SweepOptions(strategy="vmap"), lines.append)
     assert needs.batches == [group]
-    tight = make_plan(members, group, resources, SweepOptions(engine="vmap", memory_bytes=3e5), lines.append)
+    tight = make_plan(members, group, resources, SweepOptions(strategy="vmap", memory_bytes=3e5), lines.append)
     assert 1 < len(tight.batches) <= 8
     assert [member for batch in tight.batches for member in batch] == group
     assert "do not fit the memory" in lines[-1]
-    hopeless = make_plan(members, group, resources, SweepOptions(engine="auto", memory_bytes=1.0), lines.append)
-    assert (hopeless.engine, hopeless.batches) == ("map", [[member] for member in group])
+    hopeless = make_plan(members, group, resources, SweepOptions(strategy="auto", memory_bytes=1.0), lines.append)
+    assert (hopeless.strategy, hopeless.batches) == ("map", [[member] for member in group])
 
 
 def test_convolutions_are_chosen_where_the_networks_leave_it_open(monkeypatch):
@@ -266,7 +266,7 @@ def test_convolutions_are_chosen_where_the_networks_leave_it_open(monkeypatch):
     monkeypatch.setattr(sweep_plan, "default_implementation", lambda: "native")
     members = grid(tiny_dcgan(), {}, seeds=2).members()
     resources = Resources(tiny_images(), ())
-    monkeypatch.setattr(sweep_plan, "_fitting", lambda engine, experiments, *rest: len(experiments))
+    monkeypatch.setattr(sweep_plan, "_fitting", lambda strategy, experiments, *rest: len(experiments))
     plan = make_plan(members, [0, 1], resources, SweepOptions(), lambda line: None)
     assert {name.partition(", ")[2] for name in plan.timings} == {"", "matmul convolutions"}
     assert plan.convolution == ("matmul" if "matmul" in max(plan.timings, key=plan.timings.__getitem__) else None)
@@ -281,7 +281,7 @@ def test_convolutions_are_chosen_where_the_networks_leave_it_open(monkeypatch):
 
 def test_a_grid_on_any_config_and_a_member_that_breaks(tmp_path, capsys):
     path = tmp_path / "sweep"
-    arguments = ["ring", "--grid", "generator.learning_rate", "1e-3,1e30", "--seeds", "5,", "--engine", "vmap"]
+    arguments = ["ring", "--grid", "generator.learning_rate", "1e-3,1e30", "--seeds", "5,", "--strategy", "vmap"]
     arguments += ["--num-steps", "20", "--eval-every-steps", "10", "--batch-size", "16", "--run-dir", path]
     sweep(*arguments, "--generator.network.widths", "8", "--discriminator.network.widths", "8")
     rows = SweepDirectory(path).read_members()
@@ -354,7 +354,7 @@ def test_the_report_draws_onsets(whole, tmp_path):
 
 def test_an_unfinished_sweep_has_a_report(config, tmp_path, monkeypatch):
     path = tmp_path / "sweep"
-    interrupt(monkeypatch, 10, [config, "--engine", "map", "--run-dir", path])
+    interrupt(monkeypatch, 10, [config, "--strategy", "map", "--run-dir", path])
     assert main(["report", str(path), "--out", str(tmp_path / "page.html")]) == 0
     assert "0 of 6 runs have ended" in (tmp_path / "page.html").read_text()
 
@@ -375,7 +375,7 @@ def test_an_unfinished_sweep_has_a_report(config, tmp_path, monkeypatch):
         (["ring", "--seeds", "x"], "takes whole numbers"),
         (["ring", "--seeds", "0"], "give a count of at least 1"),
         (["ring", "--seeds", "1,1"], "different ones"),
-        (["ring", "--seeds", "2", "--engine", "pmap"], "must be one of map, vmap, pmap-map, pmap-vmap, auto"),
+        (["ring", "--seeds", "2", "--strategy", "pmap"], "must be one of map, vmap, pmap-map, pmap-vmap, auto"),
         (["ring", "--seeds", "2", "--max-members", "0"], "at least 1"),
         (["ring", "--seeds", "2", "--data", "nowhere"], "reads no files"),
         (["ring", "--seeds", "2", "--num-epochs", "3"], "has no epochs"),

@@ -35,7 +35,7 @@ from gan_jax.scaling.data_parallel import (
 )
 from gan_jax.training.dynamics import DYNAMICS, Competitive, Consensus, Simultaneous
 from gan_jax.training.optimizers import SGD
-from gan_jax.training.player_losses import generate, local_share
+from gan_jax.training.player_losses import generate, shard
 from gan_jax.training.steps import train_step
 from gan_jax.training.train import Resources, chunk, init, load_resources, sample_modes
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
@@ -407,7 +407,7 @@ def test_uneven_splits_are_refused():
     check_split(short, images, 4)
     check_split(dcgan(), images, 8)
     with pytest.raises(ValueError, match="a batch of 9 does not divide evenly over 2 devices"):
-        jax.vmap(lambda _: local_share(jnp.zeros(9), AXIS), axis_name=AXIS)(jnp.zeros(2))
+        jax.vmap(lambda _: shard(jnp.zeros(9), AXIS), axis_name=AXIS)(jnp.zeros(2))
 
 
 _PROCESS = """

@@ -166,11 +166,11 @@ def test_a_missed_mode_gets_the_weight(key):
 # --- Members ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ["vmap", "map"])
-def test_members_are_the_single_runs(engine, key):
+@pytest.mark.parametrize("strategy", ["vmap", "map"])
+def test_members_are_the_single_runs(strategy, key):
     experiment = tiny()
     resources = load_resources(experiment)
-    bagged, apart = (train(experiment, resources, key, 2, engine=engine) for train in (bag, independent))
+    bagged, apart = (train(experiment, resources, key, 2, strategy=strategy) for train in (bag, independent))
     np.testing.assert_allclose(bagged.weights, [0.5, 0.5])
     counts = bagged.data_weights * 200
     np.testing.assert_allclose(counts, jnp.round(counts), atol=1e-3)
@@ -180,7 +180,7 @@ def test_members_are_the_single_runs(engine, key):
         return boost(experiment, resources._replace(dataset=dataset), key, 1).generators
 
     # 5 steps of Adam at 1e-3 in float32; vmap takes sums in another order.
-    tolerance = {"vmap": 1e-4, "map": 0}[engine]
+    tolerance = {"vmap": 1e-4, "map": 0}[strategy]
     alone = single(resources.dataset), single(reweighted(resources.dataset, bagged.data_weights[0]))
     for ensemble, generators in zip((apart, bagged), alone, strict=True):
         jax.tree.map(
@@ -198,8 +198,8 @@ def test_wrong_arguments_are_told_with_their_remedy(key):
             train(experiment, resources, key, 0)
         with pytest.raises(ValueError, match=r"use data=Weighted\(Ring\(...\)\)"):
             train(tiny_ring(), resources, key, 1)
-    with pytest.raises(ValueError, match="no engine for members of an ensemble 'pmap'; did you mean"):
-        bag(experiment, resources, key, 1, engine="pmap")
+    with pytest.raises(ValueError, match="no strategy for members of an ensemble 'pmap'; did you mean"):
+        bag(experiment, resources, key, 1, strategy="pmap")
     with pytest.raises(ValueError, match="no weighting 'sta'; did you mean 'star'"):
         rounds(experiment, resources, key, 1, weighting="sta")
     for beta in (0.0, 1.5, float("nan")):

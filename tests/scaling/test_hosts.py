@@ -25,7 +25,7 @@ from gan_jax.scaling.hosts import LOST
 
 SMALL = ("--batch-size", "16", "--detector.num-samples", "64", "--eval-every-steps", "10")
 SMALL += ("--generator.network.widths", "8,8", "--discriminator.network.widths", "8,8")
-STUDY = ("sweep", "ring", "--grid", "data.std", "0.02,0.05,0.1", "--seeds", "1", "--engine", "pmap-map", *SMALL)
+STUDY = ("sweep", "ring", "--grid", "data.std", "0.02,0.05,0.1", "--seeds", "1", "--strategy", "pmap-map", *SMALL)
 
 
 def environment(num_devices: int) -> dict[str, str]:

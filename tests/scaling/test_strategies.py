@@ -1,4 +1,4 @@
-"""Sweeps: which members there are, and that every engine gives each of them the run it would be alone."""
+"""Sweeps: which members there are, and that every strategy gives each of them the run it would be alone."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import grid, groups
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips
 from gan_jax.runs.checkpoint import to_host, tree_hash
-from gan_jax.scaling.strategies import Engine, fastest_engine, members_that_fit, program_bytes
-from gan_jax.training.train import Part, Resources, chunk, init, load_resources
+from gan_jax.scaling.strategies import Strategy, fastest_strategy, members_that_fit, program_bytes
+from gan_jax.training.train import ChunkSpec, Resources, chunk, init, load_resources
 
 RATE = "discriminator.transforms.0.rate"
-PART = Part(4, None, evaluates=False)
+PART = ChunkSpec(4, None, evaluates=False)
 
 
 def noisy(experiment):
@@ -36,12 +36,12 @@ def start(members, x64=False):
 
 
 def run_engine(name, members, resources, part=PART, devices=None, x64=False, states=None, num_samples=0):
-    engine = Engine(name, devices)
+    strategy = Strategy(name, devices)
     experiments = [member.arm.experiment for member in members]
-    stack = engine.place(experiments, start(members, x64) if states is None else states)
-    placed = engine.place_resources(resources)
-    result = engine.compile(stack, placed, part, num_samples)(stack.experiments, placed, stack.states)
-    return engine.gather(result, stack.num)
+    stack = strategy.place(experiments, start(members, x64) if states is None else states)
+    placed = strategy.place_resources(resources)
+    result = strategy.compile(stack, placed, part, num_samples)(stack.experiments, placed, stack.states)
+    return strategy.gather(result, stack.num)
 
 
 def of_member(tree, index):
@@ -131,15 +131,15 @@ def test_groups_of_images_share_their_detector():
     assert groups(ring) == [[0, 1]]
 
 
-# --- Engines ----------------------------------------------------------------------------------------------------------
+# --- Strategies -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ["map", "pmap-map"])
+@pytest.mark.parametrize("strategy", ["map", "pmap-map"])
 @pytest.mark.parametrize("case", CASES)
-def test_map_gives_the_single_runs_bit_for_bit(case, engine):
+def test_map_gives_the_single_runs_bit_for_bit(case, strategy):
     experiment, resources = (make() for make in CASES[case])
     members = grid(experiment, {RATE: (0.0, 0.25), "generator.learning_rate": (1e-3, 2e-3)}, seeds=(0,)).members()[:3]
-    got = run_engine(engine, members, resources, devices=jax.devices()[:2])
+    got = run_engine(strategy, members, resources, devices=jax.devices()[:2])
     for index, member in enumerate(members):
         alone = chunk(member.arm.experiment, resources, start([member])[0], **PART._asdict())
         assert tree_hash(to_host(alone.state)) == tree_hash(to_host(of_member(got.state, index)))
@@ -147,15 +147,15 @@ def test_map_gives_the_single_runs_bit_for_bit(case, engine):
             np.testing.assert_array_equal(np.asarray(series), got.metrics[name][index])
 
 
-@pytest.mark.parametrize("engine", ["vmap", "pmap-vmap"])
+@pytest.mark.parametrize("strategy", ["vmap", "pmap-vmap"])
 @pytest.mark.parametrize(("x64", "tolerance"), [(False, 1e-4), (True, 1e-10)])
 @pytest.mark.parametrize("case", CASES)
-def test_vmap_gives_the_single_runs_up_to_rounding(case, x64, tolerance, engine):
+def test_vmap_gives_the_single_runs_up_to_rounding(case, x64, tolerance, strategy):
     # Four steps: a GAN is chaotic, and a batched product adds up in another order.
     experiment, resources = (make() for make in CASES[case])
     with jax.enable_x64(x64):
         members = grid(experiment, {RATE: (0.0, 0.25)}, seeds=(1,)).members()
-        got = run_engine(engine, members, resources, devices=jax.devices()[:2], x64=x64)
+        got = run_engine(strategy, members, resources, devices=jax.devices()[:2], x64=x64)
         for index, member in enumerate(members):
             alone = chunk(member.arm.experiment, resources, start([member], x64)[0], **PART._asdict())
             for player in ("generator", "discriminator"):
@@ -174,7 +174,7 @@ def test_uneven_members_fill_the_devices():
 def test_a_chunk_may_continue_on_other_devices():
     members = grid(noisy(tiny_ring()), {RATE: (0.0, 0.1, 0.2)}, seeds=1).members()
     resources = Resources((), ())
-    once = run_engine("map", members, resources, Part(8, None, evaluates=False))
+    once = run_engine("map", members, resources, ChunkSpec(8, None, evaluates=False))
     half = run_engine("pmap-map", members, resources, devices=jax.devices()[:2])
     again = run_engine("pmap-map", members, resources, devices=jax.devices()[:1], states=half.state)
     assert tree_hash(to_host(once.state)) == tree_hash(to_host(again.state))
@@ -184,7 +184,7 @@ def test_a_member_that_breaks_stays_where_it_broke_and_stops_no_other():
     base = tiny_ring()
     members = grid(base, {"generator.learning_rate": (1e-3, 1e30)}, seeds=1).members()
     resources = load_resources(base)
-    part = Part(10, None, evaluates=True)
+    part = ChunkSpec(10, None, evaluates=True)
     first = run_engine("vmap", members, resources, part, num_samples=5)
     assert first.evaluation.samples.shape == (2, 5, 2)
     broken = int(first.state.nonfinite_step[1])
@@ -209,23 +209,23 @@ def test_values_that_break_after_the_last_loss_are_noticed():
     state = state._replace(
         generator=state.generator._replace(variables=state.generator.variables._replace(params=params))
     )
-    result = run_engine("map", members, Resources((), ()), Part(0, None, evaluates=False), states=[state])
+    result = run_engine("map", members, Resources((), ()), ChunkSpec(0, None, evaluates=False), states=[state])
     assert result.state.nonfinite_step.tolist() == [0]
 
 
 def test_an_unknown_engine_is_refused():
     with pytest.raises(ValueError, match="did you mean 'pmap-map'"):
-        Engine("pmapmap")
+        Strategy("pmapmap")
 
 
-def test_the_fastest_engine_is_measured():
+def test_the_fastest_strategy_is_measured():
     members = grid(tiny_ring(), {"data.std": (0.01, 0.02)}, seeds=1).members()
     experiments, states = [m.arm.experiment for m in members], start(members)
     resources = Resources((), ())
-    several = fastest_engine(experiments, resources, states, jax.devices()[:2])
-    assert {t.engine for t in several} == {"pmap-map", "pmap-vmap"}
+    several = fastest_strategy(experiments, resources, states, jax.devices()[:2])
+    assert {t.strategy for t in several} == {"pmap-map", "pmap-vmap"}
     assert several[0].member_steps_per_second >= several[1].member_steps_per_second > 0
-    assert {t.engine for t in fastest_engine(experiments, resources, states, jax.devices()[:1])} == {"map", "vmap"}
+    assert {t.strategy for t in fastest_strategy(experiments, resources, states, jax.devices()[:1])} == {"map", "vmap"}
 
 
 # --- Memory -----------------------------------------------------------------------------------------------------------
@@ -237,14 +237,14 @@ def test_a_budget_halves_the_members_until_they_fit():
     resources, devices = Resources((), ()), jax.devices()[:1]
     sizes = {}
     for num in (2, 8):
-        engine = Engine("vmap", devices)
-        stack = engine.place(experiments[:num], states[:num])
-        program = engine.compile(stack, resources, Part(50, None, evaluates=False))
+        strategy = Strategy("vmap", devices)
+        stack = strategy.place(experiments[:num], states[:num])
+        program = strategy.compile(stack, resources, ChunkSpec(50, None, evaluates=False))
         sizes[num] = program_bytes(program)
     assert sizes[8] > 2 * sizes[2]
-    timed = fastest_engine(experiments, resources, states, devices, budget=1.05 * sizes[2])
-    assert {t.engine: t.num_members for t in timed}["vmap"] == 2 if len(timed) == 2 else timed[0].engine == "map"
-    assert fastest_engine(experiments, resources, states, devices, budget=1.0) == []
+    timed = fastest_strategy(experiments, resources, states, devices, budget=1.05 * sizes[2])
+    assert {t.strategy: t.num_members for t in timed}["vmap"] == 2 if len(timed) == 2 else timed[0].strategy == "map"
+    assert fastest_strategy(experiments, resources, states, devices, budget=1.0) == []
 
 
 @pytest.mark.parametrize(("budget", "fits"), [(2000, 10), (1000, 9), (600, 5), (150, 1), (1, 1)])

@@ -37,11 +37,11 @@ from gan_jax.networks.packing import Packed
 from gan_jax.networks.points import LinearDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.scaling.data_parallel import assert_replicas, make_parallel_chunk
-from gan_jax.scaling.strategies import Engine
+from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.dynamics import Consensus
 from gan_jax.training.optimizers import WeightClipping
 from gan_jax.training.replay import FIFO, ImagePool, PastDiscriminators, PastGenerators
-from gan_jax.training.train import Part, chunk, init, load_resources
+from gan_jax.training.train import ChunkSpec, chunk, init, load_resources
 
 NUM_STEPS = 50
 
@@ -100,10 +100,12 @@ def assert_trains(experiment, num_steps=NUM_STEPS):
     resources = load_resources(experiment)
     starts = [init(experiment, key) for key in jax.random.split(jax.random.key(0), 3)]
     before = jax.device_get(starts[0].generator.variables.params)
-    engine = Engine("pmap-vmap", jax.devices()[:2])
-    members = engine.place([experiment] * 3, starts)
-    program = engine.compile(members, engine.place_resources(resources), Part(num_steps, None, evaluates=False))
-    states = engine.gather(program(members.experiments, resources, members.states).state, 3)
+    strategy = Strategy("pmap-vmap", jax.devices()[:2])
+    members = strategy.place([experiment] * 3, starts)
+    program = strategy.compile(
+        members, strategy.place_resources(resources), ChunkSpec(num_steps, None, evaluates=False)
+    )
+    states = strategy.gather(program(members.experiments, resources, members.states).state, 3)
     assert np.all(states.nonfinite_step == -1)
     assert np.all(states.step == num_steps)
     ahead = experiment if experiment.generator.unroll is not None else unrolled(experiment)
@@ -198,10 +200,10 @@ BAD = {
         {"network": AutoencoderDiscriminator(widths=(4,)), "transforms": (ExactFlips(),)},
         "no labels to flip",
     ),
-    "mixing without a committee": ({}, {"mixing": Hardest()}, {}, r"Committee\(network=..., num=3\)"),
+    "aggregation without a committee": ({}, {"aggregation": Hardest()}, {}, r"Committee\(network=..., num=3\)"),
     "harmonic mean of negative losses": (
         {"objective": Hinge()},
-        {"mixing": SoftMixing(mean="harmonic")},
+        {"aggregation": SoftMixing(mean="harmonic")},
         {"network": Committee(network=NET)},
         "takes losses of one sign",
     ),
@@ -300,7 +302,7 @@ def test_veegan_needs_its_reconstruction():
     with pytest.raises(ValueError, match="learns from Reconstruction alone"):
         dataclasses.replace(veegan, generator=dataclasses.replace(veegan.generator, penalties=()))
     assert isinstance(veegan.inference, VEEGAN)
-    assert veegan.seen_shape == (2 + 8,)
+    assert veegan.discriminator_input_shape == (2 + 8,)
 
 
 def test_the_present_discriminator_is_not_frozen_for_a_g_that_sometimes_faces_old_ones():

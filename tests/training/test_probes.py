@@ -17,10 +17,10 @@ from gan_jax.losses.objectives import EnergyMargin
 from gan_jax.networks.autoencoder import AutoencoderDiscriminator
 from gan_jax.networks.packing import Packed
 from gan_jax.scaling.data_parallel import assert_replicas, make_parallel_chunk
-from gan_jax.scaling.strategies import Engine
+from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.player_losses import generate, sample_latent
 from gan_jax.training.probes import held_out
-from gan_jax.training.train import Part, chunk, init, load_resources, observe
+from gan_jax.training.train import ChunkSpec, chunk, init, load_resources, observe
 
 RECORDER = Recorder(every_steps=2, num_examples=16)
 
@@ -47,7 +47,7 @@ def same(first, second):
 def test_a_run_with_a_recorder_is_the_run_without_bit_for_bit(make):
     plain, recorded = (trained(make(recorder=recorder), evaluates=True)[1] for recorder in (None, RECORDER))
     assert plain.signals is None
-    assert plain.state.looks == ()
+    assert plain.state.probe_state == ()
     for part in ("generator", "discriminator", "detector"):
         assert same(getattr(plain.state, part), getattr(recorded.state, part)), part
     assert same(plain.evaluation, recorded.evaluation)
@@ -57,14 +57,14 @@ def test_a_run_with_a_recorder_is_the_run_without_bit_for_bit(make):
 
 @pytest.mark.parametrize(("num_steps", "looks"), [(0, 0), (1, 1), (3, 1), (4, 2), (10, 5), (7, 1), (9, 3)])
 def test_looks_divide_a_chunk_into_equal_parts_not_shorter_than_asked(num_steps, looks):
-    assert RECORDER.num_looks(num_steps) == looks
+    assert RECORDER.num_probes(num_steps) == looks
 
 
 def test_signals_are_what_they_say():
     experiment = tiny_ring(recorder=RECORDER)
     _, result = trained(experiment)
     state = result.state
-    looks = state.looks
+    looks = state.probe_state
     assert int(looks.num_done) == 3
     gen, disc = state.generator.variables, state.discriminator.variables
     latent = sample_latent(experiment, jax.random.key(5), 8)
@@ -98,7 +98,7 @@ def test_a_player_that_stands_still_has_turned_by_nothing():
     experiment = tiny_ring(recorder=RECORDER)
     resources, result = trained(experiment)
     memory, _ = observe(experiment, resources.dataset, result.state)
-    _, signals = observe(experiment, resources.dataset, result.state._replace(looks=memory))
+    _, signals = observe(experiment, resources.dataset, result.state._replace(probe_state=memory))
     np.testing.assert_allclose(signals["forgetting/cosine"], 1.0, rtol=1e-5)
     assert float(signals["forgetting/reversed"]) == 0.0
     scores, _ = experiment.discriminator.network.apply(
@@ -157,12 +157,12 @@ def test_scores_without_a_boundary_have_no_accuracies():
 def test_recorders_ride_along_in_sweeps_and_over_devices():
     experiment = tiny_ring(recorder=RECORDER)
     resources, single = trained(experiment)
-    engine = Engine("map")
+    strategy = Strategy("map")
     starts = [init(experiment, jax.random.key(seed)) for seed in range(2)]
-    members = engine.place([experiment] * 2, starts)
-    program = engine.compile(members, engine.place_resources(resources), Part(6, None, evaluates=False))
+    members = strategy.place([experiment] * 2, starts)
+    program = strategy.compile(members, strategy.place_resources(resources), ChunkSpec(6, None, evaluates=False))
     result = program(members.experiments, resources, members.states)
-    swept = engine.gather(result.signals, 2)
+    swept = strategy.gather(result.signals, 2)
     for name, series in single.signals.items():
         np.testing.assert_array_equal(swept[name][0], series, err_msg=name)
     split = make_parallel_chunk(jax.devices()[:2])
