@@ -33,11 +33,13 @@ from gan_jax.reports.game_figure import figure as figure
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
 from gan_jax.runs.runner import state_template
-from gan_jax.training.growth import at_step
-from gan_jax.training.player_losses import discriminator_loss, make_batch, sample_latent
+from gan_jax.scaling.programs import compiler_options
+from gan_jax.training.batches import make_batch, sample_latent
+from gan_jax.training.context import step_context
+from gan_jax.training.player_losses import discriminator_loss
 from gan_jax.training.rollout import unrolled_generator
-from gan_jax.training.steps import Player, TrainState, generator_objective
-from gan_jax.training.train import compiler_options
+from gan_jax.training.state import Player, TrainState
+from gan_jax.training.steps import Draws, generator_objective
 
 NUM_EXAMPLES = {"vectors": 1024, "images": 256}
 """Real examples, and fakes, that the field is the mean over, in training batches; at least one."""
@@ -106,23 +108,24 @@ def fixed_batches(experiment: Experiment, dataset: Any, key: Array, dtype: Any) 
 
 def game_field(at: Array, data: Position) -> Array:
     """The field at both players' parameters as one vector, G's first: [n] -> [n]."""
-    experiment, state = at_step(data.experiment, data.state.step), data.state
-    source, gen, disc = experiment.data.source(data.dataset), state.generator, state.discriminator
+    state = data.state
+    context = step_context(data.experiment, data.dataset, state.step)
+    gen, disc = state.generator, state.discriminator
 
     def of_generator(gen_params: Any, disc_params: Any, batch: Any) -> Array:
         real, latent, keys = _split(batch)
         opponent = disc._replace(variables=disc.variables._replace(params=disc_params))
         facing = state._replace(discriminator=opponent)
-        loss = generator_objective(experiment, facing, real, latent, keys[0], inner_key=keys[1], source=source)
+        loss = generator_objective(context, facing, Draws(real, latent, *keys))
         return loss(gen_params)[0]
 
     def of_discriminator(gen_params: Any, disc_params: Any, batch: Any) -> Array:
         real, latent, keys = _split(batch)
         own = disc.variables._replace(params=disc_params)
         facing = gen.variables._replace(params=gen_params)
-        ahead = unrolled_generator(experiment, source, facing, gen.opt_state, own, real, latent, keys[1], state.step)
-        seen, _ = make_batch(experiment, ahead, real, latent)
-        return discriminator_loss(experiment, own, seen, keys[1], state.step)[0]
+        opponent = unrolled_generator(context, facing, gen.opt_state, own, (real, latent), keys[1])
+        inputs, _ = make_batch(context, opponent, real, latent)
+        return discriminator_loss(context, own, inputs, keys[1])[0]
 
     field, _ = make_field(of_generator, of_discriminator, gen.variables.params, disc.variables.params)
     return mean_field(field)(at, data.batches)

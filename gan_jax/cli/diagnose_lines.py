@@ -28,7 +28,7 @@ from gan_jax.losses.objectives import AlphaGAN, Minimax, NonSaturating
 from gan_jax.reports.drawing import aligned, draw_scans, find, new_figure, rounded
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import RunStates
-from gan_jax.training.steps import TrainState
+from gan_jax.training.state import TrainState
 
 NUM_OFFSETS = 30
 """Of a side of a scan."""

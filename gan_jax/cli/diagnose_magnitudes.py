@@ -18,7 +18,7 @@ from gan_jax.diagnostics.precursors import departures
 from gan_jax.reports.drawing import aligned, new_figure
 from gan_jax.runs.run_directory import read_lines
 from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
-from gan_jax.runs.window_replay import look_at, watching
+from gan_jax.runs.window_replay import probe_values_of, watching
 
 GROUPS = {
     "activations of G": ("generator/activation/",),
@@ -74,7 +74,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
 
 
 def _row(states: RunStates, step: int) -> dict[str, Any]:
-    signals = look_at(watching(states.experiment), states.resources, states.restore(step))
+    signals = probe_values_of(watching(states.experiment), states.resources, states.restore(step))
     return {"step": step, "signals": {k: float(v) if np.isfinite(v) else None for k, v in signals.items()}}
 
 

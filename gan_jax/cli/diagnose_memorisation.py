@@ -28,9 +28,10 @@ from gan_jax.reports.drawing import aligned, rounded
 from gan_jax.reports.memorisation_figure import figure as figure
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import chosen_steps, open_states
-from gan_jax.training.growth import at_step
-from gan_jax.training.player_losses import make_batch, sample_latent, score
-from gan_jax.training.steps import TrainState
+from gan_jax.training.batches import make_batch, sample_latent
+from gan_jax.training.context import step_context
+from gan_jax.training.player_losses import score
+from gan_jax.training.state import TrainState
 
 _LEAST_GAP = 0.02
 """A gap below this is not called memorisation, however certain it is."""
@@ -96,16 +97,17 @@ def judge_state(
         held_out: the same.
         latent: [batches, batch, latent_dim].
     """
-    experiment = at_step(experiment, state.step)
+    context = step_context(experiment, None, state.step, draws=False)
+    experiment = context.experiment
     gen, disc, network = state.generator.variables, state.discriminator.variables, experiment.discriminator.network
 
     def scores(inputs: tuple[Array, Array, Array]) -> dict[str, tuple[Array, Array, Array]]:
-        shown, held = (make_batch(experiment, gen, real, inputs[2])[0] for real in inputs[:2])
+        shown, held = (make_batch(context, gen, real, inputs[2])[0] for real in inputs[:2])
         seen = (shown.real, held.real, shown.fake)
         found = {"running": tuple(network.apply(disc, samples, train=False)[0] for samples in seen)}
         if jax.tree.leaves(disc.statistics):
-            real_scores, fake_scores, _ = score(experiment, disc, shown.real, shown.fake)
-            found["batch"] = (real_scores, score(experiment, disc, held.real, held.fake)[0], fake_scores)
+            real_scores, fake_scores, _ = score(context, disc, shown.real, shown.fake)
+            found["batch"] = (real_scores, score(context, disc, held.real, held.fake)[0], fake_scores)
         return found  # type: ignore[return-value]
 
     found = jax.lax.map(scores, (train, held_out, latent))

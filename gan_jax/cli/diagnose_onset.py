@@ -17,7 +17,7 @@ from gan_jax.reports.onset_story import headline, order, signals_of_story, tell
 from gan_jax.runs.branches import branch, chosen_variations, judgement
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import RunStates, open_states
-from gan_jax.runs.window_replay import Replay, nearest, replay
+from gan_jax.runs.window_replay import ReplayedWindow, nearest, replay_window
 
 _DOZEN = 12
 _DOZENS_BEFORE = {False: 10, True: 2}
@@ -56,7 +56,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     images = isinstance(states.experiment.data, ImageData)
     stride = max(1, -(-(stop - start) // _MAX_LOOKS[images]))
     say(f"replaying steps {start:,} to {stop:,}, a look every {stride}")
-    seen = replay(states, start, stop, stride)
+    seen = replay_window(states, start, stop, stride)
     quantity = next(name for name in (*QUANTITIES.get(cause, ()), "modes", "pairwise_ratio") if name in seen.metrics)
     event = find_event(seen.steps, _height(seen, quantity), centre, (window - 1) * every)
     close = None
@@ -64,7 +64,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         around = max(_DOZEN, 2 * stride)
         first, end = event.step - max(_DOZENS_BEFORE[images] * _DOZEN, around), event.step + around
         say(f"and steps {first:,} to {end:,} one by one")
-        close = replay(states, max(first, start), min(end, stop), 1)
+        close = replay_window(states, max(first, start), min(end, stop), 1)
         event = _closer(event, close, quantity)
     moment = event.step if event is not None else centre
     left = departures(seen.steps, signals_of_story(seen.signals), moment)
@@ -135,12 +135,12 @@ def _last_step(states: RunStates) -> int:
     return int(states.verdict["last_step"]) if states.verdict else states.steps[-1]
 
 
-def _height(seen: Replay, quantity: str) -> np.ndarray:
+def _height(seen: ReplayedWindow, quantity: str) -> np.ndarray:
     """The metric as one that is high where all is well."""
     return -seen.metrics[quantity] if quantity == "junk" else seen.metrics[quantity]
 
 
-def _closer(event: Event, close: Replay, quantity: str) -> Event:
+def _closer(event: Event, close: ReplayedWindow, quantity: str) -> Event:
     """The event to the step: the last passage of the same middle in the closer replay, up to the coarse event."""
     height, middle = _height(close, quantity), 0.5 * (event.before + event.after)
     above = np.flatnonzero((height > middle) & (close.steps < event.step))
@@ -156,7 +156,7 @@ def _closer(event: Event, close: Replay, quantity: str) -> Event:
     )
 
 
-def _json(seen: Replay) -> dict[str, Any]:
+def _json(seen: ReplayedWindow) -> dict[str, Any]:
     def numbers(series: np.ndarray) -> list[float | None]:
         return [float(f"{value:.5g}") if np.isfinite(value) else None for value in series.tolist()]
 

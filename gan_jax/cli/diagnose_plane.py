@@ -19,7 +19,8 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.reports import film
 from gan_jax.reports.drawing import aligned, draw_line, draw_plane, new_figure, rounded
 from gan_jax.runs.run_states import RunStates
-from gan_jax.training.steps import TrainState, train_step
+from gan_jax.training.state import TrainState
+from gan_jax.training.steps import train_step
 
 NUM_GRID, NUM_LINE, NUM_ARROWS, NUM_POINTS = 65, 401, 17, 512
 """Points of D's surface along a side, of its curve, of the field along a side; real examples, and fakes."""

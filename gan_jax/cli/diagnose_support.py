@@ -42,10 +42,10 @@ from gan_jax.reports.support_words import sentence
 from gan_jax.reports.support_words import table as table
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.evaluations import evaluated_variables, sample_modes
 from gan_jax.training.growth import at_step
-from gan_jax.training.player_losses import sample_latent
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import evaluated_variables, sample_modes
+from gan_jax.training.state import TrainState
 
 QUANTILE = 0.01
 """Share of held-out examples that are nearer to a training example than the threshold."""

@@ -17,7 +17,8 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.reports.drawing import rounded
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import RunStates
-from gan_jax.training.steps import TrainState, train_step
+from gan_jax.training.state import TrainState
+from gan_jax.training.steps import train_step
 
 LAGS = (1, 10, 100)
 """Steps over which the gradient is followed from a checkpoint; the last one for vector data only."""

@@ -22,9 +22,12 @@ from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
 from gan_jax.reports.drawing import aligned
-from gan_jax.training.player_losses import sample_latent
-from gan_jax.training.steps import TrainState, generator_objective, train_step
-from gan_jax.training.train import Resources, compiler_options, init
+from gan_jax.scaling.programs import compiled_init, compiler_options
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.context import StepContext
+from gan_jax.training.evaluations import Resources
+from gan_jax.training.state import TrainState
+from gan_jax.training.steps import Draws, generator_objective, train_step
 from gan_jax.unroll import Exact, FirstOrder, Gradient, Implicit, Memory, Truncated
 
 STEP_SIZES = (1e-3, 1e-4, 1e-5, 1e-6)
@@ -131,8 +134,8 @@ def diagnose_unroll(
 
     def objective(settings: Experiment) -> Objective:
         def loss(params: Any, state: TrainState, real: Array, latent: Array) -> Array:
-            make = generator_objective(settings, state, real, latent, key, inner_key=key_inner, source=source)
-            return make(params)[0]
+            context = StepContext(settings, state.step, source)
+            return generator_objective(context, state, Draws(real, latent, key, key_inner))(params)[0]
 
         return loss
 
@@ -181,7 +184,7 @@ def warm_state(experiment: Experiment, resources: Resources, seed: int, num_step
         step = functools.partial(train_step, experiment, resources.dataset)
         return jax.lax.scan(lambda carry, _: (step(carry)[0], None), state, length=length)[0]
 
-    return steps(plain, init(experiment, jax.random.key(seed)), num_steps)
+    return steps(plain, compiled_init(experiment, jax.random.key(seed)), num_steps)
 
 
 def compare(num_steps: int, losses: dict[str, Objective], at: Any, num_directions: int, finite: bool) -> Accuracy:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gan_jax.diagnostics.precursors import Departure, Event, has_baseline
-from gan_jax.runs.window_replay import Replay
+from gan_jax.runs.window_replay import ReplayedWindow
 
 WORDS = {
     "modes": "modes captured",
@@ -31,7 +31,7 @@ def signals_of_story(signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
     return {**signals, "scores/gap": gap}
 
 
-def tell(event: Event | None, moment: int, quantity: str, left: list[Departure], seen: Replay) -> list[str]:
+def tell(event: Event | None, moment: int, quantity: str, left: list[Departure], seen: ReplayedWindow) -> list[str]:
     """The answers, a sentence each.
 
     Args:
@@ -54,7 +54,7 @@ def tell(event: Event | None, moment: int, quantity: str, left: list[Departure],
     ]
 
 
-def headline(event: Event | None, moment: int, quantity: str, left: list[Departure], seen: Replay) -> str:
+def headline(event: Event | None, moment: int, quantity: str, left: list[Departure], seen: ReplayedWindow) -> str:
     """One sentence: what fell when, and what went before it."""
     words, values = WORDS.get(quantity, quantity), seen.metrics[quantity]
     if event is None:
@@ -92,7 +92,7 @@ def _course(departure: Departure, moment: int) -> str:
     return f"{_when(departure.step, moment)}, and came {far} {_when(departure.extreme_step, moment)}"
 
 
-def _fall(event: Event | None, quantity: str, seen: Replay) -> str:
+def _fall(event: Event | None, quantity: str, seen: ReplayedWindow) -> str:
     words = WORDS.get(quantity, quantity)
     if event is None:
         return f"Nothing fell: {words} did not go down over the window."
@@ -123,7 +123,7 @@ def _overshoot(by_name: Mapping[str, Departure], moment: int) -> str:
     return f"{words}: the gap between its scores of real and fake widened {_course(gap, moment)}.{also}"
 
 
-def _magnitudes(left: list[Departure], seen: Replay, moment: int) -> str:
+def _magnitudes(left: list[Departure], seen: ReplayedWindow, moment: int) -> str:
     answers = []
     for player, word in (("generator", "G"), ("discriminator", "D")):
         layers = [name for name in seen.signals if name.startswith(f"{player}/activation")]
@@ -146,7 +146,7 @@ def _magnitudes(left: list[Departure], seen: Replay, moment: int) -> str:
     return f"Magnitudes {'escalated in both players' if both else 'did not escalate in both'}: {'; '.join(answers)}."
 
 
-def _vanished(left: list[Departure], seen: Replay, moment: int) -> str:
+def _vanished(left: list[Departure], seen: ReplayedWindow, moment: int) -> str:
     names = {
         "training/generator_grad_norm": "G's gradient",
         "training/discriminator_grad_norm": "D's gradient",

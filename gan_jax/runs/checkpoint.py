@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from gan_jax.training.steps import TrainState
+from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
 _FIRST_NAMES = (("detector.dominant_mode", "detector.heaviest"), ("probe_state.", "looks."))

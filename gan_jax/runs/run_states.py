@@ -13,8 +13,8 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, write_json
 from gan_jax.runs.runner import read_verdict, state_template
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Resources, load_resources
+from gan_jax.training.state import TrainState
+from gan_jax.training.evaluations import Resources, load_resources
 
 
 class RunStates(NamedTuple):

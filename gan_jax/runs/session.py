@@ -29,10 +29,12 @@ from gan_jax.runs.runner import (
     state_template,
     train_run,
 )
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.chunks import Advance
+from gan_jax.training.evaluations import Resources, load_resources
+from gan_jax.training.state import TrainState
 from gan_jax.scaling.data_parallel import check_split, make_parallel_chunk, replicate
 from gan_jax.experiment.settings import override
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Chunk, Resources, chunk, init, load_resources
 
 __all__ = ["Done", "HostOptions", "Request", "branch_training", "resume_training", "start_training"]
 
@@ -113,19 +115,19 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
 
     run = RunDirectory(hosts.from_leader(create))
     say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {run.path}")
-    return _train(run, resources, init(experiment, jax.random.key(seed)), host, advance)
+    return _train(run, record, resources, compiled_init(experiment, jax.random.key(seed)), host, advance)
 
 
 def _advance(
     host: HostOptions, experiment: Experiment, resources: Resources
-) -> tuple[Callable[..., Chunk], Resources, str]:
+) -> tuple[Advance, Resources, str]:
     """The function that makes a chunk, on one device or on several; the resources in their place; a word about it.
 
     Raises:
         ValueError: if a batch does not divide evenly over the devices.
     """
     if not host.data_parallel and hosts.num_hosts() == 1:
-        return chunk, resources, ""
+        return compiled_chunk, resources, ""
     devices = jax.devices()
     if host.num_devices is not None and hosts.num_hosts() == 1:
         if host.num_devices > len(devices):
@@ -184,14 +186,14 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
             return Done(path, finished, finished["message"])
         if longer and hosts.is_leader():
             write_json(run.record_path, asked.to_json())
-        state, problems = resume(run)
+        state, problems = resume(run, asked)
         now = _environment(host)
         if any(now[what] != record.environment.get(what, 1) for what in ("versions", "device", "batch_devices")):
             say("gan-jax: versions or devices differ from the run's first ones: it continues, but not bit for bit")
         for problem in problems:
             say(f"gan-jax: {problem}; using the one before")
         say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}{spread}")
-        return _done(run, train_run(run, resources, state, host, advance=advance))
+        return _done(run, train_run(run, asked, resources, state, host, advance=advance))
 
 
 def branch_training(request: Request, parent: str, host: HostOptions, say: Callable[[str], None]) -> Done:
@@ -224,7 +226,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     run = RunDirectory(hosts.from_leader(create))
     changes = old.differences(record)
     say(f"branching {name} at step {step:,} into {run.path}: {'; '.join(changes) or 'nothing changed'}{spread}")
-    return _train(run, resources, state, host, advance)
+    return _train(run, record, resources, state, host, advance)
 
 
 def warn_of_pixels_only(experiment: Experiment, resources: Resources, say: Callable[[str], None]) -> None:
@@ -320,13 +322,16 @@ def _lock(run: RunDirectory) -> contextlib.AbstractContextManager[None]:
 
 
 def _train(
-    run: RunDirectory, resources: Resources, state: TrainState, host: HostOptions, advance: Callable[..., Chunk]
+    run: RunDirectory,
+    record: RunRecord,
+    resources: Resources,
+    state: TrainState,
+    host: HostOptions,
+    advance: Advance,
 ) -> Done:
     with _lock(run):
-        return _done(run, train_run(run, resources, state, host, advance=advance))
+        return _done(run, train_run(run, record, resources, state, host, advance=advance))
 
 
 def _done(run: RunDirectory, result: RunResult) -> Done:
-    verdict = read_verdict(run)
-    assert verdict is not None
-    return Done(run.path, verdict, result.message)
+    return Done(run.path, result.record, result.message)

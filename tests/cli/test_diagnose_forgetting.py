@@ -25,9 +25,9 @@ from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run_directory import RunDirectory, RunRecord
+from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.dynamics import Simultaneous
 from gan_jax.training.optimizers import SGD
-from gan_jax.training.train import init
 
 RATE = 1e-3
 
@@ -50,7 +50,7 @@ def run_of(experiment: Experiment, path: Path, directions=None, points=None, ste
     run = RunDirectory.create(path, RunRecord(experiment, seed=0, keep_every_steps=10))
     checkpoints = Checkpoints(run.checkpoints_path, keep=100)
     for index, step in enumerate(steps):
-        state = init(experiment, jax.random.key(step))._replace(step=jnp.int32(step))
+        state = compiled_init(experiment, jax.random.key(step))._replace(step=jnp.int32(step))
         if directions is not None:
             gen, disc = state.generator, state.discriminator
             disc = disc._replace(variables=disc.variables._replace(params={"direction": jnp.array(directions[index])}))

@@ -15,7 +15,7 @@ from gan_jax.cli.main import main
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.experiment import Unroll
 from gan_jax.experiment.settings import override
-from gan_jax.training.train import init
+from gan_jax.scaling.programs import compiled_init
 
 SHORT = ["--num-steps", "2", "--eval-every-steps", "1", "--quiet"]
 AT_REST = ["--generator.network.start", "0", "--discriminator.network.start", "0"]
@@ -67,7 +67,7 @@ def test_a_penalty_is_part_of_the_game(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def position():
     experiment = tiny_ring()
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
     batches = fixed_batches(experiment, (), jax.random.key(1), jnp.float32)
     at = ravel_pytree((state.generator.variables.params, state.discriminator.variables.params))[0]
     return at, Position(experiment, (), state, batches)

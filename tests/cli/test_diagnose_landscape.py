@@ -34,7 +34,7 @@ from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.reports import film
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord
-from gan_jax.training.train import init
+from gan_jax.scaling.programs import compiled_init
 
 
 def run_of(experiment: Experiment, path: Path, steps=(10, 20)) -> Path:
@@ -42,7 +42,7 @@ def run_of(experiment: Experiment, path: Path, steps=(10, 20)) -> Path:
     run = RunDirectory.create(path, RunRecord(experiment, seed=0, keep_every_steps=10))
     checkpoints = Checkpoints(run.checkpoints_path, keep=100)
     for step in steps:
-        checkpoints.save(init(experiment, jax.random.key(step))._replace(step=jnp.int32(step)))
+        checkpoints.save(compiled_init(experiment, jax.random.key(step))._replace(step=jnp.int32(step)))
     checkpoints.close()
     return path
 
@@ -152,7 +152,7 @@ def test_scans_of_vectors_in_many_dimensions_with_an_objective_without_probabili
 def test_scans_by_a_known_discriminator_have_its_width(monkeypatch, key):
     """The whole survey, with bumps at the training examples for D: peaks at all of these, of known width."""
     experiment = dataclasses.replace(tiny_dcgan(), objective=Wasserstein())
-    state = init(experiment, key)
+    state = compiled_init(experiment, key)
     dataset = experiment.data.load()
     seen = examples(experiment, dataset, 0, 8)
     seen = seen._replace(groups={"training": seen.real, "held-out": seen.real + 40.0})
@@ -199,7 +199,7 @@ def test_a_generator_pays_for_each_sample_what_it_pays_in_training(key):
 def test_a_committees_score_is_the_mean_of_its_members(key):
     network = Committee(network=MLPDiscriminator(widths=(4,)), num=2)
     experiment = tiny_ring(discriminator=Discriminator(network=network))
-    state = init(experiment, key)
+    state = compiled_init(experiment, key)
     points = jax.random.normal(key, (5, 2))
     flat, _ = network.apply(state.discriminator.variables, points, train=False)
     np.testing.assert_allclose(score_at(experiment, state)(points), flat.reshape(5, 2).mean(axis=1), rtol=1e-6)

@@ -21,7 +21,7 @@ from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring, tiny
 from gan_jax.losses.transforms import ExactFlips
 from gan_jax.networks.network import Variables
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
-from gan_jax.training.train import init
+from gan_jax.scaling.programs import compiled_init
 
 CONFIG = """
 from gan_jax.data.mixtures import Ring
@@ -47,7 +47,7 @@ class LookUp:
     def check(self, shape):
         pass
 
-    def init(self, key, shape):
+    def compiled_init(self, key, shape):
         return Variables({"points": jnp.zeros((1, *shape))}, {})
 
     def apply(self, variables, samples, *, train, axis_name=None):
@@ -62,7 +62,7 @@ def test_a_d_that_holds_its_training_points_knows_them_by_heart():
     data = Weighted(data=Ring(), num_points=200)
     dataset = data.load()
     experiment = with_discriminator(tiny_ring(data=data), network=LookUp(), transforms=(ExactFlips(rate=0.1),))
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
     knowing = state.discriminator._replace(variables=Variables({"points": dataset.points}, {}))
     state = state._replace(discriminator=knowing)
     split = split_examples(experiment, dataset, 256, jax.random.key(1))
@@ -92,7 +92,7 @@ def test_a_direction_judges_as_a_hand_computation_does():
     split = split_examples(experiment, (), 320, jax.random.key(0))
     assert not split.known
     batches = in_batches(experiment, split, jax.random.key(1))
-    found = jax.device_get(judge_state(experiment, init(experiment, jax.random.key(2)), *batches))
+    found = jax.device_get(judge_state(experiment, compiled_init(experiment, jax.random.key(2)), *batches))
     assert found.keys() == {"running"}
     scores = {name: np.sum(np.asarray(getattr(split, name)), axis=1) for name in ("train", "held_out")}
     plain = found["running"]["plain"]
@@ -130,7 +130,7 @@ def test_both_modes_of_batch_norm_are_judged():
     network = experiment.discriminator.network
     split = split_examples(experiment, dataset, 32, jax.random.key(0))
     batches = in_batches(experiment, split, jax.random.key(1))
-    state = init(experiment, jax.random.key(2))
+    state = compiled_init(experiment, jax.random.key(2))
     found = jax.device_get(judge_state(experiment, state, *batches))
     assert found.keys() == {"batch", "running"}
     variables, real = state.discriminator.variables, batches[0]

@@ -15,8 +15,10 @@ from gan_jax.reports.onset_story import headline, tell
 from gan_jax.runs.branches import chosen_variations, judgement, without_onset
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import open_states
-from gan_jax.runs.window_replay import players_hash, replay, steps
-from gan_jax.training.train import ChunkSpec, chunk, init, load_resources
+from gan_jax.runs.window_replay import advance, players_hash, replay_window
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.evaluations import load_resources
 
 from .test_flight import falling, trained
 
@@ -32,11 +34,14 @@ def fallen(tmp_path_factory):
 def test_single_steps_are_those_of_a_chunk_bit_for_bit(make):
     experiment = make()
     resources = load_resources(experiment)
-    whole = chunk(experiment, resources, init(experiment, jax.random.key(1)), num_steps=6, evaluates=True)
-    state, means = init(experiment, jax.random.key(1)), []
+    whole = compiled_chunk(
+        experiment, resources, compiled_init(experiment, jax.random.key(1)), ChunkSpec(6, evaluates=True)
+    )
+    state, means = compiled_init(experiment, jax.random.key(1)), []
     for count in (1, 1, 1, 3):
-        state, metrics = steps(experiment, resources, state, ChunkSpec(count, None, evaluates=False))
-        means.append(metrics)
+        result = advance(experiment, resources, state, ChunkSpec(count, evaluates=False))
+        state = result.state
+        means.append({name: series[0] for name, series in result.metrics.items()})
     assert players_hash(state) == players_hash(whole.state)
     for name, series in whole.metrics.items():
         np.testing.assert_allclose(means[0][name], series[0], rtol=1e-6)
@@ -100,7 +105,7 @@ def test_a_wide_window_is_looked_at_step_by_step_in_its_middle(fallen, monkeypat
 
 def test_looks_do_not_depend_on_the_cuts(fallen):
     states = open_states(fallen.path)
-    fine, coarse = (replay(states, 30, 50, stride) for stride in (1, 5))
+    fine, coarse = (replay_window(states, 30, 50, stride) for stride in (1, 5))
     index = np.searchsorted(fine.steps, coarse.steps)
     np.testing.assert_array_equal(fine.steps[index], coarse.steps)
     for name in ("scores/fake_mean", "discriminator/gradient/output"):
@@ -131,7 +136,7 @@ def test_a_run_without_an_onset_takes_a_step(tmp_path, capsys):
 
 def test_a_replay_needs_a_state_before_it(fallen):
     with pytest.raises(RunError, match="no checkpoint at or before step 1; the first is of step"):
-        replay(open_states(fallen.path), 1, 20, 1)
+        replay_window(open_states(fallen.path), 1, 20, 1)
 
 
 def test_branches_are_judged_by_those_with_another_key():
@@ -181,7 +186,7 @@ def test_the_story_answers_from_the_signals(fallen):
     """Made-up signals with known answers: D overshoots first, magnitudes follow in both, then G's gradient vanishes."""
     from gan_jax.diagnostics.precursors import departures, find_event
     from gan_jax.reports.onset_story import signals_of_story
-    from gan_jax.runs.window_replay import Replay
+    from gan_jax.runs.window_replay import ReplayedWindow
 
     at = np.arange(200)
     noise = np.random.default_rng(0).normal(size=(8, 200)) * 0.01
@@ -199,7 +204,7 @@ def test_the_story_answers_from_the_signals(fallen):
         "training/discriminator_grad_norm": jump(0.2, 300, 1.0, 6),
     }
     modes = np.where(at < 150, 8.0, 1.0)
-    seen = Replay(at, signals, {"modes": modes}, {})
+    seen = ReplayedWindow(at, signals, {"modes": modes}, {})
     event = find_event(at, modes, 160)
     left = departures(at, signals_of_story(signals), event.step)
     lines = tell(event, event.step, "modes", left, seen)
@@ -213,9 +218,9 @@ def test_the_story_answers_from_the_signals(fallen):
     assert lines[5].startswith("In order: scores/fake_mean (-30")
     assert "by 30 steps" in headline(event, event.step, "modes", left, seen)
     calm = {name: np.full(200, 1.0) * (1 + noise[0]) for name in signals}
-    quiet = tell(None, 150, "modes", [], Replay(at, calm, {"modes": np.full(200, 8.0)}, {}))
+    quiet = tell(None, 150, "modes", [], ReplayedWindow(at, calm, {"modes": np.full(200, 8.0)}, {}))
     assert quiet[0].startswith("Nothing fell")
-    restless = Replay(at, calm, {"modes": np.where(at % 2, 8.0, 0.0)}, {})
+    restless = ReplayedWindow(at, calm, {"modes": np.where(at % 2, 8.0, 0.0)}, {})
     assert "to and fro between 0 and 8" in headline(None, 150, "modes", [], restless)
     assert quiet[4].startswith("No gradient vanished")
     assert quiet[5] == "In order: no signal left its band."

@@ -13,7 +13,7 @@ from gan_jax.cli.main import main
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.experiment import Unroll
 from gan_jax.experiment.settings import override
-from gan_jax.training.train import load_resources
+from gan_jax.training.evaluations import load_resources
 
 
 def test_a_games_gradient_is_right_and_its_options_agree(tmp_path):

@@ -19,7 +19,8 @@ from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.metrics.classifier import classify
 from gan_jax.runs.session import headline
-from gan_jax.training import train
+from gan_jax.training.evaluations import Resources, evaluate
+from gan_jax.training.state import init
 
 EVERY, NUM = 2_000, 1_600
 update = jax.jit(update_detector)
@@ -157,9 +158,9 @@ def test_without_a_classifier_only_pixels_are_judged(setting):
 def test_a_run_is_measured_in_both_modes_of_batch_norm(setting):
     experiment = tiny_stacked()
     _, data, _, reference, _ = setting
-    resources = train.Resources(data.load(), reference)
-    state = jax.eval_shape(train.init, experiment, jax.random.key(0))
-    evaluation = jax.eval_shape(train.evaluate, experiment, resources, state)
+    resources = Resources(data.load(), reference)
+    state = jax.eval_shape(init, experiment, jax.random.key(0))
+    evaluation = jax.eval_shape(evaluate, experiment, resources, state)
     assert evaluation.metrics.keys() == {"batch", "running"}
     assert evaluation.samples.shape == (64, 28, 28, 3)
     # What the host keeps: numbers of the same names and sizes in both.

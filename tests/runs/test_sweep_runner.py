@@ -22,7 +22,7 @@ from gan_jax.runs.sweep_plan import SweepOptions, make_plan
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import grid
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
-from gan_jax.training.train import Resources
+from gan_jax.training.evaluations import Resources
 
 CONFIG = '''"""A tiny study."""
 

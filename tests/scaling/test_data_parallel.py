@@ -26,18 +26,22 @@ from gan_jax.losses.transforms import TRANSFORMS, ExactFlips
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.scaling.data_parallel import (
-    AXIS,
+    DEVICE_AXIS,
     assert_replicas,
     check_split,
     make_parallel_chunk,
     replicas_agree,
     replicate,
 )
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.batches import generate
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import DYNAMICS, Competitive, Consensus, Simultaneous
+from gan_jax.training.evaluations import Resources, load_resources, sample_modes
 from gan_jax.training.optimizers import SGD
-from gan_jax.training.player_losses import generate, shard
+from gan_jax.training.player_losses import shard
 from gan_jax.training.steps import train_step
-from gan_jax.training.train import Resources, chunk, init, load_resources, sample_modes
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
 
 IMAGES = tiny_images()
@@ -114,7 +118,7 @@ def start(experiment, x64=False):
     gen, disc = experiment.generator, experiment.discriminator
     if experiment.inference or gen.penalties or disc.penalties or gen.replay or disc.replay:
         base = experiment
-    state = init(base, jax.random.key(0))
+    state = compiled_init(base, jax.random.key(0))
     return in_float64(state) if x64 else state
 
 
@@ -122,14 +126,14 @@ def steps_on(experiment, num_devices, x64, count=None, num_steps=3):
     """(the state, the last metrics) of a few training steps, on several devices, or on one without an axis."""
     dataset = resources(experiment).dataset
 
-    def step(_, state, axis_name=AXIS):
+    def step(_, state, axis_name=DEVICE_AXIS):
         return train_step(experiment, dataset, state, count=count, axis_name=axis_name)
 
     if num_devices is None:
         compiled = functools.partial(jax.jit(functools.partial(step, axis_name=None)), None)
     else:
         devices = jax.devices()[:num_devices]
-        mapped = jax.pmap(step, AXIS, in_axes=(0, None), out_axes=None, devices=devices)
+        mapped = jax.pmap(step, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=devices)
         compiled = functools.partial(mapped, np.zeros(num_devices))
     with jax.enable_x64(x64):
         state = start(experiment, x64)
@@ -290,10 +294,10 @@ def test_a_chunk_is_that_of_one_device_and_compiles_once(case):
     """In float32, with a short batch or an evaluation at its end; the second call has another learning rate."""
     experiment, short, evaluates = CHUNKS[case]
     shared, parallel = resources(experiment), make_parallel_chunk()
-    sizes = {"num_steps": 3, "short_count": short, "evaluates": evaluates}
-    one = chunk(experiment, shared, start(experiment), **sizes)
+    spec = ChunkSpec(3, short, evaluates)
+    one = compiled_chunk(experiment, shared, start(experiment), spec)
     given = replicate(start(experiment))
-    result = parallel(experiment, shared, given, **sizes)
+    result = parallel(experiment, shared, given, spec)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves((given.generator, given.discriminator, given.key)))
     assert_close(result.state, one.state, 1e-6)
     assert_replicas(result)
@@ -303,7 +307,7 @@ def test_a_chunk_is_that_of_one_device_and_compiles_once(case):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     shared, seen = replicate(shared), compilations()
     other = override(experiment, "generator.learning_rate", 0.01)
-    again = make_parallel_chunk()(other, shared, result.state, **sizes)
+    again = make_parallel_chunk()(other, shared, result.state, spec)
     assert int(again.state.step) == 2 * int(one.state.step)
     assert not seen
 
@@ -317,9 +321,9 @@ def test_samples_of_an_evaluation_are_those_of_one_device(num_devices):
     one = jax.jit(functools.partial(sample_modes, experiment, variables))(latent)
 
     def on_device(_, latent):
-        return sample_modes(experiment, variables, latent, axis_name=AXIS)
+        return sample_modes(experiment, variables, latent, axis_name=DEVICE_AXIS)
 
-    mapped = jax.pmap(on_device, AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:num_devices])
+    mapped = jax.pmap(on_device, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:num_devices])
     many = mapped(np.zeros(num_devices), latent)
     assert set(many) == {"batch", "running"}
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), many, one)
@@ -331,11 +335,13 @@ def test_local_statistics_are_each_devices_own_and_their_mean_is_kept():
     latent = jax.random.normal(jax.random.key(1), (4, 4, 8))
 
     def on_devices(kind):
-        forward = functools.partial(generate, dcgan(device_statistics=kind), variables, train=True, axis_name=AXIS)
-        return jax.pmap(forward, AXIS, out_axes=(0, None), devices=jax.devices()[:4])(latent)
+        context = StepContext(dcgan(device_statistics=kind), jnp.int32(0), axis_name=DEVICE_AXIS)
+        forward = functools.partial(generate, context, variables, train=True)
+        return jax.pmap(forward, DEVICE_AXIS, out_axes=(0, None), devices=jax.devices()[:4])(latent)
 
     samples, kept = on_devices("local")
-    alone = jax.jit(lambda shares: jax.lax.map(lambda z: generate(dcgan(), variables, z, train=True), shares))
+    context = StepContext(dcgan(), jnp.int32(0))
+    alone = jax.jit(lambda shares: jax.lax.map(lambda z: generate(context, variables, z, train=True), shares))
     wanted, statistics = alone(latent)
     np.testing.assert_allclose(samples, wanted, atol=1e-6)
     for mean, each in zip(jax.tree.leaves(kept), jax.tree.leaves(statistics), strict=True):
@@ -356,7 +362,7 @@ def test_local_statistics_keep_the_replicas_together_and_change_the_run():
 def forked(array, other):
     """An array that jax takes for replicated, whose second of four copies is another."""
     devices = jax.devices()[:4]
-    mesh = Mesh(np.array(devices), (AXIS,))
+    mesh = Mesh(np.array(devices), (DEVICE_AXIS,))
     copies = [jax.device_put(other if i == 1 else array, device) for i, device in enumerate(devices)]
     return jax.make_array_from_single_device_arrays(array.shape, NamedSharding(mesh, PartitionSpec()), copies)
 
@@ -387,7 +393,7 @@ def test_a_forgotten_mean_is_found():
 
     state = start(small_ring())
     assert replicas_agree(state)
-    mapped = jax.pmap(step, AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:2])
+    mapped = jax.pmap(step, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:2])
     with pytest.raises(RuntimeError, match=r"^state\.average differs"):
         assert_replicas(mapped(jnp.arange(2.0), state))
 
@@ -407,7 +413,7 @@ def test_uneven_splits_are_refused():
     check_split(short, images, 4)
     check_split(dcgan(), images, 8)
     with pytest.raises(ValueError, match="a batch of 9 does not divide evenly over 2 devices"):
-        jax.vmap(lambda _: shard(jnp.zeros(9), AXIS), axis_name=AXIS)(jnp.zeros(2))
+        jax.vmap(lambda _: shard(jnp.zeros(9), DEVICE_AXIS), axis_name=DEVICE_AXIS)(jnp.zeros(2))
 
 
 _PROCESS = """
@@ -416,12 +422,12 @@ jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]), initialization_timeout=60)
 from gan_jax.scaling.data_parallel import make_parallel_chunk, replicas_agree, replicate
-from gan_jax.training.train import init
+from gan_jax.scaling.programs import compiled_init
 from tests.scaling.test_data_parallel import resources, small_ring
 experiment = small_ring()
-shared, state, chunk = resources(experiment), init(experiment, jax.random.key(0)), make_parallel_chunk()
+shared, state, chunk = resources(experiment), compiled_init(experiment, jax.random.key(0)), make_parallel_chunk()
 for _ in range(2):
-    state = chunk(experiment, shared, replicate(state), num_steps=3).state
+    state = compiled_chunk(experiment, shared, replicate(state), ChunkSpec(3)).state
 kernel = np.asarray(state.generator.variables.params["output"]["kernel"])
 print(json.dumps([jax.device_count(), int(state.step), replicas_agree(state), kernel.tolist()]))
 """
@@ -447,7 +453,7 @@ def test_two_processes_of_two_devices():
     experiment = small_ring()
     one = start(experiment)
     for _ in range(2):
-        one = chunk(experiment, resources(experiment), one, num_steps=3).state
+        one = compiled_chunk(experiment, resources(experiment), one, ChunkSpec(3)).state
     for num_devices, step, agree, kernel in answers:
         assert (num_devices, step, agree) == (4, 6, True)
         np.testing.assert_allclose(kernel, one.generator.variables.params["output"]["kernel"], atol=1e-6)

@@ -15,8 +15,10 @@ from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import grid, groups
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips
 from gan_jax.runs.checkpoint import to_host, tree_hash
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.scaling.strategies import Strategy, fastest_strategy, members_that_fit, program_bytes
-from gan_jax.training.train import ChunkSpec, Resources, chunk, init, load_resources
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.evaluations import Resources, load_resources
 
 RATE = "discriminator.transforms.0.rate"
 PART = ChunkSpec(4, None, evaluates=False)
@@ -31,7 +33,7 @@ def dcgan_resources():
 
 
 def start(members, x64=False):
-    states = [init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
+    states = [compiled_init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
     return in_float64(states) if x64 else states
 
 
@@ -141,7 +143,7 @@ def test_map_gives_the_single_runs_bit_for_bit(case, strategy):
     members = grid(experiment, {RATE: (0.0, 0.25), "generator.learning_rate": (1e-3, 2e-3)}, seeds=(0,)).members()[:3]
     got = run_engine(strategy, members, resources, devices=jax.devices()[:2])
     for index, member in enumerate(members):
-        alone = chunk(member.arm.experiment, resources, start([member])[0], **PART._asdict())
+        alone = compiled_chunk(member.arm.experiment, resources, start([member])[0], PART)
         assert tree_hash(to_host(alone.state)) == tree_hash(to_host(of_member(got.state, index)))
         for name, series in alone.metrics.items():
             np.testing.assert_array_equal(np.asarray(series), got.metrics[name][index])
@@ -157,7 +159,7 @@ def test_vmap_gives_the_single_runs_up_to_rounding(case, x64, tolerance, strateg
         members = grid(experiment, {RATE: (0.0, 0.25)}, seeds=(1,)).members()
         got = run_engine(strategy, members, resources, devices=jax.devices()[:2], x64=x64)
         for index, member in enumerate(members):
-            alone = chunk(member.arm.experiment, resources, start([member], x64)[0], **PART._asdict())
+            alone = compiled_chunk(member.arm.experiment, resources, start([member], x64)[0], PART)
             for player in ("generator", "discriminator"):
                 one, other = (getattr(s, player).variables for s in (alone.state, of_member(got.state, index)))
                 assert distance(one, other) < tolerance

@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 
 from gan_jax.experiment.configs import load_config
 from gan_jax.experiment.settings import override
+from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.dynamics import (
     DYNAMICS,
     Alternating,
@@ -30,7 +31,6 @@ from gan_jax.training.dynamics import (
 )
 from gan_jax.training.optimizers import SGD, OptimisticAdam, OptimisticSGD
 from gan_jax.training.steps import train_step
-from gan_jax.training.train import init
 
 RULES = [
     Simultaneous(),
@@ -417,4 +417,6 @@ def test_the_training_step_plays_the_dirac_gan(rule, dynamics, optimizer, key):
         direction, before = by_hand(rule, *point, 0.1, before)
         point = point - 0.1 * direction
         wanted.append(point)
-    np.testing.assert_allclose(run(experiment, init(experiment, key)), np.stack(wanted), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        run(experiment, compiled_init(experiment, key)), np.stack(wanted), rtol=1e-10, atol=1e-12
+    )

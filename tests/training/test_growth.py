@@ -13,9 +13,10 @@ from gan_jax.experiment.schedules import Linear
 from gan_jax.experiment.settings import override
 from gan_jax.losses.penalties import R1
 from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
-from gan_jax.training import train
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.chunks import chunks, plan
+from gan_jax.training.evaluations import load_resources
 from gan_jax.training.growth import Growth, at_stage, at_step, num_stages
-from gan_jax.training.train import init, load_resources, plan
 
 
 def growing(**changes):
@@ -52,10 +53,10 @@ def test_a_run_grows_in_one_state_and_its_new_blocks_learn_when_their_stage_come
     experiment = growing()
     assert num_stages(experiment) == 3
     resources = load_resources(experiment)
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
     structure = jax.tree.structure(state)
     states = [jax.device_get(state.generator.variables.params)]
-    for result in train.run(experiment, resources, state):
+    for _, result in chunks(compiled_chunk, experiment, resources, state):
         assert jax.tree.structure(result.state) == structure
         states.append(jax.device_get(result.state.generator.variables.params))
     assert int(result.state.step) == 6

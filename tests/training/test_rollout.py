@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 
 import jax
@@ -19,11 +18,14 @@ from gan_jax.losses.objectives import Minimax
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips
 from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import Alternating, Consensus, Extragradient, Simultaneous
 from gan_jax.training.optimizers import SGD, Adam
-from gan_jax.training.player_losses import sample_latent
 from gan_jax.training.steps import (
     discriminator_step,
+    draw,
     dynamics_step,
     generator_objective,
     generator_step,
@@ -31,9 +33,8 @@ from gan_jax.training.steps import (
     train_step,
     unrolled_step,
 )
-from gan_jax.training.train import init
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
-from tests.training.test_steps import leaves_equal, run
+from tests.training.test_steps import leaves_equal, run, step_of
 
 
 def looking(experiment, **settings):
@@ -42,7 +43,7 @@ def looking(experiment, **settings):
 
 def players(experiment, dataset=(), seed=0, x64=False):
     """A state, and a batch for it."""
-    state = init(experiment, jax.random.key(seed))
+    state = compiled_init(experiment, jax.random.key(seed))
     key = jax.random.key(seed + 1)
     real = experiment.data.source(dataset).sample(key, experiment.batch_size)
     latent = sample_latent(experiment, key, experiment.batch_size)
@@ -74,11 +75,11 @@ def test_the_shared_first_update_changes_nothing(case):
     source = experiment.data.source(())
     with jax.enable_x64(True):
         state, real, latent, key = players(experiment, x64=True)
-        step = functools.partial(unrolled_step, experiment, source=source)
+        step = step_of(unrolled_step, experiment, source=source)
         shared, _ = jax.jit(step)(state, real, latent, key, key)
-        step = functools.partial(generator_step, experiment, source=source)
+        step = step_of(generator_step, experiment, source=source)
         gen, _ = jax.jit(step)(state, real, latent, key, inner_key=key)
-        disc, _ = jax.jit(functools.partial(discriminator_step, experiment))(state, real, latent, key)
+        disc, _ = jax.jit(step_of(discriminator_step, experiment))(state, real, latent, key)
     for got, wanted in ((shared.generator, gen.generator), (shared.discriminator, disc.discriminator)):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), got, wanted)
 
@@ -106,7 +107,7 @@ def test_truncation_in_the_game_counts_all_steps():
 
         def after(gradient):
             experiment = looking(base, num_steps=3, inner_data="fresh", gradient=gradient)
-            step = functools.partial(generator_step, experiment, source=base.data.source(()))
+            step = step_of(generator_step, experiment, source=base.data.source(()))
             return ravel_pytree(jax.jit(step)(state, real, latent, key)[0].generator.variables.params)[0]
 
         exact, none = after(Exact()), after(FirstOrder())
@@ -138,7 +139,7 @@ def test_unrolled_gradients_agree_with_central_differences(case):
     # Leaky and plain ReLUs have kinks, which a difference may straddle; what is tested here has none at this step.
     with jax.enable_x64(True):
         state, real, latent, key = players(experiment, dataset, x64=True)
-        step = functools.partial(generator_step, experiment, source=experiment.data.source(dataset))
+        step = step_of(generator_step, experiment, source=experiment.data.source(dataset))
 
         def after(params):
             player = state.generator._replace(variables=state.generator.variables._replace(params=params))
@@ -166,7 +167,7 @@ def test_an_unrolled_discriminator_looks_through_g():
 
         def after(params, settings=experiment):
             player = state.discriminator._replace(variables=state.discriminator.variables._replace(params=params))
-            return discriminator_step(settings, state._replace(discriminator=player), real, latent, key)
+            return step_of(discriminator_step, settings)(state._replace(discriminator=player), real, latent, key)
 
         params, unravel = ravel_pytree(state.discriminator.variables.params)
         moved, plainly = (
@@ -186,7 +187,7 @@ def test_inner_settings_mean_what_they_say():
     state, real, latent, key = players(RING)
 
     def after(base, **settings):
-        step = functools.partial(generator_step, looking(base, num_steps=2, **settings), source=base.data.source(()))
+        step = step_of(generator_step, looking(base, num_steps=2, **settings), source=base.data.source(()))
         return ravel_pytree(jax.jit(step)(state, real, latent, key, inner_key=key)[0].generator.variables.params)[0]
 
     plain = after(RING)
@@ -199,14 +200,14 @@ def test_inner_settings_mean_what_they_say():
     moved = state.discriminator.opt_state
     moved = jax.tree.map(lambda leaf: leaf + leaf.dtype.type(1), moved)
     warm = state._replace(discriminator=state.discriminator._replace(opt_state=moved))
-    step = functools.partial(generator_step, looking(RING, num_steps=2))
+    step = step_of(generator_step, looking(RING, num_steps=2))
     warmed = jax.jit(step)(warm, real, latent, key, inner_key=key)[0].generator.variables.params
     assert not np.array_equal(ravel_pytree(warmed)[0], plain)
     # One update is on the batch at hand, whatever the later ones are on.
     fresh = [after(RING, inner_data=data) for data in ("fresh_real", "fresh")]
     assert not any(np.array_equal(a, b) for a, b in ((fresh[0], plain), (fresh[1], plain), (fresh[0], fresh[1])))
-    with pytest.raises(ValueError, match="draws real examples: give the step source"):
-        generator_step(looking(RING, num_steps=2, inner_data="fresh"), state, real, latent, key)
+    with pytest.raises(ValueError, match="draws real examples: give the step context a source"):
+        step_of(generator_step, looking(RING, num_steps=2, inner_data="fresh"))(state, real, latent, key)
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
@@ -215,10 +216,10 @@ def test_rules_on_both_gradients_take_unrolled_players(player):
     base = override(RING, f"{player}.unroll", Unroll(num_steps=2, optimizer=SGD()))
     with jax.enable_x64(True):
         state, real, latent, key = players(base, x64=True)
-        both = functools.partial(dynamics_step, override(base, "dynamics", Consensus(0.0)))
+        both = step_of(dynamics_step, override(base, "dynamics", Consensus(0.0)))
         got, _ = jax.jit(both)(state, real, latent, key, key)
-        gen, _ = jax.jit(functools.partial(generator_step, base))(state, real, latent, key, inner_key=key)
-        disc, _ = jax.jit(functools.partial(discriminator_step, base))(state, real, latent, key)
+        gen, _ = jax.jit(step_of(generator_step, base))(state, real, latent, key, inner_key=key)
+        disc, _ = jax.jit(step_of(discriminator_step, base))(state, real, latent, key)
     for one, other in ((got.generator, gen.generator), (got.discriminator, disc.discriminator)):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11), one, other)
 
@@ -233,7 +234,7 @@ def test_the_unrolled_loss_is_differentiable_in_the_experiment():
         def loss(rate, noise):
             changed = override(experiment, "discriminator.learning_rate", rate)
             changed = override(changed, "discriminator.transforms.0.rate", noise)
-            make = generator_objective(changed, state, real, latent, key, inner_key=key)
+            make = generator_objective(StepContext(changed, state.step), state, draw(real, latent, key, key))
             return make(state.generator.variables.params)[0]
 
         at = jnp.float64(1e-2), jnp.float64(0.1)
@@ -247,7 +248,7 @@ def test_the_unrolled_loss_is_differentiable_in_the_experiment():
 def test_frozen_statistics_stay_in_the_rollout_and_advance_outside():
     base = spectral(tiny_ring(dynamics=Simultaneous()))
     frozen, advanced = (run(looking(base, num_steps=3, inner_statistics=s), 1)[0] for s in ("frozen", "advanced"))
-    start = init(base, jax.random.key(0)).discriminator.variables.statistics
+    start = compiled_init(base, jax.random.key(0)).discriminator.variables.statistics
     assert not leaves_equal(frozen.discriminator.variables.statistics, start)
     assert leaves_equal(frozen.discriminator.variables.statistics, advanced.discriminator.variables.statistics)
     assert not leaves_equal(frozen.generator.variables, advanced.generator.variables)
@@ -258,9 +259,9 @@ def test_the_discriminators_own_update_costs_nothing_extra(num_steps):
     """Counted in the jaxpr: products of matrices, scans multiplied out."""
     experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=num_steps, memory="all")
     state, real, latent, key = players(experiment)
-    whole = matmul_flops(functools.partial(unrolled_step, experiment), state, real, latent, key, key)
-    alone = matmul_flops(functools.partial(generator_step, experiment), state, real, latent, key)
-    step = matmul_flops(functools.partial(discriminator_step, experiment), state, real, latent, key)
+    whole = matmul_flops(step_of(unrolled_step, experiment), state, real, latent, key, key)
+    alone = matmul_flops(step_of(generator_step, experiment), state, real, latent, key)
+    step = matmul_flops(step_of(discriminator_step, experiment), state, real, latent, key)
     if num_steps == 1:
         assert whole == alone
     # In one scan, the first update is also differentiated in its constant start, which as a step of its own it is not:
@@ -276,7 +277,7 @@ def test_samples_are_made_once_a_rollout():
             tiny_ring(dynamics=Simultaneous()), num_steps=num_steps, inner_data=inner_data, memory="all"
         )
         state, real, latent, key = players(experiment)
-        step = functools.partial(unrolled_step, experiment, source=experiment.data.source(()))
+        step = step_of(unrolled_step, experiment, source=experiment.data.source(()))
         # Of G's first layer alone: no other product has the latent's 8 columns.
         return matmul_flops(step, state, real, latent, key, key, having=8)
 
@@ -287,7 +288,7 @@ def test_samples_are_made_once_a_rollout():
 
 def test_runs_stack_under_vmap():
     experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=2)
-    states = [init(experiment, jax.random.key(seed)) for seed in (0, 1)]
+    states = [compiled_init(experiment, jax.random.key(seed)) for seed in (0, 1)]
     step = jax.jit(lambda state: train_step(experiment, (), state)[0])
     together = jax.vmap(step)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
     for index, state in enumerate(states):
@@ -303,10 +304,10 @@ def test_unrolled_data_parallel_steps_equal_one_device(case):
     experiment = override(override(experiment, "generator.optimizer", SGD()), "discriminator.optimizer", SGD())
     with jax.enable_x64(True):
         state, real, latent, key = players(experiment, dataset, x64=True)
-        whole, _ = jax.jit(functools.partial(unrolled_step, experiment))(state, real, latent, key, key)
+        whole, _ = jax.jit(step_of(unrolled_step, experiment))(state, real, latent, key, key)
 
         def part(real, latent):
-            return unrolled_step(experiment, state, real, latent, key, key, axis_name="devices")[0]
+            return step_of(unrolled_step, experiment, axis_name="devices")(state, real, latent, key, key)[0]
 
         halves = [x.reshape(2, -1, *x.shape[1:]) for x in (real, latent)]
         parts = jax.pmap(part, axis_name="devices")(*halves)

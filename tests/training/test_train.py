@@ -10,13 +10,15 @@ import pytest
 from gan_jax.experiment.configs import load_config
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.settings import override
-from gan_jax.training import train
-from gan_jax.training.train import Resources, init, load_resources, plan
+from gan_jax.scaling.programs import chunk_program, compiled_chunk, compiled_init
+from gan_jax.training import evaluations
+from gan_jax.training.chunks import chunks, plan
+from gan_jax.training.evaluations import Resources, load_resources
 from tests.training.test_steps import leaves_equal, step
 
 
 def finish(experiment, resources, state):
-    for result in train.run(experiment, resources, state):
+    for _, result in chunks(compiled_chunk, experiment, resources, state):
         state = result.state
     return state
 
@@ -24,8 +26,8 @@ def finish(experiment, resources, state):
 def test_chunks_are_the_same_as_single_steps():
     experiment = tiny_ring(num_steps=12, eval_every_steps=4)
     resources = load_resources(experiment)
-    chunked = finish(experiment, resources, init(experiment, jax.random.key(0)))
-    state = init(experiment, jax.random.key(0))
+    chunked = finish(experiment, resources, compiled_init(experiment, jax.random.key(0)))
+    state = compiled_init(experiment, jax.random.key(0))
     for _ in range(12):
         state, _ = step(experiment, resources.dataset, state)
     # Not bit for bit: XLA fuses a lone step otherwise than the body of a scan. 12 steps of 1e-3 move weights by 1e-2.
@@ -36,7 +38,9 @@ def test_chunks_are_the_same_as_single_steps():
 def test_a_run_depends_on_its_key_alone():
     experiment = tiny_ring(num_steps=8, eval_every_steps=4)
     resources = load_resources(experiment)
-    first, again, other = (finish(experiment, resources, init(experiment, jax.random.key(s))) for s in (0, 0, 1))
+    first, again, other = (
+        finish(experiment, resources, compiled_init(experiment, jax.random.key(s))) for s in (0, 0, 1)
+    )
     assert leaves_equal(first, again)
     assert not leaves_equal(first.generator, other.generator)
 
@@ -44,12 +48,12 @@ def test_a_run_depends_on_its_key_alone():
 def test_changing_floats_compiles_no_new_chunk():
     experiment = tiny_ring(num_steps=6, eval_every_steps=3)
     resources = load_resources(experiment)
-    finish(experiment, resources, init(experiment, jax.random.key(0)))
-    programs = train.chunk_program(small=True)._cache_size()
+    finish(experiment, resources, compiled_init(experiment, jax.random.key(0)))
+    programs = chunk_program(small=True)._cache_size()
     for path in ("discriminator.learning_rate", "data.std", "generator.optimizer.b1", "detector.rule.radius"):
         changed = override(experiment, path, 0.123)
-        finish(changed, resources, init(changed, jax.random.key(0)))
-    assert train.chunk_program(small=True)._cache_size() == programs
+        finish(changed, resources, compiled_init(changed, jax.random.key(0)))
+    assert chunk_program(small=True)._cache_size() == programs
 
 
 def test_evaluations_are_at_the_same_steps_wherever_a_run_starts():
@@ -87,8 +91,8 @@ def test_a_short_epoch_shows_every_example_once():
 def test_evaluations_use_one_bank_of_latents_in_both_modes_of_batch_norm():
     experiment = tiny_dcgan()
     resources = load_resources(experiment)
-    state = init(experiment, jax.random.key(0))
-    evaluate = jax.jit(train.evaluate)
+    state = compiled_init(experiment, jax.random.key(0))
+    evaluate = jax.jit(evaluations.evaluate)
     first, second = evaluate(experiment, resources, state), evaluate(experiment, resources, state)
     assert set(first.metrics) == {"batch", "running"}
     np.testing.assert_array_equal(first.samples, second.samples)
@@ -108,7 +112,7 @@ def test_a_short_ring_run_reaches_the_stated_coverage():
     experiment = override(override(load_config("ring"), "num_steps", 3000), "eval_every_steps", 250)
     resources = load_resources(experiment)
     seen = []
-    for result in train.run(experiment, resources, init(experiment, jax.random.key(0))):
+    for _, result in chunks(compiled_chunk, experiment, resources, compiled_init(experiment, jax.random.key(0))):
         metrics = result.evaluation.metrics["running"]
         seen.append((int(metrics.modes), float(metrics.high_quality)))
     assert max(modes for modes, _ in seen) >= 6

@@ -33,9 +33,9 @@ import pytest
 from gan_jax.experiment.configs import load_config
 from gan_jax.experiment.experiment import Unroll
 from gan_jax.experiment.settings import override, stack
+from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.dynamics import Alternating, Simultaneous
 from gan_jax.training.steps import shares_first_update, train_step
-from gan_jax.training.train import init
 from gan_jax.unroll import FirstOrder, Truncated
 
 NUM_STEPS = 80
@@ -87,7 +87,7 @@ def trajectories(config, unrolled):
                 experiment = override(experiment, f"{player}.learning_rate", rate)
                 experiment = override(experiment, f"{player}.network.start", start)
             experiments.append(experiment)
-        states = [init(experiment, jax.random.key(0)) for experiment in experiments]
+        states = [compiled_init(experiment, jax.random.key(0)) for experiment in experiments]
         return stack(experiments), jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
     starts = np.array([start for _, start in CASES])[:, None]

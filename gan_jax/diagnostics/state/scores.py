@@ -18,10 +18,10 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.networks.committee import num_heads
 from gan_jax.networks.packing import pack_size
 from gan_jax.runs.run_directory import RunError
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.evaluations import sample_modes
 from gan_jax.training.growth import at_stage, at_step, num_stages
-from gan_jax.training.player_losses import sample_latent
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import sample_modes
+from gan_jax.training.state import TrainState
 
 
 def check_scored(experiment: Experiment, what: str) -> None:
