@@ -47,7 +47,7 @@ from gan_jax.training.dynamics import DYNAMICS, Alternating, Competitive, Dynami
 from gan_jax.training.growth import Growth
 from gan_jax.training.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from gan_jax.training.replay import REPLAYS, PastDiscriminators, Replay
-from gan_jax.unroll import GRADIENTS, Exact, Gradient, Memory, check_memory
+from gan_jax.unroll import ROLLOUT_GRADIENTS, Exact, Gradient, MemoryPolicy, check_memory
 
 
 @runtime_checkable
@@ -84,11 +84,11 @@ class Unroll:
     """
 
     num_steps: int = setting(default=5, at_least=0, doc="K, updates of the opponent; 0 is the plain game")
-    gradient: Gradient = setting(default=Exact(), choices=GRADIENTS, doc="how the updates are differentiated")
+    gradient: Gradient = setting(default=Exact(), choices=ROLLOUT_GRADIENTS, doc="how the updates are differentiated")
     mode: Literal["reverse", "forward"] = setting(
         default="reverse", doc="reverse; forward only for players of a few parameters"
     )
-    memory: Memory = setting(default="step", doc="what is kept of the updates for the reverse pass")
+    memory: MemoryPolicy = setting(default="step", doc="what is kept of the updates for the reverse pass")
     inner_data: Literal["same", "fresh_real", "fresh"] = setting(
         default="same",
         doc="after the first update: the same batch, fresh real examples, or all fresh",

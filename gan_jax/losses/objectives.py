@@ -18,7 +18,7 @@ from jax import Array
 from gan_jax.experiment.component import component, setting
 from gan_jax.losses.divergences import DivergenceName, alpha_loss, divergence
 
-Losses = Callable[[Array, Array, Array], Array]
+ElementwiseLoss = Callable[[Array, Array, Array], Array]
 """(scores [batch], key, step) -> losses [batch], in the objective's own unit (nats for the log losses)."""
 
 
@@ -43,10 +43,10 @@ class Criterion(NamedTuple):
             accuracies; None if the objective has none.
     """
 
-    real: Losses
-    fake: Losses
-    generator: Losses
-    generator_real: Losses | None = None
+    real: ElementwiseLoss
+    fake: ElementwiseLoss
+    generator: ElementwiseLoss
+    generator_real: ElementwiseLoss | None = None
     relate: Callable[[Array, Array], tuple[Array, Array]] = _unrelated
     decision_threshold: float | Array | None = 0.0
 
@@ -139,7 +139,7 @@ class LeastSquares:
     c: float = setting(default=1.0, doc="the score that G wants for fakes")
 
     def criterion(self) -> Criterion:
-        def half_square(target: float) -> Losses:
+        def half_square(target: float) -> ElementwiseLoss:
             return lambda score, key, step: jnp.square(score - jnp.asarray(target, score.dtype)) / 2
 
         return Criterion(
@@ -227,7 +227,7 @@ class AlphaGAN:
         M. Welfert, K. Otstot, G. R. Kurri, L. Sankar, "(alpha_D, alpha_G)-GANs: Addressing GAN Training Instabilities
         via Dual Objectives", ISIT 2023, arXiv:2302.14320.
         M. Welfert, G. R. Kurri, K. Otstot, L. Sankar, "Addressing GAN Training Instabilities via Tunable
-        Classification Losses", 2023, arXiv:2310.18291.
+        Classification ElementwiseLoss", 2023, arXiv:2310.18291.
     """
 
     discriminator_alpha: float = setting(default=0.5, at_least=0.1, doc="alpha_D of D's losses; 1 is the log loss")
@@ -237,10 +237,10 @@ class AlphaGAN:
     def criterion(self) -> Criterion:
         saturating = self.generator_loss == "saturating"
 
-        def true(alpha: float, sign: float = 1.0) -> Losses:
+        def true(alpha: float, sign: float = 1.0) -> ElementwiseLoss:
             return lambda score, key, step: sign * alpha_loss(jax.nn.softplus(-score), alpha)
 
-        def false(alpha: float, sign: float = 1.0) -> Losses:
+        def false(alpha: float, sign: float = 1.0) -> ElementwiseLoss:
             return lambda score, key, step: sign * alpha_loss(jax.nn.softplus(score), alpha)
 
         return Criterion(

@@ -94,7 +94,7 @@ class StatefulPenalty(Protocol):
         ...
 
 
-def input_gradients(view: View, samples: Array) -> Array:
+def score_gradients(view: View, samples: Array) -> Array:
     """The gradient of every score in the samples behind it, flattened: [scores, values of those samples].
 
     D must score each example (or each pack of them) apart. Where it looks at the whole batch, as with batch norm, the
@@ -139,7 +139,7 @@ class R1:
     factor: Literal["half", "one"] = setting(default="half", doc="of the weight: 1/2 as in the paper, or 1")
 
     def __call__(self, view: View) -> Array:
-        return _squared(self, input_gradients(view, view.real))
+        return _squared(self, score_gradients(view, view.real))
 
 
 @component
@@ -150,7 +150,7 @@ class R2:
     factor: Literal["half", "one"] = setting(default="half", doc="of the weight: 1/2 as in the paper, or 1")
 
     def __call__(self, view: View) -> Array:
-        return _squared(self, input_gradients(view, view.fake))
+        return _squared(self, score_gradients(view, view.fake))
 
 
 def _squared(penalty: R1 | R2, slopes: Array) -> Array:
@@ -174,7 +174,7 @@ class WGANGP:
     one_sided: bool = setting(default=False, doc="only slopes above 1 cost")
 
     def __call__(self, view: View) -> Array:
-        excess = _norms(input_gradients(view, _interpolates(view))) - 1.0
+        excess = _norms(score_gradients(view, _interpolates(view))) - 1.0
         return self.weight * jnp.mean((jnp.maximum(excess, 0.0) if self.one_sided else excess) ** 2)
 
 
@@ -190,7 +190,7 @@ class ZeroCenteredGP:
     weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
 
     def __call__(self, view: View) -> Array:
-        return self.weight * jnp.mean(jnp.sum(input_gradients(view, _interpolates(view)) ** 2, axis=-1))
+        return self.weight * jnp.mean(jnp.sum(score_gradients(view, _interpolates(view)) ** 2, axis=-1))
 
 
 @component
@@ -218,7 +218,7 @@ class DRAGAN:
     high: float | None = setting(default=None, doc="greatest value of the data, where points are clipped; none: not")
 
     def __call__(self, view: View) -> Array:
-        excess = _norms(input_gradients(view, self.perturbed(view))) - self.target
+        excess = _norms(score_gradients(view, self.perturbed(view))) - self.target
         return self.weight * jnp.mean(excess**2)
 
     def perturbed(self, view: View) -> Array:
