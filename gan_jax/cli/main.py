@@ -296,7 +296,8 @@ def _watch(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
 
 
 def _data(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
-    from gan_jax.data.images import Images, listing, show_grid
+    from gan_jax.data.images import Images
+    from gan_jax.data.listing import listing, show_grid
     from gan_jax.data.prepared import prepare
 
     place = Path(options.data) if options.data else None

@@ -23,7 +23,7 @@ import numpy as np
 from jax import Array
 
 from gan_jax.experiment.schedules import value_at
-from gan_jax.losses.objectives import Criterion, ElementwiseLoss
+from gan_jax.losses.criterion import Criterion, ElementwiseLoss
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips, LossTransform
 
 _FARTHEST = 50.0

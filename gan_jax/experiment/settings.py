@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
-import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.component import annotations_of, describe, is_component, unknown_name
+from gan_jax.experiment.component import annotations_of, is_component, unknown_name
+from gan_jax.experiment.parsing import IncompleteError, element_type, parse_setting
 
 _C = TypeVar("_C")
 
@@ -268,7 +267,7 @@ def _changed(component: Any, pairs: Iterable[tuple[str, Any]], *, parse: bool) -
         for path, value in pairs:
             parts = path.replace("-", "_").split(".")
             changed = _set(changed, parts, value, _Target(".".join(parts), changed, parse))
-    except _IncompleteError as error:
+    except IncompleteError as error:
         raise ValueError(str(error)) from None
     return _checked(component, changed)
 
@@ -281,7 +280,7 @@ class _Target(typing.NamedTuple):
     parse: bool
 
     def read(self, value: Any, annotation: Any, field: dataclasses.Field[Any]) -> Any:
-        return _parse(value, annotation, field, self.path) if self.parse and isinstance(value, str) else value
+        return parse_setting(value, annotation, field, self.path) if self.parse and isinstance(value, str) else value
 
 
 def _set(node: Any, parts: list[str], value: Any, target: _Target, element: Any = None, field: Any = None) -> Any:
@@ -300,7 +299,7 @@ def _set(node: Any, parts: list[str], value: Any, target: _Target, element: Any 
         raise ValueError(unknown_name("no setting", target.path, [s.path for s in walk(target.root)]))
     current, annotation = getattr(node, head), annotations_of(node)[head]
     if rest:
-        element = _element(annotation) if isinstance(current, tuple) else None
+        element = element_type(annotation) if isinstance(current, tuple) else None
         part = _set(current, rest, value, target, element, fields[head])
     else:
         part = target.read(value, annotation, fields[head])
@@ -321,69 +320,3 @@ def _checked(old: Any, new: Any) -> Any:
         return new
     fields = {f.name: getattr(new, f.name) for f in dataclasses.fields(new)}
     return type(new)(**{name: _checked(getattr(old, name, None), part) for name, part in fields.items()})
-
-
-def _element(annotation: Any) -> Any:
-    """The type of a tuple's elements, where a field takes a tuple or something else."""
-    options = (
-        typing.get_args(annotation) if typing.get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    )
-    return next(typing.get_args(option)[0] for option in options if typing.get_origin(option) is tuple)
-
-
-def _parse(text: str, annotation: Any, field: dataclasses.Field[Any], path: str) -> Any:
-    """A value typed on a command line, read by the setting's annotation."""
-    for parse in _parsers(annotation, field, path):
-        try:
-            return parse(text)
-        except ValueError:
-            continue
-    raise ValueError(f"{path} is {text!r}, and must be {describe(field, annotation)}")
-
-
-def _parsers(annotation: Any, field: dataclasses.Field[Any], path: str) -> Iterator[Any]:
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (Union, types.UnionType):
-        for arg in sorted(args, key=lambda a: a is str):
-            yield from _parsers(arg, field, path)
-    elif origin is Literal:
-        yield lambda text: _choose(text, {str(a): a for a in args})
-    elif origin is tuple:
-        element = args[0]
-
-        def parse_tuple(text: str) -> Any:
-            words = [w for w in re.split(r"[,\s]+", text.strip("()[] ")) if w]
-            return tuple(_parse(word, element, field, field.name) for word in words)
-
-        yield parse_tuple
-    elif annotation is bool:
-        yield lambda text: _choose(text.lower(), {"true": True, "false": False, "yes": True, "no": False})
-    elif annotation in (int, float, str):
-        yield annotation
-    elif annotation is type(None):
-        yield lambda text: _choose(text.lower(), {"none": None, "null": None})
-    else:
-        yield lambda text: _make(
-            _choose(_plain(text), {_plain(c.__name__): c for c in field.metadata["choices"]}), path
-        )
-
-
-class _IncompleteError(Exception):
-    """A component that has no defaults for all its settings."""
-
-
-def _make(cls: type, path: str) -> Any:
-    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
-    if required:
-        raise _IncompleteError(f"{path}: {cls.__name__} needs {', '.join(required)}, which only a config can give")
-    return cls()
-
-
-def _choose(text: str, options: dict[str, Any]) -> Any:
-    if text not in options:
-        raise ValueError(text)
-    return options[text]
-
-
-def _plain(name: str) -> str:
-    return name.replace("-", "").replace("_", "").lower()

@@ -17,7 +17,7 @@ from jax import Array
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule, value_at
-from gan_jax.losses.objectives import Criterion, ElementwiseLoss
+from gan_jax.losses.criterion import Criterion, ElementwiseLoss
 
 Side = Literal["both", "real", "fake"]
 _RATE = "share of D's labels that are wrong, in [0, 1], or a schedule"
