@@ -37,7 +37,7 @@ from jax.flatten_util import ravel_pytree
 from gan_jax.experiment.component import component, setting, unknown_name
 
 _CARRY, _GRADIENT = "unroll_carry", "unroll_gradient"
-Memory = Literal["all", "step", "sqrt", "offload", "dots_saveable", "dots_with_no_batch_dims_saveable"]
+MemoryPolicy = Literal["all", "step", "sqrt", "offload", "dots_saveable", "dots_with_no_batch_dims_saveable"]
 
 
 class Rollout(NamedTuple):
@@ -150,7 +150,7 @@ class Implicit:
         return jax.tree.map(jnp.subtract, params, average(step))
 
 
-GRADIENTS = (Exact, FirstOrder, Truncated, Implicit)
+ROLLOUT_GRADIENTS = (Exact, FirstOrder, Truncated, Implicit)
 
 
 def unroll(
@@ -163,7 +163,7 @@ def unroll(
     num_steps: int | None = None,
     model_state: Any = None,
     gradient: Gradient = Exact(),  # noqa: B008
-    memory: Memory = "all",
+    memory: MemoryPolicy = "all",
     axis_name: str | None = None,
 ) -> Rollout:
     """K updates of an optimiser, differentiable in all that goes in. K = 0 is the identity.
@@ -268,8 +268,8 @@ def value_and_hypergradient(
 
 def check_memory(memory: str) -> None:
     """Raises ValueError, with the remedy, for a memory option that is unknown or that this device does not have."""
-    if memory not in get_args(Memory):
-        raise ValueError(unknown_name("no memory option", memory, get_args(Memory)))
+    if memory not in get_args(MemoryPolicy):
+        raise ValueError(unknown_name("no memory option", memory, get_args(MemoryPolicy)))
     if memory == "offload" and "pinned_host" not in {m.kind for m in jax.devices()[0].addressable_memories()}:
         raise ValueError(
             f"memory='offload' needs a device with pinned host memory, which {jax.devices()[0].device_kind} has not: "
@@ -297,7 +297,7 @@ def _num_steps(batches: Any, num_steps: int | None) -> int:
     return lengths.pop()
 
 
-def _scan(step: Any, carry: Any, batches: Any, num_steps: int, memory: Memory) -> tuple[Any, Array]:
+def _scan(step: Any, carry: Any, batches: Any, num_steps: int, memory: MemoryPolicy) -> tuple[Any, Array]:
     """`num_steps` steps; what the reverse pass may keep of them is `memory`'s."""
     if memory == "sqrt":
         return _scan_blocks(step, carry, batches, num_steps)
@@ -327,7 +327,7 @@ def _scan_blocks(step: Any, carry: Any, batches: Any, num_steps: int) -> tuple[A
     return carry, values
 
 
-def _checkpointed(step: Any, memory: Memory) -> Any:
+def _checkpointed(step: Any, memory: MemoryPolicy) -> Any:
     # prevent_cse guards against XLA merging what is computed again with what was computed before. Inside a scan it
     # cannot, and the guard costs memory; a single step outside of one may be merged, which keeps what one step keeps.
     policies = jax.checkpoint_policies

@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 
 from gan_jax.data.images import Images, normalise
-from gan_jax.data.stacked import StackedImages, draw_triples, stack
+from gan_jax.data.stacked import StackedImages, draw_triples, stack_channels
 from gan_jax.data.weighted import WeightedSource
 from gan_jax.diagnostics.memorisation import Judgement, expected_transforms, gap_interval, judge, loss_floor
 from gan_jax.diagnostics.state.scores import staged
@@ -70,7 +70,7 @@ def split_examples(experiment: Experiment, dataset: Any, num: int, key: Array) -
         return Split(train, held, f"{num:,} of {num_train:,} training images, and of {num_test:,} test images")
     if isinstance(data, StackedImages):
         pool = dataset.test_images if data.protocol == "fresh" else dataset.images
-        held = normalise(stack(pool, draw_triples(keys[1], num, pool.shape[0])))
+        held = normalise(stack_channels(pool, draw_triples(keys[1], num, pool.shape[0])))
         what = "test images" if data.protocol == "fresh" else "images of the pool in other combinations"
         return Split(source.sample(keys[0], num), held, f"{num:,} training stacks, and as many of {what}")
     if isinstance(source, WeightedSource):

@@ -28,7 +28,7 @@ from gan_jax.training.context import StepContext
 from gan_jax.training.evaluations import Resources
 from gan_jax.training.state import TrainState
 from gan_jax.training.steps import Draws, generator_objective, train_step
-from gan_jax.unroll import Exact, FirstOrder, Gradient, Implicit, Memory, Truncated
+from gan_jax.unroll import Exact, FirstOrder, Gradient, Implicit, MemoryPolicy, Truncated
 
 STEP_SIZES = (1e-3, 1e-4, 1e-5, 1e-6)
 """Of the central differences, along a direction of length 1; the best of them counts."""
@@ -114,8 +114,8 @@ def diagnose_unroll(
         if k < 1:
             raise ValueError(f"K is {k}, and must be at least 1: there is nothing to unroll")
     for memory in memories:
-        if memory not in get_args(Memory):
-            raise ValueError(unknown_name("no memory option", memory, get_args(Memory)))
+        if memory not in get_args(MemoryPolicy):
+            raise ValueError(unknown_name("no memory option", memory, get_args(MemoryPolicy)))
     if experiment.generator.unroll is None and experiment.discriminator.unroll is not None:
         raise ValueError(
             "only an unrolled generator is diagnosed, and here the discriminator is the one that is unrolled"

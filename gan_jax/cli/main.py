@@ -296,7 +296,8 @@ def _watch(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
 
 
 def _data(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
-    from gan_jax.data.images import Images, listing, show_grid
+    from gan_jax.data.images import Images
+    from gan_jax.data.listing import listing, show_grid
     from gan_jax.data.prepared import prepare
 
     place = Path(options.data) if options.data else None
@@ -335,13 +336,13 @@ def _settings_help(parser: Parser, own: list[str], settings: list[tuple[str, str
     config = next((word for word in own if not word.startswith("-")), None)
     if config is not None:
         from gan_jax.experiment.component import describe, is_component
-        from gan_jax.experiment.configs import load_config, summary
+        from gan_jax.experiment.configs import config_summary, load_config
         from gan_jax.experiment.settings import override, walk
 
         experiment = load_config(config)
         for path, value in settings:
             experiment = override(experiment, path, value)
-        print(f"\nsettings of {config}: {summary(config)}")
+        print(f"\nsettings of {config}: {config_summary(config)}")
         for setting in walk(experiment):
             value = setting.value
             shown = type(value).__name__ if is_component(value) else value
@@ -354,11 +355,11 @@ def _settings_help(parser: Parser, own: list[str], settings: list[tuple[str, str
             flag = "--" + setting.path.replace("_", "-")
             print(f"  {flag} {shown}\n      {setting.field.metadata.get('doc', '')} ({takes})")
     else:
-        from gan_jax.experiment.configs import config_names, summary
+        from gan_jax.experiment.configs import config_names, config_summary
 
         print("\nconfigs:")
         for name in config_names():
-            print(f"  {name:28} {summary(name)}")
+            print(f"  {name:28} {config_summary(name)}")
     return OK
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -24,17 +22,11 @@ from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES, epoch_and_position, permuted_index
 from gan_jax.data.idx import (
     NUM_CLASSES,
-    DataError,
-    ImageArrays,
-    find_idx_files,
-    has_idx_files,
-    read_idx_directory,
-    read_idx_header,
 )
+from gan_jax.data.image_files import load_arrays, resize
 from gan_jax.experiment.component import component, setting
 
 IMAGE_SIZES = (16, 28, 32, 64)
-LOCATION_VARIABLE = "GAN_JAX_DATA"
 
 
 class ImageDataset(NamedTuple):
@@ -220,94 +212,6 @@ class Images:
         return -(-dataset.images.shape[0] // batch_size)
 
 
-# --- Where the pixels come from -----------------------------------------------------------------------------
-
-
-def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
-    """A data set in its own size, in host memory; see `Images.load` for the rules and the errors."""
-    if name == "digits":
-        return load_digits()
-    if location is not None:
-        arrays = _load_at(name, Path(location).expanduser())
-        if arrays is None:
-            raise DataError(
-                f"no {name} at {location}: no IDX files there or in {name}/, and no prepared data set.\n"
-                "Give the directory with train-images-idx3-ubyte[.gz] and its three companions."
-            )
-        return arrays
-    variable = os.environ.get(LOCATION_VARIABLE)
-    arrays = _load_at(name, Path(variable).expanduser()) if variable else None
-    arrays = prepared.load_prepared(name) if arrays is None else arrays
-    if arrays is None:
-        where = f"{LOCATION_VARIABLE} ({variable}) or " if variable else ""
-        known = "" if name in prepared.STANDARD else f" (known: digits, {', '.join(prepared.STANDARD)})"
-        raise DataError(
-            f"no data set {name!r}{known} in {where}{prepared.default_data_dir()}.\nGet it: " + how_to_get(name)
-        )
-    return arrays
-
-
-def how_to_get(name: str) -> str:
-    """The commands that make a data set available, in one line."""
-    commands = f"gan-jax data prepare {name} --from DIR, or --data DIR (a directory of IDX files)"
-    return f"gan-jax data prepare {name} (downloads it), {commands}" if name in prepared.STANDARD else commands
-
-
-def _idx_directory(name: str, location: Path) -> Path | None:
-    return next((path for path in (location, location / name) if has_idx_files(path)), None)
-
-
-def _load_at(name: str, location: Path) -> ImageArrays | None:
-    directory = _idx_directory(name, location)
-    if directory is None:
-        return prepared.load_prepared(name, location)
-    arrays = read_idx_directory(directory)
-    # A run's record says "mnist": `--data` at the neighbouring folder must not make that a lie.
-    prepared.check_standard(name, arrays, directory)
-    return arrays
-
-
-def load_digits() -> ImageArrays:
-    """scikit-learn's digits, 0..16 scaled to 0..255, with a fixed stratified split.
-
-    The examples are sorted by class, keeping their order within each; every fifth of that list, from the
-    first on, is a test example. That gives 360, with a fifth of each class (to one), and depends on no random
-    number.
-    """
-    from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
-
-    data = load()
-    images = np.round(data.images * (255 / 16)).astype(np.uint8)[..., None]
-    labels = data.target.astype(np.int32)
-    is_test = np.zeros(len(labels), bool)
-    is_test[np.argsort(labels, kind="stable")[::5]] = True
-    return ImageArrays(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
-
-
-def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Images at another size by Pillow's bilinear filter, image by image, as torchvision's `Resize`.
-
-    Args:
-        images: uint8 [n, h, h, 1].
-        size: pixels along a side. If it is h, the images are returned as they are.
-
-    Returns:
-        uint8 [n, size, size, 1].
-    """
-    if images.shape[1] == size:
-        return images
-    from PIL import Image
-
-    resized = np.empty((len(images), size, size, 1), np.uint8)
-    for index, image in enumerate(images):
-        bilinear = Image.fromarray(image[:, :, 0]).resize((size, size), Image.Resampling.BILINEAR)
-        resized[index, :, :, 0] = np.asarray(bilinear)
-    return resized
-
-
-# --- For the host side --------------------------------------------------------------------------------------
-
-
 def fingerprint(dataset: ImageDataset) -> str:
     """The first 16 hex digits of the sha256 of a data set's shapes and content, order included."""
     digest = hashlib.sha256()
@@ -316,88 +220,3 @@ def fingerprint(dataset: ImageDataset) -> str:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.data)
     return digest.hexdigest()[:16]
-
-
-class Listed(NamedTuple):
-    """A row of `gan-jax data list`.
-
-    Attributes:
-        name: as `Images.name` takes it.
-        where: the folder it was found in, or how to get it.
-        found: which of the two.
-        num_train, num_test: examples; None where not found.
-        image_size: pixels along a side, before resizing; None where not found.
-    """
-
-    name: str
-    where: str
-    found: bool
-    num_train: int | None = None
-    num_test: int | None = None
-    image_size: int | None = None
-
-
-def listing(location: Path | str | None = None) -> list[Listed]:
-    """Which data sets `Images.load(location)` finds, where, and how to get the standard ones it does not.
-
-    Only headers and descriptions are read.
-
-    Args:
-        location: as for `Images.load`.
-
-    Returns:
-        A row per data set: the digits, the standard ones, then any others.
-
-    Raises:
-        DataError: if IDX files lie at the location and are incomplete or damaged.
-    """
-    given = location if location is not None else os.environ.get(LOCATION_VARIABLE)
-    roots = [Path(given).expanduser()] if given else []
-    found = {prepared_.name: prepared_ for prepared_ in reversed(_readable(roots, explicit=location is not None))}
-    rows = {"digits": Listed("digits", "in scikit-learn", True, 1437, 360, 8)}
-    for name in [*prepared.STANDARD, *sorted(found.keys() - set(prepared.STANDARD))]:
-        if name in found:
-            row = found[name]
-            rows[name] = Listed(name, str(row.path), True, row.num_train, row.num_test, row.image_size)
-        else:
-            rows[name] = Listed(name, how_to_get(name), False)
-    for root in roots:
-        for directory in [root, *sorted(path for path in root.glob("*") if path.is_dir())]:
-            if has_idx_files(directory) and re.fullmatch(r"[a-z][a-z0-9_]*", directory.name):
-                files = find_idx_files(directory)
-                (num_train, size, *_), (num_test, *_) = (
-                    read_idx_header(files[part])[1] for part in ("train_images", "test_images")
-                )
-                rows[directory.name] = Listed(directory.name, str(directory), True, num_train, num_test, size)
-    return list(rows.values())
-
-
-def _readable(roots: list[Path], *, explicit: bool) -> list[prepared.Prepared]:
-    listed = [row for root in roots for row in prepared.list_prepared(root)]
-    listed += [] if explicit else prepared.list_prepared()
-    return [row for row in listed if row.readable]
-
-
-def show_grid(dataset: ImageDataset, path: Path | str, rows: int = 8, columns: int = 8) -> None:
-    """Saves the first training images with their labels, as a PNG.
-
-    Args:
-        dataset: of which the first `rows * columns` are shown, or as many as there are.
-        path: of the file.
-        rows: of the grid.
-        columns: of the grid.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    num = min(rows * columns, dataset.images.shape[0])
-    images, labels = np.asarray(dataset.images[:num]), np.asarray(dataset.labels[:num])
-    figure = Figure(figsize=(columns, 1.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for index, axis in enumerate(axes.flat):
-        axis.axis("off")
-        if index < num:
-            axis.imshow(images[index, :, :, 0], cmap="gray", vmin=0, vmax=255)
-            axis.set_title(str(labels[index]), fontsize=9)
-    figure.savefig(path, format="png", dpi=100)

@@ -109,7 +109,9 @@ class RandomRing(Mixture):
     concentration: float = setting(
         default=1.0, above=0, doc="of the Dirichlet; small: few heavy modes; large: near equal"
     )
-    weights_seed: int = setting(default=0, at_least=0, doc="seed of the weights, part of the data and not of the run")
+    weights_seed: int = setting(
+        default=0, at_least=0, below=2**32, doc="seed of the weights, part of the data and not of the run"
+    )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -29,10 +29,10 @@ from gan_jax.experiment.component import component, setting
 NUM_CHANNELS = 3
 NUM_MODES = NUM_CLASSES**NUM_CHANNELS
 
-Protocol = Literal["fresh", "fixed"]
+StackingProtocol = Literal["fresh", "fixed"]
 
 
-def stack(images: Array, triples: Array) -> Array:
+def stack_channels(images: Array, triples: Array) -> Array:
     """Stacked images of a pool: [n, size, size, 1] and indices [b, 3] -> [b, size, size, 3], of the pool's dtype."""
     return jnp.moveaxis(images[triples][..., 0], 1, -1)
 
@@ -65,7 +65,7 @@ class StackedSource:
     """
 
     dataset: ImageDataset
-    protocol: Protocol = dataclasses.field(default="fresh", metadata={"static": True})
+    protocol: StackingProtocol = dataclasses.field(default="fresh", metadata={"static": True})
     num_stacked: int = dataclasses.field(default=128_000, metadata={"static": True})
     triples_seed: int = dataclasses.field(default=0, metadata={"static": True})
 
@@ -106,7 +106,7 @@ class StackedSource:
         return fixed_triples(self.triples_seed, index, self.dataset.images.shape[0])
 
     def _show(self, triples: Array) -> Array:
-        return normalise(stack(self.dataset.images, triples))
+        return normalise(stack_channels(self.dataset.images, triples))
 
 
 @component
@@ -125,7 +125,9 @@ class StackedImages:
 
     name: str = setting(default="mnist", doc="mnist, fashion_mnist, digits, or a name for the IDX files at --data")
     image_size: int = setting(default=28, doc="pixels along a side after resizing: 16, 28, 32 or 64")
-    protocol: Protocol = setting(default="fresh", doc="new draws from the training set, or a fixed set in epochs")
+    protocol: StackingProtocol = setting(
+        default="fresh", doc="new draws from the training set, or a fixed set in epochs"
+    )
     num_stacked: int = setting(default=128_000, at_least=1, at_most=MAX_EXAMPLES, doc="size of the fixed set")
     triples_seed: int = setting(default=0, at_least=0, below=2**31, doc="of the fixed set, part of the data")
 

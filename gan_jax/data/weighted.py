@@ -98,7 +98,9 @@ class Weighted:
         choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass), doc="what the points are drawn from"
     )
     num_points: int = setting(default=64_000, at_least=2, doc="training points")
-    points_seed: int = setting(default=0, at_least=0, doc="seed of the points, part of the data and not of the run")
+    points_seed: int = setting(
+        default=0, at_least=0, below=2**32, doc="seed of the points, part of the data and not of the run"
+    )
 
     @property
     def shape(self) -> tuple[int, ...]:

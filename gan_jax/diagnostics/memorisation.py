@@ -23,7 +23,7 @@ import numpy as np
 from jax import Array
 
 from gan_jax.experiment.schedules import value_at
-from gan_jax.losses.objectives import Criterion, Losses
+from gan_jax.losses.criterion import Criterion, ElementwiseLoss
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips, LossTransform
 
 _FARTHEST = 50.0
@@ -134,7 +134,7 @@ def expected_transforms(
     return tuple(expected(transform) for transform in transforms)
 
 
-def loss_floor(losses: Losses, step: Array | int = 0) -> float | None:
+def loss_floor(losses: ElementwiseLoss, step: Array | int = 0) -> float | None:
     """The least that one side's losses can be, whatever the score; None if they have no lower bound.
 
     With labels flipped at the rate p it is the floor of that side where D tells real from fake without doubt: the

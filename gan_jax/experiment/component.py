@@ -19,7 +19,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeVar, Union
 
 import jax
@@ -27,6 +27,8 @@ import numpy as np
 
 _C = TypeVar("_C")
 _STRUCTURE = (int, str, bool, type(None))
+_ARRAYS = (jax.Array, np.ndarray, jax.ShapeDtypeStruct)
+_INT32_MAX = 2**31 - 1
 
 
 def setting(
@@ -100,7 +102,7 @@ def component(cls: type[_C]) -> type[_C]:
         for field in fields:
             value = check_setting(cls.__name__, field, annotations()[field.name], getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-            concrete &= not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value))
+            concrete &= not any(isinstance(leaf, _ARRAYS) for leaf in jax.tree.leaves(value))
         if concrete and hasattr(self, "validate"):
             self.validate()
 
@@ -159,7 +161,19 @@ def is_structure(annotation: Any) -> bool:
 
 
 def check_setting(owner: str, field: dataclasses.Field[Any], annotation: Any, value: Any) -> Any:
-    """Checks one setting's type and bounds; ints given for floats become floats.
+    """Checks one setting's type and bounds; whole numbers given for floats become floats.
+
+    Every number that the value holds is checked, also inside a tuple: it is finite and within the field's bounds, and a
+    whole number fits int32 unless the field's own upper bound is larger. Arrays are not checked.
+
+    Args:
+        owner: the component's name, for messages.
+        field: the dataclass field, made by `setting`.
+        annotation: the field's resolved type.
+        value: what the field was given.
+
+    Returns:
+        The value, of the annotated type.
 
     Raises:
         ValueError: naming the field, the value and what it must be.
@@ -172,16 +186,34 @@ def check_setting(owner: str, field: dataclasses.Field[Any], annotation: Any, va
     fits, value = _fit(annotation, value)
     if not fits:
         raise ValueError(f"{name} is {value!r}, and must be {describe(field, annotation)}{about}")
-    numbers = [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
-    if is_component(value) and hasattr(value, "extremes"):  # a schedule stays within the bounds of what it schedules
-        numbers = [number for number in value.extremes() if isinstance(number, float)]
-    for number in numbers:
-        for bound, limit in field.metadata.get("bounds", {}).items():
+    bounds = dict(field.metadata.get("bounds", {}))
+    for number in _numbers(value):
+        shown = f"{name} is {number!r}" if number is value else f"{name} is {_shown(value)}, which holds {number!r}"
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ValueError(f"{shown}, and must be a finite number{about}")
+        for bound, limit in bounds.items():
             if not _within(number, bound, limit):
-                raise ValueError(f"{name} is {number!r}, and must be {bound} {limit}{about}")
-        if isinstance(value, float) and math.isnan(value):
-            raise ValueError(f"{name} is nan, and must be a number{about}")
+                raise ValueError(f"{shown}, and must be {bound} {limit}{about}")
+        largest = max(_INT32_MAX, bounds.get("at most", 0), bounds.get("below", 0))
+        if isinstance(number, int) and abs(number) > largest:
+            raise ValueError(f"{shown}, and must fit 32 bits: at most {_INT32_MAX} in absolute value{about}")
     return value
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers that a setting holds; of a schedule, its extremes, which obey the bounds of what it replaces."""
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _numbers(part)
+    elif is_component(value):
+        extremes = value.extremes() if hasattr(value, "extremes") else ()
+        yield from (number for number in extremes if isinstance(number, float))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield value
+
+
+def _shown(value: Any) -> str:
+    return type(value).__name__ if is_component(value) else repr(value)
 
 
 def unknown_name(problem: str, name: str, known: Iterable[str]) -> str:
@@ -242,10 +274,13 @@ def _fit(annotation: Any, value: Any) -> tuple[bool, Any]:
         parts = [_fit(a, v) for a, v in zip(wanted, value, strict=False)]
         return len(wanted) == len(value) and all(ok for ok, _ in parts), tuple(v for _, v in parts)
     if annotation is float:
-        if isinstance(value, (jax.Array, np.ndarray, jax.ShapeDtypeStruct)):
+        if isinstance(value, _ARRAYS):
             return True, value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return True, float(value)
+            try:
+                return True, float(value)
+            except OverflowError:  # a whole number beyond 1.8e308
+                return False, value
         return False, value
     if annotation in _STRUCTURE:
         return type(value) is annotation, value

@@ -124,7 +124,7 @@ def load_sweep(config: str) -> Sweep | None:
     return made
 
 
-def summary(config: str) -> str:
+def config_summary(config: str) -> str:
     """The first line of a config's docstring: what it claims or shows."""
     text = config_path(config).read_text().lstrip()
     return text.strip('"').splitlines()[0].strip('" ') if text.startswith('"""') else ""

@@ -14,7 +14,7 @@ import jax
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.component import is_component
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.experiment.settings import override
+from gan_jax.experiment.settings import override_all
 
 
 class Arm(NamedTuple):
@@ -73,10 +73,9 @@ def grid(base: Experiment, axes: Mapping[str, Sequence[Any]], seeds: int | Seque
     labels = _short_names(list(axes))
     arms = []
     for values in itertools.product(*axes.values()):
-        experiment, settings = base, {}
-        for path, value in zip(axes, values, strict=True):
-            experiment = override(experiment, path, value)
-            settings[path] = _told(value)
+        pairs = dict(zip(axes, values, strict=True))
+        experiment = override_all(base, pairs.items())
+        settings = {path: _plain(value) for path, value in pairs.items()}
         name = ", ".join(f"{labels[path]}={value}" for path, value in settings.items())
         arms.append(Arm(name or "base", experiment, settings))
     names = [arm.name for arm in arms]
@@ -104,10 +103,8 @@ def variations(base: Experiment, settings: Mapping[str, Mapping[str, Any]], seed
     """
     arms = []
     for name, changes in settings.items():
-        experiment = base
-        for path, value in changes.items():
-            experiment = override(experiment, path, value)
-        arms.append(Arm(name, experiment, {path: _told(value) for path, value in changes.items()}))
+        experiment = override_all(base, changes.items())
+        arms.append(Arm(name, experiment, {path: _plain(value) for path, value in changes.items()}))
     return Sweep(tuple(arms), _checked(seeds))
 
 
@@ -118,10 +115,10 @@ def _checked(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return seeds
 
 
-def _told(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A setting's value for tables and JSON: a component by its name."""
     if isinstance(value, tuple):
-        return [_told(part) for part in value]
+        return [_plain(part) for part in value]
     return type(value).__name__ if is_component(value) else value
 
 

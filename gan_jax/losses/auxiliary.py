@@ -1,6 +1,6 @@
 """Terms of G's loss that are no function of its samples' scores: matched features, a reconstruction, a classifier.
 
-They are penalties in form (`gan_jax.losses.penalties.View` in, a scalar out) and stand in `generator.penalties`. One
+They are penalties in form (`gan_jax.losses.view.View` in, a scalar out) and stand in `generator.penalties`. One
 with `replaces=True` takes the place of the objective's own loss of G.
 """
 
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment.component import component, setting, unknown_name
-from gan_jax.losses.penalties import HistoricalAveraging, Orthogonality, View
+from gan_jax.losses.penalties import HistoricalAveraging, Orthogonality
+from gan_jax.losses.view import View
 
 LOGITS = "class_logits"
 """The feature in which a classifier beside D keeps its logits."""

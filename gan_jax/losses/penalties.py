@@ -1,244 +1,43 @@
-"""Penalties: what a player pays beside its objective, one entry a paper, named by its exact variant.
+"""Penalties: terms that are added to a player's loss, one class a paper, named by its exact variant.
 
-A penalty is a component that is called with a `View` of the loss at hand and gives a scalar, weight included. Those of
-`discriminator.penalties` are added to D's loss, those of `generator.penalties` to G's. One that has to remember
-something (an average of scores, old parameters) also has `init` and `advance`, and is then a `StatefulPenalty`: its
-memory is part of the run's state, so that a resumed run is the uninterrupted one.
+Here are those that are no gradient penalty, `Lazy`, and the table of D's penalties; the gradient penalties are in
+`gan_jax.losses.gradient_penalties`, the interface in `gan_jax.losses.view`.
 
 Weight clipping is no penalty but a projection: `gan_jax.training.optimizers.WeightClipping`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment.component import component, setting
+from gan_jax.losses.gradient_penalties import DRAGAN, R1, R2, WGANGP, ZeroCenteredGP, score_gradients
+from gan_jax.losses.view import PENALTY_WEIGHT, Penalty, StatefulPenalty, View
 
-_WEIGHT = "factor of the penalty"
-
-
-class View(NamedTuple):
-    """What a penalty sees of the loss that it is added to.
-
-    Under data parallelism examples are a device's share, scores those of the whole batch. A penalty that is a mean over
-    examples is right as it is, since gradients are averaged; one that is a nonlinear function of a mean over examples
-    takes that mean with `mean`, and one that draws random numbers an example takes its part of them with `share`.
-
-    Attributes:
-        params: of the player that pays.
-        memory: of this penalty; () if it remembers nothing.
-        score: samples [n, *shape] -> D's raw scores, in training mode, with the D of this loss.
-        score_at: the same for other parameters: (params, samples) -> scores.
-        features: samples -> D's activations by layer.
-        real: [n, *shape], real examples as D sees them.
-        fake: [n, *shape], fakes as D sees them.
-        latent: [n, latent_dim] of the fakes; for D's penalties of those that G made for this batch.
-        real_scores: [batch], of the loss itself.
-        fake_scores: [batch], of the loss itself.
-        key: of this penalty in this loss.
-        step: of the run.
-        batch_size: examples on all devices.
-        num_heads: scores that D gives an example, next to each other; 1 but for committees.
-        share: a batch drawn whole -> the part of this device.
-        mean: a value (or a pytree of them) -> its mean over devices.
-        fresh: [n, *shape], the fakes of this batch as D sees them, before replay and noise changed any.
-        sample: [n, *data.shape], the same as G made them; `fresh` is those beside their latents where D sees both.
-        encode: samples -> latents, by G's encoder; None if it has none.
-    """
-
-    params: Any
-    memory: Any
-    score: Callable[[Array], Array]
-    score_at: Callable[[Any, Array], Array]
-    features: Callable[[Array], dict[str, Array]]
-    real: Array
-    fake: Array
-    latent: Array
-    real_scores: Array
-    fake_scores: Array
-    key: Array
-    step: Array
-    batch_size: int
-    num_heads: int
-    share: Callable[[Array], Array]
-    mean: Callable[[Any], Any]
-    fresh: Array
-    sample: Array
-    encode: Callable[[Array], Array] | None = None
-
-
-@runtime_checkable
-class Penalty(Protocol):
-    """A term of a player's loss."""
-
-    def __call__(self, view: View) -> Array: ...
-
-
-@runtime_checkable
-class StatefulPenalty(Protocol):
-    """A penalty with a memory: arrays only, advanced once for every loss that the player descends."""
-
-    def __call__(self, view: View) -> Array: ...
-
-    def init(self, params: Any) -> Any:
-        """The memory before the first step, for a player of these parameters."""
-        ...
-
-    def advance(self, view: View) -> Any:
-        """The memory after this loss; nothing is differentiated through it."""
-        ...
-
-
-def input_gradients(view: View, samples: Array) -> Array:
-    """The gradient of every score in the samples behind it, flattened: [scores, values of those samples].
-
-    D must score each example (or each pack of them) apart. Where it looks at the whole batch, as with batch norm, the
-    gradient of an example's score and what that example does to the others' scores add up, as in published code.
-
-    Example:
-        For a linear D all gradients are its direction: a WGAN-GP of exactly (|w| - 1)^2; see tests/test_penalties.py.
-    """
-    scores, pullback = jax.vjp(view.score, samples)
-    if view.num_heads == 1:
-        (slopes,) = pullback(jnp.ones_like(scores))
-        return slopes.reshape(scores.shape[0], -1)
-    heads = jnp.tile(jnp.eye(view.num_heads, dtype=scores.dtype), (1, scores.shape[0] // view.num_heads))
-    (slopes,) = jax.vmap(pullback)(heads)  # [heads, n, *shape]
-    return slopes.reshape(scores.shape[0], -1)
-
-
-def _norms(slopes: Array) -> Array:
-    # The root's derivative at 0 is infinite.
-    return jnp.sqrt(jnp.sum(slopes**2, axis=-1) + 1e-12)
-
-
-def _interpolates(view: View) -> Array:
-    """A point on the line between each real example and a fake; a draw an example."""
-    shape = (view.batch_size,) + (1,) * (view.real.ndim - 1)
-    share = view.share(jax.random.uniform(view.key, shape, view.real.dtype))
-    return share * view.real + (1 - share) * view.fake
-
-
-@component
-class R1:
-    """(weight / 2) E |grad_x D(x)|^2 over real x.
-
-    Published code differs by the factor 1/2: the authors' multiplies by `weight` itself, which is `factor="one"`.
-
-    References:
-        L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018,
-            equation 9.
-    """
-
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; gamma")
-    factor: Literal["half", "one"] = setting(default="half", doc="of the weight: 1/2 as in the paper, or 1")
-
-    def __call__(self, view: View) -> Array:
-        return _squared(self, input_gradients(view, view.real))
-
-
-@component
-class R2:
-    """(weight / 2) E |grad_x D(x)|^2 over fakes; see `R1`."""
-
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; gamma")
-    factor: Literal["half", "one"] = setting(default="half", doc="of the weight: 1/2 as in the paper, or 1")
-
-    def __call__(self, view: View) -> Array:
-        return _squared(self, input_gradients(view, view.fake))
-
-
-def _squared(penalty: R1 | R2, slopes: Array) -> Array:
-    factor = 0.5 if penalty.factor == "half" else 1.0
-    return factor * penalty.weight * jnp.mean(jnp.sum(slopes**2, axis=-1))
-
-
-@component
-class WGANGP:
-    """weight E (|grad_x D(x)| - 1)^2 at random points between real examples and fakes.
-
-    The norm is over all values of an example together, and every example has a point of its own on its line; published
-    code has got both wrong.
-
-    References:
-        I. Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017, equation 3. Its toys use a weight of
-            0.1, its images 10.
-    """
-
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
-    one_sided: bool = setting(default=False, doc="only slopes above 1 cost")
-
-    def __call__(self, view: View) -> Array:
-        excess = _norms(input_gradients(view, _interpolates(view))) - 1.0
-        return self.weight * jnp.mean((jnp.maximum(excess, 0.0) if self.one_sided else excess) ** 2)
-
-
-@component
-class ZeroCenteredGP:
-    """weight E |grad_x D(x)|^2 at random points between real examples and fakes.
-
-    References:
-        H. Thanh-Tung, T. Tran, S. Venkatesh, "Improving Generalization and Stability of Generative Adversarial
-            Networks", ICLR 2019, section 5.
-    """
-
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
-
-    def __call__(self, view: View) -> Array:
-        return self.weight * jnp.mean(jnp.sum(input_gradients(view, _interpolates(view)) ** 2, axis=-1))
-
-
-@component
-class DRAGAN:
-    """weight E (|grad_x D(x + d)| - target)^2 at perturbed real examples x + d.
-
-    Three public codes perturb differently, and call all of it DRAGAN. With s the standard deviation of the batch, over
-    all of its values:
-
-        compare_gan   d = s u,           u uniform on [-1/2, 1/2] for each value
-        studiogan     d = a s u / 2,     u uniform on [0, 1] for each value, a the same for each example: one-sided
-        torchgan      d = `scale` n,     n normal: the user's own noise
-
-    compare_gan clips x + d to the range of its data, [0, 1]. Data elsewhere need their own `low` and `high`.
-
-    References:
-        N. Kodali et al., "On Convergence and Stability of GANs", arXiv 1705.07215, algorithm 1.
-    """
-
-    variant: Literal["compare_gan", "studiogan", "torchgan"] = setting(default="studiogan", doc="whose perturbation")
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
-    target: float = setting(default=1.0, at_least=0, doc="norm of the gradient that costs nothing; k")
-    scale: float = setting(default=0.1, above=0, doc="of torchgan's noise, in data units")
-    low: float | None = setting(default=None, doc="least value of the data, where points are clipped; none: not")
-    high: float | None = setting(default=None, doc="greatest value of the data, where points are clipped; none: not")
-
-    def __call__(self, view: View) -> Array:
-        excess = _norms(input_gradients(view, self.perturbed(view))) - self.target
-        return self.weight * jnp.mean(excess**2)
-
-    def perturbed(self, view: View) -> Array:
-        """The points where the gradient is taken, [n, *shape]."""
-        key_value, key_example = jax.random.split(view.key)
-        shape, dtype = (view.batch_size, *view.real.shape[1:]), view.real.dtype
-        if self.variant == "torchgan":
-            moved = view.real + self.scale * view.share(jax.random.normal(key_value, shape, dtype))
-        else:
-            mean, square = view.mean((jnp.mean(view.real), jnp.mean(view.real**2)))
-            deviation = jnp.sqrt(jnp.maximum(square - mean**2, 0.0))
-            noise = view.share(jax.random.uniform(key_value, shape, dtype))
-            if self.variant == "studiogan":
-                each = jax.random.uniform(key_example, (view.batch_size,) + (1,) * (view.real.ndim - 1), dtype)
-                moved = view.real + 0.5 * view.share(each) * deviation * noise
-            else:
-                moved = view.real + deviation * (noise - 0.5)
-        if self.low is None and self.high is None:
-            return moved
-        return jnp.clip(moved, self.low, self.high)
+__all__ = [
+    "DISCRIMINATOR_PENALTIES",
+    "DRAGAN",
+    "R1",
+    "R2",
+    "WGANGP",
+    "Consistency",
+    "Drift",
+    "ElasticWeights",
+    "Equilibrium",
+    "HistoricalAveraging",
+    "Lazy",
+    "LeCam",
+    "Orthogonality",
+    "Penalty",
+    "StatefulPenalty",
+    "View",
+    "ZeroCenteredGP",
+    "score_gradients",
+]
 
 
 @component
@@ -249,7 +48,7 @@ class LeCam:
         H.-Y. Tseng et al., "Regularizing Generative Adversarial Networks under Limited Data", CVPR 2021, equation 3.
     """
 
-    weight: float = setting(default=0.3, at_least=0, doc=_WEIGHT + "; lambda")
+    weight: float = setting(default=0.3, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
     decay: float = setting(default=0.99, at_least=0, below=1, doc="of the moving averages")
 
     def init(self, params: Any) -> Any:
@@ -275,7 +74,7 @@ class Consistency:
             examples); Z. Zhao et al., "Improved Consistency Regularization for GANs", AAAI 2021 (`side="both"`).
     """
 
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
+    weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
     side: Literal["real", "both"] = setting(default="real", doc="whose scores should not change")
     noise: float = setting(default=0.1, at_least=0, doc="of vectors: standard deviation, in data units")
     shift: int = setting(default=2, at_least=0, doc="of images: greatest shift, in pixels")
@@ -311,7 +110,7 @@ class ElasticWeights:
         K. J. Liang et al., "Generative Adversarial Network Training is a Continual Learning Problem", arXiv 1811.11083.
     """
 
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
+    weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
     every_steps: int = setting(default=200, at_least=1, doc="steps of a task: after them the parameters are an anchor")
     decay: float = setting(default=0.9, at_least=0, at_most=1, doc="of the information of former tasks; gamma")
 
@@ -349,7 +148,7 @@ class HistoricalAveraging:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.3.
     """
 
-    weight: float = setting(default=1e-2, at_least=0, doc=_WEIGHT)
+    weight: float = setting(default=1e-2, at_least=0, doc=PENALTY_WEIGHT)
 
     def init(self, params: Any) -> Any:
         return {"mean": params, "count": jnp.zeros(())}
@@ -373,7 +172,7 @@ class Orthogonality:
             2019, equation 3.
     """
 
-    weight: float = setting(default=1e-4, at_least=0, doc=_WEIGHT + "; beta")
+    weight: float = setting(default=1e-4, at_least=0, doc=PENALTY_WEIGHT + "; beta")
 
     def __call__(self, view: View) -> Array:
         def off_diagonal(kernel: Array) -> Array:
@@ -393,7 +192,7 @@ class Drift:
         T. Karras et al., "Progressive Growing of GANs", ICLR 2018, appendix A.1.
     """
 
-    weight: float = setting(default=1e-3, at_least=0, doc=_WEIGHT + "; epsilon_drift")
+    weight: float = setting(default=1e-3, at_least=0, doc=PENALTY_WEIGHT + "; epsilon_drift")
 
     def __call__(self, view: View) -> Array:
         return self.weight * jnp.mean(view.real_scores**2)

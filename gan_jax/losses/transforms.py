@@ -17,7 +17,7 @@ from jax import Array
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule, value_at
-from gan_jax.losses.objectives import Criterion, Losses
+from gan_jax.losses.criterion import Criterion, ElementwiseLoss
 
 Side = Literal["both", "real", "fake"]
 _RATE = "share of D's labels that are wrong, in [0, 1], or a schedule"
@@ -144,7 +144,7 @@ class SideWeights:
     fake_weight: float | Schedule = setting(default=1.0, at_least=0, choices=SCHEDULES, doc="factor of D's fake losses")
 
     def __call__(self, criterion: Criterion) -> Criterion:
-        def weighted(losses: Losses, weight: float | Schedule) -> Losses:
+        def weighted(losses: ElementwiseLoss, weight: float | Schedule) -> ElementwiseLoss:
             return lambda score, key, step: _like(score, value_at(weight, step)) * losses(score, key, step)
 
         return criterion._replace(
@@ -201,7 +201,7 @@ def _like(score: Array, value: float | Array) -> Array:
 
 
 def _flip(criterion: Criterion, flips: object, side: Side) -> Criterion:
-    def flipped(own: Losses, other: Losses) -> Losses:
+    def flipped(own: ElementwiseLoss, other: ElementwiseLoss) -> ElementwiseLoss:
         def losses(score: Array, key: Array, step: Array) -> Array:
             key_flip, key_own, key_other = jax.random.split(key, 3)
             flip = flips(key_flip, score.shape[0], step)  # type: ignore[operator]
@@ -213,7 +213,7 @@ def _flip(criterion: Criterion, flips: object, side: Side) -> Criterion:
 
 
 def _blend(criterion: Criterion, rate: float | Schedule, side: Side) -> Criterion:
-    def blended(own: Losses, other: Losses) -> Losses:
+    def blended(own: ElementwiseLoss, other: ElementwiseLoss) -> ElementwiseLoss:
         def losses(score: Array, key: Array, step: Array) -> Array:
             key_own, key_other = jax.random.split(key)
             share = _like(score, value_at(rate, step))

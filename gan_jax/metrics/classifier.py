@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.networks.classifier_network import CLASSIFIER_SIZE, ClassifierModule, resize_for_classifier
 
 GATES = {"mnist": 0.993, "fashion_mnist": 0.92, "digits": 0.97}
@@ -31,7 +32,6 @@ classes of ten thousand samples, whose shares of errors are in the ceilings of e
 """
 
 _BLOCK = 256
-NUM_CLASSES = 10
 
 
 class UnvalidatedClassifier(ValueError):

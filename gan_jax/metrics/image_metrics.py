@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gan_jax.metrics.classifier import NUM_CLASSES, Classifier, as_floats, classifier_hash, classify
+from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.metrics.classifier import Classifier, as_floats, classifier_hash, classify
 
 LEAST_CLASS_SIZE = 50
 """Samples of a class from which the spread inside it is estimated."""

@@ -20,7 +20,7 @@ from gan_jax.metrics.hazards import (
 )
 from gan_jax.metrics.power import hazard_ratio_detectable, seeds_per_arm
 from gan_jax.metrics.survival import (
-    CAUSES,
+    FAILURE_CAUSES,
     Onset,
     SurvivalCurve,
     check_share,
@@ -31,7 +31,7 @@ from gan_jax.metrics.survival import (
 )
 
 
-def summary(
+def onset_summary(
     arms: Mapping[str, Sequence[Mapping[str, Any]]],
     horizon: float | None = None,
     baseline: str | None = None,
@@ -99,14 +99,14 @@ def summary(
             "note": None if num_events else "no run failed, so the share that fails is not known",
         },
     }
-    return to_json(result)
+    return plain_json(result)
 
 
 def _arm(
     onsets: Sequence[Onset | None], curve: SurvivalCurve | None, horizon: float | None, confidence: float
 ) -> dict[str, Any]:
     formed = [onset for onset in onsets if onset is not None]
-    counts = {cause: sum(onset.cause == cause for onset in formed) for cause in CAUSES}
+    counts = {cause: sum(onset.cause == cause for onset in formed) for cause in FAILURE_CAUSES}
     result: dict[str, Any] = {
         "num_runs": len(onsets),
         "num_never_formed": len(onsets) - len(formed),
@@ -122,7 +122,7 @@ def _arm(
     mean = curve.restricted_mean(horizon)
     last = np.searchsorted(curve.times, horizon, side="right") - 1
     causes = {}
-    for cause in CAUSES:
+    for cause in FAILURE_CAUSES:
         incidence = cumulative_incidence(formed, cause, confidence)._asdict()
         at = {name: None if mean.mean is None else array[last] for name, array in incidence.items() if name != "times"}
         causes[cause] = {"at_horizon": at, "curve": incidence}
@@ -138,14 +138,14 @@ def _arm(
     }
 
 
-def to_json(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """A result as plain dicts, lists and numbers; what is not finite is None."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
-        return {str(name): to_json(item) for name, item in value.items()}
+        return {str(name): plain_json(item) for name, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
+        return [plain_json(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.data.stacked import NUM_CHANNELS, NUM_MODES
 from gan_jax.experiment.component import component, setting
-from gan_jax.metrics.classifier import NUM_CLASSES, Classifier, as_floats, classify
+from gan_jax.metrics.classifier import Classifier, as_floats, classify
 from gan_jax.metrics.image_metrics import LEAST_CLASS_SIZE, effective_classes
 from gan_jax.metrics.modes import count_divergence
 

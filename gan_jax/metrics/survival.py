@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import CensoredData, ecdf, norm
 
-CAUSES = ("collapse", "junk", "non-finite")
+FAILURE_CAUSES = ("collapse", "junk", "non-finite")
 """Of what a run can fail; each run of the first that happens."""
 
 
@@ -158,7 +158,7 @@ def cumulative_incidence(onsets: Sequence[Onset], cause: str, confidence: float 
     check_share(confidence=confidence)
     _check_cause(cause)
     times, at_risk, events = _table(onsets)
-    failures, own = events.sum(0), events[CAUSES.index(cause)]
+    failures, own = events.sum(0), events[FAILURE_CAUSES.index(cause)]
     before = np.append(1.0, np.cumprod(1 - failures / at_risk)[:-1])
     incidence = np.minimum(np.cumsum(before * own / at_risk), 1.0)
     since = np.tril(incidence[:, None] - incidence[None, :])
@@ -186,7 +186,7 @@ def _table(onsets: Sequence[Onset]) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """Distinct times from 0 on, runs at risk just before each, and [causes, times] failures."""
     every, _ = times_and_failures(onsets)
     times = np.unique(np.append(0.0, every))
-    of_cause = [np.array([time for time, own in onsets if own == cause]) for cause in CAUSES]
+    of_cause = [np.array([time for time, own in onsets if own == cause]) for cause in FAILURE_CAUSES]
     events = np.stack([np.sum(own[None, :] == times[:, None], axis=1) for own in of_cause])
     return times, np.sum(every[None, :] >= times[:, None], axis=1), events
 
@@ -208,5 +208,7 @@ def check_time(name: str, time: float) -> None:
 
 
 def _check_cause(cause: str) -> None:
-    if cause not in CAUSES:
-        raise ValueError(f"cause {cause!r} is unknown: it must be one of {', '.join(CAUSES)} (or None: censored)")
+    if cause not in FAILURE_CAUSES:
+        raise ValueError(
+            f"cause {cause!r} is unknown: it must be one of {', '.join(FAILURE_CAUSES)} (or None: censored)"
+        )

@@ -105,7 +105,9 @@ def train_classifier(
     # One jitted step in a Python loop: XLA:CPU's gradients of native convolutions are 40 times slower in a scan.
     @jax.jit
     def step(state: Any, indices: jax.Array, step_index: jax.Array) -> tuple[Any, jax.Array]:
-        x, targets = make_batch(jax.random.fold_in(batch_key, step_index), images[indices], labels[indices], recipe)
+        x, targets = classifier_batch(
+            jax.random.fold_in(batch_key, step_index), images[indices], labels[indices], recipe
+        )
 
         def loss_fn(params: Any) -> tuple[jax.Array, Any]:
             model = {"params": params, "batch_stats": state[1]}
@@ -128,7 +130,9 @@ def train_classifier(
     return Classifier(fold_normalization(state[0], state[1]))
 
 
-def make_batch(key: jax.Array, images: jax.Array, labels: jax.Array, recipe: Recipe) -> tuple[jax.Array, jax.Array]:
+def classifier_batch(
+    key: jax.Array, images: jax.Array, labels: jax.Array, recipe: Recipe
+) -> tuple[jax.Array, jax.Array]:
     """A training batch: augmented real images, mixtures of two of them, and junk.
 
     Returns:
@@ -232,9 +236,9 @@ def write_classifier(path: Path, classifier: Classifier) -> None:
     os.replace(file.name, path)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def run_command(arguments: list[str] | None = None) -> None:
     """Trains one classifier, writes it, and prints its accuracy as it will be read back."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=run_command.__doc__)
     parser.add_argument("name", choices=sorted(GATES))
     parser.add_argument("--data", default=None, help="directory of the data set; digits need none")
     parser.add_argument("--out", type=Path, required=True, help="the npz file to write")
@@ -261,4 +265,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command()

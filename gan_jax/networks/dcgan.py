@@ -24,7 +24,7 @@ from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
-from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.layers import BatchNorm, Norm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
@@ -50,7 +50,7 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 Implementation = Literal["auto", "native", "matmul"]
-Norm = Literal["batch", "pixel", "none", "virtual"]
+
 _WIDTH = "channels of the widest map; 64 as published"
 _CONVOLUTION = "native, matrix products, or whichever is fast on the backend"
 _ATTENTION = "self-attention on the map of a quarter of the image's side"

@@ -41,7 +41,7 @@ def pixel_norm(x: jax.Array, epsilon: float = _EPSILON) -> jax.Array:
     return (wide * lax.rsqrt(jnp.mean(wide * wide, -1, keepdims=True) + epsilon)).astype(x.dtype)
 
 
-class MinibatchStddev(nn.Module):
+class MinibatchStddevChannel(nn.Module):
     r"""Appends one constant channel: how much the samples of the batch differ (Karras et al., section 3).
 
     $$ \frac{1}{HWC} \sum_{hwc} \sqrt{\mathrm{Var}_b[x_{bhwc}] + \epsilon} $$

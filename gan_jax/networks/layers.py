@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+Norm = Literal["none", "batch", "pixel", "virtual"]
+"""Normalisation between layers: none, batch norm, unit mean square per position, or virtual batch norm."""
 
 
 class BatchNorm(nn.Module):

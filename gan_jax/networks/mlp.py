@@ -13,13 +13,12 @@ from jax import Array
 from gan_jax.experiment.component import component, setting
 from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
-from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.layers import BatchNorm, Norm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
-Norm = Literal["none", "batch", "pixel", "virtual"]
 Init = Literal["orthogonal", "lecun_normal", "he_normal", "normal"]
 _WIDTHS = "units of each hidden layer"
 _NORM = "between layers: batch norm, features of unit mean square, or virtual batch norm"

@@ -27,10 +27,10 @@ from jax import Array
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule
 from gan_jax.networks.dcgan import Implementation
-from gan_jax.networks.equalised import EqualisedConv, EqualisedDense, MinibatchStddev, pixel_norm
+from gan_jax.networks.equalised import EqualisedConv, EqualisedDense, MinibatchStddevChannel, pixel_norm
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
 
-IMAGE_SIZES = (16, 32, 64)
+PROGRESSIVE_SIZES = (16, 32, 64)
 _SMALLEST = 4
 _SLOPE = 0.2
 _MIN_CHANNELS = 8
@@ -241,7 +241,7 @@ class ProgressiveDiscriminatorModule(nn.Module):
             skip = self._from_image(size // 2, x)
             h = _blend(self.fade, skip, average_pool(h)) if size == sizes[-1] else average_pool(h)
         if self.minibatch_stddev:
-            h = MinibatchStddev(self.axis_name)(h)
+            h = MinibatchStddevChannel(self.axis_name)(h)
         h = nn.leaky_relu(_conv(self, f"conv_{_SMALLEST}", self.width)(h), _SLOPE)
         hidden = EqualisedDense(self.width, equalised=self.equalised, dtype=self.dtype, name="dense")
         h = nn.leaky_relu(hidden(h.reshape(h.shape[0], -1)), _SLOPE)
@@ -311,10 +311,10 @@ def _check_shape(owner: str, shape: tuple[int, ...], stage: int | None) -> None:
 
 
 def _num_stages(owner: str, shape: tuple[int, ...]) -> int:
-    if len(shape) != 3 or shape[0] not in IMAGE_SIZES or shape[1] != shape[0]:
+    if len(shape) != 3 or shape[0] not in PROGRESSIVE_SIZES or shape[1] != shape[0]:
         what = " x ".join(str(n) for n in shape)
         raise ValueError(
-            f"{owner} is for square images of {', '.join(map(str, IMAGE_SIZES))} pixels and the data are {what}: "
+            f"{owner} is for square images of {', '.join(map(str, PROGRESSIVE_SIZES))} pixels and the data are {what}: "
             "set data.image_size to one of these, or use a DCGAN"
         )
     return (shape[0] // _SMALLEST).bit_length()

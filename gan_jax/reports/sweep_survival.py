@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.metrics.hazards import log_rank, log_rank_trend
-from gan_jax.metrics.onsets import summary, to_json
+from gan_jax.metrics.onsets import onset_summary, plain_json
 from gan_jax.metrics.survival import Onset, kaplan_meier
 from gan_jax.reports.page import table
 from gan_jax.reports.page_figures import COLOURS, figure_svg, new_figure, series_style, swatch
@@ -20,7 +20,7 @@ _LONG_LABEL = 26
 
 
 def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: str | None = None) -> dict[str, Any]:
-    """`onsets.summary` against the baseline, or the first arm; with a trend if one number sets the arms apart.
+    """`onsets.onset_summary` against the baseline, or the first arm; with a trend if one number sets the arms apart.
 
     Raises:
         ValueError: if the baseline is no arm.
@@ -30,7 +30,7 @@ def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: 
         arms.setdefault(row["arm"], []).append(row["verdict"])
     numbers = _covariate(record, arms)
     covariate, unit = (numbers[1], numbers[2]) if numbers else (None, 1.0)
-    made = summary(arms, baseline=baseline, covariate=covariate, unit=unit)
+    made = onset_summary(arms, baseline=baseline, covariate=covariate, unit=unit)
     return {**made, "forming": _forming(arms, covariate)}
 
 
@@ -46,7 +46,7 @@ def _forming(arms: dict[str, list[dict[str, Any]]], covariate: dict[str, float] 
     curves = {name: kaplan_meier(onsets) for name, onsets in times.items()}
     pooled = [onset for onsets in times.values() for onset in onsets]
     numbers = [covariate[name] for name, onsets in times.items() for _ in onsets] if covariate else []
-    return to_json(
+    return plain_json(
         {
             "median": {name: curve.median for name, curve in curves.items()},
             "log_rank": log_rank(times),

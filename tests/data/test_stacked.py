@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gan_jax.data.images import ImageDataset, normalise
-from gan_jax.data.stacked import StackedImages, StackedSource, draw_triples, fixed_triples, stack
+from gan_jax.data.stacked import StackedImages, StackedSource, draw_triples, fixed_triples, stack_channels
 from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import override, to_json
@@ -37,7 +37,7 @@ def chosen(batch):
 
 def test_channels_are_the_chosen_images(dataset):
     triples = jnp.array([[0, 7, 19], [3, 3, 4]])
-    stacked = stack(dataset.images, triples)
+    stacked = stack_channels(dataset.images, triples)
     assert stacked.shape == (2, 16, 16, 3)
     assert stacked.dtype == jnp.uint8
     np.testing.assert_array_equal(chosen(normalise(stacked)), triples)

@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.data.images import Images
-from gan_jax.data.stacked import StackedImages, stack
+from gan_jax.data.stacked import StackedImages, stack_channels
 from gan_jax.diagnostics.detector import LABELS, Detector, init_detector, update_detector
 from gan_jax.diagnostics.stacked_detector import StackedDetector
 from gan_jax.diagnostics.verdict import judge
@@ -39,7 +39,7 @@ def setting():
 
     def of_modes(modes, pick=rng.choice):
         triples = [[pick(by_class[int(c)]) for c in f"{mode:03d}"] for mode in rng.choice(modes, NUM)]
-        return stack(dataset.images, jnp.asarray(np.array(triples, np.int32)))
+        return stack_channels(dataset.images, jnp.asarray(np.array(triples, np.int32)))
 
     samples = {
         "real": source.sample(jax.random.key(1), NUM),

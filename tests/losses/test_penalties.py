@@ -27,7 +27,7 @@ from gan_jax.losses.penalties import (
     StatefulPenalty,
     View,
     ZeroCenteredGP,
-    input_gradients,
+    score_gradients,
 )
 from gan_jax.networks.committee import Committee
 from gan_jax.networks.packing import Packed
@@ -161,7 +161,7 @@ def test_gradients_are_of_each_score_of_a_pack_and_of_a_committee(key):
     network = Packed(network=LinearDiscriminator(start=2.0), num=2)
     variables = network.init(key, (2,))
     view = look(lambda p, x: network.apply(variables, x, train=True)[0])
-    slopes = input_gradients(view, REAL)
+    slopes = score_gradients(view, REAL)
     np.testing.assert_allclose(slopes, np.full((2, 4), 2.0))  # two packs of two examples in two dimensions
     assert float(WGANGP(weight=1.0)(view)) == pytest.approx((4 - 1) ** 2, rel=1e-5)  # |(2, 2, 2, 2)| = 4
 

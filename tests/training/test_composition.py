@@ -219,7 +219,7 @@ BAD = {
         {},
         {"penalties": (FeatureMatching(replaces=True), FeatureMatching(replaces=True, norm="l1"))},
         {},
-        "take the place of G's own loss",
+        "replace G's own loss",
     ),
     "top-k of a loss that is not there": (
         {},
@@ -281,7 +281,7 @@ BAD = {
         {},
         {"unroll": Unroll(num_steps=2, mode="forward")},
         {"replay": FIFO(size=64)},
-        "which replay does not go through",
+        "replay has no forward derivative",
     ),
 }
 
