@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_jax.cli.diagnose_options import RUN_KINDS
+from gan_jax.reports.diagnosis_kinds import RUN_KINDS, read_diagnosis
 from gan_jax.reports.page import Section, command, failed, folded
 from gan_jax.reports.page_figures import figure_svg
 from gan_jax.reports.page_pictures import Frame, read_png, slider
@@ -52,7 +52,7 @@ def onset_section(run: RunDirectory, verdict: dict[str, Any] | None) -> Section:
         return Section(title, "")
     line = f"gan-jax diagnose onset {shlex.quote(str(run.path))}"
     body = (
-        "<p>Nobody has looked into it yet. This replays the steps around it, and adds what led and what followed:</p>"
+        "<p>It is not diagnosed yet. This command replays the steps around it, and adds what led and what followed:</p>"
     )
     return Section(title, body + command(line, "onset-command"))
 
@@ -69,8 +69,8 @@ def _diagnosis(kind: str, path: Path) -> Shown:
         return Shown(f"Diagnosis: {kind}", failed(f"{path} is of no known kind ({', '.join(RUN_KINDS)})"), "")
     title = _TITLES[kind]
     try:
-        result = json.loads(path.read_text())
-        module = importlib.import_module(f"gan_jax.cli.diagnose_{kind}")
+        result = read_diagnosis(kind, path)
+        module = importlib.import_module(f"gan_jax.reports.diagnosis_{kind}")
         sentence, text = str(result["sentence"]), module.table(result)
         story = "".join(f"<li>{html.escape(str(line))}</li>" for line in result.get("story", ()))
         figure = figure_svg(module.figure(result), f"{title}. {sentence}", whole=True)

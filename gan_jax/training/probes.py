@@ -29,7 +29,7 @@ from jax import Array
 
 from gan_jax.data.images import Images, normalise
 from gan_jax.data.weighted import Weighted
-from gan_jax.diagnostics.forgetting import accuracy_on_fakes, turning
+from gan_jax.diagnostics.forgetting import accuracy_on_fakes, gradient_cosines
 from gan_jax.diagnostics.magnitudes import init_vectors, layer_rms, relative_change, rms, top_singular_values
 from gan_jax.diagnostics.recorder import AGES
 from gan_jax.diagnostics.scans import input_gradients
@@ -227,7 +227,7 @@ def _forgetting(
     points = jnp.concatenate([real[:num], fake[:num]])
     both = input_gradients(score, jnp.concatenate([probe_state.points, points]), size=4 * num)
     now, new = both[: 2 * num], both[2 * num :]
-    turned = turning(probe_state.gradients, now)
+    turned = gradient_cosines(probe_state.gradients, now)
     values = {
         "forgetting/cosine": turned.mean,
         "forgetting/reversed": turned.reversed_share,

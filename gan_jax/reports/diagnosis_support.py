@@ -1,4 +1,4 @@
-"""The picture of `gan-jax diagnose support`, from its result alone."""
+"""`gan-jax diagnose support` in words and pictures, from its result."""
 
 from __future__ import annotations
 
@@ -9,13 +9,107 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gan_jax.diagnostics.support import chance_in_batch
+from gan_jax.diagnostics.support import Neighbours, chance_in_batch, closest_pairs
 from gan_jax.reports.drawing import new_figure
-from gan_jax.reports.sample_pictures import FAKE, REAL
+from gan_jax.reports.sample_pictures import FAKE, REAL, image_grid
+from gan_jax.reports.text_tables import text_table
+
+_NUM_PICTURES = 8
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """The last checkpoint in a sentence, for the last space: features if there are any."""
+    row = result["rows"][-1]
+    name, seen = list(row["spaces"].items())[-1]
+    real = result["spaces"][name]["real"]
+    text = f"At step {row['step']:,} G makes {_size(seen)} different samples, by distances in {name}; the same rule "
+    text += f"finds {_size(real)} among {real['num_samples']:,} real examples"
+    if seen["size"] is not None and real["size"] is not None:
+        text += f", a ratio of {seen['size'] / real['size']:.2g}"
+    return (
+        f"{text}. {seen['share_close']:.1%} of the fakes are as close to a training example as "
+        f"{result['quantile']:.0%} of the held-out ones, and their median distance is "
+        f"{seen['nearest_ratio']:.2f} times that of held-out ones."
+    )
+
+
+def _size(size: dict[str, Any]) -> str:
+    """Like "1,200 (900 to 1,700)" or "more than 40,000"."""
+    if size["size"] is None:
+        return f"more than {_count(size['low'])}"
+    high = "no bound" if size["high"] is None else _count(size["high"])
+    return f"{_count(size['size'])} ({_count(size['low'])} to {high})"
+
+
+def _count(value: float) -> str:
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def table(result: dict[str, Any]) -> str:
+    """A row for each checkpoint and space, and one for real examples."""
+    rows = [["step", "space", "support size (95 %)", "pairs", "half chance at", "near training", "distance ratio"]]
+    for name, space in result["spaces"].items():
+        real = space["real"]
+        rows.append(["real", name, _size(real), f"{real['pairs']:,}", _half(real), f"{result['quantile']:.1%}", "1"])
+    for row in result["rows"]:
+        for name, seen in row["spaces"].items():
+            rows.append(
+                [
+                    f"{row['step']:,}",
+                    name,
+                    _size(seen),
+                    f"{seen['pairs']:,}",
+                    _half(seen),
+                    f"{seen['share_close']:.1%}",
+                    f"{seen['nearest_ratio']:.2f}",
+                ]
+            )
+    thresholds = ", ".join(f"{space['threshold']:.3g} in {name}" for name, space in result["spaces"].items())
+    return "\n".join(
+        [
+            text_table(rows),
+            f"{result['num_samples']:,} samples; {result['examples']}; samples are the same below {thresholds}",
+            "half chance at: batch in which two are the same with probability 1/2 (birthday paradox)",
+            "near training: share of fakes closer to a training example than the threshold; of held-out examples it is "
+            f"{result['quantile']:.0%}",
+            "distance ratio: median distance to the nearest training example, fakes over held-out examples",
+        ]
+    )
+
+
+def _half(size: dict[str, Any]) -> str:
+    return "-" if size["batch_half"] is None else _count(size["batch_half"])
+
+
+def closest_pictures(fakes: np.ndarray, train: Any, neighbours: tuple[Neighbours, Neighbours]) -> dict[str, str]:
+    """Pictures for the figure: the closest pairs of fakes, and the fakes closest to a training example with it below.
+
+    Args:
+        fakes: [n, *shape], images.
+        train: [m, *shape], training images.
+        neighbours: (among the fakes, among the training images), see `fake_support`.
+
+    Returns:
+        "pairs" and "nearest", each a PNG in Base64.
+    """
+    among, in_train = neighbours
+    pairs = closest_pairs(among, _NUM_PICTURES)
+    order = np.argsort(np.asarray(in_train.distance), kind="stable")[:_NUM_PICTURES]
+    examples = np.asarray(train[np.asarray(in_train.which)[order]])
+    return {
+        "pairs": _png(np.concatenate([fakes[pairs[:, 0]], fakes[pairs[:, 1]]])),
+        "nearest": _png(np.concatenate([fakes[order], examples])),
+    }
+
+
+def _png(images: np.ndarray) -> str:
+    file = io.BytesIO()
+    image_grid(images, columns=len(images) // 2, scale=1).save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def figure(result: dict[str, Any]) -> Any:
-    """By space: chances of a coincidence, distances to the training set, the closest images; sizes over training."""
+    """For each space: chances of a coincidence, distances to the training set, sizes over training, closest images."""
     names = list(result["spaces"])
     several, pictured = len(result["rows"]) > 1, bool(result["pictures"])
     columns = 2 + several + 2 * pictured
