@@ -32,7 +32,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.scaling.ensembles import (
@@ -47,7 +47,7 @@ from gan_jax.scaling.ensembles import (
     rounds,
     sample,
 )
-from gan_jax.training.train import Resources, load_resources
+from gan_jax.training.evaluations import LoadedData, load_data
 
 BOOSTS = ("star", "dagger")
 SHOWN = 1500
@@ -55,7 +55,7 @@ SHOWN = 1500
 
 
 def mixtures(
-    method: str, experiment: Experiment, resources: Resources, key: jax.Array, num_rounds: int, judge: Judge
+    method: str, experiment: Experiment, resources: LoadedData, key: jax.Array, num_rounds: int, judge: Judge
 ) -> Iterator[Ensemble]:
     """The mixture of a method after each round."""
     if method in BOOSTS:
@@ -66,7 +66,7 @@ def mixtures(
         yield from (first(ensemble, num) for num in range(1, num_rounds + 1))
 
 
-def measured(experiment: Experiment, resources: Resources, ensemble: Ensemble, key: jax.Array) -> dict[str, Any]:
+def measured(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: jax.Array) -> dict[str, Any]:
     """What a row says of a mixture."""
     seen = measure(experiment, resources, ensemble, key)
     num = experiment.detector.num_samples
@@ -100,7 +100,7 @@ def longer(experiment: Experiment, num_rounds: int) -> Experiment:
 # ---- Pictures --------------------------------------------------------------------------------------------------------
 
 
-def plot_rounds(history: list[Ensemble], experiment: Experiment, resources: Resources, key: Any, path: Path) -> None:
+def plot_rounds(history: list[Ensemble], experiment: Experiment, resources: LoadedData, key: Any, path: Path) -> None:
     """Above, the training points by weight relative to the uniform one; below, what the mixture then makes."""
     import matplotlib
 
@@ -177,10 +177,10 @@ def main() -> None:
     parser.add_argument("--methods", default="independent,bagging,star,dagger,longer")
     parser.add_argument("--out", type=Path, required=True, help="folder for rows.jsonl and the pictures")
     options = parser.parse_args()
-    experiment, judge = load_config(options.config), Judge(num_steps=options.judge_steps)
+    experiment, judge = load(options.config), Judge(num_steps=options.judge_steps)
     if options.steps is not None:
         experiment = override(experiment, "num_steps", options.steps)
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
 

@@ -39,10 +39,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.examples import matmul_flops
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
+from gan_jax.scaling.programs import compiled_init, compiler_options
+from gan_jax.training.chunks import chunks
 from gan_jax.training.dynamics import (
     Alternating,
     Competitive,
@@ -52,9 +54,10 @@ from gan_jax.training.dynamics import (
     Simultaneous,
     SymplecticAdjustment,
 )
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.optimizers import SGD, Adam, OptimisticAdam, OptimisticSGD, Optimizer
-from gan_jax.training.steps import TrainState, is_unrolled, shares_first_update, train_step
-from gan_jax.training.train import compiler_options, init, load_resources, run
+from gan_jax.training.state import TrainState
+from gan_jax.training.steps import is_unrolled, shares_first_update, train_step
 from gan_jax.unroll import FirstOrder
 
 COUPLINGS = {"bilinear": 1.0, "dirac": 0.5}
@@ -161,7 +164,7 @@ def distances(experiment: Experiment, state: TrainState, num_steps: int) -> Any:
 def play(game: str, name: str, evaluations: int, learning_rate: float | None) -> tuple[dict[str, Any], np.ndarray]:
     """(a row, the distances relative to the start that the budget buys)."""
     contender = CONTENDERS[name]
-    experiment = contend(load_config(game), contender)
+    experiment = contend(load(game), contender)
     if learning_rate is not None:
         for player in ("generator", "discriminator"):
             experiment = override(experiment, f"{player}.learning_rate", learning_rate)
@@ -169,7 +172,7 @@ def play(game: str, name: str, evaluations: int, learning_rate: float | None) ->
     bought = int(evaluations // cost)
     with jax.enable_x64(True):
         run_length = max(bought, experiment.num_steps)
-        curve = np.asarray(distances(experiment, init(experiment, jax.random.key(0)), run_length))
+        curve = np.asarray(distances(experiment, compiled_init(experiment, jax.random.key(0)), run_length))
     curve = curve / curve[0]
     later = np.arange(bought // 2, bought + 1)
     rate = math.exp(np.polyfit(later, np.log(curve[later]), 1)[0])
@@ -197,8 +200,8 @@ def play(game: str, name: str, evaluations: int, learning_rate: float | None) ->
 
 def measured_costs(config: str) -> Iterator[dict[str, Any]]:
     """Rows of operations relative to the simultaneous step, on a config's networks and batch, all with plain SGD."""
-    base = contend(load_config(config), CONTENDERS["simultaneous"])
-    state = jax.eval_shape(init, base, jax.random.key(0))
+    base = contend(load(config), CONTENDERS["simultaneous"])
+    state = jax.eval_shape(compiled_init, base, jax.random.key(0))
 
     def traced(experiment: Experiment) -> int:
         return matmul_flops(lambda state: train_step(experiment, (), state), state)
@@ -248,7 +251,7 @@ def ring_contenders(learning_rate: float | None, sgd_rate: float) -> dict[str, E
 
     Weight 0.1 for consensus: by Adam, the paper's 10 would leave nothing of the gradient beside the pull on its size.
     """
-    base = load_config("ring_unrolled")
+    base = load("ring_unrolled")
     rules = {
         "simultaneous": (CONTENDERS["simultaneous"], Adam()),
         "alternating": (CONTENDERS["alternating"], Adam()),
@@ -275,7 +278,7 @@ def train_ring(name: str, experiment: Experiment, evaluations: int, seed: int) -
     for setting, value in (("num_steps", 10 * every), ("eval_every_steps", every)):
         experiment = override(experiment, setting, value)
     began, curve = time.perf_counter(), []
-    for chunk in run(experiment, load_resources(experiment), init(experiment, jax.random.key(seed))):
+    for chunk in chunks(experiment, load_data(experiment), compiled_init(experiment, jax.random.key(seed))):
         seen = chunk.evaluation.metrics["running"]
         curve.append([int(chunk.state.step), int(seen.modes), round(float(seen.high_quality), 4)])
     return {

@@ -21,12 +21,13 @@ import optax
 
 from gan_jax.cli.diagnose_unroll import warm_state
 from gan_jax.experiment.component import component, setting
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
-from gan_jax.training.player_losses import sample_latent
-from gan_jax.training.steps import TrainState, discriminator_step, generator_objective
-from gan_jax.training.train import load_resources
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.evaluations import load_data
+from gan_jax.training.state import TrainState
+from gan_jax.training.steps import discriminator_step, generator_objective
 
 ROOTS = (0.0, 1e-38, 1e-30, 1e-24, 1e-16, 1e-8)
 
@@ -66,9 +67,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--warm-up", type=int, default=50)
     options = parser.parse_args()
-    experiment = override(load_config(options.config), "generator.unroll", Unroll(num_steps=5))
+    experiment = override(load(options.config), "generator.unroll", Unroll(num_steps=5))
     experiment = override(experiment, "objective", options.objective) if options.objective else experiment
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     start = functools.partial(warm_state, with_root(experiment, 1e-30), resources)
     states = {steps: [start(seed, steps) for seed in range(options.seeds)] for steps in (0, options.warm_up)}
     for eps_root in ROOTS:

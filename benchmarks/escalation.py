@@ -26,12 +26,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.losses.objectives import LeastSquares, NonSaturating
-from gan_jax.training.player_losses import sample_latent
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.steps import train_step
-from gan_jax.training.train import init, load_resources
 
 EVERY = 25
 OBJECTIVES = {"wgan_gp": None, "least_squares": LeastSquares(), "non_saturating": NonSaturating()}
@@ -39,7 +40,7 @@ OBJECTIVES = {"wgan_gp": None, "least_squares": LeastSquares(), "non_saturating"
 
 def setting(rate: float, pixel_norm: bool, objective: str) -> Experiment:
     """The config `escalation` at a learning rate of D, under its objective or under one without any penalty."""
-    base = load_config("escalation")
+    base = load("escalation")
     gen, disc = base.generator, base.discriminator
     other = OBJECTIVES[objective]
     return dataclasses.replace(
@@ -75,7 +76,7 @@ def trace(experiment: Experiment, dataset, state, num_probes: int) -> dict[str, 
 
 def magnitudes(experiment: Experiment, dataset, seed: int, steps: int) -> dict[str, np.ndarray]:
     """The trace of a run."""
-    values = trace(experiment, dataset, init(experiment, jax.random.key(seed)), steps // EVERY)
+    values = trace(experiment, dataset, compiled_init(experiment, jax.random.key(seed)), steps // EVERY)
     return {name: np.asarray(value) for name, value in values.items()}
 
 
@@ -89,7 +90,7 @@ def main() -> None:
     parser.add_argument("--objective", choices=OBJECTIVES, default="wgan_gp")
     options = parser.parse_args()
     objective = options.objective
-    dataset = load_resources(setting(1e-3, True, objective), options.data).dataset
+    dataset = load_data(setting(1e-3, True, objective), options.data).dataset
     traces = {}
     for rate in map(float, options.rates.split(",")):
         for pixel_norm in (True, False):

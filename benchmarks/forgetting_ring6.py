@@ -30,16 +30,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from gan_jax.cli.diagnose_plane import RADIUS, checkpoint, scene
+
 from gan_jax.diagnostics import forgetting, landscape, scans
 from gan_jax.diagnostics.state.scores import examples, fakes_at, score_at
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.modes import mode_metrics
 from gan_jax.reports.drawing import draw_plane, new_figure, rounded
-from gan_jax.training.steps import TrainState, train_step
-from gan_jax.training.train import compiler_options, init
+from gan_jax.scaling.programs import compiled_init, compiler_options
+from gan_jax.training.state import TrainState
+from gan_jax.training.steps import train_step
 
 EVERY = 50
 AGES = (0, 50, 500, 2000)
@@ -98,7 +99,7 @@ def trace(experiment: Experiment, state: TrainState, num_probes: int) -> tuple[T
 
 def runs(experiment: Experiment, seeds: int, num_probes: int) -> tuple[TrainState, dict[str, np.ndarray]]:
     """(the last states, stacked; the looks [seeds, looks]) of runs side by side."""
-    states = [init(experiment, jax.random.key(seed)) for seed in range(seeds)]
+    states = [compiled_init(experiment, jax.random.key(seed)) for seed in range(seeds)]
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     program = jax.jit(
         jax.vmap(functools.partial(trace, num_probes=num_probes), (None, 0)), compiler_options=compiler_options()

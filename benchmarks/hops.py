@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.remedies import REMEDIES, apply_remedy
-from gan_jax.training.player_losses import generate, sample_latent
+from gan_jax.scaling.programs import compiled_init, compiler_options
+from gan_jax.training.batches import generate, sample_latent
 from gan_jax.training.steps import train_step
-from gan_jax.training.train import compiler_options, init
 
 EVERY = 20
 
@@ -47,7 +47,7 @@ def hot_shares(experiment: Experiment, seeds: int, num_probes: int) -> tuple[np.
 
         return jax.lax.scan(look, state, length=num_probes)[1]
 
-    states = [init(experiment, key) for key in jax.random.split(jax.random.key(0), seeds)]
+    states = [compiled_init(experiment, key) for key in jax.random.split(jax.random.key(0), seeds)]
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     program = jax.jit(jax.vmap(run, (None, 0)), compiler_options=compiler_options())
     shares, near = program(experiment, states)
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     names = options.arms.split(",") if options.arms else list(REMEDIES)
-    base = dataclasses.replace(load_config(options.config), num_steps=options.steps)
+    base = dataclasses.replace(load(options.config), num_steps=options.steps)
     traces = {}
     for name in names:
         start = time.perf_counter()

@@ -30,21 +30,23 @@ from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import judge
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.train import Resources, init, load_resources, run
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.chunks import chunks
+from gan_jax.training.evaluations import LoadedData, load_data
 
 JUDGED = ("train", "held_out", "fake", "gap", "overfitting", "train_loss", "held_out_loss", "fake_loss")
 MEASURED = ("effective_classes", "junk", "variance_ratio")
 
 
 def train(
-    experiment: Experiment, resources: Resources, seed: int, num_points: int, keep: Callable[[dict], None]
+    experiment: Experiment, resources: LoadedData, seed: int, num_points: int, keep: Callable[[dict], None]
 ) -> tuple[list[dict], dict]:
     """(a point an evaluation, each also given to `keep`, and the verdict) of a run."""
     split = split_examples(experiment, resources.dataset, num_points, jax.random.key(0))
     batches = in_batches(experiment, split, jax.random.key(1))
     points = []
-    state = init(experiment, jax.random.key(seed))
-    for chunk in run(experiment, resources, state):
+    state = compiled_init(experiment, jax.random.key(seed))
+    for chunk in chunks(experiment, resources, state):
         state = chunk.state
         if chunk.evaluation is None:
             continue
@@ -128,7 +130,7 @@ def main() -> None:
             every = max(1, options.steps // 20)
             experiment = dataclasses.replace(experiment, num_steps=options.steps, eval_every_steps=every)
         start, runs = time.perf_counter(), []
-        resources = load_resources(experiment, options.data)
+        resources = load_data(experiment, options.data)
         for seed in range(options.seeds):
 
             def keep(point: dict, arm: str = name, seed: int = seed) -> None:

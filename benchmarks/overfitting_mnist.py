@@ -37,7 +37,9 @@ from gan_jax.metrics.classifier import accuracy, load_classifier
 from gan_jax.metrics.image_metrics import image_metrics, make_reference
 from gan_jax.reports.drawing import COLOURS, find, new_figure, rounded
 from gan_jax.reports.sample_pictures import image_grid
-from gan_jax.training.train import Resources, init, load_resources, run
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.chunks import chunks
+from gan_jax.training.evaluations import LoadedData, load_data
 
 KINDS = ("training", "held-out", "fake")
 LEAST_ACCURACY, CONFIDENCE = 0.98, 0.6
@@ -46,7 +48,7 @@ LEAST_ACCURACY, CONFIDENCE = 0.98, 0.6
 class Judge:
     """The classifier of the digits at their size, once it has passed."""
 
-    def __init__(self, name: str, resources: Resources) -> None:
+    def __init__(self, name: str, resources: LoadedData) -> None:
         images, labels = resources.dataset.test_images, resources.dataset.test_labels
         self.classifier = load_classifier(name)
         self.accuracy = 0.0 if self.classifier is None else accuracy(self.classifier, images, labels)
@@ -60,13 +62,13 @@ class Judge:
 
 
 def trace(
-    experiment: Experiment, resources: Resources, judge: Judge, seed: int, points: int
+    experiment: Experiment, resources: LoadedData, judge: Judge, seed: int, points: int
 ) -> tuple[list[dict[str, Any]], np.ndarray]:
     """(a look an evaluation, the last samples) of a run."""
     seen = examples(experiment, resources.dataset, 0, points)
     ks = scans.offsets(float(lines.mean_distance(seen.real)), lines.NUM_OFFSETS)
     looks, samples = [], np.zeros(0)
-    for chunk in run(experiment, resources, init(experiment, jax.random.key(seed))):
+    for chunk in chunks(experiment, resources, compiled_init(experiment, jax.random.key(seed))):
         if chunk.evaluation is None:
             continue
         found = jax.device_get(lines.survey(experiment, chunk.state, seen, ks))
@@ -136,7 +138,7 @@ def main() -> None:
         start = time.perf_counter()
         every = -(-options.steps // options.probe_state)
         experiment = dataclasses.replace(arms[name], num_steps=options.steps, eval_every_steps=every)
-        resources = load_resources(experiment, options.data)
+        resources = load_data(experiment, options.data)
         judge = Judge(experiment.data.name, resources)
         runs = [trace(experiment, resources, judge, seed, options.points) for seed in range(options.seeds)]
         traces[name], pictures[name] = [looks for looks, _ in runs], runs[0][1]

@@ -21,29 +21,30 @@ import jax
 
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.recorder import Recorder
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.window_replay import players_hash
-from gan_jax.training.train import chunk, init, load_resources
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.evaluations import load_data
 
 
 def games() -> dict[str, tuple[Experiment, int]]:
     """By name, an experiment and the steps of a chunk."""
-    dcgan = load_config("remedies_mnist")
+    dcgan = load("remedies_mnist")
     dcgan = dataclasses.replace(dcgan, data=Images(name="digits", image_size=16))
-    return {"ring": (load_config("ring"), 1000), "dcgan16": (dcgan, 100)}
+    return {"ring": (load("ring"), 1000), "dcgan16": (dcgan, 100)}
 
 
 def measure(experiment: Experiment, steps: int, every: int, rounds: int) -> dict[str, object]:
     """Milliseconds a step with a recorder and without."""
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     arms = {"off": experiment, "on": dataclasses.replace(experiment, recorder=Recorder(every_steps=every))}
-    states = {name: init(arm, jax.random.key(0)) for name, arm in arms.items()}
+    states = {name: compiled_init(arm, jax.random.key(0)) for name, arm in arms.items()}
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     for turn in range(rounds + 1):
         for name, arm in arms.items():
             start = time.perf_counter()
-            result = chunk(arm, resources, states[name], num_steps=steps, evaluates=False)
+            result = compiled_chunk(arm, resources, states[name], num_steps=steps, evaluates=False)
             states[name] = jax.block_until_ready(result.state)
             if turn:
                 seconds[name].append(time.perf_counter() - start)

@@ -22,9 +22,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.remedies import REMEDIES, apply_remedy
-from gan_jax.training.train import chunk_program, init, load_resources
+from gan_jax.scaling.programs import chunk_program, compiled_init
+from gan_jax.training.evaluations import load_data
 
 _MIXTURES = ("modes", "high_quality", "kl")
 _IMAGES = ("modes", "effective_classes", "junk", "variance_ratio", "kl")
@@ -67,13 +68,13 @@ def found(sweep: Path) -> list[dict]:
 
 def cost(config: str, location: Path | None, rounds: int, num_steps: int) -> list[dict]:
     """A row an arm, timed in turns with the plain GAN."""
-    base = load_config(config)
-    resources = load_resources(base, location)
+    base = load(config)
+    resources = load_data(base, location)
     small = len(base.data.shape) == 1
 
     def prepare(name: str):
         experiment = apply_remedy(base, name)
-        state = init(experiment, jax.random.key(0))
+        state = compiled_init(experiment, jax.random.key(0))
         start = time.perf_counter()
         lowered = chunk_program(small=small).lower(experiment, resources, state, num_steps=num_steps, evaluates=False)
         program = lowered.compile()

@@ -22,17 +22,18 @@ import jax
 import numpy as np
 
 from gan_jax.data.images import ImageDataset
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.scaling.data_parallel import make_parallel_chunk, replicate
-from gan_jax.training.train import Resources, chunk, init
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.evaluations import LoadedData
 
 
-def make_case(name: str, batch_size: int, image_size: int, width: int) -> tuple[Experiment, Resources]:
+def make_case(name: str, batch_size: int, image_size: int, width: int) -> tuple[Experiment, LoadedData]:
     if name == "ring":
-        return override(load_config("ring"), "batch_size", batch_size), Resources((), ())
-    made = load_config("scaling")
+        return override(load("ring"), "batch_size", batch_size), LoadedData((), ())
+    made = load("scaling")
     for path, value in {
         "batch_size": batch_size,
         "detector.num_samples": batch_size * -(-2560 // batch_size),
@@ -43,15 +44,15 @@ def make_case(name: str, batch_size: int, image_size: int, width: int) -> tuple[
         made = override(made, path, value)
     pixels = np.random.default_rng(0).integers(0, 256, (2048, image_size, image_size, 1), dtype=np.uint8)
     labels = np.zeros(2048, np.int32)
-    return made, Resources(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ())
+    return made, LoadedData(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ())
 
 
 class Timed:
     """A way to train; each round is a chunk of it."""
 
-    def __init__(self, advance: Any, experiment: Experiment, resources: Resources, num_steps: int) -> None:
+    def __init__(self, advance: Any, experiment: Experiment, resources: LoadedData, num_steps: int) -> None:
         self._advance, self._experiment, self._resources, self._num_steps = advance, experiment, resources, num_steps
-        self._state = init(experiment, jax.random.key(0))
+        self._state = compiled_init(experiment, jax.random.key(0))
 
     def round(self) -> float:
         began = time.perf_counter()

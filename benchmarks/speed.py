@@ -23,11 +23,12 @@ import jax
 import numpy as np
 
 from gan_jax.data.images import ImageDataset
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
+from gan_jax.scaling.programs import chunk_program, compiled_init
 from gan_jax.training.dynamics import Alternating
-from gan_jax.training.train import Resources, chunk_program, init
+from gan_jax.training.evaluations import LoadedData
 
 CASES = {
     "ring": ("ring_notebook", 200),
@@ -36,18 +37,18 @@ CASES = {
 }
 
 
-def make_case(name: str, implementation: str) -> tuple[Experiment, Resources, int]:
+def make_case(name: str, implementation: str) -> tuple[Experiment, LoadedData, int]:
     config, num_steps = CASES[name]
-    experiment = override(load_config(config), "num_steps", 10**6)
+    experiment = override(load(config), "num_steps", 10**6)
     if not name.startswith("dcgan"):
-        return override(experiment, "dynamics", Alternating()), Resources((), ()), num_steps
+        return override(experiment, "dynamics", Alternating()), LoadedData((), ()), num_steps
     experiment = override(override(experiment, "data.last_batch", "wrap"), "discriminator.transforms", ())
     for player in ("generator", "discriminator"):
         experiment = override(experiment, f"{player}.network.convolution", implementation)
     size = experiment.data.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (2048, size, size, 1), dtype=np.uint8)
     labels = np.zeros(2048, np.int32)
-    return experiment, Resources(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ()), num_steps
+    return experiment, LoadedData(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ()), num_steps
 
 
 class Peer:
@@ -75,7 +76,7 @@ class Peer:
 
 def measure(case: str, rounds: int, implementation: str, torch_python: str | None) -> dict[str, Any]:
     experiment, resources, num_steps = make_case(case, implementation)
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
     resources = jax.device_put(resources)
     began = time.perf_counter()
     jitted = chunk_program(small=not case.startswith("dcgan"))

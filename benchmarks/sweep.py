@@ -27,15 +27,17 @@ import jax
 import numpy as np
 
 from gan_jax.data.images import ImageDataset
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Member, grid
 from gan_jax.losses.objectives import NonSaturating
 from gan_jax.losses.transforms import ExactFlips
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.scaling.strategies import STRATEGIES, Strategy, program_bytes
+from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.dynamics import Alternating
-from gan_jax.training.train import ChunkSpec, Resources, chunk, init
+from gan_jax.training.evaluations import LoadedData
 
 RATE = "discriminator.transforms.0.rate"
 RATES = (0.0, 0.01, 0.05, 0.10, 0.15, 0.20)
@@ -43,7 +45,7 @@ STEPS = 2_000
 
 
 def ring() -> Experiment:
-    made = load_config("ring_notebook")
+    made = load("ring_notebook")
     for path, value in {
         "dynamics": Alternating(),
         "objective": NonSaturating(),
@@ -56,8 +58,8 @@ def ring() -> Experiment:
     return made
 
 
-def dcgan(size: int, width: int) -> tuple[Experiment, Resources]:
-    made = load_config("label_noise_mnist")
+def dcgan(size: int, width: int) -> tuple[Experiment, LoadedData]:
+    made = load("label_noise_mnist")
     for path, value in {
         "data.image_size": size,
         "data.last_batch": "wrap",
@@ -67,11 +69,11 @@ def dcgan(size: int, width: int) -> tuple[Experiment, Resources]:
         made = override(made, path, value)
     pixels = np.random.default_rng(0).integers(0, 256, (2048, size, size, 1), dtype=np.uint8)
     labels = np.zeros(2048, np.int32)
-    return made, Resources(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ())
+    return made, LoadedData(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ())
 
 
-CASES: dict[str, tuple[Callable[[], tuple[Experiment, Resources]], int]] = {
-    "ring": (lambda: (ring(), Resources((), ())), 50),
+CASES: dict[str, tuple[Callable[[], tuple[Experiment, LoadedData]], int]] = {
+    "ring": (lambda: (ring(), LoadedData((), ())), 50),
     "dcgan28": (lambda: dcgan(28, 16), 4),
     "dcgan32": (lambda: dcgan(32, 32), 2),
     "dcgan64": (lambda: dcgan(64, 64), 1),
@@ -85,10 +87,10 @@ def device() -> str:
 class Together:
     """Some members on an strategy; each call of `round` trains all of them on."""
 
-    def __init__(self, name: str, members: list[Member], resources: Resources, num_steps: int) -> None:
+    def __init__(self, name: str, members: list[Member], resources: LoadedData, num_steps: int) -> None:
         strategy = Strategy(name)
         experiments = [member.arm.experiment for member in members]
-        states = [init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
+        states = [compiled_init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
         stack, self._resources = strategy.place(experiments, states), strategy.place_resources(resources)
         began = time.perf_counter()
         self._program = strategy.compile(stack, self._resources, ChunkSpec(num_steps, None, evaluates=False))
@@ -105,16 +107,18 @@ class Together:
 class OneByOne:
     """The same members, each by itself, one after another."""
 
-    def __init__(self, members: list[Member], resources: Resources, num_steps: int) -> None:
+    def __init__(self, members: list[Member], resources: LoadedData, num_steps: int) -> None:
         self._members, self._resources, self._num_steps = members, resources, num_steps
-        self._states = [init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
+        self._states = [compiled_init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
         began = time.perf_counter()
         self._step(0)
         self.compile_seconds = time.perf_counter() - began
 
     def _step(self, index: int) -> None:
         part = ChunkSpec(self._num_steps, None, evaluates=False)
-        result = chunk(self._members[index].arm.experiment, self._resources, self._states[index], **part._asdict())
+        result = compiled_chunk(
+            self._members[index].arm.experiment, self._resources, self._states[index], **part._asdict()
+        )
         self._states[index] = jax.block_until_ready(result.state)
 
     def round(self) -> float:
@@ -148,7 +152,7 @@ class Torch:
 
 def study(options: argparse.Namespace) -> None:
     members = grid(ring(), {RATE: RATES}, seeds=5).members()
-    resources, num_steps = Resources((), ()), options.round_steps
+    resources, num_steps = LoadedData((), ()), options.round_steps
     ways: dict[str, Any] = {name: Together(name, members, resources, num_steps) for name in STRATEGIES}
     ways["one by one"] = OneByOne(members, resources, num_steps)
     for mode in options.peers.split(",") if options.torch_python else []:

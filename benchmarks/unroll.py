@@ -23,10 +23,11 @@ from typing import Any
 
 import jax
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
-from gan_jax.training.train import Resources, chunk_program, init
+from gan_jax.scaling.programs import chunk_program, compiled_init
+from gan_jax.training.evaluations import LoadedData
 
 PEERS = "eager,compile,torchopt,higher,first_order"
 
@@ -35,8 +36,8 @@ class Ours:
     """The package's own chunk of training steps, compiled."""
 
     def __init__(self, experiment: Experiment, num_steps: int, small: bool) -> None:
-        self._arguments = experiment, Resources((), ())
-        self._state = init(experiment, jax.random.key(0))
+        self._arguments = experiment, LoadedData((), ())
+        self._state = compiled_init(experiment, jax.random.key(0))
         began = time.perf_counter()
         lowered = chunk_program(small=small).lower(*self._arguments, self._state, num_steps=num_steps, evaluates=False)
         self._program = lowered.compile()
@@ -77,7 +78,7 @@ class Peer:
 
 def make_experiment(num_inner: int) -> Experiment:
     """The notebook's ring with the peers' loss for G, which leaves out the real term."""
-    experiment = override(load_config("ring_unrolled_notebook"), "num_steps", 10**6)
+    experiment = override(load("ring_unrolled_notebook"), "num_steps", 10**6)
     experiment = override(experiment, "objective", "non-saturating")
     return override(experiment, "generator.unroll", Unroll(num_steps=num_inner) if num_inner else None)
 

@@ -23,10 +23,12 @@ import jax
 import numpy as np
 
 from gan_jax.diagnostics.verdict import judge
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
-from gan_jax.training.train import init, load_resources, run
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.chunks import chunks
+from gan_jax.training.evaluations import load_data
 
 
 def make_arm(experiment: Experiment, arm: str) -> Experiment:
@@ -42,9 +44,9 @@ def make_arm(experiment: Experiment, arm: str) -> Experiment:
 
 
 def train(experiment: Experiment, seed: int) -> dict[str, Any]:
-    resources = load_resources(experiment)
-    began, curve, state = time.perf_counter(), [], init(experiment, jax.random.key(seed))
-    for chunk in run(experiment, resources, state):
+    resources = load_data(experiment)
+    began, curve, state = time.perf_counter(), [], compiled_init(experiment, jax.random.key(seed))
+    for chunk in chunks(experiment, resources, state):
         state = chunk.state
         seen = chunk.evaluation.metrics["running"]
         curve.append([int(state.step), int(seen.modes), round(float(seen.high_quality), 4), int(seen.dominant_mode)])
@@ -57,7 +59,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def run_study(options: argparse.Namespace) -> None:
-    base = load_config(options.config)
+    base = load(options.config)
     for name, value in (("num_steps", options.num_steps), ("eval_every_steps", options.eval_every_steps)):
         base = base if value is None else override(base, name, value)
     out = Path(options.out)

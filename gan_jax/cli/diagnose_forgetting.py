@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -35,7 +34,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if there are fewer than two checkpoints, or D has no score of a single sample.
     """
-    states = open_states(Path(options.run), options.data)
+    states = open_states(options.run, options.data)
     experiment, dataset = states.experiment, states.resources.dataset
     check_scored(experiment, "forgetting")
     steps = spaced_steps(states, options.step)
@@ -81,14 +80,14 @@ def spaced_steps(states: RunStates, until: int | None) -> list[int]:
     """
     if until is not None and until not in states.steps:
         known = ", ".join(f"{step:,}" for step in states.steps)
-        raise RunError(f"{states.run.path} has no checkpoint of step {until}; it has {known}")
+        raise RunError(f"{states.name} has no checkpoint of step {until}; it has {known}")
     steps = [step for step in states.steps if until is None or step <= until]
-    every = states.record.keep_every_steps
+    every = states.stored.record.keep_every_steps
     spaced = [step for step in steps if (every and step % every == 0) or step == steps[-1]]
     chosen = spaced if len(spaced) > 2 else steps
     if len(chosen) < 2:
         raise RunError(
-            f"forgetting is between checkpoints, and {states.run.path} has one up to step {chosen[-1]:,}: train on, or "
+            f"forgetting is between checkpoints, and {states.name} has one up to step {chosen[-1]:,}: train on, or "
             "train with more --branch-points"
         )
     return chosen

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from gan_jax.diagnostics.state.game_jacobian import game_spectrum, num_batches, num_parameters
@@ -29,7 +28,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         raise RunError(
             f"--values is {options.values}, and must be at least 4: half of them by size, a quarter each way"
         )
-    states = open_states(Path(options.run), options.data)
+    states = open_states(options.run, options.data)
     experiment, dataset = states.experiment, states.resources.dataset
     steps = chosen_steps(states, options)
     if len(experiment.data.shape) > 1 and options.step is None and len(steps) > 1:

@@ -51,7 +51,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     if options.points < 2:
         raise RunError(f"--points is {options.points}, and must be at least 2 scans of each kind")
     _check_film(options.film)
-    states = open_states(Path(options.run), options.data)
+    states = open_states(options.run, options.data)
     data = states.experiment.data
     check_scored(states.experiment, "the landscape")
     if options.film and data.shape != (2,):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,14 @@ import numpy as np
 from gan_jax.diagnostics.magnitudes import leading_singular_values
 from gan_jax.diagnostics.precursors import departures
 from gan_jax.reports.diagnosis_magnitudes import sentence
-from gan_jax.runs.run_directory import read_lines
 from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
 from gan_jax.runs.window_replay import probe_values_of, watching
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Magnitudes over training, the largest singular values, and the signals that left their bands before an onset."""
-    states = open_states(Path(options.run), options.data)
-    rows = read_lines(states.run.signals_path) if options.step is None else []
+    states = open_states(options.run, options.data)
+    rows = states.stored.read_signals() if options.step is None else []
     source = f"{len(rows)} probes of the run's recorder"
     if not rows:
         chosen = chosen_steps(states, options)
@@ -65,7 +63,7 @@ def _row(states: RunStates, step: int) -> dict[str, Any]:
 
 def _update_ratios(states: RunStates, steps: list[int]) -> dict[str, list[float | None]]:
     """Means of the update ratios since the last evaluation, at each probe; from metrics.jsonl."""
-    rows = [row for row in states.run.read_metrics() if "generator_update_ratio" in row["train"]]
+    rows = [row for row in states.stored.read_metrics() if "generator_update_ratio" in row["train"]]
     found: dict[str, list[float | None]] = {}
     for name in ("generator_update_ratio", "discriminator_update_ratio"):
         values: list[float | None] = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -29,7 +28,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     """
     if options.points < 1:
         raise RunError(f"--points is {options.points}, and must be at least 1")
-    states = open_states(Path(options.run), options.data)
+    states = open_states(options.run, options.data)
     experiment, dataset = states.experiment, states.resources.dataset
     key_split, key_latent = jax.random.split(jax.random.key(options.seed))
     split = split_examples(experiment, dataset, options.points, key_split)

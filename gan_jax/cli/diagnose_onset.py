@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         RunError: for a run without an onset (and without `--step`), or without a checkpoint before it.
     """
-    states = open_states(Path(options.run), options.data)
+    states = open_states(options.run, options.data)
     variations = chosen_variations(options.branch) if options.branch else []
     for name, least in (("before", 1), ("after", 1), ("branches", 1), ("horizon", 1)):
         value = getattr(options, name)
@@ -125,7 +124,7 @@ def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
             onset, cause = known, LABELS[int(np.asarray(detector.onset_label))]
     if onset is None:
         what = verdict["sentence"] if verdict else "it has not ended"
-        raise RunError(f"{states.run.path} has no onset ({what}): give a step with --step")
+        raise RunError(f"{states.name} has no onset ({what}): give a step with --step")
     return int(onset), cause
 
 

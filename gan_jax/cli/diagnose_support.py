@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -40,7 +39,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     """
     if not 100 <= options.samples <= 100_000:
         raise RunError(f"--samples is {options.samples:,}, and must be between 100 and 100,000")
-    states = open_states(Path(options.run), options.data)
+    states = open_states(options.run, options.data)
     experiment = states.experiment
     steps = chosen_steps(states, options)
     if len(experiment.data.shape) > 1 and options.step is None and len(steps) > 1:

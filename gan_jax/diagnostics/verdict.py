@@ -75,7 +75,14 @@ class Verdict:
         return f"non-finite values at step {self.onset_step:,}"
 
     def to_json(self) -> dict[str, Any]:
+        """The verdict's fields, and its sentence."""
         return {**dataclasses.asdict(self), "sentence": self.sentence()}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Verdict:
+        """The verdict that `to_json` wrote, whatever else stands beside it."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: part for name, part in value.items() if name in names})
 
 
 class VerdictArrays(NamedTuple):

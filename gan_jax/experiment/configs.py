@@ -82,7 +82,7 @@ def load_module(config: str) -> ModuleType:
     return module
 
 
-def load_config(config: str) -> Experiment:
+def load(config: str) -> Experiment:
     """The experiment of a config.
 
     Raises:

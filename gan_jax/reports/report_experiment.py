@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from gan_jax.experiment.configs import load_config, split_remedies
+from gan_jax.experiment.configs import load, split_remedies
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import diff, to_json
@@ -23,7 +23,7 @@ def _changes(config: str, made: Experiment) -> str:
     name, _ = split_remedies(config)
     shown = f"<code>{html.escape(name)}</code>"
     try:
-        base = load_config(name)
+        base = load(name)
         # A config that is a file is loaded again here, which makes its classes anew: the run's are read by them.
         lines = diff(base, read_experiment(to_json(made)))
     except ValueError as error:

@@ -24,16 +24,15 @@ from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, write_json
 from gan_jax.scaling.data_parallel import assert_replicas
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
-from gan_jax.training import chunks as chunk_module
-from gan_jax.training.chunks import Advance, chunks
-from gan_jax.training.evaluations import Resources
+from gan_jax.training.chunks import Advance, chunks, players_finite
+from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
 
 Draw = Callable[[Path, Any, np.ndarray, str], None]
 """Writes a picture of samples: (file, source of the data, samples [n, *shape], title)."""
-players_finite = jax.jit(chunk_module.players_finite)
+_players_finite = jax.jit(players_finite)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +83,7 @@ class RunResult:
 def train_run(
     run: RunDirectory,
     record: RunRecord,
-    resources: Resources,
+    resources: LoadedData,
     state: TrainState,
     options: HostOptions = HostOptions(),
     *,
@@ -143,7 +142,7 @@ def train_run(
                     title = f"step {step:,}: {label}"
                     samples = np.asarray(result.evaluation.samples[:1500])
                     decorate(options.draw, run.picture_path(step), source, samples, title)
-            if int(state.nonfinite_step) < 0 and not players_finite(state):
+            if int(state.nonfinite_step) < 0 and not _players_finite(state):
                 state = state._replace(nonfinite_step=state.step)
             if int(state.nonfinite_step) >= 0:
                 first = step - spec.length
@@ -204,40 +203,6 @@ def same_shapes(template: Any, other: Any) -> bool:
     return shapes[0] == shapes[1] and jax.tree.structure(template) == jax.tree.structure(other)  # type: ignore[operator]
 
 
-def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_key: bool) -> TrainState:
-    """An old state of a run, under another experiment of the same shapes.
-
-    Args:
-        parent: the run to branch from.
-        step: which of its checkpoints; None: the newest.
-        record: of the branch. Its experiment may differ in anything that leaves the state's shapes alone.
-        new_key: whether the branch takes its own seed's key rather than the parent's.
-
-    Raises:
-        RunError: if the parent has no such checkpoint, or its state does not fit the experiment.
-    """
-    template = state_template(parent.read_record().experiment)
-    wanted = state_template(record.experiment)
-    if not same_shapes(template, wanted):
-        raise RunError(
-            f"a state of {parent.path} does not fit the branch's networks or optimisers: "
-            + "; ".join(parent.read_record().differences(record)[:4])
-        )
-
-    def read() -> dict[str, Any]:
-        checkpoints = Checkpoints(parent.checkpoints_path, read_only=True)
-        steps = checkpoints.steps()
-        if not steps:
-            raise RunError(f"{parent.path} has no checkpoint to branch from")
-        try:
-            return to_host(checkpoints.restore(template, steps[-1] if step is None else step))
-        except CheckpointError as error:
-            raise RunError(str(error)) from error
-
-    state = from_host(template, hosts.from_leader(read))
-    return state._replace(key=jax.random.key(record.seed)) if new_key else state
-
-
 def state_template(experiment: Experiment) -> TrainState:
     """Shapes and dtypes of the experiment's state, without computing it; its key is a real one, of the right kind."""
     key = jax.random.key(0)
@@ -268,7 +233,7 @@ def _nonfinite_message(state: TrainState, start: int, stop: int, checkpoints: Ch
 def _finish(
     run: RunDirectory,
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     state: TrainState,
     row: dict[str, Any] | None,
     ending: tuple[float | None, str | None],

@@ -22,7 +22,7 @@ from gan_jax.experiment.settings import override
 from gan_jax.training.state import TrainState
 from gan_jax.experiment.sweep import Member
 from gan_jax.training.chunks import ChunkSpec, plan
-from gan_jax.training.evaluations import Resources, load_resources
+from gan_jax.training.evaluations import LoadedData, load_data
 from gan_jax.scaling.programs import compiled_init
 
 _MEMORY_SHARE = 0.85  # of a device's memory that a plan fills: the rest is for fragments and the program itself
@@ -58,17 +58,17 @@ class Library:
 
     def __init__(self, location: str | None) -> None:
         self._location = Path(location) if location else None
-        self._loaded: dict[Any, Resources] = {}
+        self._loaded: dict[Any, LoadedData] = {}
         self.fingerprints: dict[str, str] = {}
 
-    def resources(self, experiment: Experiment) -> Resources:
+    def resources(self, experiment: Experiment) -> LoadedData:
         """What an experiment needs beside itself."""
         if not isinstance(experiment.data, ImageData):
-            return load_resources(experiment, self._location)
+            return load_data(experiment, self._location)
         # A detector of images makes its reference from all its settings.
         key = (experiment.data, experiment.detector)
         if key not in self._loaded:
-            self._loaded[key] = load_resources(experiment, self._location)
+            self._loaded[key] = load_data(experiment, self._location)
             self.fingerprints[data_name(experiment)] = fingerprint(self._loaded[key].dataset)
         return self._loaded[key]
 
@@ -85,7 +85,7 @@ def data_name(experiment: Experiment) -> str:
 def make_plan(
     members: Sequence[Member],
     group: list[int],
-    resources: Resources,
+    resources: LoadedData,
     options: SweepOptions,
     say: Callable[[str], None],
 ) -> GroupPlan:
@@ -150,7 +150,7 @@ def _networks(experiment: Experiment) -> tuple[Any, Any]:
 def _fitting(
     strategy: Strategy,
     experiments: Sequence[Experiment],
-    resources: Resources,
+    resources: LoadedData,
     states: Sequence[TrainState],
     spec: ChunkSpec,
     options: SweepOptions,

@@ -16,7 +16,7 @@ from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.chunks import chunks, plan
-from gan_jax.training.evaluations import Resources
+from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
 from gan_jax.scaling import hosts
 from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
@@ -93,7 +93,7 @@ class _BatchRunner:
         number: int,
         members: Sequence[Member],
         batch: list[int],
-        resources: Resources,
+        resources: LoadedData,
         group_plan: GroupPlan,
         options: SweepOptions,
         say: Callable[[str], None],

@@ -20,7 +20,7 @@ from gan_jax.runs.run_directory import RunError
 
 from gan_jax.scaling.programs import compiled_chunk, compiler_options, has_small_networks
 from gan_jax.training.chunks import Chunk, ChunkSpec, chunks, plan
-from gan_jax.training.evaluations import Resources, evaluated_variables, latent_bank, sample_modes
+from gan_jax.training.evaluations import LoadedData, evaluated_variables, latent_bank, sample_modes
 from gan_jax.training.growth import at_stage
 from gan_jax.training.probes import ProbeValues, init_probe_state, record
 from gan_jax.training.state import TrainState
@@ -82,7 +82,7 @@ def replay_window(states: RunStates, start: int, stop: int, stride: int) -> Repl
         if step + 1 >= start and ends_cut:
             pending = []
     if not found:
-        raise RunError(f"{states.run.path}: there is no step to replay between {start:,} and {stop:,}")
+        raise RunError(f"{states.name}: there is no step to replay between {start:,} and {stop:,}")
     names, kinds = sorted(found[-1][1]), found[-1][2]._asdict()
     return ReplayedWindow(
         steps=np.array([step for step, _, _ in found]),
@@ -105,7 +105,7 @@ def _means(parts: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
     }
 
 
-def advance(experiment: Experiment, resources: Resources, state: TrainState, spec: ChunkSpec) -> Chunk:
+def advance(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
     """A chunk without its evaluation, whose steps are those of `compiled_chunk` bit for bit, however few they are.
 
     A scan of one step is compiled without its loop, and rounds otherwise than one of many. A loop whose length is an
@@ -134,7 +134,7 @@ def advance(experiment: Experiment, resources: Resources, state: TrainState, spe
 
 @functools.cache
 def _loop(*, small: bool) -> Any:
-    def run(experiment: Experiment, resources: Resources, state: TrainState, num_steps: Any, stage: int | None) -> Any:
+    def run(experiment: Experiment, resources: LoadedData, state: TrainState, num_steps: Any, stage: int | None) -> Any:
         experiment = at_stage(experiment, stage)
         step = functools.partial(train_step, experiment, resources.dataset)
         shapes = jax.eval_shape(step, state)[1]
@@ -160,7 +160,7 @@ def nearest(states: RunStates, step: int) -> int:
     earlier = [known for known in states.steps if known <= step]
     if not earlier:
         raise RunError(
-            f"{states.run.path} has no checkpoint at or before step {step}; the first is of step {states.steps[0]}: "
+            f"{states.name} has no checkpoint at or before step {step}; the first is of step {states.steps[0]}: "
             "train with more --branch-points"
         )
     return earlier[-1]
@@ -207,7 +207,7 @@ def watching(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, recorder=recorder, detector=detector)
 
 
-def probe_values_of(experiment: Experiment, resources: Resources, state: TrainState) -> ProbeValues:
+def probe_values_of(experiment: Experiment, resources: LoadedData, state: TrainState) -> ProbeValues:
     """The recorder's values of one state, without a probe before it.
 
     Args:
@@ -225,7 +225,7 @@ def players_hash(state: TrainState) -> str:
 
 
 @jax.jit
-def _probed(experiment: Experiment, resources: Resources, state: TrainState) -> tuple[Any, ProbeValues, Any]:
+def _probed(experiment: Experiment, resources: LoadedData, state: TrainState) -> tuple[Any, ProbeValues, Any]:
     """(memory for the next look, signals, the detector's metrics)."""
     players = state.generator.variables, state.discriminator.variables
     memory, values = record(experiment, resources.dataset, players, state.probe_state, state.key, state.step)

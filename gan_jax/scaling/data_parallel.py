@@ -27,7 +27,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.scaling.programs import compiler_options, has_small_networks
 from gan_jax.training.chunks import Advance, Chunk, ChunkSpec, chunk
-from gan_jax.training.evaluations import Resources, short_batch
+from gan_jax.training.evaluations import LoadedData, short_batch
 from gan_jax.training.state import TrainState
 
 DEVICE_AXIS = "devices"
@@ -36,12 +36,12 @@ DEVICE_AXIS = "devices"
 Devices = Sequence[jax.Device]
 
 
-def check_split(experiment: Experiment, resources: Resources, num_devices: int) -> None:
+def check_split(experiment: Experiment, resources: LoadedData, num_devices: int) -> None:
     """Raises ValueError, with the remedy, if a batch of the run does not divide evenly over the devices.
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
-        >>> check_split(tiny_ring(batch_size=30), Resources((), ()), 8)
+        >>> check_split(tiny_ring(batch_size=30), LoadedData((), ()), 8)
         Traceback (most recent call last):
         ValueError: batch_size is 30, which 8 devices cannot share evenly: set it to 24 or 32, or use 6 devices
     """
@@ -98,14 +98,14 @@ def make_parallel_chunk(devices: Devices | None = None) -> Advance:
         >>>         >>> experiment = tiny_ring()
         >>> advance = make_parallel_chunk(jax.devices()[:1])
         >>> state = compiled_init(experiment, jax.random.key(0))
-        >>> result = advance(experiment, Resources(), state, ChunkSpec(num_steps=3))
+        >>> result = advance(experiment, LoadedData(), state, ChunkSpec(num_steps=3))
         >>> int(result.state.step), replicas_agree(result.state)
         (3, True)
     """
     mapped = _all_devices(devices)
     axis = _axis(mapped)
 
-    def advance(experiment: Experiment, resources: Resources, state: TrainState, spec: ChunkSpec) -> Chunk:
+    def advance(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
         check_split(experiment, resources, len(mapped))
         program = parallel_program(mapped, spec, small=has_small_networks(experiment))
         resources, state = replicate(resources, mapped), replicate(state, mapped)
@@ -126,7 +126,7 @@ def parallel_program(devices: tuple[jax.Device, ...], spec: ChunkSpec, *, small:
         small: whether the networks are small; see `compiler_options`.
     """
 
-    def mapped(_: Array, experiment: Experiment, resources: Resources, state: TrainState) -> Chunk:
+    def mapped(_: Array, experiment: Experiment, resources: LoadedData, state: TrainState) -> Chunk:
         return chunk(experiment, resources, state, spec, axis_name=DEVICE_AXIS)
 
     # pmap wants one mapped argument.

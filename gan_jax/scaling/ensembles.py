@@ -34,7 +34,7 @@ from gan_jax.scaling.programs import compiled_chunk, compiled_init, compiler_opt
 from gan_jax.training.batches import generate, sample_latent
 from gan_jax.training.chunks import ChunkSpec, chunk
 from gan_jax.training.context import StepContext
-from gan_jax.training.evaluations import Resources, evaluated_variables
+from gan_jax.training.evaluations import LoadedData, evaluated_variables
 from gan_jax.training.optimizers import Adam
 from gan_jax.training.state import TrainState
 
@@ -120,14 +120,14 @@ def first(ensemble: Ensemble, num: int) -> Ensemble:
     return ensemble._replace(weights=weights / total)
 
 
-def measure(experiment: Experiment, resources: Resources, ensemble: Ensemble, key: Array) -> Any:
+def measure(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: Array) -> Any:
     """The detector's metrics of a mixture, on as many samples as it takes."""
     samples = sample(experiment, ensemble, key, experiment.detector.num_samples)
     return _measure(experiment, resources, samples)
 
 
 @jax.jit
-def _measure(experiment: Experiment, resources: Resources, samples: Array) -> Any:
+def _measure(experiment: Experiment, resources: LoadedData, samples: Array) -> Any:
     source = experiment.data.source(resources.dataset)
     return experiment.detector.measure(source, resources.reference, samples)
 
@@ -209,7 +209,7 @@ def ratios(
 
 def rounds(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     key: Array,
     num_rounds: int,
     *,
@@ -221,7 +221,7 @@ def rounds(
 
     Args:
         experiment: the GAN of a round, with `Weighted` data; `num_steps` are those of one round.
-        resources: from `load_resources`; the weights in its data set are the data's own.
+        resources: from `load_data`; the weights in its data set are the data's own.
         key: everything random follows from it and the number of the round.
         num_rounds: components in the end.
         weighting: "star" (theorem 1) or "dagger" (theorem 2); see `gan_jax.scaling.boosting`.
@@ -244,7 +244,7 @@ def rounds(
 
 def boost(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     key: Array,
     num_rounds: int,
     *,
@@ -258,7 +258,7 @@ def boost(
         >>> from gan_jax.data.mixtures import Ring
         >>> from gan_jax.experiment.examples import tiny_ring
         >>>         >>> experiment = tiny_ring(data=Weighted(Ring(), num_points=100), num_steps=10)
-        >>> resources = load_resources(experiment)
+        >>> resources = load_data(experiment)
         >>> mixture = boost(experiment, resources, jax.random.key(0), 2,
         classifier=DensityRatioClassifier(num_steps=10)) >>> mixture.weights.tolist(), mixture.data_weights.shape
         ([0.5, 0.5], (2, 100))
@@ -269,7 +269,7 @@ def boost(
 
 def _rounds(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     key: Array,
     num_rounds: int,
     weighting: str,
@@ -305,12 +305,12 @@ def _reweight(weighting: str, p_data: Array, ratio: Array, beta: float) -> Array
 # --- Members that know nothing of each other --------------------------------------------------------------------------
 
 
-def bag(experiment: Experiment, resources: Resources, key: Array, num: int, *, strategy: str = "vmap") -> Ensemble:
+def bag(experiment: Experiment, resources: LoadedData, key: Array, num: int, *, strategy: str = "vmap") -> Ensemble:
     """Bagging: GANs on bootstrap resamples of the points, trained as one program; equal weights.
 
     Args:
         experiment: the GAN of each member, with `Weighted` data.
-        resources: from `load_resources`; the weights in its data set are the data's own.
+        resources: from `load_data`; the weights in its data set are the data's own.
         key: everything random follows from it and the number of the member.
         num: members.
         strategy: "vmap" trains them side by side; "map" one after another, bit for bit the single runs.
@@ -326,7 +326,7 @@ def bag(experiment: Experiment, resources: Resources, key: Array, num: int, *, s
 
 
 def independent(
-    experiment: Experiment, resources: Resources, key: Array, num: int, *, strategy: str = "vmap"
+    experiment: Experiment, resources: LoadedData, key: Array, num: int, *, strategy: str = "vmap"
 ) -> Ensemble:
     """GANs on the data as they are, of the same arguments as `bag`: what boosting and bagging must beat.
 
@@ -342,7 +342,7 @@ def member(ensemble: Ensemble, index: int) -> Ensemble:
 
 
 def _together(
-    experiment: Experiment, resources: Resources, key: Array, weights: list[Array], strategy: str
+    experiment: Experiment, resources: LoadedData, key: Array, weights: list[Array], strategy: str
 ) -> Ensemble:
     """Member t, from the key of round t, on the points weighted by `weights[t]`; all as one program."""
     if strategy not in MEMBER_STRATEGIES:
@@ -363,7 +363,7 @@ def _together(
 
 @functools.cache
 def _members_program(strategy: str, small: bool) -> Any:
-    def train(experiment: Experiment, resources: Resources, states: TrainState, num_steps: int) -> TrainState:
+    def train(experiment: Experiment, resources: LoadedData, states: TrainState, num_steps: int) -> TrainState:
         points, weights, cumulative = resources.dataset
 
         def alone(of_member: tuple[Array, Array, TrainState]) -> TrainState:

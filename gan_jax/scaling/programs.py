@@ -11,7 +11,7 @@ from jax import Array
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.chunks import Chunk, ChunkSpec, chunk
-from gan_jax.training.evaluations import Resources
+from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState, init
 
 
@@ -23,12 +23,12 @@ def compiled_init(experiment: Experiment, key: Array) -> TrainState:
     return init(experiment, key)
 
 
-def compiled_chunk(experiment: Experiment, resources: Resources, state: TrainState, spec: ChunkSpec) -> Chunk:
+def compiled_chunk(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
     """`chunk`, compiled for one device; it compiles once for each structure of the experiment and each spec.
 
     Args:
         experiment: the settings.
-        resources: from `load_resources`.
+        resources: from `load_data`.
         state: donated: use the returned one.
         spec: the static part.
 

@@ -29,7 +29,7 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import stack
 from gan_jax.scaling.programs import compiler_options, has_small_networks
 from gan_jax.training.chunks import Advance, Chunk, ChunkSpec, guarded_chunk
-from gan_jax.training.evaluations import Resources
+from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
 
 STRATEGIES = ("map", "vmap", "pmap-map", "pmap-vmap")
@@ -74,7 +74,7 @@ class Strategy:
     def describe(self) -> str:
         return self.name if len(self.devices) == 1 else f"{self.name} over {len(self.devices)} devices"
 
-    def place_resources(self, resources: Resources) -> Resources:
+    def place_resources(self, resources: LoadedData) -> LoadedData:
         """The data on every device, once."""
         return jax.device_put(resources, NamedSharding(self._mesh, PartitionSpec()))
 
@@ -111,7 +111,7 @@ class Strategy:
 
         return jax.tree.map(leaf, tree)
 
-    def compile(self, members: Stack, resources: Resources, spec: ChunkSpec, num_samples: int = 0) -> Any:
+    def compile(self, members: Stack, resources: LoadedData, spec: ChunkSpec, num_samples: int = 0) -> Any:
         """The program of a chunk for these members, compiled: (experiments, resources, states) -> Chunk.
 
         Its results have the leading axes of a `Stack`; the states handed in are donated. Members whose values stopped
@@ -145,7 +145,7 @@ class Strategy:
             num_samples: how many samples of an evaluation are kept.
         """
 
-        def advance(experiment: Experiment, resources: Resources, state: TrainState, spec: ChunkSpec) -> Chunk:
+        def advance(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
             program = self.compile(Stack(experiment, state, 0), resources, spec, num_samples)
             return program(experiment, resources, state)
 
@@ -159,16 +159,16 @@ make_strategy = functools.cache(Strategy)
 @functools.cache
 def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
     def program(
-        experiments: Experiment, resources: Resources, states: TrainState, spec: ChunkSpec, num_samples: int
+        experiments: Experiment, resources: LoadedData, states: TrainState, spec: ChunkSpec, num_samples: int
     ) -> Any:
-        def member(pair: tuple[Experiment, TrainState], shared: Resources) -> Chunk:
+        def member(pair: tuple[Experiment, TrainState], shared: LoadedData) -> Chunk:
             result = guarded_chunk(pair[0], shared, pair[1], spec)
             if result.evaluation is None:
                 return result
             samples = result.evaluation.samples[:num_samples]
             return result._replace(evaluation=result.evaluation._replace(samples=samples))
 
-        def block(experiments: Experiment, shared: Resources, states: TrainState) -> Chunk:
+        def block(experiments: Experiment, shared: LoadedData, states: TrainState) -> Chunk:
             if name.endswith("vmap"):
                 return jax.vmap(member, in_axes=(0, None))((experiments, states), shared)
             return jax.lax.map(lambda pair: member(pair, shared), (experiments, states))
@@ -198,7 +198,7 @@ class Timing(NamedTuple):
 def time_strategies(
     strategies: Sequence[Strategy],
     experiments: Sequence[Experiment],
-    resources: Resources,
+    resources: LoadedData,
     states: Sequence[TrainState],
     budget: float = math.inf,
 ) -> list[Timing]:
@@ -237,7 +237,7 @@ def time_strategies(
 
 def fastest_strategy(
     experiments: Sequence[Experiment],
-    resources: Resources,
+    resources: LoadedData,
     states: Sequence[TrainState],
     devices: Sequence[jax.Device] | None = None,
     budget: float = math.inf,

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.evaluations import Evaluation, Resources, evaluate, short_batch
+from gan_jax.training.evaluations import Evaluation, LoadedData, as_loaded, evaluate, short_batch
 from gan_jax.training.growth import at_stage, num_stages
 from gan_jax.training.probes import ProbeValues, record
 from gan_jax.training.state import TrainState
@@ -67,14 +67,14 @@ class Chunk(NamedTuple):
 class Advance(Protocol):
     """A way to compute a chunk: compiled for one device, over several, for many members, as a replay."""
 
-    def __call__(self, experiment: Experiment, resources: Resources, state: TrainState, spec: ChunkSpec) -> Chunk:
+    def __call__(self, experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
         """The chunk's results; `state` may be donated."""
         ...
 
 
 def chunk(
     experiment: Experiment,
-    resources: Resources,
+    data: LoadedData | tuple[()],
     state: TrainState,
     spec: ChunkSpec,
     *,
@@ -86,10 +86,10 @@ def chunk(
 
     Args:
         experiment: its structure decides the program; its floats are traced.
-        resources: from `load_resources`.
+        data: from `load_data`; () for mixtures.
         state: where to start.
         spec: static: how many steps, and what ends them.
-        probe: called with (experiment, resources, state) after every `probe_every` full steps; None for none.
+        probe: called with (experiment, data, state) after every `probe_every` full steps; None for none.
         probe_every: steps between two calls; it must divide the chunk's full steps, and with a recorder the steps
             between two of its probes.
         axis_name: mapped axis over whose devices batches are split; None for one device.
@@ -100,7 +100,7 @@ def chunk(
     Raises:
         ValueError: if `probe_every` does not divide the steps.
     """
-    experiment = at_stage(experiment, spec.stage)
+    experiment, resources = at_stage(experiment, spec.stage), as_loaded(data)
     step = functools.partial(train_step, experiment, resources.dataset, axis_name=axis_name)
     measure = None if probe is None else functools.partial(probe, experiment, resources)
     state, metrics, signals, probes = _scanned(experiment, resources, step, state, spec.num_steps, measure, probe_every)
@@ -115,7 +115,7 @@ def chunk(
 
 def _scanned(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     step: Callable[..., tuple[TrainState, Metrics]],
     state: TrainState,
     num_steps: int,
@@ -173,7 +173,7 @@ def _check_probe_every(probe_every: int | None, num_steps: int, part: int) -> No
 
 
 def guarded_chunk(
-    experiment: Experiment, resources: Resources, state: TrainState, spec: ChunkSpec, **options: Any
+    experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec, **options: Any
 ) -> Chunk:
     """`chunk`, but a run whose values stopped being finite stays where it is: the rule for runs side by side.
 
@@ -200,14 +200,14 @@ def players_finite(state: TrainState) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
 
 
-def plan(experiment: Experiment, resources: Resources, start: int = 0) -> Iterator[ChunkSpec]:
+def plan(experiment: Experiment, resources: LoadedData, start: int = 0) -> Iterator[ChunkSpec]:
     """The chunks from a step to the end of the run: cut at evaluations, stages, and epoch ends with a short batch.
 
     The cuts depend on the step alone, so that a resumed run makes the same chunks as an uninterrupted one.
 
     Args:
         experiment: the settings.
-        resources: from `load_resources`.
+        resources: from `load_data`.
         start: steps done before.
 
     Yields:
@@ -215,7 +215,7 @@ def plan(experiment: Experiment, resources: Resources, start: int = 0) -> Iterat
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
-        >>> [spec.num_steps for spec in plan(tiny_ring(num_steps=25, eval_every_steps=10), Resources())]
+        >>> [spec.num_steps for spec in plan(tiny_ring(num_steps=25, eval_every_steps=10), LoadedData())]
         [10, 10, 5]
     """
     short_count = short_batch(experiment, resources)
@@ -237,7 +237,7 @@ def plan(experiment: Experiment, resources: Resources, start: int = 0) -> Iterat
 def chunks(
     advance: Advance,
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     state: TrainState,
     specs: Iterable[ChunkSpec] | None = None,
 ) -> Iterator[tuple[ChunkSpec, Chunk]]:
@@ -246,7 +246,7 @@ def chunks(
     Args:
         advance: computes a chunk.
         experiment: of the run, or stacked experiments.
-        resources: from `load_resources`.
+        resources: from `load_data`.
         state: where to start; it may be donated. Use the state of the last chunk.
         specs: the chunks; None: `plan` from the state's step to the end.
 
@@ -260,7 +260,7 @@ def chunks(
         >>> experiment = tiny_ring(num_steps=20, eval_every_steps=10)
         >>> state = jax.jit(init)(experiment, jax.random.key(0))
         >>> compiled = jax.jit(chunk, static_argnums=3)
-        >>> [int(result.state.step) for _, result in chunks(compiled, experiment, Resources(), state)]
+        >>> [int(result.state.step) for _, result in chunks(compiled, experiment, LoadedData(), state)]
         [10, 20]
     """
     for spec in plan(experiment, resources, int(state.step)) if specs is None else specs:

@@ -19,7 +19,7 @@ from gan_jax.training.context import StepContext, step_context
 from gan_jax.training.state import BANK, TrainState
 
 
-class Resources(NamedTuple):
+class LoadedData(NamedTuple):
     """What a run needs beside its experiment and key; never changed by it.
 
     Attributes:
@@ -29,6 +29,11 @@ class Resources(NamedTuple):
 
     dataset: Any = ()
     reference: Any = ()
+
+
+def as_loaded(data: Any) -> LoadedData:
+    """What `load_data` returned, or () for an experiment that needs no data, as `LoadedData`."""
+    return data if isinstance(data, LoadedData) else LoadedData(*data)
 
 
 class Evaluation(NamedTuple):
@@ -46,7 +51,7 @@ class Evaluation(NamedTuple):
     detector: DetectorState
 
 
-def load_resources(experiment: Experiment, location: Any = None) -> Resources:
+def load_data(experiment: Experiment, location: Any = None) -> LoadedData:
     """Reads the data of an experiment and makes the detector's reference, once, on the host.
 
     Args:
@@ -61,8 +66,8 @@ def load_resources(experiment: Experiment, location: Any = None) -> Resources:
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
-        >>> load_resources(tiny_ring())
-        Resources(dataset=(), reference=())
+        >>> load_data(tiny_ring())
+        LoadedData(dataset=(), reference=())
     """
     dataset = experiment.data.load(location)
     if isinstance(experiment.data, ImageData):
@@ -72,7 +77,7 @@ def load_resources(experiment: Experiment, location: Any = None) -> Resources:
                 f"batch_size is {experiment.batch_size}, more than the {num_examples} training examples of "
                 f"{experiment.data.name}: choose a smaller batch"
             )
-    resources = Resources(dataset, experiment.detector.reference(experiment.data, dataset))
+    resources = LoadedData(dataset, experiment.detector.reference(experiment.data, dataset))
     count = short_batch(experiment, resources)
     packs = pack_size(experiment.discriminator.network)
     if count is not None and count % packs:
@@ -83,7 +88,7 @@ def load_resources(experiment: Experiment, location: Any = None) -> Resources:
     return resources
 
 
-def short_batch(experiment: Experiment, resources: Resources) -> int | None:
+def short_batch(experiment: Experiment, resources: LoadedData) -> int | None:
     """Examples in an epoch's last batch, if that is smaller than the others; None where all are whole."""
     if not isinstance(experiment.data, Images) or experiment.data.last_batch == "wrap":
         return None
@@ -154,19 +159,20 @@ def _divided(context: StepContext, function: Callable[[Array], Array], inputs: A
 
 
 def evaluate(
-    experiment: Experiment, resources: Resources, state: TrainState, *, axis_name: str | None = None
+    experiment: Experiment, data: LoadedData | tuple[()], state: TrainState, *, axis_name: str | None = None
 ) -> Evaluation:
     """Samples from G, measures the samples, and advances the detector. Pure and traceable.
 
     Args:
         experiment: the settings; networks that grow are at their stage.
-        resources: from `load_resources`.
+        data: from `load_data`; () for mixtures.
         state: to evaluate.
         axis_name: the mapped axis, if any.
 
     Returns:
         Metrics, samples, and the detector's next state, which the caller puts into the state.
     """
+    resources = as_loaded(data)
     context = step_context(experiment, resources.dataset, state.step, axis_name=axis_name)
     experiment, detector = context.experiment, context.experiment.detector
     latent = latent_bank(experiment, state, detector.num_samples)

@@ -29,7 +29,7 @@ from gan_jax.training.state import DATA, TRAINING, Player, TrainState
 from gan_jax.unroll import Implicit, value_and_hypergradient
 
 Metrics = dict[str, Array]
-PlayerLoss = Callable[[Any], tuple[Array, tuple[Variables, Metrics]]]
+LossOfParams = Callable[[Any], tuple[Array, tuple[Variables, Metrics]]]
 """params -> (loss, (new statistics and memory as `Variables` without parameters, metrics))."""
 
 INNER = 0x1EAD
@@ -52,7 +52,7 @@ class Draws(NamedTuple):
     inner_key: Array
 
 
-def draw(real: Array, latent: Array, key: Array, inner_key: Array | None = None) -> Draws:
+def make_draws(real: Array, latent: Array, key: Array, inner_key: Array | None = None) -> Draws:
     """The draws of an update.
 
     Args:
@@ -60,6 +60,9 @@ def draw(real: Array, latent: Array, key: Array, inner_key: Array | None = None)
         latent: [batch, latent_dim].
         key: of the loss.
         inner_key: of the losses of unrolled updates; None derives it from `key`.
+
+    Returns:
+        The draws.
     """
     return Draws(real, latent, key, jax.random.fold_in(key, INNER) if inner_key is None else inner_key)
 
@@ -95,7 +98,7 @@ def generator_step(context: StepContext, state: TrainState, draws: Draws) -> tup
     return _with_generator(context.experiment, state, player), metrics
 
 
-def generator_objective(context: StepContext, state: TrainState, draws: Draws) -> PlayerLoss:
+def generator_objective(context: StepContext, state: TrainState, draws: Draws) -> LossOfParams:
     """G's loss as a function of its parameters, through D's updates if G is unrolled.
 
     Args:
@@ -117,7 +120,7 @@ def generator_objective(context: StepContext, state: TrainState, draws: Draws) -
     return loss
 
 
-def _discriminator_loss(context: StepContext, state: TrainState, draws: Draws) -> PlayerLoss:
+def _discriminator_loss(context: StepContext, state: TrainState, draws: Draws) -> LossOfParams:
     """D's loss as a function of its parameters; the fakes are G's, made once, unless D is unrolled."""
     batch = None
     if not is_unrolled(context.experiment.discriminator):
@@ -297,7 +300,7 @@ def train_step(
 
     def update_discriminator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:
         real, latent = first if num_disc == 1 else (real_batch(index), latents(index))
-        return discriminator_step(context, carry, draw(real, latent, jax.random.fold_in(key_disc, index)))
+        return discriminator_step(context, carry, make_draws(real, latent, jax.random.fold_in(key_disc, index)))
 
     def update_generator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:
         last = num_disc - 1
@@ -305,13 +308,13 @@ def train_step(
         if latent is None or num_gen > 1 or not experiment.reuse_fakes:
             latent = latents(num_disc - int(experiment.reuse_fakes) + index)
         key, inner_key = jax.random.fold_in(key_gen, index), jax.random.fold_in(key_disc, last)
-        return generator_step(context, carry, draw(real, latent, key, inner_key))
+        return generator_step(context, carry, make_draws(real, latent, key, inner_key))
 
     key_first, key_answer = jax.random.fold_in(key_disc, 0), jax.random.fold_in(key_gen, 0)
     if shares_first_update(experiment):
-        after, metrics = unrolled_step(context, state, draw(*first, key_first), key_answer)
+        after, metrics = unrolled_step(context, state, make_draws(*first, key_first), key_answer)
     elif not isinstance(experiment.dynamics, (Alternating, Simultaneous)):
-        after, metrics = dynamics_step(context, state, draw(*first, key_first), key_answer)
+        after, metrics = dynamics_step(context, state, make_draws(*first, key_first), key_answer)
     else:
         after, disc_metrics = _repeat(update_discriminator, state, num_disc)
         start = state if isinstance(experiment.dynamics, Simultaneous) else after
@@ -333,7 +336,7 @@ def _repeat(update: Any, state: TrainState, num: int) -> tuple[TrainState, Metri
     return state, jax.tree.map(lambda values: values[-1], metrics)
 
 
-def _descend(context: StepContext, name: str, player: Player, loss: PlayerLoss) -> tuple[Player, Metrics]:
+def _descend(context: StepContext, name: str, player: Player, loss: LossOfParams) -> tuple[Player, Metrics]:
     """One update of a player on its loss; differentiable, as a step of a rollout."""
     settings: Generator | Discriminator = getattr(context.experiment, name)
     mode = settings.unroll.mode if settings.unroll is not None and is_unrolled(settings) else "reverse"

@@ -12,11 +12,11 @@ from jax import Array
 from gan_jax.diagnostics.verdict import VerdictArrays, verdict_arrays
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.chunks import Chunk, ChunkSpec, Probe, guarded_chunk, plan
-from gan_jax.training.evaluations import Resources, evaluated_variables, latent_bank, sample_modes
+from gan_jax.training.evaluations import LoadedData, as_loaded, evaluated_variables, latent_bank, sample_modes
 from gan_jax.training.growth import at_stage, at_step
 from gan_jax.training.probes import ProbeValues
 from gan_jax.training.state import TrainState, init
-from gan_jax.training.steps import Metrics
+from gan_jax.training.steps import Metrics, train_step
 
 MOST_PROGRAMS = 48
 """Chunks of different kinds that one traced run may hold: each is compiled apart."""
@@ -101,7 +101,7 @@ def train(
         >>> result.verdict.sentence()
         'never formed in 20 steps (samples are no data)'
     """
-    resources = as_resources(data)
+    resources = as_loaded(data)
     state = init(experiment, key)
     parts: list[_Outputs] = []
     for specs, repeats in _segments(list(plan(experiment, resources))):
@@ -134,9 +134,26 @@ def train(
     )
 
 
-def as_resources(data: Any) -> Resources:
-    """What `load_data` returned, or () for an experiment that needs no data, as `Resources`."""
-    return data if isinstance(data, Resources) else Resources(*data)
+def step(experiment: Experiment, data: Any, state: TrainState) -> tuple[TrainState, Metrics]:
+    """One training step: the updates of D and of G. Pure and traceable.
+
+    Args:
+        experiment: the settings.
+        data: from `gan_jax.load_data(experiment)`; () for mixtures.
+        state: from `gan_jax.init`, or of a step before.
+
+    Returns:
+        (the next state, metrics: scalars by name; losses in nats for the log losses, scores, gradient norms).
+
+    Example:
+        >>> import jax
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> experiment = tiny_ring()
+        >>> state, metrics = jax.jit(step)(experiment, (), jax.jit(init)(experiment, jax.random.key(0)))
+        >>> int(state.step), sorted(metrics)[:2]
+        (1, ['discriminator_grad_norm', 'discriminator_loss'])
+    """
+    return train_step(experiment, as_loaded(data).dataset, state)
 
 
 class _Outputs(NamedTuple):
@@ -199,7 +216,7 @@ def _segments(specs: list[ChunkSpec]) -> list[tuple[tuple[ChunkSpec, ...], int]]
     return found
 
 
-def _last_samples(experiment: Experiment, resources: Resources, state: TrainState) -> Array:
+def _last_samples(experiment: Experiment, resources: LoadedData, state: TrainState) -> Array:
     """The samples that the detector watches, of the last state."""
     last = list(plan(experiment, resources, experiment.num_steps - 1))[-1]
     at = at_step(at_stage(experiment, last.stage), state.step)
@@ -207,6 +224,6 @@ def _last_samples(experiment: Experiment, resources: Resources, state: TrainStat
     return modes["batch" if "batch" in modes else "running"]
 
 
-def _real_examples(experiment: Experiment, resources: Resources) -> Array:
+def _real_examples(experiment: Experiment, resources: LoadedData) -> Array:
     source: Any = experiment.data.source(resources.dataset)
     return source.sample(jax.random.key(0), min(NUM_REAL, experiment.detector.num_samples))

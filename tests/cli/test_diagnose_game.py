@@ -46,11 +46,11 @@ def test_the_bilinear_game_is_the_same_everywhere(tmp_path, capsys):
 def test_a_penalty_is_part_of_the_game(tmp_path, capsys):
     config = tmp_path / "damped.py"
     config.write_text(
-        "from gan_jax.experiment.configs import load_config\n"
+        "from gan_jax.experiment.configs import load\n"
         "from gan_jax.losses.penalties import R1\n"
         "from gan_jax.experiment.settings import override\n"
         "def experiment():\n"
-        "    return override(load_config('dirac'), 'discriminator.penalties', (R1(weight=1.5),))\n"
+        "    return override(load('dirac'), 'discriminator.penalties', (R1(weight=1.5),))\n"
     )
     (row, _) = diagnosed(tmp_path, capsys, str(config), *AT_REST)["rows"]
     root = np.sqrt(1.5**2 / 4 - 0.25)

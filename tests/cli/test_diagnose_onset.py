@@ -17,7 +17,7 @@ from gan_jax.runs.run_states import open_states
 from gan_jax.runs.window_replay import advance, players_hash, replay_window
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.training.chunks import ChunkSpec
-from gan_jax.training.evaluations import load_resources
+from gan_jax.training.evaluations import load_data
 from tests.runs.test_onset_window import falling, trained
 
 
@@ -31,7 +31,7 @@ def fallen(tmp_path_factory):
 @pytest.mark.parametrize("make", [tiny_ring, tiny_dcgan])
 def test_single_steps_are_those_of_a_chunk_bit_for_bit(make):
     experiment = make()
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     whole = compiled_chunk(experiment, resources, compiled_init(experiment, jax.random.key(1)), ChunkSpec(6))
     state, means = compiled_init(experiment, jax.random.key(1)), []
     for count in (1, 1, 1, 3):

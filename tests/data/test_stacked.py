@@ -15,7 +15,7 @@ from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import override, to_json
 from gan_jax.runs.session import Request, prepare_data
-from gan_jax.training.evaluations import load_resources
+from gan_jax.training.evaluations import load_data
 
 NUM = 20
 
@@ -163,4 +163,4 @@ def test_epochs_are_counted_where_there_are_any():
     with pytest.raises(ValueError, match=r"data.protocol='fresh' has none: use --num-steps"):
         prepare_data(experiment, Request(num_epochs=3))
     with pytest.raises(ValueError, match="batch_size is 16, more than the 15 training examples of digits"):
-        load_resources(override(fixed, "data.num_stacked", 15))
+        load_data(override(fixed, "data.num_stacked", 15))

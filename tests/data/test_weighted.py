@@ -14,7 +14,7 @@ from gan_jax.experiment.experiment import Data
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import to_json
 from gan_jax.scaling.programs import chunk_program, compiled_init
-from gan_jax.training.evaluations import load_resources
+from gan_jax.training.evaluations import load_data
 
 
 def numbered(weights):
@@ -68,7 +68,7 @@ def test_batches_depend_on_key_and_step_alone(key):
 
 def test_other_weights_run_the_same_program(key):
     experiment = tiny_ring(data=Weighted(Ring(), num_points=64))
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     program, kept = chunk_program(small=True), []
     for weights in (np.ones(64), np.arange(64.0)):
         data = resources._replace(dataset=reweighted(resources.dataset, weights))

@@ -19,7 +19,7 @@ from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.metrics.classifier import classify
 from gan_jax.runs.session import headline
-from gan_jax.training.evaluations import Resources, evaluate
+from gan_jax.training.evaluations import LoadedData, evaluate
 from gan_jax.training.state import init
 
 EVERY, NUM = 2_000, 1_600
@@ -158,7 +158,7 @@ def test_without_a_classifier_only_pixels_are_judged(setting):
 def test_a_run_is_measured_in_both_modes_of_batch_norm(setting):
     experiment = tiny_stacked()
     _, data, _, reference, _ = setting
-    resources = Resources(data.load(), reference)
+    resources = LoadedData(data.load(), reference)
     state = jax.eval_shape(init, experiment, jax.random.key(0))
     evaluation = jax.eval_shape(evaluate, experiment, resources, state)
     assert evaluation.metrics.keys() == {"batch", "running"}

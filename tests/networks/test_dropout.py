@@ -17,7 +17,7 @@ from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.training.chunks import ChunkSpec
-from gan_jax.training.evaluations import load_resources
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.steps import train_step
 
 AXIS = "devices"
@@ -111,7 +111,7 @@ def test_a_run_with_dropout_goes_on_bit_for_bit():
     experiment = dataclasses.replace(
         experiment, discriminator=dataclasses.replace(experiment.discriminator, network=network)
     )
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
 
     def train(state, num_steps):
         return compiled_chunk(experiment, resources, state, ChunkSpec(num_steps, evaluates=False)).state

@@ -17,7 +17,7 @@ from gan_jax.runs.runner import HostOptions, resume, train_run
 from gan_jax.metrics.modes import Rule
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.scaling.programs import compiled_init
-from gan_jax.training.evaluations import load_resources
+from gan_jax.training.evaluations import load_data
 
 # Every sample is of high quality, and the modes are those that are nearest to one: G's cloud around 0 is nearest to all
 # of them, and to few once it has moved to one side. A run that forms and collapses within 100 steps.
@@ -40,7 +40,7 @@ def falling(**changes):
 
 def trained(path, experiment, seed=0, **host):
     run = RunDirectory.create(path, RunRecord(experiment=experiment, seed=seed))
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     train_run(run, run.read_record(), resources, compiled_init(experiment, jax.random.key(seed)), HostOptions(progress=False, **host))
     return run, resources
 

@@ -38,7 +38,7 @@ from gan_jax.training.batches import generate
 from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import DYNAMICS, Competitive, Consensus, Simultaneous
-from gan_jax.training.evaluations import Resources, load_resources, sample_modes
+from gan_jax.training.evaluations import LoadedData, load_data, sample_modes
 from gan_jax.training.optimizers import SGD
 from gan_jax.training.player_losses import shard
 from gan_jax.training.steps import train_step
@@ -104,7 +104,7 @@ def dcgan(**changes):
 
 
 def resources(experiment):
-    loaded = load_resources(experiment)
+    loaded = load_data(experiment)
     return loaded if len(experiment.data.shape) == 1 else loaded._replace(dataset=IMAGES)
 
 
@@ -399,12 +399,12 @@ def test_a_forgotten_mean_is_found():
 
 
 def test_uneven_splits_are_refused():
-    nothing = Resources((), ())
+    nothing = LoadedData((), ())
     with pytest.raises(ValueError, match=r"batch_size is 20, which 8 devices .* set it to 16 or 24, or use 5 devices"):
         check_split(tiny_ring(batch_size=20), nothing, 8)
     with pytest.raises(ValueError, match=r"batch_size is 3, .* set it to 8, or use 3 devices"):
         make_parallel_chunk()(tiny_ring(batch_size=3), nothing, None, num_steps=1)
-    images = Resources(tiny_images(60), ())
+    images = LoadedData(tiny_images(60), ())
     short = dcgan(data__last_batch="short")
     with pytest.raises(
         ValueError, match=r"has 12 of 60 examples, .*last_batch='wrap', or data.num_examples=56, or use"

@@ -31,7 +31,7 @@ from gan_jax.scaling.ensembles import (
     rounds,
     sample,
 )
-from gan_jax.training.evaluations import load_resources
+from gan_jax.training.evaluations import load_data
 
 CLASSIFIER = DensityRatioClassifier(num_steps=20, batch_size=32)
 
@@ -76,7 +76,7 @@ def test_components_are_sampled_by_weight(key):
 
 def test_a_mixture_is_measured_by_the_detector(key):
     experiment = of_points(Weighted(Ring(num_modes=1, radius=1.0), num_points=10))
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     mode = experiment.data.source(resources.dataset).modes[0]
     mixture = points_mixture(experiment, [0, 5], [0.75, 0.25])
     params = jax.tree.map(lambda leaf: leaf.at[0].set(mode.reshape(leaf[0].shape)), mixture.generators.params)
@@ -122,7 +122,7 @@ def test_a_judge_finds_the_ratio_of_two_densities(key):
 @pytest.mark.parametrize("weighting", ["star", "dagger"])
 def test_two_rounds(weighting, key):
     experiment = tiny()
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     history = list(rounds(experiment, resources, key, 2, weighting=weighting, classifier=CLASSIFIER))
     one, two = history
     np.testing.assert_allclose(one.weights, [1, 0])
@@ -144,7 +144,7 @@ def test_two_rounds(weighting, key):
 
 def test_a_rounds_weights_are_the_theorems_of_what_the_judge_says(key):
     experiment = tiny()
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     one, two = rounds(experiment, resources, key, 2, beta=0.3, classifier=CLASSIFIER)
     judge_key = jax.random.fold_in(jax.random.fold_in(key, 1), 1)
     ratio, _ = ratios(experiment, resources.dataset, one, judge_key, CLASSIFIER)
@@ -171,7 +171,7 @@ def test_a_missed_mode_gets_the_weight(key):
 @pytest.mark.parametrize("strategy", ["vmap", "map"])
 def test_members_are_the_single_runs(strategy, key):
     experiment = tiny()
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     bagged, apart = (train(experiment, resources, key, 2, strategy=strategy) for train in (bag, independent))
     np.testing.assert_allclose(bagged.weights, [0.5, 0.5])
     counts = bagged.data_weights * 200
@@ -194,7 +194,7 @@ def test_members_are_the_single_runs(strategy, key):
 
 def test_wrong_arguments_are_told_with_their_remedy(key):
     experiment = tiny()
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     for train in (boost, bag, independent):
         with pytest.raises(ValueError, match="an ensemble of 0 components: give at least 1"):
             train(experiment, resources, key, 0)
@@ -214,4 +214,4 @@ def test_wrong_arguments_are_told_with_their_remedy(key):
 def test_a_component_that_breaks_is_named(key):
     broken = override(tiny(), "generator.learning_rate", 1e38)
     with pytest.raises(FloatingPointError, match="component 0 stopped being finite at step"):
-        boost(broken, load_resources(broken), key, 1)
+        boost(broken, load_data(broken), key, 1)

@@ -14,7 +14,7 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.settings import override
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.dynamics import (
@@ -399,7 +399,7 @@ def by_hand(rule, theta, psi, rate, before):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_training_step_plays_the_dirac_gan(rule, dynamics, optimizer, key):
-    experiment = override(load_config("dirac"), "dynamics", dynamics)
+    experiment = override(load("dirac"), "dynamics", dynamics)
     for player in ("generator", "discriminator"):
         experiment = override(experiment, f"{player}.optimizer", optimizer)
 

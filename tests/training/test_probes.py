@@ -22,14 +22,14 @@ from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.batches import generate, sample_latent
 from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.context import StepContext
-from gan_jax.training.evaluations import load_resources
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.probes import held_out, record
 
 RECORDER = Recorder(every_steps=2, num_examples=16)
 
 
 def trained(experiment, num_steps=6, evaluates=False):
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     return resources, compiled_chunk(
         experiment, resources, compiled_init(experiment, jax.random.key(0)), ChunkSpec(num_steps, evaluates=evaluates)
     )
@@ -149,7 +149,7 @@ def test_images_have_held_out_examples_and_both_modes_of_batch_norm():
         assert np.any(np.all(np.abs(tests / 127.5 - 1 - example) < 1e-5, axis=1))
     assert held_out(tiny_ring(), (), jax.random.key(0), 5) is None
     fixed = tiny_ring(data=Weighted(data=tiny_ring().data, num_points=50))
-    assert held_out(fixed, load_resources(fixed).dataset, jax.random.key(0), 5).shape == (5, 2)
+    assert held_out(fixed, load_data(fixed).dataset, jax.random.key(0), 5).shape == (5, 2)
 
 
 def test_scores_without_a_boundary_have_no_accuracies():

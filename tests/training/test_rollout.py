@@ -25,10 +25,10 @@ from gan_jax.training.dynamics import Alternating, Consensus, Extragradient, Sim
 from gan_jax.training.optimizers import SGD, Adam
 from gan_jax.training.steps import (
     discriminator_step,
-    draw,
     dynamics_step,
     generator_objective,
     generator_step,
+    make_draws,
     shares_first_update,
     train_step,
     unrolled_step,
@@ -234,7 +234,7 @@ def test_the_unrolled_loss_is_differentiable_in_the_experiment():
         def loss(rate, noise):
             changed = override(experiment, "discriminator.learning_rate", rate)
             changed = override(changed, "discriminator.transforms.0.rate", noise)
-            make = generator_objective(StepContext(changed, state.step), state, draw(real, latent, key, key))
+            make = generator_objective(StepContext(changed, state.step), state, make_draws(real, latent, key, key))
             return make(state.generator.variables.params)[0]
 
         at = jnp.float64(1e-2), jnp.float64(0.1)

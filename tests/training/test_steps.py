@@ -18,7 +18,7 @@ from gan_jax.training.batches import generate, sample_latent
 from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import Alternating, Simultaneous
 from gan_jax.training.optimizers import SGD
-from gan_jax.training.steps import discriminator_step, draw, generator_step, train_step
+from gan_jax.training.steps import discriminator_step, generator_step, make_draws, train_step
 
 
 def leaves_equal(a, b):
@@ -37,7 +37,7 @@ def step_of(function, experiment, source=None, axis_name=None):
 
     def step(state, real, latent, key, *more, inner_key=None):
         context = StepContext(experiment, state.step, source, axis_name)
-        return function(context, state, draw(real, latent, key, inner_key), *more)
+        return function(context, state, make_draws(real, latent, key, inner_key), *more)
 
     return step
 

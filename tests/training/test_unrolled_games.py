@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Unroll
 from gan_jax.experiment.settings import override, stack
 from gan_jax.scaling.programs import compiled_init
@@ -81,7 +81,7 @@ def trajectories(config, unrolled):
     def game(dynamics):
         experiments = []
         for rates, starts in CASES:
-            experiment = override(load_config(config), "dynamics", dynamics)
+            experiment = override(load(config), "dynamics", dynamics)
             experiment = override(experiment, "generator.unroll", UNROLLS[unrolled][2])
             for player, rate, start in zip(("generator", "discriminator"), rates, starts, strict=True):
                 experiment = override(experiment, f"{player}.learning_rate", rate)
@@ -188,5 +188,5 @@ def test_the_dirac_gan(unrolled):
 def test_both_ways_to_take_the_step_are_covered():
     """Simultaneous unrolling shares D's update with the rollout, alternating cannot: the steps are other code."""
     for dynamics, shared in zip(ORDERS, (True, False), strict=True):
-        experiment = override(load_config("bilinear"), "dynamics", dynamics)
+        experiment = override(load("bilinear"), "dynamics", dynamics)
         assert shares_first_update(override(experiment, "generator.unroll", Unroll())) == shared

@@ -23,7 +23,7 @@ from gan_jax.experiment.settings import override
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.batches import sample_latent
 from gan_jax.training.context import StepContext
-from gan_jax.training.evaluations import Resources
+from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
 from gan_jax.training.steps import Draws, generator_objective, train_step
 from gan_jax.unroll import Exact, FirstOrder, Gradient, Implicit, MemoryPolicy, Truncated
@@ -80,7 +80,7 @@ class GradientCost(NamedTuple):
 
 def check_hypergradient(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     state: TrainState,
     *,
     num_steps: Sequence[int] = (1, 5, 10),
@@ -171,7 +171,7 @@ def estimators(num_steps: int) -> dict[str, Gradient]:
     return {"exact": Exact(), "first order": FirstOrder(), **shorter, "implicit": Implicit()}
 
 
-def warm_state(experiment: Experiment, resources: Resources, seed: int, num_steps: int) -> TrainState:
+def warm_state(experiment: Experiment, resources: LoadedData, seed: int, num_steps: int) -> TrainState:
     """A state after some steps of the game without unrolling, so that the optimisers have moments.
 
     Args:

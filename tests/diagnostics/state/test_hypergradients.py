@@ -13,13 +13,13 @@ from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.experiment import Unroll
 from gan_jax.experiment.settings import override
 from gan_jax.reports.diagnosis_unroll import figure, sentence, table
-from gan_jax.training.evaluations import load_resources
+from gan_jax.training.evaluations import load_data
 
 
 def test_a_games_gradient_is_right_and_its_options_agree(tmp_path):
     experiment = override(tiny_ring(), "generator.unroll", Unroll(inner_data="fresh"))
     experiment = override(experiment, "discriminator.network.activation", "tanh")
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     state = warm_state(experiment, resources, seed=0, num_steps=5)
     result = check_hypergradient(experiment, resources, state, num_steps=(2,), memories=("all", "sqrt"), num_rounds=1)
     (accuracy,) = result["accuracy"]
