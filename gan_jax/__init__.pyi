@@ -1,10 +1,62 @@
-# Settings: what a run is.
-
-# A run: pure functions.
-
-# From a folder to arrays.
-
-# Parts, by room.
+# The public names and where they are defined. `__init__.py` imports each when it is first used.
+from .data.images import Images as Images
+from .data.mixtures import Grid as Grid
+from .data.mixtures import HighDimensional as HighDimensional
+from .data.mixtures import PointMass as PointMass
+from .data.mixtures import RandomRing as RandomRing
+from .data.mixtures import Ring as Ring
+from .data.mixtures import Temperatures as Temperatures
+from .data.stacked import StackedImages as StackedImages
+from .data.weighted import Weighted as Weighted
+from .diagnostics.image_detector import ImageDetector as ImageDetector
+from .diagnostics.mixture_detector import MixtureDetector as MixtureDetector
+from .diagnostics.recorder import Recorder as Recorder
+from .diagnostics.stacked_detector import StackedDetector as StackedDetector
+from .experiment.component import component as component
+from .experiment.component import setting as setting
+from .experiment.configs import config_names as config_names
+from .experiment.configs import load as load
+from .experiment.configs import load_sweep as load_sweep
+from .experiment.experiment import Experiment as Experiment
+from .experiment.players import Discriminator as Discriminator
+from .experiment.players import Generator as Generator
+from .experiment.players import Unroll as Unroll
+from .experiment.remedies import REMEDIES as REMEDIES
+from .experiment.remedies import apply_remedy as apply_remedy
+from .experiment.settings import diff as diff
+from .experiment.settings import group as group
+from .experiment.settings import replace as replace
+from .experiment.settings import stack as stack
+from .experiment.sweep import Arm as Arm
+from .experiment.sweep import Member as Member
+from .experiment.sweep import Sweep as Sweep
+from .experiment.sweep import grid as grid
+from .experiment.sweep import variations as variations
+from .training.chunks import Chunk as Chunk
+from .training.chunks import ChunkSpec as ChunkSpec
+from .training.chunks import chunk as chunk
+from .training.evaluations import Evaluation as Evaluation
+from .training.evaluations import LoadedData as LoadedData
+from .training.evaluations import evaluate as evaluate
+from .training.evaluations import load_data as load_data
+from .training.state import TrainState as TrainState
+from .training.state import init as init
+from .training.train import Result as Result
+from .training.train import step as step
+from .training.train import train as train
+from .training.optimizers import SGD as SGD
+from .training.optimizers import Adam as Adam
+from .training.optimizers import OptimisticAdam as OptimisticAdam
+from .runs.run import Run as Run
+from .runs.run import SweepRun as SweepRun
+from .runs.run import TrainedGenerator as TrainedGenerator
+from .reports import plot as plot
+from .training import dynamics as dynamics
+from . import diagnostics as diagnostics
+from . import losses as losses
+from . import metrics as metrics
+from . import networks as networks
+from . import unroll as unroll
 
 __version__: str
 __all__: list[str]
