@@ -291,7 +291,7 @@ def _watch(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
         raise UsageError(f"--every is {options.every}, and must be between 0.2 and 3600 seconds")
     if not 0 <= options.port < 65536:
         raise UsageError(f"--port is {options.port}, and must be between 0 (any that is free) and 65535")
-    watch(Path(options.run), port=options.port, every=options.every, say=_say)
+    watch(Path(options.run), port=options.port, every=options.every, log=_say)
     return OK
 
 

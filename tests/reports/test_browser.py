@@ -18,7 +18,7 @@ import pytest
 
 from gan_jax.cli.main import main
 from gan_jax.reports import watch
-from gan_jax.reports.page_figures import new_figure
+from gan_jax.reports.figures import new_figure
 from tests.run_folders import end, make_run, train
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'gan-jax[test]'")
@@ -120,8 +120,8 @@ def reports(tmp_path_factory):
     (run / "diagnosis" / "landscape.json").write_text(json.dumps(result))
 
     def figure(result):
-        made, axes = new_figure(12, 4)
-        axes.plot([0, 1])
+        made = new_figure(12, 4)
+        made.add_subplot().plot([0, 1])
         return made
 
     with pytest.MonkeyPatch.context() as patch:

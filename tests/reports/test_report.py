@@ -16,8 +16,9 @@ from PIL import Image
 from gan_jax.cli.main import main
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.sweep import grid
-from gan_jax.reports import page, page_figures, page_pictures, report_curves
-from gan_jax.reports.page_figures import figure_svg, new_figure
+from gan_jax.reports import figures, page, page_pictures, report_curves
+from gan_jax.reports.figures import new_figure
+from gan_jax.reports.page_figures import figure_svg
 from gan_jax.reports.report import write_report
 from gan_jax.reports.report_curves import make_series
 from gan_jax.reports.sweep_report import write_sweep_report
@@ -62,7 +63,7 @@ class Page(HTMLParser):
 
 
 def report(run) -> Page:
-    return Page(write_report(run.path).read_text())
+    return Page(write_report(run.path).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_the_verdict_comes_first_and_the_command_last(run):
 
 
 def source(run) -> str:
-    return run.report_path.read_text()
+    return run.report_path.read_text(encoding="utf-8")
 
 
 def test_the_page_is_whole_and_loads_nothing(run):
@@ -231,7 +232,7 @@ def test_signals_are_drawn_by_group(monkeypatch, run):
     assert gradient.get_yscale() == "log"
     assert singular.get_yscale() == "linear"
     assert axes["Scores"].lines[0].get_xdata().tolist() == [10, 15]
-    assert "ProbeValues" in Page(source(run)).headings
+    assert "Probe values" in Page(source(run)).headings
 
 
 # --- Diagnoses --------------------------------------------------------------------------------------------------------
@@ -239,8 +240,8 @@ def test_signals_are_drawn_by_group(monkeypatch, run):
 
 def known(monkeypatch, kind: str, figure=None) -> None:
     def draw(result):
-        made, axes = new_figure(8, 3)
-        axes.plot(result["values"])
+        made = new_figure(8, 3)
+        made.add_subplot().plot(result["values"])
         return made
 
     module = SimpleNamespace(figure=figure or draw, table=lambda result: f"values <{result['values']}>")
@@ -264,7 +265,7 @@ def test_the_story_of_the_onset(monkeypatch, run):
     keep(run, "onset", json.dumps({"sentence": "D overshot.", "story": story, "values": [1, 2]}))
     made = report(run)
     assert made.headings.index("The onset of the collapse") == 1
-    assert "<li>D&#x27;s loss fell at step 26</li><li>G&#x27;s gradient vanished at step 28</li>" in source(run)
+    assert "<li>D&#39;s loss fell at step 26</li><li>G&#39;s gradient vanished at step 28</li>" in source(run)
     assert "diagnose onset" not in made.text
 
 
@@ -361,7 +362,7 @@ def make_sweep(path: Path, rates: tuple[float, ...], size: int) -> SweepDirector
 
 def test_a_sweep_begins_with_its_arms(tmp_path):
     made = make_sweep(tmp_path / "sweep", (1e-3, 1e-4), 32)
-    text = write_sweep_report(made.path).read_text()
+    text = write_sweep_report(made.path).read_text(encoding="utf-8")
     page = Page(text)
     assert page.headings == ["Arms", "Survival", "Curves", "Samples", "Experiment", "How to reproduce it"]
     assert "2 runs of 2 arms: 1 healthy, 1 collapsed; log-rank over the arms p = 0.32." in page.text
@@ -377,7 +378,7 @@ def test_a_heavy_sweep_stays_below_ten_megabytes(tmp_path):
     assert sum(path.stat().st_size for path in made.samples_path.iterdir()) > 10e6
     path = write_sweep_report(made.path)
     assert path.stat().st_size < 10e6
-    assert len(Page(path.read_text()).all("img")) == 14
+    assert len(Page(path.read_text(encoding="utf-8")).all("img")) == 14
 
 
 def test_pictures_shrink_until_they_fit(tmp_path):
@@ -402,22 +403,23 @@ def test_the_experiment_is_compared_with_its_config(tmp_path):
     )
     made = report(ended_run(tmp_path / "run", config=str(config)))
     assert "One setting differs" in made.text
-    text = (tmp_path / "run" / "report.html").read_text()
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert '<th scope="row">num_steps</th><td>20</td><td>40</td>' in text
 
 
 def test_a_config_that_is_gone_is_said(tmp_path):
     made = report(ended_run(tmp_path / "run", config="no_such_config"))
-    assert "cannot be told: no config 'no_such_config'" in made.text
+    assert "cannot be determined: no config 'no_such_config'" in made.text
 
 
 # --- Figures and colours ----------------------------------------------------------------------------------------------
 
 
 def test_a_figure_takes_the_pages_colours():
-    figure, axes = new_figure(4, 3)
-    axes.plot([0, 1], color=page_figures.COLOURS[1])
-    axes.axvline(0.5, color=page_figures.BAD)
+    figure = new_figure(4, 3)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], color=figures.SERIES[1])
+    axes.axvline(0.5, color=figures.BAD)
     svg = figure_svg(figure, "a label")
     assert "var(--s1)" in svg
     assert "var(--bad)" in svg
@@ -426,13 +428,15 @@ def test_a_figure_takes_the_pages_colours():
 
 
 def test_greys_turn_with_the_theme_unless_they_are_a_colour_map():
-    figure, axes = new_figure(4, 3)
+    figure = new_figure(4, 3)
+    axes = figure.add_subplot()
     for grey in ("#333333", "#888888", "#dddddd"):
         axes.plot([0, 1], color=grey)
     svg = figure_svg(figure, "greys")
     assert {"currentColor", "var(--edge)", "var(--line)"} <= set(re.findall(r"stroke: ([^;\"]+)", svg))
     assert not re.search(r"#(333333|888888|dddddd)", svg)
-    figure, axes = new_figure(4, 3)
+    figure = new_figure(4, 3)
+    axes = figure.add_subplot()
     axes.pcolormesh(np.arange(12.0).reshape(3, 4), cmap="gray")
     assert len(set(re.findall(r"fill: #(\w{6})", figure_svg(figure, "a map")))) >= 11
 
@@ -440,7 +444,8 @@ def test_greys_turn_with_the_theme_unless_they_are_a_colour_map():
 def test_ids_of_two_figures_do_not_clash():
     svgs = []
     for label in ("one", "another"):
-        figure, axes = new_figure(4, 3)
+        figure = new_figure(4, 3)
+        axes = figure.add_subplot()
         axes.plot([0, 1], marker="o")
         svgs.append(figure_svg(figure, label))
     ids = [set(re.findall(r'id="([^"]+)"', svg)) for svg in svgs]
@@ -453,7 +458,8 @@ def test_ids_of_two_figures_do_not_clash():
 
 
 def test_a_figure_of_many_points_becomes_a_picture():
-    figure, axes = new_figure(4, 3)
+    figure = new_figure(4, 3)
+    axes = figure.add_subplot()
     axes.plot(*np.random.default_rng(0).normal(size=(2, 8000)), ".")
     element = figure_svg(figure, "many points")
     assert "<svg" not in element
@@ -475,14 +481,14 @@ def contrast(one: str, other: str) -> float:
 
 def test_colours_can_be_told_from_their_ground():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    css = Path(page.__file__).with_name("page.css").read_text()
+    css = Path(page.__file__).with_name("page.css").read_text(encoding="utf-8")
     pairs = {name: (light, dark) for name, light, dark in re.findall(r"--(\w+): light-dark\((#\w+), (#\w+)\)", css)}
-    assert {f"s{index}" for index in range(len(page_figures.COLOURS))} <= pairs.keys()
+    assert {f"s{index}" for index in range(len(figures.SERIES))} <= pairs.keys()
     for name in ("ink", "muted", "accent", "good", "bad", "warn"):
         for ground in ("paper", "soft"):
             for theme in (0, 1):
                 assert contrast(pairs[name][theme], pairs[ground][theme]) >= 4.5, (name, ground, theme)
-    for name in ("edge", *(f"s{index}" for index in range(len(page_figures.COLOURS)))):
+    for name in ("edge", *(f"s{index}" for index in range(len(figures.SERIES)))):
         for theme in (0, 1):
             assert contrast(pairs[name][theme], pairs["paper"][theme]) >= 3, (name, theme)
 
