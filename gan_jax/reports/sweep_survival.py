@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from gan_jax.metrics.hazards import log_rank, log_rank_trend
 from gan_jax.metrics.onsets import summary, to_json
-from gan_jax.metrics.survival import Onset, kaplan_meier
-from gan_jax.reports.figures import SERIES, new_figure, plain_text, series_style
+from gan_jax.metrics.survival import Onset, SurvivalCurve, kaplan_meier
+from gan_jax.reports.figures import SERIES, draw_survival, new_figure, plain_text, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import table
 from gan_jax.reports.page_figures import figure_svg, swatch
@@ -101,19 +101,9 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
         if curve is None:
             continue
         drawn += 1
-        times = np.array(curve["times"]) / per_unit
-        survival, low, high = (
-            np.array([np.nan if v is None else v for v in curve[key]]) for key in ("survival", "lower", "upper")
-        )
-        colour, _ = series_style(index)
-        # Arms that coincide are told apart by dashes of different lengths.
-        dashes = "-" if index < 1 else (0, (7 - index % 6, 1 + index % 3))
         formed = arm["num_runs"] - arm["num_never_formed"]
         label = plain_text(f"{name} ({formed} of {arm['num_runs']} formed)")
-        axes.step(times, survival, where="post", color=colour, linestyle=dashes, linewidth=1.6, label=label)
-        axes.fill_between(times, low, high, step="post", color=colour, alpha=0.1, linewidth=0)
-        ends = [t for t, n, d in zip(times, curve["at_risk"], curve["events"], strict=True) if n and not d and t > 0]
-        axes.plot(ends, np.interp(ends, times, survival), "|", color=colour, markersize=7)
+        draw_survival(axes, _read_curve(curve), index=index, label=label, per_unit=per_unit)
     dress(axes, "Share without failure (95 % bands; | censored)", unit)
     axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
     if not drawn:
@@ -137,6 +127,14 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
         axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
         figures.append(figure_svg(figure, f"cumulative incidence of {cause}"))
     return render_template("plots", note="", key="", figures=figures)
+
+
+def _read_curve(values: dict[str, Any]) -> SurvivalCurve:
+    """A curve from JSON, in which None stands for NaN."""
+    arrays: dict[str, Any] = {name: np.array(values[name], float) for name in ("times", "survival", "lower", "upper")}
+    counts: dict[str, Any] = {name: np.array(values[name], int) for name in ("at_risk", "events")}
+    medians: dict[str, Any] = {name: values.get(name) for name in ("median", "median_lower", "median_upper")}
+    return SurvivalCurve(**arrays, **counts, **medians)
 
 
 def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Markup:
