@@ -122,7 +122,9 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", keys: Sequence[Markup] = ()) -> Markup:
+def html_table(
+    head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", keys: Sequence[Markup] = ()
+) -> Markup:
     """A table, which scrolls in a box of its own where the page is narrow.
 
     Args:
@@ -186,7 +188,7 @@ def settings_table(experiment: Any) -> Markup:
             value = ", ".join(type(v).__name__ if is_component(v) else str(v) for v in value) or "none"
         shown = type(value).__name__ if is_component(value) else str(value)
         rows.append([setting.path, shown, setting.field.metadata.get("doc", "")])
-    return folded(f"{len(rows)} settings", table(["setting", "value", "what it is"], rows))
+    return folded(f"{len(rows)} settings", html_table(["setting", "value", "what it is"], rows))
 
 
 def folded(summary: str, body: Markup) -> Markup:

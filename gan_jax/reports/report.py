@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from gan_jax.reports.html_parts import paragraph, render_template
-from gan_jax.reports.page import MAX_BYTES, Live, Section, document, show, table, write_text
+from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, show, write_text
 from gan_jax.reports.page_pictures import Frame, read_png, slider
 from gan_jax.reports.report_curves import probe_curves, run_curves
 from gan_jax.reports.report_diagnoses import diagnoses, film, onset_section
@@ -52,13 +52,13 @@ def write_report(path: Path, out: Path | None = None) -> Path:
         raise RunError(f"{path} has no metrics yet: let it train to its first evaluation")
     target = out or run.report_path
     try:
-        write_text(target, render(run, rows))
+        write_text(target, render_run(run, rows))
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error
     return target
 
 
-def render(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None = None) -> str:
+def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None = None) -> str:
     """The HTML of a run's page, of at most `MAX_BYTES`.
 
     Args:
@@ -151,7 +151,7 @@ def _numbers(row: dict[str, Any], verdict: dict[str, Any] | None) -> Markup:
             continue
         bound = bounds.get(name, {})
         lines.append([name.replace("_", " "), *values, bound.get("ceiling"), bound.get("floor")])
-    evaluated = table(
+    evaluated = html_table(
         ["metric", *(f"{mode} statistics" for mode in modes), "ceiling", "floor"],
         lines,
         f"Last evaluation, step {row['step']:,}. Rule: {row['rule']}. {_BOUNDS_NOTE}",
@@ -165,7 +165,7 @@ def _numbers(row: dict[str, Any], verdict: dict[str, Any] | None) -> Markup:
     speed = row.get("steps_per_second")
     speed_text = f" {show(float(speed))} steps/s." if speed else ""
     caption = f"Training, over the steps since the previous evaluation.{speed_text}"
-    return evaluated + table(head, trained, caption)
+    return evaluated + html_table(head, trained, caption)
 
 
 def _samples(run: RunDirectory, rows: list[dict[str, Any]], verdict: dict[str, Any] | None, room: float) -> Markup:

@@ -38,7 +38,7 @@ CURVES = {
 MAX_POINTS = 240
 _MAX_GROUPS = 24
 _LOG_FROM = 30
-WIDTH, HEIGHT = 4.2, 2.8
+CURVE_WIDTH, CURVE_HEIGHT = 4.2, 2.8
 """Of a curve's figure, in inches."""
 
 
@@ -106,7 +106,7 @@ def _curve(title: str, rows: Sequence[dict[str, Any]], verdict: dict[str, Any] |
                 series[label if len(modes) == 1 else f"{label}, {mode}"] = (index, style, found)
     if not series:
         return Markup()
-    figure = new_figure(WIDTH, HEIGHT)
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
     axes = figure.add_subplot()
     for label, (index, style, one) in series.items():
         _draw(axes, one, label, SERIES[index % len(SERIES)], style)
@@ -209,7 +209,7 @@ def probe_curves(run: RunDirectory, verdict: dict[str, Any] | None) -> Markup:
 
 
 def _probe_figure(group: str, series: dict[str, Series], verdict: dict[str, Any] | None) -> Markup:
-    figure = new_figure(WIDTH, HEIGHT + 0.13 * math.ceil(len(series) / 2))
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT + 0.13 * math.ceil(len(series) / 2))
     axes = figure.add_subplot()
     for index, (label, one) in enumerate(series.items()):
         _draw(axes, one, label.replace("_", " "), *series_style(index))

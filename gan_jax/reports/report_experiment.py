@@ -11,7 +11,7 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import diff, to_json
 from gan_jax.reports.html_parts import render_template
-from gan_jax.reports.page import command, settings_table, table
+from gan_jax.reports.page import command, html_table, settings_table
 
 
 def experiment_settings(config: str, made: Experiment) -> Markup:
@@ -37,7 +37,7 @@ def _changes(config: str, made: Experiment) -> Markup:
             rows = [_changed_setting(line) for line in diff(base, read_experiment(to_json(made)))]
         except ValueError as problem:
             error = str(problem)
-    changed = table(["setting", "config", "here"], rows) if rows else ""
+    changed = html_table(["setting", "config", "here"], rows) if rows else ""
     return render_template("changes", config=name, error=error, num_changes=len(rows), table=changed)
 
 
@@ -62,4 +62,4 @@ def provenance(record: Any, facts: dict[str, Any]) -> Markup:
     lines = {**facts, "device": device, "versions": versions, "started": known.get("started", "")}
     shown = command(record.command, "run-command") if record.command else Markup()
     rows = [[name, str(value)] for name, value in lines.items() if value not in ("", None)]
-    return shown + table([], rows)
+    return shown + html_table([], rows)

@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from gan_jax.reports.figures import new_figure, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
-from gan_jax.reports.page import MAX_BYTES, Live, Section, document, table, write_text
+from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, write_text
 from gan_jax.reports.page_figures import figure_svg, swatch
 from gan_jax.reports.page_pictures import fit_all
 from gan_jax.reports.report import METRICS, watched
-from gan_jax.reports.report_curves import CURVES, HEIGHT, WIDTH, Series, dress, make_series
+from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series
 from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
 from gan_jax.runs.run_directory import RunError
@@ -50,13 +50,13 @@ def write_sweep_report(path: Path, out: Path | None = None, baseline: str | None
     target = out or directory.report_path
     try:
         write_text(path / "statistics.json", json.dumps(statistics, indent=2) + "\n")
-        write_text(target, render(directory, rows, statistics))
+        write_text(target, render_sweep(directory, rows, statistics))
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error
     return target
 
 
-def render(
+def render_sweep(
     directory: SweepDirectory,
     rows: list[dict[str, Any]],
     statistics: dict[str, Any],
@@ -139,7 +139,7 @@ def _outcomes_table(rows: list[dict[str, Any]]) -> Markup:
         lines.append([arm, len(own), *counts, *(_last_values(own, name) for name in metrics)])
     head = ["arm", "runs", *outcomes, *(METRICS[name] for name in metrics)]
     caption = "Outcomes of the runs. Last metrics as median over seeds, in brackets the smallest and the largest."
-    return table(head, lines, caption, [swatch(index) for index in range(len(lines))])
+    return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
 
 def _shown_metrics(rows: list[dict[str, Any]]) -> list[str]:
@@ -187,7 +187,7 @@ def _curve(
     found = [_over_seeds(metrics, arm_of, arm, group, metric) for arm in _arms(rows)]
     if all(series is None for series in found):
         return Markup()
-    figure = new_figure(WIDTH, HEIGHT)
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
     axes = figure.add_subplot()
     for index, series in enumerate(found):
         if series is not None:
@@ -254,7 +254,7 @@ def _settings(record: SweepRecord) -> Markup:
     lines = [[arm.name, ", ".join(f"{k} = {v}" for k, v in arm.settings.items()) or "–"] for arm in record.sweep.arms]
     first = record.sweep.arms[0]
     return (
-        table(["arm", "what sets it apart"], lines)
+        html_table(["arm", "what sets it apart"], lines)
         + render_template("heading", text=first.name)
         + experiment_settings(record.config, first.experiment)
     )

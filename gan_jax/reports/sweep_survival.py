@@ -12,9 +12,9 @@ from gan_jax.metrics.onsets import summary, to_json
 from gan_jax.metrics.survival import Onset, SurvivalCurve, kaplan_meier
 from gan_jax.reports.figures import SERIES, draw_survival, new_figure, plain_text, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
-from gan_jax.reports.page import table
+from gan_jax.reports.page import html_table
 from gan_jax.reports.page_figures import figure_svg, swatch
-from gan_jax.reports.report_curves import HEIGHT, WIDTH, dress
+from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, dress
 from gan_jax.runs.sweep_directory import SweepRecord
 
 _LONG_LABEL = 26
@@ -93,7 +93,7 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
     Returns:
         HTML.
     """
-    figure = new_figure(WIDTH, HEIGHT)
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
     axes = figure.add_subplot()
     drawn = 0
     for index, (name, arm) in enumerate(statistics["arms"].items()):
@@ -110,11 +110,11 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
         return paragraph("No run has formed, so there are no times of collapse.")
     if drawn <= len(SERIES):
         columns = 2 if max(map(len, axes.get_legend_handles_labels()[1])) <= _LONG_LABEL else 1
-        figure.set_figheight(HEIGHT + 0.16 * -(-drawn // columns))
+        figure.set_figheight(CURVE_HEIGHT + 0.16 * -(-drawn // columns))
         figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     figures = [figure_svg(figure, "Kaplan-Meier curves of the arms")]
     for cause in ("collapse", "junk"):
-        figure = new_figure(WIDTH, HEIGHT)
+        figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
         axes = figure.add_subplot()
         for index, arm in enumerate(statistics["arms"].values()):
             if arm["causes"] is None:
@@ -183,7 +183,7 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
         "Of the runs that formed. Censored times are never averaged: a run without failure counts as lasting at least "
         "as long as it was seen. A hazard ratio above 1 fails sooner than the baseline."
     )
-    return table(head, lines, caption, [swatch(index) for index in range(len(lines))])
+    return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
 
 def _median(value: float | None, scale: float) -> str:

@@ -65,7 +65,7 @@ def watch(path: Path, *, port: int, every: float, log: Callable[[str], None]) ->
     # Drawing needs no accelerator, and must not take the memory of the run's.
     jax.config.update("jax_platforms", "cpu")
     with contextlib.suppress(KeyboardInterrupt):
-        drawing = draw(path, Drawing(), every)
+        drawing = draw_page(path, Drawing(), every)
         with make_server(port) as server:
             server.drawing = drawing
             threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -98,7 +98,7 @@ def drawings(path: Path, drawing: Drawing, every: float, log: Callable[[str], No
             continue
         began = time.monotonic()
         try:
-            drawing, problem = draw(path, drawing, every), ""
+            drawing, problem = draw_page(path, drawing, every), ""
             yield drawing
         # A file that is being written can be wrong in any way. What was drawn last stays until it is right.
         except Exception as error:
@@ -122,7 +122,7 @@ def seen(path: Path) -> frozenset[tuple[str, int, int]]:
     return frozenset(found)
 
 
-def draw(path: Path, before: Drawing, every: float) -> Drawing:
+def draw_page(path: Path, before: Drawing, every: float) -> Drawing:
     """The page of a folder as it is now; without metrics, a page that waits for them.
 
     Args:
@@ -152,8 +152,8 @@ def _run(run: RunDirectory) -> tuple[str, str, Callable[[Live], str]]:
     if not rows:
         return "waiting", _NOTHING, partial(_waiting, report.title_of(record))
     if run.verdict_path.is_file():
-        return "ended", "the run has ended", partial(report.render, run, rows)
-    return "going on", report.state_of(record, rows), partial(report.render, run, rows)
+        return "ended", "the run has ended", partial(report.render_run, run, rows)
+    return "going on", report.state_of(record, rows), partial(report.render_run, run, rows)
 
 
 def _sweep(directory: SweepDirectory) -> tuple[str, str, Callable[[Live], str]]:
@@ -161,7 +161,7 @@ def _sweep(directory: SweepDirectory) -> tuple[str, str, Callable[[Live], str]]:
     if not rows:
         return "waiting", _NOTHING, partial(_waiting, Path(record.config).stem or "sweep")
     num, ended = len(record.sweep.arms) * len(record.sweep.seeds), sum(row["ended"] for row in rows)
-    render = partial(sweep_report.render, directory, rows, sweep_statistics(record, rows))
+    render = partial(sweep_report.render_sweep, directory, rows, sweep_statistics(record, rows))
     if ended == num:
         return "ended", "the sweep has ended", render
     return "going on", f"not finished: {ended} of {num} runs have ended", render
