@@ -76,7 +76,7 @@ def watch(options: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(f"--every is {options.every}, and must be between 0.2 and 3600 seconds")
     if not 0 <= options.port < 65536:
         raise UsageError(f"--port is {options.port}, and must be between 0 (any that is free) and 65535")
-    serve(Path(options.run), port=options.port, every=options.every, say=log)
+    serve(Path(options.run), port=options.port, every=options.every, log=log)
     return OK
 
 

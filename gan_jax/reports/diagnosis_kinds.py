@@ -34,7 +34,7 @@ def read_diagnosis(kind: str, path: Path) -> dict[str, Any]:
     Raises:
         TypeError: if the file holds no JSON object.
     """
-    return with_present_keys(kind, json.loads(path.read_text()))
+    return with_present_keys(kind, json.loads(path.read_text(encoding="utf-8")))
 
 
 def with_present_keys(kind: str, result: Any) -> dict[str, Any]:
