@@ -71,7 +71,7 @@ class WeightedSource(NamedTuple):
         """`num` training points [num, d], drawn independently with probability proportional to their weight."""
         cumulative = self.dataset.cumulative
         level = jax.random.uniform(key, (num,), cumulative.dtype) * cumulative[-1]
-        # The first sum above the level: a point of weight 0 has the same sum as the point before it, and is never drawn.
+        # The first sum above the level. A point of weight 0 has the sum of the point before it, and is never drawn.
         return self.dataset.points[jnp.searchsorted(cumulative, level, side="right")]
 
     def batch(self, key: Array, step: Array, batch_size: int, *, count: int | None = None) -> Array:
