@@ -14,14 +14,18 @@ LOCATION_VARIABLE = "GAN_JAX_DATA"
 
 
 def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
-    """A data set in its own size, in host memory; see `Images.load` for the rules and the errors."""
+    """Reads a data set at its original image size into host memory; `Images.load` has the rules for locations.
+
+    Raises:
+        DataError: as `Images.load`.
+    """
     if name == "digits":
         return load_digits()
     if location is not None:
         arrays = _load_at(name, Path(location).expanduser())
         if arrays is None:
             raise DataError(
-                f"no {name} at {location}: no IDX files there or in {name}/, and no prepared data set.\n"
+                f"there is no {name} at {location}: no IDX files there or in {name}/, and no prepared data set.\n"
                 "Give the directory with train-images-idx3-ubyte[.gz] and its three companions."
             )
         return arrays
@@ -52,17 +56,16 @@ def _load_at(name: str, location: Path) -> ImageArrays | None:
     if directory is None:
         return prepared.load_prepared(name, location)
     arrays = read_idx_directory(directory)
-    # A run's record says "mnist": `--data` at the neighbouring folder must not make that a lie.
+    # A run's record says "mnist", so files of another data set must not be loaded under that name.
     prepared.check_standard(name, arrays, directory)
     return arrays
 
 
 def load_digits() -> ImageArrays:
-    """scikit-learn's digits, 0..16 scaled to 0..255, with a fixed stratified split.
+    """scikit-learn's digits, with values 0..16 scaled to 0..255, and a fixed stratified split.
 
-    The examples are sorted by class, keeping their order within each; every fifth of that list, from the
-    first on, is a test example. That gives 360, with a fifth of each class (to one), and depends on no random
-    number.
+    The examples are sorted by class, in their order within each class. Every fifth of them, from the first on, is a
+    test example: 360 in all, a fifth of each class up to rounding, without any random number.
     """
     from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
 
@@ -75,11 +78,11 @@ def load_digits() -> ImageArrays:
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Images at another size by Pillow's bilinear filter, image by image, as torchvision's `Resize`.
+    """Resizes images by Pillow's bilinear filter, one by one, as torchvision's `Resize`.
 
     Args:
         images: uint8 [n, h, h, 1].
-        size: pixels along a side. If it is h, the images are returned as they are.
+        size: pixels along a side. If it is h, the images are returned unchanged.
 
     Returns:
         uint8 [n, size, size, 1].

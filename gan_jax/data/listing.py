@@ -1,4 +1,4 @@
-"""Which image data sets can be loaded, and a picture of one: what `gan-jax data` shows."""
+"""Lists the image data sets that can be loaded, and draws one: for `gan-jax data`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Listed(NamedTuple):
     """A row of `gan-jax data list`.
 
     Attributes:
-        name: as `Images.name` takes it.
-        where: the folder it was found in, or how to get it.
-        found: which of the two.
+        name: as in `Images.name`.
+        where: the folder in which it was found, or the commands that get it.
+        found: whether it was found.
         num_train, num_test: examples; None where not found.
         image_size: pixels along a side, before resizing; None where not found.
     """
@@ -35,18 +35,18 @@ class Listed(NamedTuple):
 
 
 def listing(location: Path | str | None = None) -> list[Listed]:
-    """Which data sets `Images.load(location)` finds, where, and how to get the standard ones it does not.
+    """The data sets that `Images.load(location)` finds, and the commands that get the missing standard ones.
 
-    Only headers and descriptions are read.
+    It reads only headers and descriptions.
 
     Args:
         location: as for `Images.load`.
 
     Returns:
-        A row per data set: the digits, the standard ones, then any others.
+        One row for each data set: the digits, the standard ones, then any others.
 
     Raises:
-        DataError: if IDX files lie at the location and are incomplete or damaged.
+        DataError: if there are IDX files at the location and they are incomplete or damaged.
     """
     given = location if location is not None else os.environ.get(LOCATION_VARIABLE)
     roots = [Path(given).expanduser()] if given else []
@@ -79,10 +79,10 @@ def show_grid(dataset: ImageDataset, path: Path | str, rows: int = 8, columns: i
     """Saves the first training images with their labels, as a PNG.
 
     Args:
-        dataset: of which the first `rows * columns` are shown, or as many as there are.
-        path: of the file.
-        rows: of the grid.
-        columns: of the grid.
+        dataset: its first `rows * columns` training images are shown, or all if there are fewer.
+        path: the PNG file to write.
+        rows: rows of the grid.
+        columns: columns of the grid.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

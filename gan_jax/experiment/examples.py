@@ -1,4 +1,4 @@
-"""Small experiments for tests, doctests and documentation: they compile in seconds and mean nothing scientifically."""
+"""Small experiments for tests and documentation: they compile in seconds and have no scientific meaning."""
 
 from __future__ import annotations
 
@@ -63,19 +63,22 @@ def tiny_stacked(**changes: Any) -> Experiment:
 
 
 def tiny_images(num: int = 64) -> ImageDataset:
-    """`num` random 16x16 images with the labels 0..9 in turn, the same for training and held-out."""
+    """`num` random 16x16 images with labels 0 to 9 in turn; training and held-out images are the same."""
     pixels = np.random.default_rng(0).integers(0, 256, (num, 16, 16, 1), dtype=np.uint8)
     labels = (np.arange(num) % 10).astype(np.int32)
     return ImageDataset(*(jnp.asarray(part) for part in (pixels, labels, pixels, labels)))
 
 
 def matmul_flops(function: Any, *args: Any, having: int | None = None) -> int:
-    """Floating-point operations of all matrix products in a function's jaxpr, with scans multiplied out.
+    """Counts the floating-point operations of all matrix products in a function's jaxpr, for every step of a scan.
 
     Args:
-        function: to be traced, not run.
+        function: the function; it is traced and not run.
         *args: its arguments.
-        having: count only products one of whose operands has an axis of this size.
+        having: count only products with an operand that has an axis of this size. None: count all.
+
+    Returns:
+        The number of operations, two for each multiply-add.
     """
     return _flops(jax.make_jaxpr(function)(*args).jaxpr, having)
 

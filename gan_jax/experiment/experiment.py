@@ -1,4 +1,4 @@
-"""What a run is made of: the data, the two players, the objective, the budget, the detector. One pytree."""
+"""The experiment: data, two players, objective, budget and detector in one pytree, which determines all but the key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Data", "Discriminator", "Experiment", "Generator", "Unroll"]
 
 @runtime_checkable
 class Data(Protocol):
-    """Where training batches come from. `load` runs once on the host; `source` inside the traced step."""
+    """The source of training batches. `load` runs once on the host, `source` inside the traced step."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -39,56 +39,60 @@ class Data(Protocol):
         ...
 
     def load(self, location: Any = None) -> Any:
-        """The arrays that training needs on the device; () if none."""
+        """The arrays that training needs on the device; () if the data are sampled from settings alone."""
         ...
 
     def source(self, dataset: Any) -> Any:
-        """The sampler over these arrays: `sample(key, num)` and `batch(key, step, batch_size)`."""
+        """The sampler over these arrays, with `sample(key, num)` and `batch(key, step, batch_size)`."""
         ...
 
 
 @component
 class Experiment:
-    """A GAN, its data and what counts as its collapse: everything that decides a run but the key."""
+    """A GAN, its data and the definition of its collapse: all that determines a run but the key."""
 
     data: Data = setting(
         choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass, Weighted, Images, StackedImages),
-        doc="what G imitates",
+        doc="the distribution that G learns",
     )
     generator: Generator = setting(doc="the player that makes samples")
-    discriminator: Discriminator = setting(doc="the player that scores them")
+    discriminator: Discriminator = setting(doc="the player that scores samples")
     detector: Detector = setting(
-        choices=(MixtureDetector, ImageDetector, StackedDetector), doc="what counts as collapse, and as data"
+        choices=(MixtureDetector, ImageDetector, StackedDetector), doc="definitions of collapse and of credible samples"
     )
-    objective: Objective = setting(default=NonSaturating(), choices=OBJECTIVES, doc="what the players pay for scores")
-    batch_size: int = setting(default=64, at_least=1, doc="real examples, and fakes, in a batch")
-    num_steps: int = setting(default=10_000, at_least=1, doc="training steps: D updates, then G updates")
+    objective: Objective = setting(
+        default=NonSaturating(), choices=OBJECTIVES, doc="the players' losses as functions of raw scores"
+    )
+    batch_size: int = setting(default=64, at_least=1, doc="real examples in a batch, and as many fakes")
+    num_steps: int = setting(default=10_000, at_least=1, doc="training steps, each of D updates, then G updates")
     eval_every_steps: int = setting(
         default=500, at_least=1, doc="steps between evaluations, each a row of metrics.jsonl"
     )
     dynamics: Dynamics = setting(
-        default=Alternating(), choices=DYNAMICS, doc="how the players' gradients become their moves"
+        default=Alternating(), choices=DYNAMICS, doc="how the players' gradients become their updates"
     )
-    reuse_fakes: bool = setting(
-        default=True, doc="G's first update is on the fakes that D's last update saw, as published"
-    )
+    reuse_fakes: bool = setting(default=True, doc="G's first update uses the fakes of D's last update, as published")
     inference: Inference | None = setting(
-        default=None, choices=INFERENCES, doc="D sees latents beside samples, and G has an encoder; none: not so"
+        default=None, choices=INFERENCES, doc="D sees latents beside samples, and G has an encoder; None disables it"
     )
     growth: Growth | None = setting(
-        default=None, choices=(Growth,), doc="resolution in stages, for progressive networks; none: full from the start"
+        default=None,
+        choices=(Growth,),
+        doc="resolution in stages, for progressive networks; None trains at full resolution throughout",
     )
     recorder: Recorder | None = setting(
-        default=None, choices=(Recorder,), doc="looks at both players during training, which change nothing; none: none"
+        default=None,
+        choices=(Recorder,),
+        doc="measures both players during training without changing it; None disables it",
     )
     device_statistics: Literal["joint", "local"] = setting(
         default="joint",
-        doc="batch norm under data parallelism: over the whole batch, or over each device's share apart",
+        doc="batch norm under data parallelism: over the whole batch, or over each device's shard",
     )
 
     @property
     def discriminator_input_shape(self) -> tuple[int, ...]:
-        """Shape of what D sees of one example: a sample, or a flat vector of it and its latent."""
+        """Shape of D's input for one example: a sample or, with inference, a flat vector of a sample and its latent."""
         if self.inference is None:
             return self.data.shape
         return (math.prod(self.data.shape) + self.generator.latent_dim,)

@@ -13,11 +13,11 @@ from gan_jax.experiment.component import describe
 
 
 class IncompleteError(Exception):
-    """A component that has no defaults for all its settings."""
+    """A component without a default for some setting, which a command line cannot make."""
 
 
 def element_type(annotation: Any) -> Any:
-    """The type of a tuple's elements, where a field takes a tuple or something else."""
+    """The type of a tuple's elements, for a field that takes a tuple or something else."""
     options = (
         typing.get_args(annotation) if typing.get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     )
@@ -25,7 +25,20 @@ def element_type(annotation: Any) -> Any:
 
 
 def parse_setting(text: str, annotation: Any, field: dataclasses.Field[Any], path: str) -> Any:
-    """A value typed on a command line, read by the setting's annotation."""
+    """Reads a value typed on a command line by the setting's type.
+
+    Args:
+        text: as typed.
+        annotation: the setting's resolved type.
+        field: the dataclass field, whose choices are the known components.
+        path: the setting's dotted path, for messages.
+
+    Returns:
+        The value, of the annotated type.
+
+    Raises:
+        ValueError: if the text is no value of that type.
+    """
     for parse in _parsers(annotation, field, path):
         try:
             return parse(text)
@@ -64,7 +77,7 @@ def _parsers(annotation: Any, field: dataclasses.Field[Any], path: str) -> Itera
 def _make(cls: type, path: str) -> Any:
     required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
     if required:
-        raise IncompleteError(f"{path}: {cls.__name__} needs {', '.join(required)}, which only a config can give")
+        raise IncompleteError(f"{path}: {cls.__name__} needs {', '.join(required)}, which only a config file can give")
     return cls()
 
 

@@ -1,4 +1,4 @@
-"""The two players of a GAN, and how one of them may be unrolled through its opponent's updates."""
+"""The two players of a GAN, and the unrolling of a player through its opponent's updates."""
 
 from __future__ import annotations
 
@@ -33,45 +33,49 @@ from gan_jax.unroll import ROLLOUT_GRADIENTS, Exact, Gradient, MemoryPolicy, che
 
 @component
 class Unroll:
-    """A player that answers not its opponent but what the opponent becomes after K more of its updates.
+    """An unrolled player differentiates its loss through K updates of its opponent.
 
-    The defaults are the official notebook's: the same real and latent batch in every update, the opponent's own
-    optimiser going on from its present state, and the derivative through all of it. Published implementations differ in
-    each of these without saying so; here each is a setting.
+    The defaults are those of the official notebook: the same real and latent batch in every update, the opponent's own
+    optimiser, continued from its present state, and the derivative through all updates. Published implementations
+    differ in each of these points; here each is a setting.
 
-    With `inner_data="same"` the noise of the loss transforms (which labels are flipped) is part of the batch, and is
-    the same in every update too.
+    With `inner_data="same"` the noise of the loss transforms (which labels are flipped) belongs to the batch and is the
+    same in every update too.
 
     References:
         L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, equations 7 to 10, and its notebook.
     """
 
-    num_steps: int = setting(default=5, at_least=0, doc="K, updates of the opponent; 0 is the plain game")
+    num_steps: int = setting(default=5, at_least=0, doc="K, the opponent's updates; 0 is the plain game")
     gradient: Gradient = setting(default=Exact(), choices=ROLLOUT_GRADIENTS, doc="how the updates are differentiated")
     mode: Literal["reverse", "forward"] = setting(
-        default="reverse", doc="reverse; forward only for players of a few parameters"
+        default="reverse", doc="mode of differentiation; forward only for players of a few parameters"
     )
-    memory: MemoryPolicy = setting(default="step", doc="what is kept of the updates for the reverse pass")
+    memory: MemoryPolicy = setting(default="step", doc="what is stored of the updates for the reverse pass")
     inner_data: Literal["same", "fresh_real", "fresh"] = setting(
         default="same",
-        doc="after the first update: the same batch, fresh real examples, or all fresh",
+        doc="data of the updates after the first: the same batch, fresh real examples, or all fresh",
     )
     inner_loss: Literal["as_trained", "objective"] = setting(
-        default="as_trained", doc="what an unrolled D descends: its loss as trained, or the bare objective"
+        default="as_trained", doc="D's loss in the opponent's updates: as in training, or the bare objective"
     )
     inner_statistics: Literal["advanced", "frozen"] = setting(
         default="advanced",
-        doc="of the opponent, during its updates; batch norm does not read them in training, spectral norm does",
+        doc="the opponent's running statistics in its updates; only spectral norm reads them in training",
     )
     optimizer: Optimizer | None = setting(
-        default=None, choices=OPTIMIZERS, doc="of the opponent's updates, from a fresh state; none: its own, going on"
+        default=None,
+        choices=OPTIMIZERS,
+        doc="optimiser of the opponent's updates, from a fresh state; None continues the opponent's own",
     )
-    learning_rate: float | None = setting(default=None, above=0, doc="of that optimiser; none: the opponent's own")
+    learning_rate: float | None = setting(
+        default=None, above=0, doc="learning rate of that optimiser; None takes the opponent's own"
+    )
 
     def validate(self) -> None:
         if self.learning_rate is not None and self.optimizer is None:
             raise ValueError(
-                f"Unroll.learning_rate is {self.learning_rate}, but the opponent's own optimiser is used: set "
+                f"Unroll.learning_rate is {self.learning_rate}, and the opponent's own optimiser has its own rate: set "
                 "Unroll.optimizer, or leave out the learning rate"
             )
         check_memory(self.memory)
@@ -104,23 +108,27 @@ class Generator:
         default=1, at_least=1, doc="G updates in a step, each on fresh latents after the first"
     )
     average_decay: float | None = setting(
-        default=None, at_least=0, below=1, doc="of the moving average of G; none: no average"
+        default=None, at_least=0, below=1, doc="decay of the moving average of G's parameters; None keeps no average"
     )
     evaluated: Literal["current", "average"] = setting(
-        default="current", doc="which parameters evaluations are of: the current ones, or their moving average"
+        default="current", doc="the parameters that are evaluated: the current ones, or their moving average"
     )
-    unroll: Unroll | None = setting(default=None, choices=(Unroll,), doc="D's updates that G looks through; none: none")
+    unroll: Unroll | None = setting(
+        default=None, choices=(Unroll,), doc="D's updates that G differentiates through; None disables it"
+    )
     transforms: tuple[LossTransform, ...] = setting(
-        default=(), choices=GENERATOR_TRANSFORMS, doc="of G's loss, innermost first"
+        default=(), choices=GENERATOR_TRANSFORMS, doc="transforms of G's loss, the innermost first"
     )
     penalties: tuple[Penalty, ...] = setting(
-        default=(), choices=GENERATOR_PENALTIES, doc="added to G's loss, or in its place"
+        default=(), choices=GENERATOR_PENALTIES, doc="terms added to G's loss, or that replace it"
     )
     aggregation: Aggregation | None = setting(
-        default=None, choices=AGGREGATIONS, doc="what G pays to several discriminators; none: the mean"
+        default=None,
+        choices=AGGREGATIONS,
+        doc="how G's losses against several discriminators are combined; None takes the mean",
     )
     replay: PastDiscriminators | None = setting(
-        default=None, choices=(PastDiscriminators,), doc="old D that G faces now and then; none: none"
+        default=None, choices=(PastDiscriminators,), doc="earlier D that G faces in some steps; None disables it"
     )
 
 
@@ -147,22 +155,28 @@ class Discriminator:
     )
     learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
     optimizer: Optimizer = setting(default=Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
-    transforms: tuple[LossTransform, ...] = setting(default=(), choices=TRANSFORMS, doc="of D's loss, innermost first")
+    transforms: tuple[LossTransform, ...] = setting(
+        default=(), choices=TRANSFORMS, doc="transforms of D's loss, the innermost first"
+    )
     updates_per_step: int = setting(default=1, at_least=1, doc="D updates in a step, each on fresh data (n_critic)")
     batch_statistics: Literal["separate", "joint"] = setting(
-        default="separate", doc="batch norm sees real and fake apart (as published), or as one batch"
+        default="separate", doc="batch norm sees real and fake batches apart (as published), or joined"
     )
-    unroll: Unroll | None = setting(default=None, choices=(Unroll,), doc="G's updates that D looks through; none: none")
+    unroll: Unroll | None = setting(
+        default=None, choices=(Unroll,), doc="G's updates that D differentiates through; None disables it"
+    )
     penalties: tuple[Penalty, ...] = setting(
-        default=(), choices=(*DISCRIMINATOR_PENALTIES, Classification), doc="added to D's loss"
+        default=(), choices=(*DISCRIMINATOR_PENALTIES, Classification), doc="terms added to D's loss"
     )
-    replay: Replay | None = setting(default=None, choices=REPLAYS, doc="old fakes among those that D sees; none: none")
+    replay: Replay | None = setting(
+        default=None, choices=REPLAYS, doc="earlier fakes among those that D sees; None disables it"
+    )
     instance_noise: float | Schedule | None = setting(
         default=None,
         at_least=0,
         choices=SCHEDULES,
-        doc="standard deviation of the noise on all that D sees, in data units (Sonderby et al. 2017); none: none",
+        doc="standard deviation of the noise on D's inputs, in data units (Sonderby et al. 2017); None disables it",
     )
     augment: tuple[Augmentation, ...] = setting(
-        default=(), choices=AUGMENTATIONS, doc="of all images that D sees, in order, before the noise; none: none"
+        default=(), choices=AUGMENTATIONS, doc="augmentations of all images that D sees, in order, before the noise"
     )

@@ -1,4 +1,4 @@
-"""What one does with components from outside: stack and group them, write and read them, compare and change them."""
+"""Operations on components: stack and group them, write and read them, compare and change them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Setting(typing.NamedTuple):
 
 
 def walk(component: Any, prefix: str = "") -> Iterator[Setting]:
-    """Every setting of a component, parents before children, in order of declaration.
+    """Yields every setting of a component, parents before children, in order of declaration.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -50,16 +50,16 @@ def walk(component: Any, prefix: str = "") -> Iterator[Setting]:
 
 
 def stack(components: Sequence[_C]) -> _C:
-    """Components of one structure as one component whose leaves have a leading axis: what `vmap` maps over.
+    """Stacks components of one structure: the result is a component whose leaves have a leading axis, for `vmap`.
 
     Raises:
-        ValueError: if they differ in structure; the message names the first difference.
+        ValueError: if they differ in structure; the message lists the differences.
     """
     first = jax.tree.structure(components[0])
     for other in components[1:]:
         if jax.tree.structure(other) != first:  # type: ignore[operator]
             raise ValueError(
-                "only experiments of one structure can be stacked, and these differ in: "
+                "only components of one structure can be stacked, and these differ in: "
                 + "; ".join(diff(components[0], other))
                 + ". Group them first (gan_jax.experiment.settings.group)."
             )
@@ -67,7 +67,7 @@ def stack(components: Sequence[_C]) -> _C:
 
 
 def group(components: Sequence[_C]) -> list[tuple[list[int], _C]]:
-    """Groups components by structure: a list of (their indices, the stacked component), in order of appearance."""
+    """Groups components by structure: a list of (indices, stacked component), in order of appearance."""
     members: dict[Any, list[int]] = {}
     for index, member in enumerate(components):
         members.setdefault(jax.tree.structure(member), []).append(index)
@@ -78,7 +78,7 @@ def group(components: Sequence[_C]) -> list[tuple[list[int], _C]]:
 
 
 def to_json(value: Any) -> Any:
-    """A component as JSON-ready dicts, lists and numbers. `from_json(to_json(x)) == x`, floats included."""
+    """A component as dicts, lists and numbers for JSON. `from_json(to_json(x)) == x` exactly, floats included."""
     if is_component(value):
         cls = type(value)
         fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -91,21 +91,24 @@ def to_json(value: Any) -> Any:
 
 
 def component_name(cls: type) -> str:
-    """How a record names a component: a public one by its name alone, a user's own by "module:name".
+    """The name of a component in a record: a public one by its name alone, a user's own by "module:name".
 
-    A public component keeps its name when its file moves, so that older runs stay readable.
+    A public component keeps its name when its file moves, so older records stay readable.
     """
     return cls.__qualname__ if cls.__module__.startswith("gan_jax.") else f"{cls.__module__}:{cls.__qualname__}"
 
 
 def from_json(value: Any, components: Mapping[str, type]) -> Any:
-    """The component that `to_json` wrote. Settings that it lacks (an older file) take today's defaults.
+    """The component that `to_json` wrote. Settings missing from the record (an older file) take their defaults.
 
-    Nothing is imported: a component of the user's own is found only if its module has been imported before.
+    Nothing is imported: a user's own component is found only if its module has been imported before.
 
     Args:
-        value: what `to_json` returned.
+        value: the result of `to_json`.
         components: the public components by name; `gan_jax.experiment.records.public_components()`.
+
+    Returns:
+        The component; lists become tuples, numbers and texts stay as they are.
 
     Raises:
         ValueError: for an unknown component, an unknown field, or a value that the component refuses.
@@ -115,7 +118,7 @@ def from_json(value: Any, components: Mapping[str, type]) -> Any:
     if not isinstance(value, dict):
         return value
     if "component" not in value:
-        raise ValueError(f"not a component: it has no 'component' entry among {', '.join(value) or 'nothing'}")
+        raise ValueError(f"not a component: there is no entry 'component' among {', '.join(value) or 'no entries'}")
     cls = _component_class(str(value["component"]), components)
     known = {f.name for f in dataclasses.fields(cls)}
     renamed: Mapping[str, str] = getattr(cls, "RENAMED", {})
@@ -127,7 +130,7 @@ def from_json(value: Any, components: Mapping[str, type]) -> Any:
 
 def _component_class(name: str, components: Mapping[str, type]) -> Any:
     module, _, own = name.rpartition(":")
-    if not module or module.startswith("gan_jax."):  # records of version 0.1.0 name the module of a public one as well
+    if not module or module.startswith("gan_jax."):  # records of version 0.1.0 name the module of a public component
         if own not in components:
             raise ValueError(unknown_name("unknown component", own, components))
         return components[own]
@@ -141,7 +144,7 @@ def _component_class(name: str, components: Mapping[str, type]) -> Any:
 
 
 def diff(old: Any, new: Any) -> list[str]:
-    """What changed between two components, a line each.
+    """The differences between two components, one line each.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -165,7 +168,7 @@ def diff(old: Any, new: Any) -> list[str]:
 
 
 def _shape_of(value: Any) -> Any:
-    """What must agree for the settings below to be comparable: the classes of the components."""
+    """The classes of the components in a value; the settings below are compared only if these agree."""
     if isinstance(value, tuple):
         return tuple(_shape_of(part) for part in value if is_component(part))
     return type(value) if is_component(value) else None
@@ -273,7 +276,7 @@ def _changed(component: Any, pairs: Iterable[tuple[str, Any]], *, parse: bool) -
 
 
 class _Target(typing.NamedTuple):
-    """What is being changed: the whole path, the whole component, and whether texts are parsed."""
+    """The change at hand: the whole path, the whole component, and whether texts are parsed."""
 
     path: str
     root: Any
@@ -310,7 +313,7 @@ def _set(node: Any, parts: list[str], value: Any, target: _Target, element: Any 
 
 
 def _checked(old: Any, new: Any) -> Any:
-    """The new component made again by its constructors, which check it; parts that are the old ones stay."""
+    """The new component, made again by its constructors, which check it; unchanged parts are kept."""
     if new is old:
         return new
     if isinstance(new, tuple):

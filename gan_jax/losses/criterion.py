@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from jax import Array
 
 ElementwiseLoss = Callable[[Array, Array, Array], Array]
-"""(scores [batch], key, step) -> losses [batch], in the objective's own unit (nats for the log losses)."""
+"""(raw scores [batch], key, step) -> losses [batch], in the objective's own unit (nats for log losses)."""
 
 
 def _unrelated(real: Array, fake: Array) -> tuple[Array, Array]:
@@ -20,20 +20,20 @@ def _unrelated(real: Array, fake: Array) -> tuple[Array, Array]:
 
 
 class Criterion(NamedTuple):
-    """What each player pays for a score. All functions are pure, elementwise, and take a key and the step.
+    """The players' losses as functions of scores. All functions are pure and elementwise, and take a key and the step.
 
     The key and the step are for transforms (label noise, schedules); plain objectives ignore them.
 
     Attributes:
         real: D's losses for scores of real examples.
-        fake: D's losses for scores of generated examples.
-        generator: G's losses for scores of generated examples.
-        generator_real: G's losses for scores of real examples, which enter its gradient when G is unrolled through D
-            or when scores are related; None if the objective has no such term.
-        relate: (real scores, fake scores) -> the same two, made relative to one another. The identity for all but
+        fake: D's losses for scores of fakes.
+        generator: G's losses for scores of fakes.
+        generator_real: G's losses for scores of real examples. They enter G's gradient if G is unrolled through D, or
+            if `relate` mixes scores. None if the objective has no such term.
+        relate: (real scores, fake scores) -> the scores relative to the other side's. It is the identity for all but
             relativistic objectives.
-        decision_threshold: the score, related if scores are, of an example that is as likely real as fake, for D's
-            accuracies; None if the objective has none.
+        decision_threshold: the score (after `relate`) of an example that is as likely real as fake, for D's accuracies;
+            None if the objective has no such score.
     """
 
     real: ElementwiseLoss
@@ -46,6 +46,8 @@ class Criterion(NamedTuple):
 
 @runtime_checkable
 class Objective(Protocol):
-    """Anything that makes a `Criterion`."""
+    """A component that makes a `Criterion`."""
 
-    def criterion(self) -> Criterion: ...
+    def criterion(self) -> Criterion:
+        """The players' losses."""
+        ...

@@ -13,10 +13,10 @@ from gan_jax.losses.view import PENALTY_WEIGHT, View
 
 
 def score_gradients(view: View, samples: Array) -> Array:
-    """The gradient of every score in the samples behind it, flattened: [scores, values of those samples].
+    """The gradient of every score in the samples that it belongs to, flattened: [scores, values of those samples].
 
-    D must score each example (or each pack of them) apart. Where it looks at the whole batch, as with batch norm, the
-    gradient of an example's score and what that example does to the others' scores add up, as in published code.
+    D must score each example (or each pack) on its own. If D sees the whole batch, as with batch norm, the result for
+    an example is the gradient of the sum of all scores in that example, as in published code.
 
     Example:
         For a linear D all gradients are its direction: a WGAN-GP of exactly (|w| - 1)^2; see tests/test_penalties.py.
@@ -36,7 +36,7 @@ def _norms(slopes: Array) -> Array:
 
 
 def _interpolates(view: View) -> Array:
-    """A point on the line between each real example and a fake; a draw an example."""
+    """A uniform random point on the line between each real example and a fake."""
     shape = (view.batch_size,) + (1,) * (view.real.ndim - 1)
     share = view.share(jax.random.uniform(view.key, shape, view.real.dtype))
     return share * view.real + (1 - share) * view.fake
@@ -46,7 +46,7 @@ def _interpolates(view: View) -> Array:
 class R1:
     """(weight / 2) E |grad_x D(x)|^2 over real x.
 
-    Published code differs by the factor 1/2: the authors' multiplies by `weight` itself, which is `factor="one"`.
+    Published code differs by the factor 1/2: the authors' code multiplies by `weight` itself, which is `factor="one"`.
 
     References:
         L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018,
@@ -54,7 +54,7 @@ class R1:
     """
 
     weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; gamma")
-    factor: Literal["half", "one"] = setting(default="half", doc="of the weight: 1/2 as in the paper, or 1")
+    factor: Literal["half", "one"] = setting(default="half", doc="factor of the weight: 1/2 as in the paper, or 1")
 
     def __call__(self, view: View) -> Array:
         return _squared(self, score_gradients(view, view.real))
@@ -65,7 +65,7 @@ class R2:
     """(weight / 2) E |grad_x D(x)|^2 over fakes; see `R1`."""
 
     weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; gamma")
-    factor: Literal["half", "one"] = setting(default="half", doc="of the weight: 1/2 as in the paper, or 1")
+    factor: Literal["half", "one"] = setting(default="half", doc="factor of the weight: 1/2 as in the paper, or 1")
 
     def __call__(self, view: View) -> Array:
         return _squared(self, score_gradients(view, view.fake))
@@ -80,8 +80,8 @@ def _squared(penalty: R1 | R2, slopes: Array) -> Array:
 class WGANGP:
     """weight E (|grad_x D(x)| - 1)^2 at random points between real examples and fakes.
 
-    The norm is over all values of an example together, and every example has a point of its own on its line; published
-    code has got both wrong.
+    The norm is taken over all values of an example together, and every example has its own point on its line. Published
+    code has both of these wrong.
 
     References:
         I. Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017, equation 3. Its toys use a weight of
@@ -89,7 +89,7 @@ class WGANGP:
     """
 
     weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
-    one_sided: bool = setting(default=False, doc="only slopes above 1 cost")
+    one_sided: bool = setting(default=False, doc="penalise only norms above 1")
 
     def __call__(self, view: View) -> Array:
         excess = _norms(score_gradients(view, _interpolates(view))) - 1.0
@@ -115,32 +115,38 @@ class ZeroCenteredGP:
 class DRAGAN:
     """weight E (|grad_x D(x + d)| - target)^2 at perturbed real examples x + d.
 
-    Three public codes perturb differently, and call all of it DRAGAN. With s the standard deviation of the batch, over
-    all of its values:
+    Three public codes perturb differently under the name DRAGAN. With s the standard deviation of the batch, over all
+    of its values:
 
         compare_gan   d = s u,           u uniform on [-1/2, 1/2] for each value
-        studiogan     d = a s u / 2,     u uniform on [0, 1] for each value, a the same for each example: one-sided
-        torchgan      d = `scale` n,     n normal: the user's own noise
+        studiogan     d = a s u / 2,     u uniform on [0, 1] for each value, a uniform on [0, 1] for each example
+        torchgan      d = `scale` n,     n normal: the noise is a setting
 
-    compare_gan clips x + d to the range of its data, [0, 1]. Data elsewhere need their own `low` and `high`.
+    compare_gan clips x + d to the range of its data, [0, 1]. Data in another range need their own `low` and `high`.
 
     References:
         N. Kodali et al., "On Convergence and Stability of GANs", arXiv 1705.07215, algorithm 1.
     """
 
-    variant: Literal["compare_gan", "studiogan", "torchgan"] = setting(default="studiogan", doc="whose perturbation")
+    variant: Literal["compare_gan", "studiogan", "torchgan"] = setting(
+        default="studiogan", doc="code whose perturbation is used"
+    )
     weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
-    target: float = setting(default=1.0, at_least=0, doc="norm of the gradient that costs nothing; k")
-    scale: float = setting(default=0.1, above=0, doc="of torchgan's noise, in data units")
-    low: float | None = setting(default=None, doc="least value of the data, where points are clipped; none: not")
-    high: float | None = setting(default=None, doc="greatest value of the data, where points are clipped; none: not")
+    target: float = setting(default=1.0, at_least=0, doc="norm of the gradient at which the penalty is 0; k")
+    scale: float = setting(default=0.1, above=0, doc="standard deviation of torchgan's noise, in data units")
+    low: float | None = setting(
+        default=None, doc="least value of the data, at which points are clipped; None disables it"
+    )
+    high: float | None = setting(
+        default=None, doc="greatest value of the data, at which points are clipped; None disables it"
+    )
 
     def __call__(self, view: View) -> Array:
         excess = _norms(score_gradients(view, self.perturbed(view))) - self.target
         return self.weight * jnp.mean(excess**2)
 
     def perturbed(self, view: View) -> Array:
-        """The points where the gradient is taken, [n, *shape]."""
+        """The points [n, *shape] at which the gradient is taken."""
         key_value, key_example = jax.random.split(view.key)
         shape, dtype = (view.batch_size, *view.real.shape[1:]), view.real.dtype
         if self.variant == "torchgan":

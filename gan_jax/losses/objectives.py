@@ -46,10 +46,10 @@ __all__ = [
 
 @component
 class Relativistic:
-    """L_D = real(D(x) - D(G(z))) + fake(D(G(z)) - D(x)),  of pairs of a real example and a fake, for any objective.
+    """L_D = real(D(x) - D(G(z))) + fake(D(G(z)) - D(x)),  over pairs of a real example and a fake, for any objective.
 
-    L_D is the paper's general form, with both sides: twice its simplified RpGAN loss where the two are symmetric, as
-    those of `NonSaturating` and `Hinge` are. See `RelativisticAverage` for what G pays.
+    L_D is the paper's general form, with both sides. Where the two losses are symmetric, as in `NonSaturating` and
+    `Hinge`, it is twice the simplified RpGAN loss. See `RelativisticAverage` for G's loss.
 
     References:
         A. Jolicoeur-Martineau, "The relativistic discriminator: a key element missing from standard GAN", ICLR 2019,
@@ -57,7 +57,7 @@ class Relativistic:
     """
 
     objective: Objective = setting(
-        default=NonSaturating(), choices=STANDARD_OBJECTIVES, doc="the losses of related scores"
+        default=NonSaturating(), choices=STANDARD_OBJECTIVES, doc="the losses, applied to differences of scores"
     )
 
     def validate(self) -> None:
@@ -67,8 +67,8 @@ class Relativistic:
         def relate(real: Array, fake: Array) -> tuple[Array, Array]:
             if real.shape != fake.shape:
                 raise ValueError(
-                    f"Relativistic pairs each real example with a fake, and there are {real.shape[0]} and "
-                    f"{fake.shape[0]}: make the batches equal, or use RelativisticAverage"
+                    f"Relativistic pairs each real example with a fake, and there are {real.shape[0]} real scores and "
+                    f"{fake.shape[0]} fake ones: make the batches equal, or use RelativisticAverage"
                 )
             return real - fake, fake - real
 
@@ -79,9 +79,9 @@ class Relativistic:
 class RelativisticAverage:
     """L_D = real(D(x) - mean D(G(z))) + fake(D(G(z)) - mean D(x)),  with means over the batch, for any objective.
 
-    G pays what D pays with the labels swapped: for related fakes the loss of reals, for related reals that of fakes. A
-    zero-sum objective (one with its own `generator_real`) stays zero-sum instead. `NonSaturating` is then the published
-    RaSGAN, `Hinge` the published RaHingeGAN, and `LeastSquares(a=-1)` half the published RaLSGAN.
+    G's loss is D's with the labels swapped: the real loss for fakes and the fake loss for real examples. A zero-sum
+    objective (one with its own `generator_real`) stays zero-sum instead. `NonSaturating` gives the published RaSGAN,
+    `Hinge` the published RaHingeGAN, and `LeastSquares(a=-1)` half the published RaLSGAN.
 
     References:
         A. Jolicoeur-Martineau, "The relativistic discriminator: a key element missing from standard GAN", ICLR 2019,
@@ -89,7 +89,7 @@ class RelativisticAverage:
     """
 
     objective: Objective = setting(
-        default=NonSaturating(), choices=STANDARD_OBJECTIVES, doc="the losses of related scores"
+        default=NonSaturating(), choices=STANDARD_OBJECTIVES, doc="the losses, applied to differences of scores"
     )
 
     def validate(self) -> None:
@@ -103,7 +103,7 @@ def _related(objective: Objective, relate: Callable[[Array, Array], tuple[Array,
     base = objective.criterion()
     if base.generator_real is not None:
         return base._replace(relate=relate)
-    # The hinge's G alone pays another loss than D for reals, and as published it does not do so here.
+    # Only the hinge has a generator loss that differs from D's real loss. As published, it is replaced by the latter.
     generator = base.real if isinstance(objective, Hinge) else base.generator
     return base._replace(generator=generator, generator_real=base.fake, relate=relate)
 
@@ -111,13 +111,13 @@ def _related(objective: Objective, relate: Callable[[Array, Array], tuple[Array,
 def _refuse_relativistic(outer: Relativistic | RelativisticAverage) -> None:
     if isinstance(outer.objective, (EnergyMargin, BoundaryEquilibrium)):
         raise ValueError(
-            f"{type(outer).__name__}.objective is {type(outer.objective).__name__}, whose energies have a least value "
-            "that differences have not: use it as it is, or another objective"
+            f"{type(outer).__name__}.objective is {type(outer.objective).__name__}, whose energies are bounded below; "
+            "score differences are not: use it without the wrapper, or choose another objective"
         )
     if isinstance(outer.objective, (Relativistic, RelativisticAverage)):
         raise ValueError(
-            f"{type(outer).__name__}.objective is {type(outer.objective).__name__}, whose scores are related already: "
-            f"give its own objective, {type(outer.objective.objective).__name__}"
+            f"{type(outer).__name__}.objective is {type(outer.objective).__name__}, which is relativistic already: "
+            f"give the objective inside it, {type(outer.objective.objective).__name__}"
         )
 
 

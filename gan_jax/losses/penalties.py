@@ -1,9 +1,9 @@
 """Penalties: terms that are added to a player's loss, one class a paper, named by its exact variant.
 
-Here are those that are no gradient penalty, `Lazy`, and the table of D's penalties; the gradient penalties are in
-`gan_jax.losses.gradient_penalties`, the interface in `gan_jax.losses.view`.
+This module has the penalties that are not gradient penalties, `Lazy`, and the table of D's penalties. The gradient
+penalties are in `gan_jax.losses.gradient_penalties`, the interface is in `gan_jax.losses.view`.
 
-Weight clipping is no penalty but a projection: `gan_jax.training.optimizers.WeightClipping`.
+Weight clipping is a projection, not a penalty: `gan_jax.training.optimizers.WeightClipping`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class LeCam:
     """
 
     weight: float = setting(default=0.3, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
-    decay: float = setting(default=0.99, at_least=0, below=1, doc="of the moving averages")
+    decay: float = setting(default=0.99, at_least=0, below=1, doc="decay of the moving averages")
 
     def init(self, params: Any) -> Any:
         return {"real": jnp.zeros(()), "fake": jnp.zeros(())}
@@ -65,9 +65,9 @@ class LeCam:
 
 @component
 class Consistency:
-    """weight E |D(x) - D(T(x))|^2, with T a random change that should not matter.
+    """weight E |D(x) - D(T(x))|^2, with T a random change to which D should be invariant.
 
-    T adds normal noise to vectors, and shifts images by up to `shift` pixels in each direction, edges repeated.
+    T adds normal noise to vectors, and shifts images by up to `shift` pixels in each direction; edges are repeated.
 
     References:
         H. Zhang et al., "Consistency Regularization for Generative Adversarial Networks", ICLR 2020, equation 2 (real
@@ -75,9 +75,11 @@ class Consistency:
     """
 
     weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
-    side: Literal["real", "both"] = setting(default="real", doc="whose scores should not change")
-    noise: float = setting(default=0.1, at_least=0, doc="of vectors: standard deviation, in data units")
-    shift: int = setting(default=2, at_least=0, doc="of images: greatest shift, in pixels")
+    side: Literal["real", "both"] = setting(
+        default="real", doc="examples whose scores should not change: real ones, or both sides"
+    )
+    noise: float = setting(default=0.1, at_least=0, doc="for vectors: standard deviation of the noise, in data units")
+    shift: int = setting(default=2, at_least=0, doc="for images: greatest shift, in pixels")
 
     def __call__(self, view: View) -> Array:
         keys = jax.random.split(view.key)
@@ -99,11 +101,11 @@ class Consistency:
 
 @component
 class ElasticWeights:
-    """(weight / 2) sum_i F_i (theta_i - theta*_i)^2: D should not forget how it judged the fakes of some time ago.
+    """(weight / 2) sum_i F_i (theta_i - theta*_i)^2: elastic weight consolidation, so that D keeps its earlier scores.
 
-    Every `every_steps` steps theta* becomes the present parameters, and F, the diagonal of the Fisher information of D
-    as a classifier, decays and gains the squares of the gradient of its log loss on the batch. F is of the batch's
-    mean gradient times its size; that of single examples would cost a gradient each.
+    F is the diagonal of the Fisher information of D as a classifier. Every `every_steps` steps theta* becomes the
+    present parameters, and F is multiplied by `decay` and gains the squared gradient of D's log loss on the batch. That
+    is the square of the batch's mean gradient times the batch size; single examples would need a gradient each.
 
     References:
         J. Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks", PNAS 2017, equation 3.
@@ -111,8 +113,12 @@ class ElasticWeights:
     """
 
     weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
-    every_steps: int = setting(default=200, at_least=1, doc="steps of a task: after them the parameters are an anchor")
-    decay: float = setting(default=0.9, at_least=0, at_most=1, doc="of the information of former tasks; gamma")
+    every_steps: int = setting(
+        default=200, at_least=1, doc="length of a task, in steps; its last parameters become the anchor theta*"
+    )
+    decay: float = setting(
+        default=0.9, at_least=0, at_most=1, doc="factor of the Fisher information of earlier tasks; gamma"
+    )
 
     def init(self, params: Any) -> Any:
         zeros = jax.tree.map(jnp.zeros_like, params)
@@ -135,14 +141,14 @@ class ElasticWeights:
             )
             return {"anchor": view.params, "information": information, "last_step": jnp.asarray(view.step, jnp.int32)}
 
-        # Once in a step, however many updates it has.
+        # Once in a step, however many updates the step has.
         now = (view.step % self.every_steps == self.every_steps - 1) & (view.step != view.memory["last_step"])
         return jax.lax.cond(now, next_task, lambda: view.memory)
 
 
 @component
 class HistoricalAveraging:
-    """weight |theta - (1/t) sum_i theta_i|^2, the mean over the parameters of all former updates.
+    """weight |theta - (1/t) sum_i theta_i|^2, where theta_i are the parameters after update i.
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.3.
@@ -165,7 +171,7 @@ class HistoricalAveraging:
 
 @component
 class Orthogonality:
-    """weight sum_W |W^T W (1 - I)|^2: the columns of every kernel should be orthogonal, whatever their length.
+    """weight sum_W |W^T W (1 - I)|^2: the columns of every kernel should be orthogonal, of any length.
 
     References:
         A. Brock, J. Donahue, K. Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR
@@ -186,7 +192,7 @@ class Orthogonality:
 
 @component
 class Drift:
-    """weight E D(x)^2 over real x: keeps an unanchored critic near 0.
+    """weight E D(x)^2 over real x: keeps the scores of a critic near 0, which its loss does not fix.
 
     References:
         T. Karras et al., "Progressive Growing of GANs", ICLR 2018, appendix A.1.
@@ -202,15 +208,17 @@ class Drift:
 class Equilibrium:
     """BEGAN's balance: -k_t E L(G(z)), with the energy L = -score and k_t+1 = k_t + rate (gamma L(x) - L(G(z))).
 
-    k starts at 0 and stays in [0, 1]. It goes with the objective `BoundaryEquilibrium`.
+    k starts at 0 and is clipped to [0, 1]. The penalty belongs to the objective `BoundaryEquilibrium`.
 
     References:
         D. Berthelot, T. Schumm, L. Metz, "BEGAN: Boundary Equilibrium Generative Adversarial Networks", arXiv
             1703.10717, section 3.4.
     """
 
-    diversity: float = setting(default=0.5, at_least=0, at_most=1, doc="energy of fakes per energy of reals; gamma")
-    rate: float = setting(default=1e-3, above=0, doc="of k; lambda_k")
+    diversity: float = setting(
+        default=0.5, at_least=0, at_most=1, doc="target ratio of the energies of fakes and of real examples; gamma"
+    )
+    rate: float = setting(default=1e-3, above=0, doc="step size of k; lambda_k")
 
     def init(self, params: Any) -> Any:
         return jnp.zeros(())
@@ -225,10 +233,10 @@ class Equilibrium:
 
 @component
 class Lazy:
-    """Another penalty in every `every_updates`-th update only, and then that many times as heavy: the mean is the same.
+    """Applies another penalty in every `every_updates`-th update, multiplied by `every_updates`: the mean is the same.
 
-    Its memory counts updates, of which a step may have several, and an unroll more. Side by side (`vmap`) it saves
-    nothing: there all members compute both branches.
+    Its state counts updates; a step may have several, and an unroll has more. Under `vmap` it saves no time, because
+    all members compute both branches.
 
     Example:
         >>> Lazy(penalty=R1(weight=10.0), every_updates=16).every_updates
@@ -241,14 +249,15 @@ class Lazy:
     penalty: Penalty = setting(
         default=R1(),
         choices=(R1, R2, WGANGP, ZeroCenteredGP, DRAGAN, Consistency, Orthogonality, Drift),
-        doc="what is computed now and then",
+        doc="the penalty that is applied",
     )
-    every_updates: int = setting(default=16, at_least=1, doc="updates from one computation to the next")
+    every_updates: int = setting(default=16, at_least=1, doc="number of updates from one application to the next")
 
     def validate(self) -> None:
         if isinstance(self.penalty, StatefulPenalty):
             raise ValueError(
-                f"Lazy.penalty is {type(self.penalty).__name__}, whose memory advances in every update: use it as it is"
+                f"Lazy.penalty is {type(self.penalty).__name__}, whose state advances in every update: use it without "
+                "Lazy"
             )
 
     def init(self, params: Any) -> Any:

@@ -1,8 +1,8 @@
 """Objectives on single scores: the losses of D and G as elementwise functions of raw scores, one class a paper.
 
-Scores are raw (a logit, never a probability): a high score says "real". Every loss is finite at |score| = 1e4. No mean
-is taken here, so that a transform may weigh, flip or pick single examples. Objectives on pairs of scores, and the table
-of all, are in `gan_jax.losses.objectives`.
+Scores are raw (a logit, never a probability): a high score means "real". Every loss is finite at |score| = 1e4. No mean
+is taken here, so that a transform may weight, flip or select single examples. Relativistic objectives, and the table of
+all objectives, are in `gan_jax.losses.objectives`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gan_jax.losses.divergences import DivergenceName, alpha_loss, divergence
 class NonSaturating:
     """L_D = -log D(x) - log(1 - D(G(z))),  L_G = -log D(G(z)),  with D = sigmoid(score).
 
-    G's loss keeps its gradient where D rejects the fakes, which minimax loses. It is the loss of the DCGAN and of the
-    label-noise study, where it is written as binary cross-entropy with the labels 1, 0 and 1.
+    Where D rejects the fakes, G's loss keeps its gradient, unlike that of minimax. It is the loss of the DCGAN and of
+    the label-noise study, which write it as binary cross-entropy with the labels 1, 0 and 1.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -47,8 +47,8 @@ class NonSaturating:
 class Minimax:
     """The zero-sum game: L_D = -log D(x) - log(1 - D(G(z))),  L_G = -L_D.
 
-    G's own gradient comes from log(1 - D(G(z))) = -softplus(score) and vanishes where D rejects all fakes. The real
-    term of -L_D does not depend on G unless G is unrolled through D's updates: that is `generator_real`.
+    G's gradient comes from log(1 - D(G(z))) = -softplus(score) and vanishes where D rejects all fakes. The real term of
+    -L_D, `generator_real`, depends on G only if G is unrolled through D's updates.
 
     References:
         I. Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014, equation 1.
@@ -67,8 +67,9 @@ class Minimax:
 class Wasserstein:
     """The zero-sum game of raw scores: L_D = -D(x) + D(G(z)),  L_G = -D(G(z)) + D(x) = -L_D.
 
-    With D held 1-Lipschitz by other means, -L_D at its optimum is the earth mover's distance; without, it is unbounded.
-    As in `Minimax`, the real term of -L_D reaches G only if it is unrolled through D's updates: `generator_real`.
+    For a 1-Lipschitz D, which other means must ensure, -L_D at its optimum is the earth mover's distance; without that
+    constraint it is unbounded. As in `Minimax`, the real term of -L_D, `generator_real`, depends on G only if G is
+    unrolled through D's updates.
 
     References:
         M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", ICML 2017, equation 2.
@@ -87,8 +88,8 @@ class Wasserstein:
 class LeastSquares:
     """L_D = (D(x) - b)^2 / 2 + (D(G(z)) - a)^2 / 2,  L_G = (D(G(z)) - c)^2 / 2.
 
-    With a = 0 and b = c = 1, the default, G aims at "real"; with b - c = 1 and b - a = 2 (a = -1, b = 1, c = 0) it
-    descends the Pearson divergence of p + q from 2 q, where D is optimal for data p and fakes q.
+    With the default a = 0 and b = c = 1, G aims at the target of real examples. With b - c = 1 and b - a = 2 (a = -1,
+    b = 1, c = 0) and an optimal D for data p and fakes q, G minimises the Pearson divergence of p + q from 2 q.
 
     References:
         X. Mao et al., "Least Squares Generative Adversarial Networks", ICCV 2017, equations 2, 8 and 9.
@@ -96,7 +97,7 @@ class LeastSquares:
 
     a: float = setting(default=0.0, doc="D's target score for fakes")
     b: float = setting(default=1.0, doc="D's target score for real examples")
-    c: float = setting(default=1.0, doc="the score that G wants for fakes")
+    c: float = setting(default=1.0, doc="G's target score for fakes")
 
     def criterion(self) -> Criterion:
         def half_square(target: float) -> ElementwiseLoss:
@@ -131,10 +132,11 @@ class Hinge:
 class FGAN:
     """L_D = -g_f(v(x)) + f*(g_f(v(G(z)))),  with v the raw score: at its optimum, -D_f(data || fakes).
 
-    G pays -L_D ("minimax": -f*(g_f(v)) for fakes, and g_f(v) for real examples, which enters where G is unrolled), or
-    -g_f(v) for fakes ("non_saturating": the paper's section 3.2 maximises g_f(v) instead of minimising -f*(g_f(v))).
+    "minimax": L_G = -L_D, which is -f*(g_f(v)) for fakes, and g_f(v) for real examples, which matters if G is unrolled.
+    "non_saturating": L_G = -g_f(v) for fakes; section 3.2 of the paper maximises g_f(v) instead of minimising
+    -f*(g_f(v)).
 
-    D says "real" where g_f(v) is above f'(1); that is v > 0 for all but `kl` (v > 1) and `alpha`.
+    D classifies an example as real where g_f(v) is above f'(1): v > 0 for all divergences but `kl` (v > 1) and `alpha`.
 
     References:
         S. Nowozin, B. Cseke, R. Tomioka, "f-GAN: Training Generative Neural Samplers using Variational Divergence
@@ -147,9 +149,9 @@ class FGAN:
         default=0.5,
         above=0,
         at_most=0.9,
-        doc="order of divergence='alpha' alone; for its limits 0 and 1 choose 'reverse_kl' and 'kl'",
+        doc="order, for divergence='alpha' only; for its limits 0 and 1 choose 'reverse_kl' and 'kl'",
     )
-    generator_loss: Literal["minimax", "non_saturating"] = setting(default="minimax", doc="what G pays")
+    generator_loss: Literal["minimax", "non_saturating"] = setting(default="minimax", doc="form of G's loss")
 
     def criterion(self) -> Criterion:
         chosen = divergence(self.divergence, self.alpha)
@@ -179,9 +181,9 @@ class FGAN:
 class AlphaGAN:
     """L_D = l_aD(1, D(x)) + l_aD(0, D(G(z))),  L_G = -l_aG(1, D(x)) - l_aG(0, D(G(z))),  with D = sigmoid(score).
 
-    l_a is the alpha-loss: the log loss at a = 1, the probability of error (a soft 0-1 loss) as a -> inf; below 1 it
-    punishes confident errors more. Both at 1 are `Minimax`, or `NonSaturating` with that choice of G's loss, where G
-    pays l_aG(1, D(G(z))) instead.
+    l_a is the alpha-loss: the log loss at a = 1, the probability of error (a soft 0-1 loss) as a -> inf. Below 1 it
+    weights confident errors more than the log loss does. With both alphas at 1 this is `Minimax`. The non-saturating
+    form has L_G = l_aG(1, D(G(z))), which at 1 is `NonSaturating`.
 
     References:
         M. Welfert, K. Otstot, G. R. Kurri, L. Sankar, "(alpha_D, alpha_G)-GANs: Addressing GAN Training Instabilities
@@ -192,7 +194,7 @@ class AlphaGAN:
 
     discriminator_alpha: float = setting(default=0.5, at_least=0.1, doc="alpha_D of D's losses; 1 is the log loss")
     generator_alpha: float = setting(default=1.0, at_least=0.1, doc="alpha_G of G's losses; 1 is the log loss")
-    generator_loss: Literal["saturating", "non_saturating"] = setting(default="saturating", doc="what G pays")
+    generator_loss: Literal["saturating", "non_saturating"] = setting(default="saturating", doc="form of G's loss")
 
     def criterion(self) -> Criterion:
         saturating = self.generator_loss == "saturating"
@@ -215,13 +217,15 @@ class AlphaGAN:
 class EnergyMargin:
     """L_D = E(x) + max(0, margin - E(G(z))),  L_G = E(G(z)),  with the energy E = -score.
 
-    D is an autoencoder, and E >= 0 its reconstruction error; with any other D, L_D has no lower bound.
+    D is an autoencoder, and E >= 0 is its reconstruction error; with any other D, L_D has no lower bound.
 
     References:
         J. Zhao, M. Mathieu, Y. LeCun, "Energy-based Generative Adversarial Networks", ICLR 2017, equations 1 and 2.
     """
 
-    margin: float = setting(default=1.0, above=0, doc="energy above which D lets fakes be, in the energy's unit")
+    margin: float = setting(
+        default=1.0, above=0, doc="energy above which D's loss for fakes is 0, in the energy's unit"
+    )
 
     def criterion(self) -> Criterion:
         return Criterion(
@@ -236,8 +240,8 @@ class EnergyMargin:
 class BoundaryEquilibrium:
     """L_D = E(x) - k_t E(G(z)),  L_G = E(G(z)),  with the energy E = -score.
 
-    The weight k_t has a memory, which a criterion has not: the fakes' term is the penalty `Equilibrium`, without which
-    this D sees no fakes. D is an autoencoder, and E >= 0 its reconstruction error.
+    The weight k_t is state, and a criterion has none: the term for fakes is the penalty `Equilibrium`, without which D
+    has no loss for fakes. D is an autoencoder, and E >= 0 is its reconstruction error.
 
     References:
         D. Berthelot, T. Schumm, L. Metz, "BEGAN: Boundary Equilibrium Generative Adversarial Networks",
@@ -262,4 +266,4 @@ STANDARD_OBJECTIVES = (
     FGAN,
     AlphaGAN,
 )
-"""Those whose scores can be made relative to the other side's; energies, which are bounded below, cannot."""
+"""Objectives that a relativistic one can wrap; those on energies are left out, since energies are bounded below."""

@@ -1,4 +1,4 @@
-"""The onsets of a study: everything that `survival`, `hazards` and `power` say of the verdicts of its runs."""
+"""The onsets of a study: all statistics of `survival`, `hazards` and `power` on the verdicts of its runs."""
 
 from __future__ import annotations
 
@@ -40,18 +40,26 @@ def onset_summary(
     unit: float = 1.0,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
-    """All of this module on the verdicts of the runs of each arm, ready for JSON; works with one arm and with one run.
+    """All statistics of the onsets of each arm's runs, for JSON. One arm, or one run, is enough.
 
     Args:
-        arms: verdicts (`Verdict.to_json()`) by name.
-        horizon: of restricted means and incidences; by default the last time to which all arms can be followed.
-        baseline: the arm that the others are compared with; by default the first.
-        covariate: a number for each arm, such as its rate of label noise, for the trend.
-        unit: of the covariate, for the hazard ratio.
-        confidence: of all limits.
+        arms: verdicts (`Verdict.to_json()`) by the arm's name.
+        horizon: time up to which restricted means and incidences are taken, in the verdicts' steps. None takes the last
+            time to which all arms can be followed.
+        baseline: the arm that the others are compared with. None takes the first.
+        covariate: a number for each arm, such as its rate of label noise, for the trend. None leaves out the trend.
+        unit: increase of the covariate for the hazard ratio, above 0.
+        confidence: level of all limits, between 0 and 1.
+
+    Returns:
+        A dict of numbers, lists and notes; a number that does not exist is None, and a note has the reason.
+
+    Raises:
+        ValueError: if an argument is out of range, an arm has no runs, or the baseline or the covariate does not match
+            the arms.
     """
     if unknown := set(covariate or arms) ^ set(checked_arms(arms)):
-        raise ValueError(f"covariate: give a number for each arm and no other; look at {', '.join(sorted(unknown))}")
+        raise ValueError(f"covariate: give a number for each arm and no other; see {', '.join(sorted(unknown))}")
     check_share(confidence=confidence)
     check_time("horizon", 0 if horizon is None else horizon)
     baseline = next(iter(arms)) if baseline is None else baseline
@@ -139,7 +147,7 @@ def _arm(
 
 
 def plain_json(value: Any) -> Any:
-    """A result as plain dicts, lists and numbers; what is not finite is None."""
+    """A result as dicts, lists and numbers; a number that is not finite becomes None."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):

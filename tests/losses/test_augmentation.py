@@ -183,7 +183,7 @@ def test_two_devices_are_one(setting):
 
 def test_wrong_uses_are_refused():
     with pytest.raises(
-        ValueError, match="Translation, which changes images, and the data are vectors of 2: leave it out"
+        ValueError, match="Translation, which changes images, and the data are vectors of 2 numbers: leave it out"
     ):
         override(tiny_ring(), "discriminator.augment", "translation")
     with pytest.raises(ValueError, match=r"Translation\.share is 1\.5, and must be at most 1"):

@@ -248,7 +248,7 @@ def test_lazy_penalties_have_the_same_mean_and_refuse_memories():
         memory = lazy.advance(view._replace(memory=memory))
     whole = float(R1()(view))
     np.testing.assert_allclose(values, [4 * whole, 0, 0, 0] * 2, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"Lazy.penalty is LeCam, whose memory advances in every update"):
+    with pytest.raises(ValueError, match=r"Lazy.penalty is LeCam, whose state advances in every update"):
         Lazy(penalty=LeCam())
 
 
