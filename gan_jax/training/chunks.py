@@ -200,7 +200,7 @@ def players_finite(state: TrainState) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
 
 
-def plan(experiment: Experiment, resources: LoadedData, start: int = 0) -> Iterator[ChunkSpec]:
+def plan(experiment: Experiment, resources: LoadedData | tuple[()], start: int = 0) -> Iterator[ChunkSpec]:
     """The chunks from a step to the end of the run: cut at evaluations, stages, and epoch ends with a short batch.
 
     The cuts depend on the step alone, so that a resumed run makes the same chunks as an uninterrupted one.
@@ -218,6 +218,7 @@ def plan(experiment: Experiment, resources: LoadedData, start: int = 0) -> Itera
         >>> [spec.num_steps for spec in plan(tiny_ring(num_steps=25, eval_every_steps=10), LoadedData())]
         [10, 10, 5]
     """
+    resources = as_loaded(resources)
     short_count = short_batch(experiment, resources)
     short_every = None if short_count is None else -(-resources.dataset.images.shape[0] // experiment.batch_size)
     step = start
@@ -237,7 +238,7 @@ def plan(experiment: Experiment, resources: LoadedData, start: int = 0) -> Itera
 def chunks(
     advance: Advance,
     experiment: Experiment,
-    resources: LoadedData,
+    resources: Any,
     state: TrainState,
     specs: Iterable[ChunkSpec] | None = None,
 ) -> Iterator[tuple[ChunkSpec, Chunk]]:
