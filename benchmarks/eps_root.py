@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax.cli.diagnose_unroll import warm_state
+from gan_jax.diagnostics.state.hypergradients import warm_state
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.configs import load_config
 from gan_jax.experiment.experiment import Experiment, Unroll

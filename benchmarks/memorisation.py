@@ -3,7 +3,7 @@
     python -m benchmarks.memorisation [--study size | remedies] [--data DIR] [--seeds 3] [--steps N] [--points 2048]
         [--arms NAME;..] [--out DIR]
 
-Trains the arms of the config `memorisation_size` or `memorisation_remedies`, and at every evaluation lets D judge
+Trains the arms of the config `memorisation_size` or `memorisation_remedies`, and at every evaluation measures D on
 training, held-out and fake images, as `gan-jax diagnose memorisation` does. Prints a JSON row an arm: means over the
 seeds with standard errors, at the end and at their worst, onsets and outcomes. --out gets these rows, every point of
 every run (points.jsonl) and the curves with bands of a standard error.
@@ -25,14 +25,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gan_jax.cli.diagnose_memorisation import in_batches, judge_state, split_examples
 from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.state.split_accuracies import split_accuracies, split_batches, split_examples
 from gan_jax.diagnostics.verdict import judge
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.train import Resources, init, load_resources, run
 
-JUDGED = ("train", "held_out", "fake", "gap", "overfitting", "train_loss", "held_out_loss", "fake_loss")
+ACCURACIES = ("train", "held_out", "fake", "gap", "overfitting", "train_loss", "held_out_loss", "fake_loss")
 MEASURED = ("effective_classes", "junk", "variance_ratio")
 
 
@@ -41,14 +41,14 @@ def train(
 ) -> tuple[list[dict], dict]:
     """(a point an evaluation, each also given to `keep`, and the verdict) of a run."""
     split = split_examples(experiment, resources.dataset, num_points, jax.random.key(0))
-    batches = in_batches(experiment, split, jax.random.key(1))
+    batches = split_batches(experiment, split, jax.random.key(1))
     points = []
     state = init(experiment, jax.random.key(seed))
     for chunk in run(experiment, resources, state):
         state = chunk.state
         if chunk.evaluation is None:
             continue
-        judged = jax.device_get(judge_state(experiment, state, *batches))
+        accuracies = jax.device_get(split_accuracies(experiment, state, *batches))
         metrics = chunk.evaluation.metrics["batch"]
         points.append(
             {
@@ -56,8 +56,8 @@ def train(
                 "label": LABELS[int(state.detector.label)],
                 **{
                     f"{name}_{mode}": float(getattr(by["plain"], name))
-                    for mode, by in judged.items()
-                    for name in JUDGED
+                    for mode, by in accuracies.items()
+                    for name in ACCURACIES
                 },
                 **{name: float(getattr(metrics, name)) for name in MEASURED},
                 "finite": int(state.nonfinite_step) < 0,
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="of each run; those of the config if not given")
-    parser.add_argument("--points", type=int, default=2048, help="examples of each kind that D judges")
+    parser.add_argument("--points", type=int, default=2048, help="examples of each kind")
     parser.add_argument("--arms", help="only these, separated by semicolons")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -110,6 +110,7 @@ def _train(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
 
 def _sweep(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
     from gan_jax.experiment.configs import config_names
+    from gan_jax.reports.text_tables import arms_table
     from gan_jax.runs import session, sweep_session
     from gan_jax.scaling import hosts
     from gan_jax.scaling.strategies import STRATEGIES
@@ -147,9 +148,7 @@ def _sweep(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
         return OK
     if options.parquet:
         sweep_session.write_parquet(done.path, done.rows)
-    print(
-        json.dumps(done.to_json(), indent=2) if options.json else f"{sweep_session.arms_table(done.rows)}\n{done.path}"
-    )
+    print(json.dumps(done.to_json(), indent=2) if options.json else f"{arms_table(done.rows)}\n{done.path}")
     return OK
 
 
@@ -193,7 +192,8 @@ def _leave(failed: bool = False) -> None:
 
 
 def _evaluate(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
-    from gan_jax.runs.evaluation import evaluate_run, table
+    from gan_jax.reports.text_tables import evaluation_table
+    from gan_jax.runs.evaluation import evaluate_run
 
     result = evaluate_run(
         Path(options.run),
@@ -203,7 +203,7 @@ def _evaluate(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
         location=options.data,
         truncation=options.truncation,
     )
-    print(json.dumps(result, indent=2) if options.json else table(result))
+    print(json.dumps(result, indent=2) if options.json else evaluation_table(result))
     return OK
 
 
@@ -211,52 +211,25 @@ def _diagnose(options: argparse.Namespace, settings: list[tuple[str, str]]) -> i
     for name in (options.out, options.plot):
         if name and not Path(name).absolute().parent.is_dir():
             raise UsageError(f"the folder of {name} does not exist: make it first")
-    if options.kind == "unroll":
-        return _diagnose_unroll(options, settings)
-    from gan_jax.runs.run_directory import RunDirectory
-    from gan_jax.runs.run_states import keep_diagnosis
-
+    say = (lambda line: None) if options.json else _say
     kind = importlib.import_module(f"gan_jax.cli.diagnose_{options.kind}")
-    result = kind.diagnose(options, lambda line: None if options.json else _say(line))
-    result = {"kind": options.kind, "run": options.run, **result}
-    kept = keep_diagnosis(RunDirectory(Path(options.run)), options.kind, result)
+    report = importlib.import_module(f"gan_jax.reports.diagnosis_{options.kind}")
+    options.settings = settings
+    result, kept = kind.diagnose(options, say), None
+    if options.kind != "unroll":  # which is of a config, and has no folder of a run
+        from gan_jax.runs.run_directory import RunDirectory
+        from gan_jax.runs.run_states import keep_diagnosis
+
+        result = {"kind": options.kind, "run": options.run, **result}
+        kept = keep_diagnosis(RunDirectory(Path(options.run)), options.kind, result)
     if options.out:
         Path(options.out).write_text(json.dumps(result, indent=2) + "\n")
     if options.plot:
-        kind.figure(result).savefig(options.plot)
-    print(json.dumps(result, indent=2) if options.json else f"{kind.table(result)}\n{result['sentence']}\n{kept}")
-    return OK
-
-
-def _diagnose_unroll(options: argparse.Namespace, settings: list[tuple[str, str]]) -> int:
-    from gan_jax.cli import diagnose_unroll as unrolling
-    from gan_jax.runs.session import Request, load_state
-
-    steps = [_whole(text, "--steps") for text in options.steps.split(",")]
-    memories = [] if options.memory == "none" else options.memory.split(",")
-    for name, least in (("warm_up", 0), ("directions", 0), ("rounds", 0)):
-        if getattr(options, name) < least:
-            raise UsageError(f"--{name.replace('_', '-')} is {getattr(options, name)}, and must be at least {least}")
-    request = Request(config=options.config, settings=tuple(settings), seed=options.seed, location=options.data)
-    experiment, resources, state = load_state(request)
-    if state is None:
-        state = unrolling.warm_state(experiment, resources, options.seed, options.warm_up)
-    result = unrolling.diagnose_unroll(
-        experiment,
-        resources,
-        state,
-        num_steps=steps,
-        memories=memories,
-        num_directions=options.directions,
-        num_rounds=options.rounds,
-        say=lambda line: None if options.json else _say(line),
-    )
-    result = {"config": options.config, "settings": dict(settings), **result}
-    if options.out:
-        Path(options.out).write_text(json.dumps(result, indent=2) + "\n")
-    if options.plot:
-        unrolling.plot(result, Path(options.plot))
-    print(json.dumps(result, indent=2) if options.json else unrolling.table(result))
+        report.figure(result).savefig(options.plot)
+    if options.json:
+        print(json.dumps(result, indent=2))
+    else:
+        print(*filter(None, (report.table(result), result["sentence"], kept)), sep="\n")
     return OK
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from gan_jax.cli.diagnose_options import RUN_KINDS
+from gan_jax.reports.diagnosis_kinds import RUN_KINDS, read_diagnosis
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import Section, command, folded
 from gan_jax.reports.page_figures import figure_svg
@@ -69,8 +69,8 @@ def _diagnosis(kind: str, path: Path) -> Shown:
         return _failure(f"Diagnosis: {kind}", f"{path} is of no known kind ({', '.join(RUN_KINDS)})")
     title = _TITLES[kind]
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        module = importlib.import_module(f"gan_jax.cli.diagnose_{kind}")
+        result = read_diagnosis(kind, path)
+        module = importlib.import_module(f"gan_jax.reports.diagnosis_{kind}")
         sentence, text = str(result["sentence"]), module.table(result)
         story = [str(line) for line in result.get("story", ())]
         figure = figure_svg(module.figure(result), f"{title}. {sentence}", whole=True)

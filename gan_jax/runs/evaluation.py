@@ -120,22 +120,3 @@ def evaluate_run(
         "bounds": experiment.detector.bounds(source, resources.reference),
         "metrics": {name: named_numbers(values) for name, values in metrics.items()},
     }
-
-
-def table(result: dict[str, Any]) -> str:
-    """The result of `evaluate_run` as text: a row a metric, with its ceiling and floor."""
-    columns = list(result["metrics"])
-    names = [n for n, v in result["metrics"][columns[0]].items() if not isinstance(v, (list, bool))]
-    rows = [["metric", *columns, "ceiling", "floor"]]
-    for name in names:
-        bound = result["bounds"].get(name, {})
-        values = [result["metrics"][column][name] for column in columns]
-        rows.append([name, *(_show(v) for v in (*values, bound.get("ceiling"), bound.get("floor")))])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    head = f"{result['run']} at step {result['step']:,}; {result['definition']['rule']}; latents: {result['latents']}"
-    return "\n".join([*(f"note: {problem}" for problem in result["problems"]), head, *lines])
-
-
-def _show(value: Any) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -148,19 +148,3 @@ def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
     target = path / "members.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in rows]), target)
     return target
-
-
-def arms_table(rows: list[dict[str, Any]]) -> str:
-    """A line an arm: how many runs ended in what, for the terminal."""
-    outcomes = ["healthy", "censored", "collapsed", "never formed", "non-finite"]
-    names = list(dict.fromkeys(row["arm"] for row in rows))
-    lines = [["arm", "runs", *outcomes, "onsets (steps)"]]
-    for name in names:
-        verdicts = [row["verdict"] for row in rows if row["arm"] == name]
-        counts = [str(sum(v["outcome"] == outcome for v in verdicts)) for outcome in outcomes]
-        onsets = sorted(v["onset_step"] for v in verdicts if v["onset_step"] is not None)
-        lines.append([name, str(len(verdicts)), *counts, ", ".join(f"{step:,}" for step in onsets) or "-"])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )

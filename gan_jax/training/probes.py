@@ -29,10 +29,10 @@ from jax import Array
 
 from gan_jax.data.images import Images, normalise
 from gan_jax.data.weighted import Weighted
-from gan_jax.diagnostics.forgetting import accuracy_on_fakes, turning
+from gan_jax.diagnostics.forgetting import accuracy_on_fakes, gradient_cosines
 from gan_jax.diagnostics.magnitudes import init_vectors, layer_rms, relative_change, rms, top_singular_values
 from gan_jax.diagnostics.recorder import AGES
-from gan_jax.diagnostics.scans import input_gradients
+from gan_jax.diagnostics.scans import score_gradients
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.losses.objectives import Criterion
 from gan_jax.networks.network import Variables
@@ -218,12 +218,12 @@ def _forgotten(
         return network.apply(discriminator, samples, train=False)[0]
 
     points = jnp.concatenate([real[:num], fake[:num]])
-    both = input_gradients(score, jnp.concatenate([memory.points, points]), size=4 * num)
+    both = score_gradients(score, jnp.concatenate([memory.points, points]), size=4 * num)
     now, new = both[: 2 * num], both[2 * num :]
-    turned = turning(memory.gradients, now)
+    cosines = gradient_cosines(memory.gradients, now)
     signals = {
-        "forgetting/cosine": turned.mean,
-        "forgetting/reversed": turned.reversed_share,
+        "forgetting/cosine": cosines.mean,
+        "forgetting/reversed": cosines.reversed_share,
         "input_gradient/real": rms(new[:num]),
         "input_gradient/fake": rms(new[num:]),
     }

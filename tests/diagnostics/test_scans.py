@@ -12,12 +12,12 @@ import pytest
 from gan_jax.diagnostics.scans import (
     flat_share,
     in_blocks,
-    input_gradients,
     lengths,
     measure_scans,
     offsets,
     random_directions,
     scan,
+    score_gradients,
     unit,
 )
 
@@ -115,8 +115,8 @@ def test_gradients_in_blocks_are_the_closed_form(key):
     points = jax.random.normal(key, (11, 6))
     score = bumps(centre)
     expected = -points * score(points)[:, None] / STD**2
-    np.testing.assert_allclose(input_gradients(score, points, size=4), expected, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(input_gradients(score, points, size=100), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(score_gradients(score, points, size=4), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(score_gradients(score, points, size=100), expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 7, 100])
@@ -131,7 +131,7 @@ def test_the_flat_share_is_as_computed(key):
     # |grad| of a bump is (d / std^2) e^(-d^2 / 2 std^2): 30 points at the steepest place, 10 far out where it is tiny.
     steep, flat = jnp.zeros((30, 2)).at[:, 0].set(STD), jnp.zeros((10, 2)).at[:, 0].set(6 * STD)
     points = jnp.concatenate([steep, flat])
-    slopes = lengths(input_gradients(bumps(jnp.zeros((1, 2))), points))
+    slopes = lengths(score_gradients(bumps(jnp.zeros((1, 2))), points))
     np.testing.assert_allclose(slopes[0], math.exp(-0.5) / STD, rtol=1e-5)
     assert float(flat_share(slopes, slopes)) == pytest.approx(10 / 40)
     assert float(flat_share(slopes[:30], slopes)) == 0

@@ -126,7 +126,7 @@ def reports(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         module = SimpleNamespace(figure=figure, table=lambda result: "a wide table " * 20)
-        patch.setitem(sys.modules, "gan_jax.cli.diagnose_landscape", module)
+        patch.setitem(sys.modules, "gan_jax.reports.diagnosis_landscape", module)
         assert main(["report", str(run)]) == 0
     assert main(["report", str(sweep)]) == 0
     return {"run": (run / "report.html").as_uri(), "sweep": (sweep / "report.html").as_uri()}

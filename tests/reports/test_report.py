@@ -250,7 +250,7 @@ def known(monkeypatch, kind: str, figure=None) -> None:
         return made
 
     module = SimpleNamespace(figure=figure or draw, table=lambda result: f"values <{result['values']}>")
-    monkeypatch.setitem(sys.modules, f"gan_jax.cli.diagnose_{kind}", module)
+    monkeypatch.setitem(sys.modules, f"gan_jax.reports.diagnosis_{kind}", module)
 
 
 def keep(run, kind: str, text: str) -> None:

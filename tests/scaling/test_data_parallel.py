@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gan_jax.cli.diagnose_unroll import in_float64
+from gan_jax.diagnostics.state.hypergradients import in_float64
 from gan_jax.experiment.component import component
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.experiment import Discriminator, Unroll

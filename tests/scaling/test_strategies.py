@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.cli.diagnose_unroll import in_float64
 from gan_jax.data.mixtures import Grid
 from gan_jax.diagnostics.image_detector import ImageDetector
+from gan_jax.diagnostics.state.hypergradients import in_float64
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import grid, groups

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.cli.diagnose_unroll import in_float64
+from gan_jax.diagnostics.state.hypergradients import in_float64
 from gan_jax.experiment.examples import matmul_flops, tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.experiment import Discriminator, Unroll
 from gan_jax.experiment.settings import override
