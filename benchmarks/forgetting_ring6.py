@@ -4,7 +4,7 @@
 
 The arms of `configs/forgetting_ring6.py`. Every 50 steps: the modes that D has a peak at and the share of real points
 at a local maximum of D (`gan_jax.diagnostics.landscape`); the cosine of D's input gradient at fixed probes, 256 real
-points and 256 of the whole plane, with that of 50 steps before, and the share of probes at which it has turned round;
+points and 256 of the whole plane, with that of 50 steps before, and the share of probes at which it has reversed;
 the share of the fakes of 0, 50, 500 and 2,000 steps ago that D rejects; and G's modes and high-quality share.
 
 Prints a JSON row an arm: each of these over the last quarter of the run, mean and standard error over seeds; and the
@@ -30,17 +30,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gan_jax.cli.diagnose_plane import RADIUS, checkpoint, scene
 
 from gan_jax.diagnostics import forgetting, landscape, scans
+from gan_jax.diagnostics.state.plane_survey import RADIUS, plane_checkpoint, plane_scene
+from gan_jax.diagnostics.state.rounding import rounded
 from gan_jax.diagnostics.state.scores import examples, fakes_at, score_at
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.modes import mode_metrics
-from gan_jax.reports.drawing import draw_plane, new_figure, rounded
-from gan_jax.scaling.programs import compiled_init, compiler_options
-from gan_jax.training.state import TrainState
-from gan_jax.training.steps import train_step
+from gan_jax.reports.figures import new_figure
+from gan_jax.reports.landscape_plane import draw_plane
+from gan_jax.training.steps import TrainState, train_step
+from gan_jax.training.train import compiler_options, init
 
 EVERY = 50
 AGES = (0, 50, 500, 2000)
@@ -54,19 +55,19 @@ def look(experiment: Experiment, state: TrainState, past: dict[str, Any]) -> tup
     seen = examples(experiment, (), 0, NUM)
     reach = 1.4 * experiment.data.radius
     plane = jax.random.uniform(jax.random.key(1), (NUM, 2), minval=-reach, maxval=reach)
-    slopes = {"real": scans.input_gradients(score, seen.real), "plane": scans.input_gradients(score, plane)}
-    turned = {kind: forgetting.turning(past["slopes"][kind], slopes[kind]) for kind in slopes}
+    slopes = {"real": scans.score_gradients(score, seen.real), "plane": scans.score_gradients(score, plane)}
+    cosines = {kind: forgetting.gradient_cosines(past["slopes"][kind], slopes[kind]) for kind in slopes}
     fakes = fakes_at(experiment, state, seen.latent)
     shown = jnp.concatenate([fakes[None], past["fakes"][:-1]])
-    mode = landscape.nearest(seen.real, source.modes)
+    mode = landscape.nearest_mode(seen.real, source.modes)
     radii = RADIUS * source.std
     made = mode_metrics(source, fakes_at(experiment, state, past["latent"]), experiment.detector.rule)
     numbers = {
-        "modes_seen": jnp.sum(landscape.attention(score, source.modes, radii, plane).seen),
+        "modes_seen": jnp.sum(landscape.local_maximum_test(score, source.modes, radii, plane).seen),
         "real_at_peak": jnp.mean(landscape.is_peak(score, seen.real, 2 * radii[mode])),
         "real_attracted": jnp.mean(landscape.attracted(score, seen.real, source.modes[mode], radii[mode])),
-        **{f"cosine_{kind}": turn.mean for kind, turn in turned.items()},
-        **{f"reversed_{kind}": turn.reversed_share for kind, turn in turned.items()},
+        **{f"cosine_{kind}": of.mean for kind, of in cosines.items()},
+        **{f"reversed_{kind}": of.reversed_share for kind, of in cosines.items()},
         "modes": made.modes,
         "high_quality": made.high_quality,
         "accepts_real": jnp.mean(score(seen.real) > 0),
@@ -99,7 +100,7 @@ def trace(experiment: Experiment, state: TrainState, num_probes: int) -> tuple[T
 
 def runs(experiment: Experiment, seeds: int, num_probes: int) -> tuple[TrainState, dict[str, np.ndarray]]:
     """(the last states, stacked; the looks [seeds, looks]) of runs side by side."""
-    states = [compiled_init(experiment, jax.random.key(seed)) for seed in range(seeds)]
+    states = [init(experiment, jax.random.key(seed)) for seed in range(seeds)]
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     program = jax.jit(
         jax.vmap(functools.partial(trace, num_probes=num_probes), (None, 0)), compiler_options=compiler_options()
@@ -150,8 +151,8 @@ def main() -> None:
         seen = examples(arms[name], (), 0, 512)
         state = jax.tree.map(operator.itemgetter(typical), last)
         pictures[name] = {
-            **scene(arms[name], (), seen),
-            "checkpoints": [checkpoint(arms[name], (), state, seen)],
+            **plane_scene(arms[name], (), seen),
+            "checkpoints": [plane_checkpoint(arms[name], (), state, seen)],
             "made": [float(at_end[typical]), typical],
         }
         row = {"arm": name, "steps": options.steps, "seeds": options.seeds, **summary(numbers)}
@@ -193,8 +194,8 @@ def draw_curves(traces: dict[str, dict[str, np.ndarray]], path: Path) -> None:
         "modes": "modes that G makes",
         "modes_seen": "modes that D has a peak at",
         "real_at_peak": "real points at a local maximum of D",
-        "reversed_real": f"gradient turned round in {EVERY} steps, real points",
-        "reversed_plane": f"gradient turned round in {EVERY} steps, whole plane",
+        "reversed_real": f"gradient reversed in {EVERY} steps, real points",
+        "reversed_plane": f"gradient reversed in {EVERY} steps, whole plane",
         f"rejects_{AGES[-1]}": f"fakes of {AGES[-1]:,} steps ago that D rejects",
     }
     figure = new_figure(12.0, 6.0)

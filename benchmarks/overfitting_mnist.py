@@ -28,18 +28,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.cli import diagnose_lines as lines
 from gan_jax.diagnostics import scans
+from gan_jax.diagnostics.state.rounding import rounded
+from gan_jax.diagnostics.state.scan_survey import NUM_OFFSETS, mean_distance, scan_summary, scan_survey
 from gan_jax.diagnostics.state.scores import examples
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.classifier import accuracy, load_classifier
 from gan_jax.metrics.image_metrics import image_metrics, make_reference
-from gan_jax.reports.drawing import COLOURS, find, new_figure, rounded
+from gan_jax.reports.figures import KIND_COLOURS, new_figure
+from gan_jax.reports.landscape_scans import scan_row
 from gan_jax.reports.sample_pictures import image_grid
-from gan_jax.scaling.programs import compiled_init
-from gan_jax.training.chunks import chunks
-from gan_jax.training.evaluations import LoadedData, load_data
+from gan_jax.training.train import Resources, init, load_resources, run
 
 KINDS = ("training", "held-out", "fake")
 LEAST_ACCURACY, CONFIDENCE = 0.98, 0.6
@@ -48,7 +48,7 @@ LEAST_ACCURACY, CONFIDENCE = 0.98, 0.6
 class Judge:
     """The classifier of the digits at their size, once it has passed."""
 
-    def __init__(self, name: str, resources: LoadedData) -> None:
+    def __init__(self, name: str, resources: Resources) -> None:
         images, labels = resources.dataset.test_images, resources.dataset.test_labels
         self.classifier = load_classifier(name)
         self.accuracy = 0.0 if self.classifier is None else accuracy(self.classifier, images, labels)
@@ -62,23 +62,23 @@ class Judge:
 
 
 def trace(
-    experiment: Experiment, resources: LoadedData, judge: Judge, seed: int, points: int
+    experiment: Experiment, resources: Resources, judge: Judge, seed: int, points: int
 ) -> tuple[list[dict[str, Any]], np.ndarray]:
     """(a look an evaluation, the last samples) of a run."""
     seen = examples(experiment, resources.dataset, 0, points)
-    ks = scans.offsets(float(lines.mean_distance(seen.real)), lines.NUM_OFFSETS)
+    ks = scans.offsets(float(mean_distance(seen.real)), NUM_OFFSETS)
     looks, samples = [], np.zeros(0)
-    for chunk in chunks(experiment, resources, compiled_init(experiment, jax.random.key(seed))):
+    for chunk in run(experiment, resources, init(experiment, jax.random.key(seed))):
         if chunk.evaluation is None:
             continue
-        found = jax.device_get(lines.survey(experiment, chunk.state, seen, ks))
+        found = jax.device_get(scan_survey(experiment, chunk.state, seen, ks))
         samples = np.asarray(chunk.evaluation.samples[:24])
-        middle = {kind: found["scans"][kind]["random"][:, lines.NUM_OFFSETS] for kind in KINDS}
+        middle = {kind: found["scans"][kind]["random"][:, NUM_OFFSETS] for kind in KINDS}
         looks.append(
             {
                 "step": int(chunk.state.step),
                 "offsets": rounded(ks, 4),
-                **lines.summary(found, KINDS),
+                **scan_summary(found, KINDS),
                 **judge(chunk.evaluation.samples),
                 "probability": {kind: float(np.mean(1 / (1 + np.exp(-scores)))) for kind, scores in middle.items()},
             }
@@ -91,7 +91,7 @@ def numbers(look: dict[str, Any]) -> dict[str, float]:
     found = {name: look[name] for name in ("effective_classes", "junk", "variance_ratio")}
     for kind in KINDS:
         for direction in ("random", "towards another"):
-            row = find(look, kind, direction)
+            row = scan_row(look, kind, direction)
             found[f"peaks, {kind}, {direction}"] = row["peak_share"]
             found[f"half-width, {kind}, {direction}"] = row["half_width"]["median"]
             found[f"sharpness, {kind}, {direction}"] = row["sharpness"]["median"]
@@ -131,14 +131,14 @@ def main() -> None:
     names = options.arms.split(",") if options.arms else list(arms)
     if unknown := [name for name in names if name not in arms]:
         parser.error(f"no arm {', '.join(unknown)}: there are {', '.join(arms)}")
-    if options.seeds < 1 or options.points < 2 or not 1 <= options.probe_state <= options.steps:
+    if options.seeds < 1 or options.points < 2 or not 1 <= options.looks <= options.steps:
         parser.error("--seeds must be at least 1, --points at least 2, and --looks from 1 to --steps")
     traces, pictures = {}, {}
     for name in names:
         start = time.perf_counter()
-        every = -(-options.steps // options.probe_state)
+        every = -(-options.steps // options.looks)
         experiment = dataclasses.replace(arms[name], num_steps=options.steps, eval_every_steps=every)
-        resources = load_data(experiment, options.data)
+        resources = load_resources(experiment, options.data)
         judge = Judge(experiment.data.name, resources)
         runs = [trace(experiment, resources, judge, seed, options.points) for seed in range(options.seeds)]
         traces[name], pictures[name] = [looks for looks, _ in runs], runs[0][1]
@@ -164,11 +164,13 @@ def draw_scans(traces: dict[str, list[Any]], pictures: dict[str, np.ndarray], pa
         ks = np.array(last[0]["offsets"])
         for axes, direction in zip(column[:2], ("random", "towards another"), strict=True):
             for kind in KINDS:
-                means = np.array([find(look, kind, direction)["mean"] for look in last], float)
-                share = np.mean([find(look, kind, direction)["peak_share"] for look in last])
+                means = np.array([scan_row(look, kind, direction)["mean"] for look in last], float)
+                share = np.mean([scan_row(look, kind, direction)["peak_share"] for look in last])
                 label = f"{kind}: {share:.0%} peaks"
-                axes.plot(ks, means.mean(axis=0), color=COLOURS[kind], linewidth=1.5, label=label)
-                axes.fill_between(ks, means.min(axis=0), means.max(axis=0), color=COLOURS[kind], alpha=0.2, linewidth=0)
+                axes.plot(ks, means.mean(axis=0), color=KIND_COLOURS[kind], linewidth=1.5, label=label)
+                axes.fill_between(
+                    ks, means.min(axis=0), means.max(axis=0), color=KIND_COLOURS[kind], alpha=0.2, linewidth=0
+                )
             axes.axvline(0, color="gray", linewidth=0.8, linestyle=":")
             axes.set_title(f"{name}, u {direction}", fontsize=9)
             axes.legend(frameon=False, fontsize=7)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.reports.drawing import new_figure
-from gan_jax.reports.sample_pictures import FAKE, REAL
+from gan_jax.reports.figures import FAKE, REAL, new_figure
 from gan_jax.reports.text_tables import text_table
 
 

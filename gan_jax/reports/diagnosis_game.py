@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.reports.drawing import new_figure
+from gan_jax.reports.figures import BAD, HELD_OUT, new_figure
 from gan_jax.reports.text_tables import text_table
 
 
@@ -101,14 +101,14 @@ def figure(result: dict[str, Any]) -> Any:
             ("rotation", "#9c36b5", "rotation: mean |Im| / |eigenvalue|"),
             ("attraction", "#2a78d6", "attraction: mean -Re / |eigenvalue|"),
             ("share_complex", "#0b7285", "share that is complex"),
-            ("share_repelling", "#c92a2a", "share that repels"),
+            ("share_repelling", BAD, "share that repels"),
         ):
             axes[1].plot(steps, [row[name] for row in result["rows"]], color=colour, label=label, **style)
         norms, errors = (np.array([row["blocks"][name] for row in result["rows"]]) for name in ("norms", "norm_errors"))
         for gen, disc, colour, label in (
             (0, 0, "#e8590c", "G by G"),
             (1, 1, "#2a78d6", "D by D"),
-            (0, 1, "#2f9e44", "G by D"),
+            (0, 1, HELD_OUT, "G by D"),
             (1, 0, "#868e96", "D by G"),
         ):
             axes[2].errorbar(steps, norms[:, gen, disc], errors[:, gen, disc], color=colour, label=label, **style)
@@ -117,7 +117,7 @@ def figure(result: dict[str, Any]) -> Any:
         for panel in axes[1:]:
             panel.set_xlabel("step", fontsize=8)
             if result["onset"] is not None:
-                panel.axvline(result["onset"], color="#c92a2a", linewidth=1, linestyle="--", label="onset")
+                panel.axvline(result["onset"], color=BAD, linewidth=1, linestyle="--", label="onset")
             panel.legend(frameon=False, fontsize=7)
     for panel in axes:
         panel.grid(alpha=0.25)
@@ -130,7 +130,7 @@ def _draw_values(axes: Any, row: dict[str, Any]) -> None:
     values = np.array(row["values"])
     largest = float(np.max(np.hypot(*values.T))) or 1.0
     repelling = values[:, 0] > 1e-6 * largest
-    for mask, colour, label in ((~repelling, "#2a78d6", "attracting"), (repelling, "#c92a2a", "repelling")):
+    for mask, colour, label in ((~repelling, "#2a78d6", "attracting"), (repelling, BAD, "repelling")):
         if mask.any():
             axes.plot(*values[mask].T, ".", color=colour, markersize=6, label=label)
     # Linear near 0 and logarithmic farther out: eigenvalues spread over many orders.

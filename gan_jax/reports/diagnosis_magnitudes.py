@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.reports.drawing import new_figure
+from gan_jax.reports.figures import BAD, new_figure
 from gan_jax.reports.text_tables import text_table
 
 _GROUPS = {
@@ -88,7 +88,7 @@ def figure(result: dict[str, Any]) -> Any:
         if title.startswith(_LOGARITHMIC):
             axes.set_yscale("log")
         if result["onset_step"] is not None:
-            axes.axvline(result["onset_step"], color="#c92a2a", linewidth=0.9)
+            axes.axvline(result["onset_step"], color=BAD, linewidth=0.9)
         axes.tick_params(labelsize=7)
         axes.legend(fontsize=6, frameon=False)
         for side in ("top", "right"):

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from gan_jax.diagnostics.memorisation import gap_interval
-from gan_jax.reports.drawing import new_figure
-from gan_jax.reports.sample_pictures import FAKE, REAL
+from gan_jax.reports.figures import BAD, FAKE, HELD_OUT, REAL, new_figure
 from gan_jax.reports.text_tables import text_table
 
-_COLOURS = {"train": REAL, "held-out": "#2f9e44", "fake": FAKE}
+_COLOURS = {"train": REAL, "held-out": HELD_OUT, "fake": FAKE}
 _LEAST_GAP = 0.02
 """A smaller gap is not called memorisation, however significant it is."""
 
@@ -132,7 +131,7 @@ def figure(result: dict[str, Any]) -> Any:
         panel.tick_params(labelsize=7)
         panel.title.set_fontsize(9)
         if result["onset"] is not None:
-            panel.axvline(result["onset"], color="#c92a2a", linewidth=1, linestyle="--", label="onset of the failure")
+            panel.axvline(result["onset"], color=BAD, linewidth=1, linestyle="--", label="onset of the failure")
         if panel.get_legend_handles_labels()[0]:
             panel.legend(frameon=False, fontsize=7)
     axes[1].axhline(0, color="gray", linewidth=0.8)

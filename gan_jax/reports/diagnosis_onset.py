@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.reports.drawing import new_figure
+from gan_jax.reports.figures import BAD, HELD_OUT, new_figure
 from gan_jax.reports.onset_story import headline_of_onset
 from gan_jax.reports.text_tables import text_table
 from gan_jax.runs.branches import judgement
@@ -73,11 +73,11 @@ def figure(result: dict[str, Any]) -> Any:
 
 
 def _draw_window(column: Any, window: dict[str, Any], quantity: str, moment: int) -> None:
-    colours = ("#2a78d6", "#e8590c", "#2f9e44", "#9c36b5", "#868e96", "#0b7285")
+    colours = ("#2a78d6", "#e8590c", HELD_OUT, "#9c36b5", "#868e96", "#0b7285")
     for axes, (_, series, logarithmic) in zip(column, _panels(window, quantity), strict=True):
         for (name, values), colour in zip(series.items(), colours, strict=False):
             axes.plot(window["steps"], np.array(values, float), color=colour, linewidth=1.1, label=name)
-        axes.axvline(moment, color="#c92a2a", linewidth=0.9)
+        axes.axvline(moment, color=BAD, linewidth=0.9)
         if logarithmic:
             axes.set_yscale("log")
         axes.tick_params(which="both", labelsize=7)

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.diagnostics.support import Neighbours, chance_in_batch, closest_pairs
-from gan_jax.reports.drawing import new_figure
-from gan_jax.reports.sample_pictures import FAKE, REAL, image_grid
+from gan_jax.reports.figures import BAD, FAKE, HELD_OUT, REAL, new_figure
+from gan_jax.reports.sample_pictures import image_grid
 from gan_jax.reports.text_tables import text_table
 
 _NUM_PICTURES = 8
@@ -123,7 +123,7 @@ def figure(result: dict[str, Any]) -> Any:
         shares = np.linspace(0, 1, 21)
         least = space["threshold"] / 100  # the scale has no 0
         for distances, colour, label in (
-            (space["held_out_quantiles"], "#2f9e44", "held-out examples"),
+            (space["held_out_quantiles"], HELD_OUT, "held-out examples"),
             (seen["nearest_quantiles"], FAKE, "fakes"),
         ):
             axes[1].plot(np.maximum(distances, least), shares, color=colour, label=label)
@@ -181,7 +181,7 @@ def _draw_sizes(axes: Any, result: dict[str, Any], name: str) -> None:
     real = result["spaces"][name]["real"]
     axes.axhline(real["size"] or real["low"], color=REAL, linestyle="--", linewidth=1, label="real")
     if result["onset"] is not None:
-        axes.axvline(result["onset"], color="#c92a2a", linewidth=1, linestyle="--", label="onset of the failure")
+        axes.axvline(result["onset"], color=BAD, linewidth=1, linestyle="--", label="onset of the failure")
     axes.set(yscale="log", title=f"support size ({name}) over training")
     axes.set_xlabel("step", fontsize=8)
     axes.legend(frameon=False, fontsize=7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gan_jax.reports.drawing import new_figure
+from gan_jax.reports.figures import new_figure
 from gan_jax.reports.text_tables import text_table
 
 

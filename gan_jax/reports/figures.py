@@ -16,6 +16,8 @@ SERIES = ("#2a78d6", "#e8590c", "#2f9e44", "#9c36b5", "#c2255c", "#868e96", "#f0
 """Colours of the series of a figure, in order. On a page each becomes a pair, for light and dark (page.css)."""
 REAL, FAKE, HELD_OUT = SERIES[0], SERIES[1], SERIES[2]
 """Colours of real examples, of generated samples and of held-out examples."""
+KIND_COLOURS = {"training": REAL, "real": REAL, "held-out": HELD_OUT, "fake": FAKE}
+"""Colours of the kinds of examples that a diagnosis compares."""
 GOOD, BAD, QUIET = "#2b8a3e", "#c92a2a", "#888888"
 """Colours of marks: formed, failed, and bounds or references."""
 LINES = (("-", "solid"), ("--", "dashed"), (":", "dotted"), ("-.", "double"))

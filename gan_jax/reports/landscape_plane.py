@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.reports.drawing import new_figure
-from gan_jax.reports.sample_pictures import FAKE, REAL
+from gan_jax.reports.figures import FAKE, HELD_OUT, REAL, new_figure
 from gan_jax.reports.text_tables import text_table
 
 
@@ -112,8 +111,8 @@ def draw_plane(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     shading = axes.contourf(xs, ys, scores, levels=levels, cmap="gray", extend="both", alpha=0.5)
     axes.contour(xs, ys, scores, levels=levels[::2], colors="0.4", linewidths=0.4, linestyles="solid")
     if result["decision_threshold"] is not None and scores.min() < result["decision_threshold"] < scores.max():
-        axes.contour(xs, ys, scores, levels=[result["decision_threshold"]], colors="#2f9e44", linewidths=1.3)
-        axes.plot([], [], color="#2f9e44", linewidth=1.3, label="D undecided")
+        axes.contour(xs, ys, scores, levels=[result["decision_threshold"]], colors=HELD_OUT, linewidths=1.3)
+        axes.plot([], [], color=HELD_OUT, linewidth=1.3, label="D undecided")
     bar = axes.figure.colorbar(shading, cax=axes.inset_axes((1.03, 0.0, 0.035, 1.0)), ticks=[least, greatest])
     bar.ax.set_yticklabels([f"{value:.3g}" for value in (least, greatest)], fontsize=7)
     bar.set_label("score of D", fontsize=7, labelpad=-12)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.reports.drawing import KIND_COLOURS, new_figure
+from gan_jax.reports.figures import KIND_COLOURS, new_figure
 from gan_jax.reports.text_tables import text_table
 
 

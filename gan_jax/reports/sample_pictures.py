@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gan_jax.reports.figures import FAKE as FAKE
-from gan_jax.reports.figures import REAL as REAL
-from gan_jax.reports.figures import new_figure, plain_text
+from gan_jax.reports.figures import FAKE, REAL, new_figure, plain_text
 
 _MAX_POINTS = 1500
 _SEPARATOR = 64
