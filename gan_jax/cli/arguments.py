@@ -103,7 +103,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     evaluate.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
     evaluate.option("--json", action="store_true", help="print the result as JSON")
 
-    diagnose = commands.add_parser("diagnose", help="look into a game")
+    diagnose = commands.add_parser("diagnose", help="why a run trained as it did")
     kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="KIND", parser_class=Parser)
     unroll = kinds.add_parser(
         "unroll", help="is the unrolled gradient right, which part matters, what does it cost", description=_DIAGNOSE

@@ -35,11 +35,11 @@ class Shown(NamedTuple):
     """A diagnosis as parts of a page: what was found in words, and then its figure and table (HTML)."""
 
     title: str
-    said: str
+    text: str
     drawn: str
 
     def section(self, between: str = "") -> Section:
-        return Section(self.title, self.said + between + self.drawn)
+        return Section(self.title, self.text + between + self.drawn)
 
 
 def onset_section(run: RunDirectory, verdict: dict[str, Any] | None) -> Section:
@@ -81,9 +81,9 @@ def _diagnosis(kind: str, path: Path) -> Shown:
         return Shown(title, failed(f"{path} cannot be shown ({why}). To make it anew: {again}"), "")
     if len(text) > _MAX_TABLE:
         text = text[:_MAX_TABLE].rpartition("\n")[0] + f"\n... the rest is in {path}"
-    said = f"<p>{html.escape(sentence[:1].upper() + sentence[1:])}</p>"
-    said += f'<ol class="story">{story}</ol>' if story else ""
-    return Shown(title, said, figure + folded(f"{title} in numbers", f"<pre>{html.escape(text)}</pre>"))
+    words = f"<p>{html.escape(sentence[:1].upper() + sentence[1:])}</p>"
+    words += f'<ol class="story">{story}</ol>' if story else ""
+    return Shown(title, words, figure + folded(f"{title} in numbers", f"<pre>{html.escape(text)}</pre>"))
 
 
 def film(run: RunDirectory, room: float) -> str:
@@ -95,10 +95,10 @@ def film(run: RunDirectory, room: float) -> str:
         files = [file for name in names if (file := (inside / name).resolve()).is_relative_to(inside)]
     except (OSError, ValueError, TypeError, AttributeError):
         return ""
-    frames = [Frame(partial(read_png, file), _said(file, index)) for index, file in enumerate(files)]
+    frames = [Frame(partial(read_png, file), _caption(file, index)) for index, file in enumerate(files)]
     return slider(frames, "landscape-film", "D's landscape", room)
 
 
-def _said(file: Path, index: int) -> str:
+def _caption(file: Path, index: int) -> str:
     digits = file.stem.rpartition("_")[2]
     return f"step {int(digits):,}" if digits.isdigit() else f"picture {index + 1}"
