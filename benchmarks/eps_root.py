@@ -3,8 +3,8 @@
     python benchmarks/eps_root.py [--config ring_unrolled] [--objective wasserstein] [--seeds 6] [--warm-up 50]
 
 A row a value of `eps_root`: of how many seeds the hypergradient of G (K = 5) is finite, from a fresh optimiser and
-after some steps of the plain game; and by how much D's next update differs from that of optax's 0 (relative, median over
-the seeds).
+after some steps of the plain game; and by how much D's next update differs from that of optax's 0 (relative; median
+over the seeds).
 """
 
 from __future__ import annotations

@@ -182,7 +182,13 @@ def spread(name: str, values: ArrayLike, digits: int = 4) -> dict[str, Any]:
 
 
 def arguments(
-    doc: str, *, rounds: int | None = None, seeds: int | None = None, cases: str | None = None, peers: bool = False
+    doc: str,
+    *,
+    rounds: int | None = None,
+    seeds: int | None = None,
+    cases: str | None = None,
+    peers: bool = False,
+    pictures: bool = False,
 ) -> argparse.ArgumentParser:
     """A parser with --out and those of the common arguments that a script takes.
 
@@ -192,6 +198,7 @@ def arguments(
         seeds: default of --seeds; None: no such argument.
         cases: what the names in --cases are; None: no such argument.
         peers: whether there is --torch-python.
+        pictures: whether there is --pictures.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, metavar="FILE", help="file that rows are appended to, as they come")
@@ -203,6 +210,8 @@ def arguments(
         parser.add_argument("--cases", help=f"only these {cases}: by commas, or semicolons where names have commas")
     if peers:
         parser.add_argument("--torch-python", help="a Python that can import torch. None: no PyTorch beside ours")
+    if pictures:
+        parser.add_argument("--pictures", type=Path, metavar="DIR", help="folder for figures of the study")
     return parser
 
 
