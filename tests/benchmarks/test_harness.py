@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import benchmarks
+from benchmarks import programs
 from benchmarks.harness import (
     SCHEMA,
     arguments,
@@ -27,9 +28,10 @@ from benchmarks.harness import (
     spread,
 )
 from benchmarks.peer import Peer, PeerError
-from benchmarks.programs import compile_timed, evaluations, matmul_flops, start, train_with_probe
+from benchmarks.programs import compile_timed, matmul_flops, start, train_with_probe
 from gan_jax.experiment.examples import tiny_ring
-from gan_jax.training.train import Resources, load_resources, run
+from gan_jax.training.steps import train_step
+from gan_jax.training.train import Chunk
 
 FOLDER = Path(benchmarks.__file__).parent
 SHARED = ("__init__", "benchmarks", "harness", "peer", "programs")
@@ -205,16 +207,22 @@ def test_a_run_with_a_probe_is_the_run_without_one():
     program = jax.jit(lambda state: train_with_probe(experiment, (), state, probe, 3, jnp.int32(0)))
     last, (steps, gaps, weights), metrics = program(start(experiment, 0))
     assert (list(steps), list(gaps), metrics["generator_loss"].shape) == ([3, 6], [3, 3], (2,))
-    chunks = run(experiment, load_resources(experiment), start(experiment, 0))
-    for chunk, seen in zip(chunks, weights, strict=True):
-        np.testing.assert_allclose(seen, jax.tree.leaves(chunk.state.generator.variables.params)[0], atol=1e-6)
+    step, state = jax.jit(lambda state: train_step(experiment, (), state)), start(experiment, 0)
+    for number in range(1, 7):
+        state, of_step = step(state)
+        if number % 3 == 0:
+            index = number // 3 - 1
+            wanted = jax.tree.leaves(state.generator.variables.params)[0]
+            np.testing.assert_allclose(weights[index], wanted, atol=1e-6)
+            assert float(metrics["generator_loss"][index]) == pytest.approx(float(of_step["generator_loss"]), abs=1e-5)
     assert int(last.step) == 6
 
 
-def test_evaluations_are_those_of_the_run():
-    experiment = tiny_ring(num_steps=4, eval_every_steps=2)
-    seen = [int(chunk.state.step) for chunk in evaluations(experiment, Resources((), ()), 0)]
-    assert seen == [2, 4]
+def test_evaluations_are_the_chunks_that_end_in_one(monkeypatch):
+    chunks = [Chunk(None, {}, evaluation) for evaluation in (None, "first", None, "last")]
+    monkeypatch.setattr(programs, "start", lambda experiment, seed: seed)
+    monkeypatch.setattr(programs, "run", lambda *_: iter(chunks))
+    assert [chunk.evaluation for chunk in programs.evaluations(None, None, 0)] == ["first", "last"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -228,11 +236,10 @@ def test_every_script_answers_help(name, capsys):
     assert f"python benchmarks/{name}.py" in shown
 
 
-@pytest.mark.parametrize("command", [["benchmarks/speed.py"], ["-m", "benchmarks.speed"]])
-def test_a_script_runs_as_a_file_and_as_a_module(command):
-    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
-    ended = subprocess.run(
-        [sys.executable, *command, "--help"], cwd=FOLDER.parent, env=environment, capture_output=True, text=True
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "--torch-python" in ended.stdout
+def test_the_modules_are_found_from_a_script_that_runs_as_a_file(tmp_path):
+    """Python then searches the script's folder, not the repository's."""
+    code = "import sys; sys.path[0] = sys.argv[1]; import benchmarks.peer; print(benchmarks.peer.__file__)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", code, str(FOLDER)]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.stdout.strip() == str(FOLDER / "peer.py"), ended.stderr
