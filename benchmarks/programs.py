@@ -184,13 +184,26 @@ def train_with_probe(
 def many_with_probe(
     experiment: Experiment, data: Any, states: list[TrainState], probe: Callable[..., Any], every: int, memory: Any = ()
 ) -> tuple[TrainState, Any, Any]:
-    """`train_with_probe` of runs side by side in one program; results have a leading axis of runs."""
+    """`train_with_probe` of runs side by side, in one program for small networks.
 
-    def one(experiment: Experiment, state: TrainState) -> tuple[TrainState, Any, Any]:
+    Args:
+        experiment: of all runs.
+        data: the data set, `()` for mixtures.
+        states: of each run before its first step.
+        probe: as of `train_with_probe`; so are the next two.
+        every: steps from one probe to the next.
+        memory: what the first probe gets.
+
+    Returns:
+        As `train_with_probe`, with a leading axis of runs.
+    """
+
+    def one(experiment: Experiment, data: Any, state: TrainState, memory: Any) -> tuple[TrainState, Any, Any]:
         return train_with_probe(experiment, data, state, probe, every, memory)
 
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    return jax.jit(jax.vmap(one, (None, 0)), compiler_options=compiler_options())(experiment, stacked)
+    program = jax.jit(jax.vmap(one, (None, None, 0, None)), compiler_options=compiler_options())
+    return program(experiment, data, stacked, memory)
 
 
 def random_images(size: int, num: int = 2048) -> Resources:

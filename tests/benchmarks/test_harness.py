@@ -28,9 +28,8 @@ from benchmarks.harness import (
     spread,
 )
 from benchmarks.peer import Peer, PeerError
-from benchmarks.programs import compile_timed, matmul_flops, start, train_with_probe
+from benchmarks.programs import compile_timed, matmul_flops, train_with_probe
 from gan_jax.experiment.examples import tiny_ring
-from gan_jax.training.steps import train_step
 from gan_jax.training.train import Chunk
 
 FOLDER = Path(benchmarks.__file__).parent
@@ -197,25 +196,24 @@ def test_products_are_counted_with_scans_multiplied_out_and_compiled_costs_stand
     np.testing.assert_array_equal(compiled.program(a, b), a @ b)
 
 
-def test_a_run_with_a_probe_is_the_run_without_one():
-    """And the probe sees the states of the right steps and what the one before handed on."""
-    experiment = tiny_ring(num_steps=6, eval_every_steps=3)
+def test_a_probe_gets_the_state_of_its_step_and_what_the_one_before_handed_on(monkeypatch):
+    """A step that adds a number of the data to the state stands for training."""
+    monkeypatch.setattr(programs, "train_step", lambda experiment, data, state: (state + data, {"loss": 10 * state}))
 
     def probe(experiment, data, state, memory):
-        return state.step, (state.step, state.step - memory, jax.tree.leaves(state.generator.variables.params)[0])
+        return state, (state, state - memory)
 
-    program = jax.jit(lambda state: train_with_probe(experiment, (), state, probe, 3, jnp.int32(0)))
-    last, (steps, gaps, weights), metrics = program(start(experiment, 0))
-    assert (list(steps), list(gaps), metrics["generator_loss"].shape) == ([3, 6], [3, 3], (2,))
-    step, state = jax.jit(lambda state: train_step(experiment, (), state)), start(experiment, 0)
-    for number in range(1, 7):
-        state, of_step = step(state)
-        if number % 3 == 0:
-            index = number // 3 - 1
-            wanted = jax.tree.leaves(state.generator.variables.params)[0]
-            np.testing.assert_allclose(weights[index], wanted, atol=1e-6)
-            assert float(metrics["generator_loss"][index]) == pytest.approx(float(of_step["generator_loss"]), abs=1e-5)
-    assert int(last.step) == 6
+    experiment = tiny_ring(num_steps=8, eval_every_steps=3)
+
+    @jax.jit
+    def program(state):
+        return train_with_probe(experiment, jnp.int32(2), state, probe, 3, state)
+
+    last, (states, gaps), metrics = program(jnp.int32(1))
+    assert (int(last), list(states), list(gaps)) == (13, [7, 13], [6, 6])  # two probes: the last two steps are left out
+    assert list(metrics["loss"]) == [50, 110]
+    last, (states, _), _ = programs.many_with_probe(experiment, jnp.int32(2), [jnp.int32(1), jnp.int32(5)], probe, 4, 0)
+    assert (list(last), states.tolist()) == ([17, 21], [[9, 17], [13, 21]])
 
 
 def test_evaluations_are_the_chunks_that_end_in_one(monkeypatch):
