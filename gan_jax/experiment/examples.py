@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -67,37 +66,3 @@ def tiny_images(num: int = 64) -> ImageDataset:
     pixels = np.random.default_rng(0).integers(0, 256, (num, 16, 16, 1), dtype=np.uint8)
     labels = (np.arange(num) % 10).astype(np.int32)
     return ImageDataset(*(jnp.asarray(part) for part in (pixels, labels, pixels, labels)))
-
-
-def matmul_flops(function: Any, *args: Any, having: int | None = None) -> int:
-    """Counts the floating-point operations of all matrix products in a function's jaxpr, for every step of a scan.
-
-    Args:
-        function: the function; it is traced and not run.
-        *args: its arguments.
-        having: count only products with an operand that has an axis of this size. None: count all.
-
-    Returns:
-        The number of operations, two for each multiply-add.
-    """
-    return _flops(jax.make_jaxpr(function)(*args).jaxpr, having)
-
-
-def _flops(jaxpr: Any, having: int | None) -> int:
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left, right = (v.aval.shape for v in equation.invars)
-            if having is None or having in (*left, *right):
-                depth = np.prod([left[axis] for axis in contracted], dtype=int)
-                total += 2 * int(depth) * int(np.prod(equation.outvars[0].aval.shape, dtype=int))
-        repeats = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-        inner = jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns") or hasattr(p, "jaxpr")
-        )
-        for part in inner:
-            part = getattr(part, "jaxpr", part)
-            if hasattr(part, "eqns"):
-                total += repeats * _flops(part, having)
-    return total

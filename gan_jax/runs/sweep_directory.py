@@ -82,7 +82,7 @@ class GroupPlan:
     convolution: str | None = None
 
 
-_PLAN_NAMES = {"engine": "strategy"}
+_PLAN_NAMES = {"strategy": "strategy"}
 
 
 class SweepDirectory:
@@ -131,7 +131,7 @@ class SweepDirectory:
         if not self.plan_path.is_file():
             return []
         plans = json.loads(self.plan_path.read_text(encoding="utf-8"))
-        # Plans of version 0.1.0 call the strategy an engine.
+        # Plans of version 0.1.0 call the strategy an strategy.
         return [GroupPlan(**{_PLAN_NAMES.get(k, k): v for k, v in plan.items()}) for plan in plans]
 
     def write_plans(self, plans: Sequence[GroupPlan]) -> None:

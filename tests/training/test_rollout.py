@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from benchmarks.programs import matmul_flops
 from gan_jax.diagnostics.state.hypergradients import in_float64
-from gan_jax.experiment.examples import matmul_flops, tiny_dcgan, tiny_images, tiny_ring
+from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.experiment import Discriminator, Unroll
 from gan_jax.experiment.settings import override
 from gan_jax.losses.objectives import Minimax
