@@ -412,7 +412,7 @@ def test_what_cannot_be_unrolled_says_why():
         game.rollout(game.generator, memory="steps")
     with pytest.raises(ValueError, match=r"one number of steps.*3, 5"):
         game.rollout(game.generator, batches=jnp.zeros(3))
-    with pytest.raises(ValueError, match="got a scalar: close over it"):
+    with pytest.raises(ValueError, match="one is a scalar: close over it"):
         game.rollout(game.generator, batches=1.0)
     with pytest.raises(ValueError, match="neither batches nor num_steps"):
         unroll(lambda x, _: x, optax.sgd(0.1), 0.0, (), None)

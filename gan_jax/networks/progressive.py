@@ -308,7 +308,7 @@ def _blend(fade: Any, old: Array, new: Array) -> Array:
 def _weight(owner: str, fade: float | Schedule) -> Any:
     if isinstance(fade, Schedule):
         raise ValueError(
-            f"{owner}.fade is {fade}, a schedule, and a network needs its value at the step: use "
+            f"{owner}.fade is {fade}, which changes with the step, and a network needs its value at the step: use "
             "at_stage(stage, value_at(fade, step))"
         )
     return fade
