@@ -8,31 +8,46 @@ import os
 # of small tests is compilation), and a matplotlib that draws to files.
 _FLAGS = "--xla_force_host_platform_device_count=8"
 if not os.environ.get("GAN_JAX_TEST_OPTIMISED"):
-    _FLAGS += " --xla_backend_optimization_level=0"
+    _FLAGS += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    _FLAGS += " --xla_cpu_parallel_codegen_split_count=1"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
 
 from pathlib import Path
 
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-jax" / "tests"
+# Compiled programs are kept from one session to the next. Processes that tests start, and may kill, only read them.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(24 * 60 * 60)
+
 import jax
 import pytest
+from jax._src.lru_cache import LRUCache
 
 from gan_jax.scaling.program_memory import forget_programs
+
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _put(self: LRUCache, key: str, value: bytes) -> None:
+    """Writes an entry at once: jax's own way lets another process read half of it."""
+    path = Path(str(self.path)) / f"{key}-cache"
+    if not path.exists():
+        unfinished = path.with_name(f"{key[-64:]}-{os.getpid()}")
+        unfinished.write_bytes(value)
+        unfinished.replace(path)
+
+
+LRUCache.put = _put
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def forget_the_module():
-    """Compiled programs of a whole suite in one process are more memory maps than the system allows it."""
-    yield
-    forget_programs(0)
-
-
 @pytest.fixture(autouse=True)
 def forget_many_programs():
-    """The same within a module that compiles a lot: Linux allows 65,530 maps."""
+    """Linux allows a process 65,530 memory maps, and the compiled programs of a whole suite are more."""
     yield
     forget_programs()
 
