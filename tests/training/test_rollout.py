@@ -33,7 +33,7 @@ from gan_jax.training.steps import (
 )
 from gan_jax.training.train import init
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
-from tests.training.test_steps import leaves_equal, run
+from tests.helpers import leaves_equal, run_steps
 
 
 def looking(experiment, **settings):
@@ -53,7 +53,7 @@ def players(experiment, dataset=(), seed=0, x64=False):
 def test_no_steps_are_the_plain_game_bit_for_bit(dynamics):
     plain = tiny_ring(dynamics=dynamics)
     both = override(looking(plain, num_steps=0), "discriminator.unroll", Unroll(num_steps=0))
-    assert leaves_equal(run(plain, 3), run(both, 3))
+    assert leaves_equal(run_steps(plain, 3), run_steps(both, 3))
 
 
 SHARED = {
@@ -246,7 +246,7 @@ def test_the_unrolled_loss_is_differentiable_in_the_experiment():
 
 def test_frozen_statistics_stay_in_the_rollout_and_advance_outside():
     base = spectral(tiny_ring(dynamics=Simultaneous()))
-    frozen, advanced = (run(looking(base, num_steps=3, inner_statistics=s), 1)[0] for s in ("frozen", "advanced"))
+    frozen, advanced = (run_steps(looking(base, num_steps=3, inner_statistics=s), 1)[0] for s in ("frozen", "advanced"))
     start = init(base, jax.random.key(0)).discriminator.variables.statistics
     assert not leaves_equal(frozen.discriminator.variables.statistics, start)
     assert leaves_equal(frozen.discriminator.variables.statistics, advanced.discriminator.variables.statistics)
