@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 # Before jax is imported: several devices on one CPU, code that is compiled fast rather than fast code (most of the time
@@ -42,7 +43,47 @@ def _put(self: LRUCache, key: str, value: bytes) -> None:
 
 LRUCache.put = _put
 
+LONG_FILES = (
+    "tests/runs/test_sweep_runner.py",
+    "tests/training/test_rollout.py",
+    "tests/scaling/test_data_parallel.py",
+    "tests/test_unroll.py",
+    "tests/scaling/test_strategies.py",
+    "tests/scaling/test_parallel_remedies.py",
+    "tests/runs/test_resume.py",
+    "tests/scaling/test_hosts.py",
+    "tests/training/test_probes.py",
+)
+"""From the longest down; others follow in the order of their names."""
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow-slice",
+        metavar="K/N",
+        help="run the K-th (from 0) of N parts of the slow tests and nothing else: with -m slow",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker begins one when the others are done; and the slice asked for."""
+    order = {name: index for index, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
+    if (given := config.getoption("--slow-slice")) is None:
+        return
+    index, num = (int(part) for part in given.split("/"))
+    if not 0 <= index < num:
+        raise pytest.UsageError(f"--slow-slice is {given}, but K must be from 0 to N - 1")
+    kept = [item for item in items if item.get_closest_marker("slow") and in_slice(item.nodeid, index, num)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def in_slice(nodeid: str, index: int, num: int) -> bool:
+    """Whether a test belongs to one of `num` parts, by a hash of its name that is the same in every process."""
+    return int(hashlib.sha256(nodeid.encode()).hexdigest(), 16) % num == index
 
 
 @pytest.fixture(autouse=True)
