@@ -1,5 +1,8 @@
 """Does boosting cover the modes that one GAN misses, and more than as many GANs side by side? The grid, by rounds.
 
+    python benchmarks/adagan.py [--config adagan_grid] [--rounds 10] [--steps N] [--seeds 3] [--judge-steps N]
+        [--cases independent,bagging,star,dagger,longer] [--out FILE] [--pictures DIR]
+
 Every method of a seed gets the same training points and, for round or member t, the same key, so the same initial
 weights and latents: the first rounds of both boosts and the first independent member are one run, bit for bit.
 
@@ -11,17 +14,17 @@ weights and latents: the first rounds of both boosts and the first independent m
 
 A row a method and round: modes captured under the config's rule, and by any sample; high-quality share; KL of the mode
 counts (over high-quality samples, nats); AdaGAN's coverage C on the metric's samples against as many training points,
-kernels of the modes' standard deviation; for boosts the judge's loss on the mixture before the round (1.386: it cannot
-tell) and the effective share of the training points, 1 / (N sum w^2). A picture a seed and boost shows, per round, the
-points coloured by weight and the mixture's samples; another the curves over rounds, means over seeds with extremes.
-
-    python -m benchmarks.adagan [--config adagan_grid] [--rounds 10] [--steps N] [--seeds 3] [--judge-steps N] --out DIR
+kernels of the modes' standard deviation; for boosts the density-ratio classifier's loss on the mixture before the round
+(1.386 where it can not tell the two apart) and the effective share of the training points, 1 / (N sum w^2). A picture a
+seed and boost shows, per round, the points coloured by weight and the mixture's samples; another the curves over
+rounds, means over seeds with extremes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import functools
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -32,7 +35,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from benchmarks.harness import arguments, emit, picked
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.scaling.ensembles import (
@@ -47,15 +51,16 @@ from gan_jax.scaling.ensembles import (
     rounds,
     sample,
 )
-from gan_jax.training.train import Resources, load_resources
+from gan_jax.training.evaluations import LoadedData, load_data
 
+METHODS = ("independent", "bagging", "star", "dagger", "longer")
 BOOSTS = ("star", "dagger")
 SHOWN = 1500
 """Samples and training points in a picture."""
 
 
 def mixtures(
-    method: str, experiment: Experiment, resources: Resources, key: jax.Array, num_rounds: int, judge: Judge
+    method: str, experiment: Experiment, resources: LoadedData, key: jax.Array, num_rounds: int, judge: Judge
 ) -> Iterator[Ensemble]:
     """The mixture of a method after each round."""
     if method in BOOSTS:
@@ -66,7 +71,7 @@ def mixtures(
         yield from (first(ensemble, num) for num in range(1, num_rounds + 1))
 
 
-def measured(experiment: Experiment, resources: Resources, ensemble: Ensemble, key: jax.Array) -> dict[str, Any]:
+def measured(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: jax.Array) -> dict[str, Any]:
     """What a row says of a mixture."""
     seen = measure(experiment, resources, ensemble, key)
     num = experiment.detector.num_samples
@@ -100,7 +105,7 @@ def longer(experiment: Experiment, num_rounds: int) -> Experiment:
 # ---- Pictures --------------------------------------------------------------------------------------------------------
 
 
-def plot_rounds(history: list[Ensemble], experiment: Experiment, resources: Resources, key: Any, path: Path) -> None:
+def plot_rounds(history: list[Ensemble], experiment: Experiment, resources: LoadedData, key: Any, path: Path) -> None:
     """Above, the training points by weight relative to the uniform one; below, what the mixture then makes."""
     import matplotlib
 
@@ -167,58 +172,54 @@ def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:
 # ---- The study -------------------------------------------------------------------------------------------------------
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, seeds=3, cases="methods", pictures=True)
     parser.add_argument("--config", default="adagan_grid")
     parser.add_argument("--rounds", type=int, default=10, help="components of every mixture")
-    parser.add_argument("--steps", type=int, help="training steps of a component; the config's by default")
-    parser.add_argument("--judge-steps", type=int, default=Judge().num_steps, help="of the discriminator of a mixture")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", default="independent,bagging,star,dagger,longer")
-    parser.add_argument("--out", type=Path, required=True, help="folder for rows.jsonl and the pictures")
+    parser.add_argument("--steps", type=int, help="training steps of a component. None: the config's")
+    parser.add_argument("--judge-steps", type=int, default=Judge().num_steps, help="of the density-ratio classifier")
+    return parser
+
+
+def main() -> None:
+    parser = make_parser()
     options = parser.parse_args()
-    experiment, judge = load_config(options.config), Judge(num_steps=options.judge_steps)
+    experiment, judge = load(options.config), Judge(num_steps=options.judge_steps)
     if options.steps is not None:
         experiment = override(experiment, "num_steps", options.steps)
-    resources = load_resources(experiment)
-    options.out.mkdir(parents=True, exist_ok=True)
+    resources = load_data(experiment)
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
 
-    def say(method: str, seed: int, number: int, began: float, found: dict[str, Any]) -> None:
-        about = {"method": method, "seed": seed, "round": number} | found
-        about |= {"seconds": round(time.perf_counter() - began, 1), "num_steps": experiment.num_steps}
-        rows.append(about | {"jax": jax.__version__, "device": jax.devices()[0].device_kind})
-        print(json.dumps(rows[-1]), flush=True)
+    def record(began: float, method: str, seed: int, number: int, found: dict[str, Any]) -> None:
+        figures = {"method": method, "seed": seed, "round": number, **found}
+        figures |= {"seconds": round(time.perf_counter() - began, 1), "num_steps": experiment.num_steps}
+        rows.append(emit("adagan", method, figures, options.out))
 
-    for seed in range(options.seeds):
+    for seed, method in itertools.product(range(options.seeds), picked(parser, options.cases, METHODS)):
         key, key_measure = jax.random.split(jax.random.key(seed))
-        for method in options.methods.split(","):
-            began = time.perf_counter()
-            if method == "longer":
-                alone = independent(longer(experiment, options.rounds), resources, key, 1)
-                say(method, seed, options.rounds, began, measured(experiment, resources, alone, key_measure))
-                continue
-            history = []
-            for ensemble in mixtures(method, experiment, resources, key, options.rounds, judge):
-                history.append(ensemble)
-                found = measured(experiment, resources, ensemble, key_measure)
-                say(
-                    method,
-                    seed,
-                    len(history),
-                    began,
-                    found | (judged(ensemble, len(history)) if method in BOOSTS else {}),
-                )
-            if method in BOOSTS:
-                path = options.out / f"{method}_seed{seed}.png"
-                plot_rounds(history, experiment, resources, key_measure, path)
-            if method == "independent":
-                alone = [member(ensemble, index) for index in range(options.rounds)]
-                each = [measured(experiment, resources, one, key_measure) for one in alone]
-                best = max(each, key=lambda found: (found["modes"], found["high_quality"]))
-                say("best", seed, options.rounds, began, best)
-    (options.out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    plot_curves(rows, options.out / "curves.png")
+        measure_mixture = functools.partial(measured, experiment, resources, key=key_measure)
+        write = functools.partial(record, time.perf_counter())
+        if method == "longer":
+            alone = independent(longer(experiment, options.rounds), resources, key, 1)
+            write(method, seed, options.rounds, measure_mixture(alone))
+            continue
+        history = []
+        for ensemble in mixtures(method, experiment, resources, key, options.rounds, judge):
+            history.append(ensemble)
+            number = len(history)
+            found = measure_mixture(ensemble) | (judged(ensemble, number) if method in BOOSTS else {})
+            write(method, seed, number, found)
+        if method in BOOSTS and options.pictures:
+            path = options.pictures / f"{method}_seed{seed}.png"
+            plot_rounds(history, experiment, resources, key_measure, path)
+        if method == "independent":
+            each = [measure_mixture(member(ensemble, index)) for index in range(options.rounds)]
+            write("best", seed, options.rounds, max(each, key=lambda found: (found["modes"], found["high_quality"])))
+    if options.pictures:
+        plot_curves(rows, options.pictures / "curves.png")
 
 
 if __name__ == "__main__":

@@ -1,33 +1,31 @@
 """Which rule gets nearer to the equilibrium for the same number of gradients? Bilinear game, Dirac-GAN, and the ring.
 
-Prints a JSON row a rule and game: the distance from the equilibrium (0, 0) relative to the start after an equal budget
-of gradient evaluations, and after the config's own number of steps; the factor by which it changes in a step (the slope
-of its logarithm over the second half of the budget) and in an evaluation; and the closed form of that factor, for the
-Dirac-GAN at the equilibrium. The players are those of the configs and move by the package's own training step, in
-float64.
-
-Cost. The unit is one evaluation of both players' gradients, as in `gan_jax.training.dynamics`, whose
-`gradient_evaluations` it is for a rule. An unrolled step adds, for each of D's K updates, half an evaluation (one
-player's gradient), but for the first under simultaneous play, which D makes anyway; and 1 for each update that is
-differentiated through (a product of the transposed Jacobian with a vector counts 2, and D's half of it 1). At K = 1 and
-5 that is 2 and 8 for the exact gradient, 1 and 3 for the first-order one. Held against two counts of floating-point
-operations relative to those of a simultaneous step, on the networks of configs (rows with "cost"): XLA's own of the
-compiled step, which is whole only where loops run once; and the matrix products of the traced step, for unrolled steps,
-where nothing is traced twice.
-
-The ring is `ring_unrolled` without unrolling, at its learning rate of 1e-4 unless told otherwise. It takes more steps
-than a small budget buys: within 3,000 evaluations no rule settles on a mode, nor within 5,000 at 1e-3 (seed 0).
-
-    python benchmarks/dynamics.py [--evaluations 2000] [--learning-rate R] [--out ROWS] [--table] [--plot FILE.png]
+    python benchmarks/dynamics.py [--evaluations 2000] [--learning-rate R] [--out FILE] [--table] [--plot FILE.png]
     python benchmarks/dynamics.py --ring [--ring-evaluations 3000] [--learning-rate R] [--sgd-rate 0.1] [--seeds 1]
+
+A row a rule and game: the distance from the equilibrium (0, 0) relative to the start, after an equal budget of gradient
+evaluations and after the config's own number of steps; the factor by which it changes in a step (the slope of its
+logarithm over the second half of the budget) and in an evaluation; and the closed form of that factor, for the
+Dirac-GAN at the equilibrium. The players are those of the configs, trained by the package's own step in float64.
+
+Cost. The unit is one evaluation of both players' gradients, `gradient_evaluations` of `gan_jax.training.dynamics`. An
+unrolled step adds half an evaluation (one player's gradient) for each of D's K updates, except for the first under
+simultaneous play, which D makes anyway; and 1 for each update that is differentiated through (a product of the
+transposed Jacobian with a vector counts 2, and D's half of it 1). At K = 1 and 5 that is 2 and 8 for the exact
+gradient, 1 and 3 for the first-order one. Rows with "cost" compare it, on the networks of configs, with two counts of
+floating-point operations relative to those of a simultaneous step: XLA's own of the compiled step, which is complete
+only where loops run once; and the matrix products of the traced step, for unrolled steps, where nothing is traced
+twice.
+
+The ring is `ring_unrolled` without unrolling, at its learning rate of 1e-4 unless another is given. It takes more steps
+than a small budget buys: within 3,000 evaluations no rule settles on a mode, nor within 5,000 at 1e-3 (seed 0).
 """
 
 from __future__ import annotations
 
 import argparse
 import cmath
-import functools
-import json
+import itertools
 import math
 import sys
 import time
@@ -39,10 +37,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
-from gan_jax.experiment.examples import matmul_flops
+from benchmarks.harness import SCHEMA, arguments, emit
+from benchmarks.programs import compile_timed, evaluations, matmul_flops, start, train_with_probe
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
+from gan_jax.scaling.programs import compiled_init, compiler_options
 from gan_jax.training.dynamics import (
     Alternating,
     Competitive,
@@ -52,9 +52,10 @@ from gan_jax.training.dynamics import (
     Simultaneous,
     SymplecticAdjustment,
 )
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.optimizers import SGD, Adam, OptimisticAdam, OptimisticSGD, Optimizer
-from gan_jax.training.steps import TrainState, is_unrolled, shares_first_update, train_step
-from gan_jax.training.train import compiler_options, init, load_resources, run
+from gan_jax.training.state import TrainState
+from gan_jax.training.steps import is_unrolled, shares_first_update, train_step
 from gan_jax.unroll import FirstOrder
 
 COUPLINGS = {"bilinear": 1.0, "dirac": 0.5}
@@ -143,33 +144,39 @@ def gradient_evaluations(experiment: Experiment) -> float:
 # ---- Two numbers a game ----------------------------------------------------------------------------------------------
 
 
-@functools.partial(jax.jit, static_argnames="num_steps")
-def distances(experiment: Experiment, state: TrainState, num_steps: int) -> Any:
+@jax.jit
+def distances(experiment: Experiment, state: TrainState) -> Any:
     """[num_steps + 1]: of (theta, psi) from (0, 0), before the first step and after each."""
 
     def distance(state: TrainState) -> Any:
         players = (state.generator.variables.params["point"], state.discriminator.variables.params["direction"])
         return jnp.linalg.norm(jnp.concatenate(players))
 
-    def step(state: TrainState, _: None) -> tuple[TrainState, Any]:
-        state, _ = train_step(experiment, (), state)
-        return state, distance(state)
+    def probe(_: Experiment, data: Any, state: TrainState, memory: Any) -> tuple[Any, Any]:
+        return memory, distance(state)
 
-    return jnp.append(distance(state), jax.lax.scan(step, state, length=num_steps)[1])
+    return jnp.append(distance(state), train_with_probe(experiment, (), state, probe, every=1)[1])
 
 
-def play(game: str, name: str, evaluations: int, learning_rate: float | None) -> tuple[dict[str, Any], np.ndarray]:
-    """(a row, the distances relative to the start that the budget buys)."""
+def play(game: str, name: str, budget: int, learning_rate: float | None) -> tuple[dict[str, Any], np.ndarray]:
+    """(the figures, the distances relative to the start that the budget buys).
+
+    Args:
+        game: a config with two parameters.
+        name: of the contender.
+        budget: gradient evaluations.
+        learning_rate: of both players. None: the config's.
+    """
     contender = CONTENDERS[name]
-    experiment = contend(load_config(game), contender)
+    experiment = contend(load(game), contender)
     if learning_rate is not None:
         for player in ("generator", "discriminator"):
             experiment = override(experiment, f"{player}.learning_rate", learning_rate)
     cost = gradient_evaluations(experiment)
-    bought = int(evaluations // cost)
+    bought = int(budget // cost)
+    longer = override(experiment, "num_steps", max(bought, experiment.num_steps))
     with jax.enable_x64(True):
-        run_length = max(bought, experiment.num_steps)
-        curve = np.asarray(distances(experiment, init(experiment, jax.random.key(0)), run_length))
+        curve = np.asarray(distances(longer, start(longer, 0)))
     curve = curve / curve[0]
     later = np.arange(bought // 2, bought + 1)
     rate = math.exp(np.polyfit(later, np.log(curve[later]), 1)[0])
@@ -179,7 +186,7 @@ def play(game: str, name: str, evaluations: int, learning_rate: float | None) ->
         "rule": name,
         "learning_rate": experiment.generator.learning_rate,
         "gradient_evaluations": cost,
-        "evaluations": evaluations,
+        "evaluations": budget,
         "num_steps": bought,
         "ratio": float(f"{curve[bought]:.4g}"),
         "config_steps": experiment.num_steps,
@@ -197,15 +204,15 @@ def play(game: str, name: str, evaluations: int, learning_rate: float | None) ->
 
 def measured_costs(config: str) -> Iterator[dict[str, Any]]:
     """Rows of operations relative to the simultaneous step, on a config's networks and batch, all with plain SGD."""
-    base = contend(load_config(config), CONTENDERS["simultaneous"])
-    state = jax.eval_shape(init, base, jax.random.key(0))
+    base = contend(load(config), CONTENDERS["simultaneous"])
+    state = jax.eval_shape(compiled_init, base, jax.random.key(0))
 
     def traced(experiment: Experiment) -> int:
         return matmul_flops(lambda state: train_step(experiment, (), state), state)
 
     def compiled(experiment: Experiment) -> float:
-        program = jax.jit(lambda state: train_step(experiment, (), state)).lower(state)
-        return program.compile(compiler_options=compiler_options()).cost_analysis()["flops"]
+        step = jax.jit(lambda state: train_step(experiment, (), state), compiler_options=compiler_options())
+        return compile_timed(step, state).flops
 
     unit, compiled_unit = traced(base) - traced_twice(base, state), compiled(base)
     for name, contender in CONTENDERS.items():
@@ -248,7 +255,7 @@ def ring_contenders(learning_rate: float | None, sgd_rate: float) -> dict[str, E
 
     Weight 0.1 for consensus: by Adam, the paper's 10 would leave nothing of the gradient beside the pull on its size.
     """
-    base = load_config("ring_unrolled")
+    base = load("ring_unrolled")
     rules = {
         "simultaneous": (CONTENDERS["simultaneous"], Adam()),
         "alternating": (CONTENDERS["alternating"], Adam()),
@@ -269,13 +276,20 @@ def ring_contenders(learning_rate: float | None, sgd_rate: float) -> dict[str, E
     return experiments
 
 
-def train_ring(name: str, experiment: Experiment, evaluations: int, seed: int) -> dict[str, Any]:
-    """A row: modes and high-quality share by ten looks at the run, the last of them when the budget is spent."""
-    every = max(1, int(evaluations / gradient_evaluations(experiment)) // 10)
+def train_ring(name: str, experiment: Experiment, budget: int, seed: int) -> dict[str, Any]:
+    """The figures: modes and high-quality share at ten evaluations of the run, the last when the budget is spent.
+
+    Args:
+        name: of the rule.
+        experiment: by that rule.
+        budget: gradient evaluations.
+        seed: of the run.
+    """
+    every = max(1, int(budget / gradient_evaluations(experiment)) // 10)
     for setting, value in (("num_steps", 10 * every), ("eval_every_steps", every)):
         experiment = override(experiment, setting, value)
     began, curve = time.perf_counter(), []
-    for chunk in run(experiment, load_resources(experiment), init(experiment, jax.random.key(seed))):
+    for chunk in evaluations(experiment, load_data(experiment), seed):
         seen = chunk.evaluation.metrics["running"]
         curve.append([int(chunk.state.step), int(seen.modes), round(float(seen.high_quality), 4)])
     return {
@@ -284,7 +298,7 @@ def train_ring(name: str, experiment: Experiment, evaluations: int, seed: int) -
         "seed": seed,
         "learning_rate": experiment.generator.learning_rate,
         "gradient_evaluations": gradient_evaluations(experiment),
-        "evaluations": evaluations,
+        "evaluations": budget,
         "num_steps": 10 * every,
         "modes": curve[-1][1],
         "high_quality": curve[-1][2],
@@ -301,7 +315,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Rows as Markdown, a table for each set of columns."""
     lines, heads = [], []
     for row in rows:
-        cells = {name: value for name, value in row.items() if name not in ("jax", "device", "curve")}
+        cells = {name: value for name, value in row.items() if name not in (*SCHEMA, "curve")}
         if list(cells) != heads:
             heads = list(cells)
             lines += ["", "| " + " | ".join(head.replace("_", " ") for head in heads) + " |", "|---" * len(heads) + "|"]
@@ -339,8 +353,9 @@ def plot(curves: dict[tuple[str, str], tuple[float, np.ndarray]], path: Path) ->
     figure.savefig(path, dpi=110)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, seeds=1)
     parser.add_argument("--evaluations", type=int, default=2000, help="budget of each rule in the two games")
     parser.add_argument(
         "--learning-rate", type=float, help="of both players (by Adam on the ring); the configs' by default"
@@ -348,40 +363,35 @@ def main() -> None:
     parser.add_argument(
         "--costs", default="ring_unrolled_notebook,ring", help="configs to count operations on, or none"
     )
-    parser.add_argument("--ring", action="store_true", help="the ring instead of the games")
+    parser.add_argument("--ring", action="store_true", help="the ring, over --seeds, instead of the games")
     parser.add_argument("--ring-evaluations", type=int, default=3000, help="budget of each rule on the ring")
     parser.add_argument("--sgd-rate", type=float, default=0.1, help="learning rate where the ring is played by SGD")
-    parser.add_argument("--seeds", type=int, default=1, help="on the ring")
-    parser.add_argument("--out", help="file for the rows, beside printing them")
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown too")
-    parser.add_argument("--plot", help="file for a plot of the games")
-    options = parser.parse_args()
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="file for a plot of the games")
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     rows: list[dict[str, Any]] = []
     curves = {}
-
-    def say(row: dict[str, Any]) -> None:
-        rows.append(row | {"jax": jax.__version__, "device": jax.devices()[0].device_kind})
-        print(json.dumps(rows[-1]), flush=True)
-
     if options.ring:
         for seed in range(options.seeds):
             for name, experiment in ring_contenders(options.learning_rate, options.sgd_rate).items():
-                say(train_ring(name, experiment, options.ring_evaluations, seed))
+                figures = train_ring(name, experiment, options.ring_evaluations, seed)
+                rows.append(emit("dynamics on the ring", name, figures, options.out))
     else:
-        for game in COUPLINGS:
-            for name in CONTENDERS:
-                row, curve = play(game, name, options.evaluations, options.learning_rate)
-                curves[game, name] = (row["gradient_evaluations"], curve)
-                say(row)
+        for game, name in itertools.product(COUPLINGS, CONTENDERS):
+            figures, curve = play(game, name, options.evaluations, options.learning_rate)
+            curves[game, name] = (figures["gradient_evaluations"], curve)
+            rows.append(emit(f"dynamics of {game}", name, figures, options.out))
         for config in options.costs.split(",") if options.costs != "none" else ():
-            for row in measured_costs(config):
-                say(row)
-    if options.out:
-        Path(options.out).write_text("".join(json.dumps(row) + "\n" for row in rows))
+            for figures in measured_costs(config):
+                rows.append(emit("cost of dynamics", figures["rule"], figures, options.out))
     if options.table:
         print(table(rows))
     if options.plot and curves:
-        plot(curves, Path(options.plot))
+        plot(curves, options.plot)
 
 
 if __name__ == "__main__":

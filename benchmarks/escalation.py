@@ -1,13 +1,13 @@
 """Do signal magnitudes escalate when D overshoots, and does pixelwise normalisation stop G from taking part?
 
-    python -m benchmarks.escalation [--data DIR] [--steps 1500] [--rates 1e-3,1e-2,3e-2] [--seeds 3] [--out DIR]
-        [--objective wgan_gp | least_squares | non_saturating]
+    python benchmarks/escalation.py [--data DIR] [--steps 1500] [--rates 1e-3,1e-2,3e-2] [--seeds 3]
+        [--objective wgan_gp | least_squares | non_saturating] [--out FILE] [--pictures DIR]
 
-The progressive networks at 16x16, without growth, WGAN-GP with drift as in `progressive_mnist` or an objective without
-any penalty; D is pushed to overshoot by a high learning rate (G's stays). Every 25 steps: the root mean square of every
-block's activations in G and in D, the largest absolute score, and the norms of the players' gradients. Prints a JSON
-row for each rate, with and without the normalisation: magnitudes at the end relative to those at step 25, median over
-seeds. One figure shows all.
+The progressive networks at 16x16, without growth, by WGAN-GP with drift as in `progressive_mnist` or by an objective
+without any penalty; a high learning rate of D makes it overshoot (G's stays). Every 25 steps a probe measures the root
+mean square of every block's activations in G and in D, the largest absolute score, and the norms of the players'
+gradients. A row a rate, with and without the normalisation: magnitudes at the end relative to those at step 25, and the
+largest, each the median over seeds. The picture shows all traces.
 
 References:
     T. Karras et al., "Progressive Growing of GANs", ICLR 2018, section 4.2.
@@ -17,21 +17,24 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
-import json
+import itertools
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from benchmarks.harness import arguments, emit
+from benchmarks.programs import start, train_with_probe
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.losses.objectives import LeastSquares, NonSaturating
-from gan_jax.training.player_losses import sample_latent
-from gan_jax.training.steps import train_step
-from gan_jax.training.train import init, load_resources
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.evaluations import load_data
+from gan_jax.training.state import TrainState
 
 EVERY = 25
 OBJECTIVES = {"wgan_gp": None, "least_squares": LeastSquares(), "non_saturating": NonSaturating()}
@@ -39,7 +42,7 @@ OBJECTIVES = {"wgan_gp": None, "least_squares": LeastSquares(), "non_saturating"
 
 def setting(rate: float, pixel_norm: bool, objective: str) -> Experiment:
     """The config `escalation` at a learning rate of D, under its objective or under one without any penalty."""
-    base = load_config("escalation")
+    base = load("escalation")
     gen, disc = base.generator, base.discriminator
     other = OBJECTIVES[objective]
     return dataclasses.replace(
@@ -54,69 +57,69 @@ def rms(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.mean(jnp.square(x)))
 
 
-@functools.partial(jax.jit, static_argnames="num_probes")
-def trace(experiment: Experiment, dataset, state, num_probes: int) -> dict[str, jax.Array]:
+def probe(experiment: Experiment, data: Any, state: TrainState, memory: Any) -> tuple[Any, dict[str, jax.Array]]:
+    """Magnitudes by signal."""
+    latent = sample_latent(experiment, jax.random.key(1), 64)
+    gen, disc = state.generator.variables, state.discriminator.variables
+    fake, made = experiment.generator.network.features(gen, latent, experiment.data.shape, train=False)
+    scores, seen = experiment.discriminator.network.features(disc, fake, train=False)
+    values = {f"G {name}": rms(value) for name, value in made.items()}
+    values |= {f"D {name}": rms(value) for name, value in seen.items()}
+    return memory, values | {"G image": rms(fake), "D score": jnp.max(jnp.abs(scores))}
+
+
+@jax.jit
+def trace(experiment: Experiment, data: Any, state: TrainState) -> dict[str, jax.Array]:
     """By signal, its magnitude every `EVERY` steps. Learning rates are leaves: one program serves all of them."""
-
-    def look(state, _):
-        state, metrics = jax.lax.scan(lambda s, _: train_step(experiment, dataset, s), state, length=EVERY)
-        latent = sample_latent(experiment, jax.random.key(1), 64)
-        gen, disc = state.generator.variables, state.discriminator.variables
-        fake, made = experiment.generator.network.features(gen, latent, experiment.data.shape, train=False)
-        scores, seen = experiment.discriminator.network.features(disc, fake, train=False)
-        out = {f"G {name}": rms(value) for name, value in made.items()}
-        out |= {f"D {name}": rms(value) for name, value in seen.items()}
-        out |= {"G image": rms(fake), "D score": jnp.max(jnp.abs(scores))}
-        out |= {f"{p} gradient": metrics[f"{n}_grad_norm"][-1] for p, n in (("G", "generator"), ("D", "discriminator"))}
-        return state, out
-
-    return jax.lax.scan(look, state, length=num_probes)[1]
+    _, values, metrics = train_with_probe(experiment, data, state, probe, EVERY)
+    names = (("G", "generator"), ("D", "discriminator"))
+    return values | {f"{player} gradient": metrics[f"{name}_grad_norm"] for player, name in names}
 
 
-def magnitudes(experiment: Experiment, dataset, seed: int, steps: int) -> dict[str, np.ndarray]:
+def magnitudes(experiment: Experiment, data: Any, seed: int) -> dict[str, np.ndarray]:
     """The trace of a run."""
-    values = trace(experiment, dataset, init(experiment, jax.random.key(seed)), steps // EVERY)
-    return {name: np.asarray(value) for name, value in values.items()}
+    return {name: np.asarray(value) for name, value in trace(experiment, data, start(experiment, seed)).items()}
+
+
+def measure(runs: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+    """The figures of the traces of some seeds."""
+    growth = {name: [float(run[name][-1] / max(run[name][0], 1e-12)) for run in runs] for name in runs[0]}
+    peak = {name: [float(np.nanmax(run[name])) for run in runs] for name in runs[0]}
+    return {
+        "growth": {name: float(np.median(values)) for name, values in growth.items()},
+        "peak": {name: float(np.median(values)) for name, values in peak.items()},
+        "finite": all(bool(np.all(np.isfinite(values))) for run in runs for values in run.values()),
+    }
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, seeds=3, pictures=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--rates", default="1e-3,1e-2,3e-2", help="learning rates of D, comma-separated")
+    parser.add_argument("--objective", choices=OBJECTIVES, default="wgan_gp")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--rates", default="1e-3,1e-2,3e-2")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--objective", choices=OBJECTIVES, default="wgan_gp")
-    options = parser.parse_args()
-    objective = options.objective
-    dataset = load_resources(setting(1e-3, True, objective), options.data).dataset
+    options = make_parser().parse_args()
+    objective, rates = options.objective, [float(rate) for rate in options.rates.split(",")]
+    data = load_data(setting(1e-3, True, objective), options.data).dataset
     traces = {}
-    for rate in map(float, options.rates.split(",")):
-        for pixel_norm in (True, False):
-            start = time.perf_counter()
-            made = setting(rate, pixel_norm, objective)
-            runs = [magnitudes(made, dataset, seed, options.steps) for seed in range(options.seeds)]
-            traces[rate, pixel_norm] = runs
-            growth = {name: [float(run[name][-1] / max(run[name][0], 1e-12)) for run in runs] for name in runs[0]}
-            peak = {name: [float(np.nanmax(run[name])) for run in runs] for name in runs[0]}
-            row = {
-                "objective": objective,
-                "rate": rate,
-                "pixel_norm": pixel_norm,
-                "steps": options.steps,
-                "seeds": options.seeds,
-                "growth": {name: float(np.median(values)) for name, values in growth.items()},
-                "peak": {name: float(np.median(values)) for name, values in peak.items()},
-                "finite": all(bool(np.all(np.isfinite(values))) for run in runs for values in run.values()),
-                "seconds": round(time.perf_counter() - start, 1),
-            }
-            print(json.dumps(row), flush=True)
-            if options.out:
-                options.out.mkdir(parents=True, exist_ok=True)
-                with (options.out / "rows.jsonl").open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-    if options.out:
-        draw(traces, options.out / "escalation.png")
+    for rate, pixel_norm in itertools.product(rates, (True, False)):
+        began = time.perf_counter()
+        made = dataclasses.replace(setting(rate, pixel_norm, objective), num_steps=options.steps)
+        runs = [magnitudes(made, data, seed) for seed in range(options.seeds)]
+        traces[rate, pixel_norm] = runs
+        figures = {"objective": objective, "rate": rate, "pixel_norm": pixel_norm}
+        figures |= {"steps": options.steps, "seeds": options.seeds, **measure(runs)}
+        figures["seconds"] = round(time.perf_counter() - began, 1)
+        case = f"{objective}, rate {rate:g}, {'with' if pixel_norm else 'without'} normalisation"
+        emit("escalation", case, figures, options.out)
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        draw(traces, options.pictures / "escalation.png")
 
 
 def draw(traces: dict, path: Path) -> None:
@@ -152,4 +155,4 @@ def draw(traces: dict, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

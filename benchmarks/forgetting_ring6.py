@@ -1,16 +1,16 @@
-"""Six Gaussians on a ring: what D sees and forgets where G collapses, and where it does not.
+"""Six Gaussians on a ring: what does D see and forget where G collapses, and where it does not?
 
-    python -m benchmarks.forgetting_ring6 [--seeds 8] [--steps 6000] [--arms plain,r1] [--out DIR]
+    python benchmarks/forgetting_ring6.py [--seeds 8] [--steps 6000] [--cases plain,r1] [--out FILE] [--pictures DIR]
 
-The arms of `configs/forgetting_ring6.py`. Every 50 steps: the modes that D has a peak at and the share of real points
-at a local maximum of D (`gan_jax.diagnostics.landscape`); the cosine of D's input gradient at fixed probes, 256 real
-points and 256 of the whole plane, with that of 50 steps before, and the share of probes at which it has turned round;
-the share of the fakes of 0, 50, 500 and 2,000 steps ago that D rejects; and G's modes and high-quality share.
+The arms of `configs/forgetting_ring6.py`. A probe measures every 50 steps: the modes that D has a peak at and the share
+of real points at a local maximum of D (`gan_jax.diagnostics.landscape`); the cosine of D's input gradient with that of
+50 steps before, at fixed points (256 real ones and 256 of the whole plane), and the share of points at which it has
+reversed; the share of the fakes of 0, 50, 500 and 2,000 steps ago that D rejects; and G's modes and high-quality share.
 
-Prints a JSON row an arm: each of these over the last quarter of the run, mean and standard error over seeds; and the
-first step at which D has a peak at all modes, and at which G makes all: median over the seeds that come to it. With
---out also the curves, and the picture: each arm's contours, field, real points and fakes at the end, for the seed whose
-number of modes is the median.
+A row an arm: each of these over the last quarter of the run, mean and standard error over seeds; and the first step at
+which D has a peak at all modes, and at which G makes all: median over the seeds that come to it. The pictures are the
+curves, and each arm's contours, field, real points and fakes at the end, for the seed whose number of modes is the
+median.
 
 References:
     A. Gainetdinov, "GAN Mode Collapse Explanation", Towards AI, 2023, figure 1.
@@ -20,9 +20,9 @@ References:
 from __future__ import annotations
 
 import argparse
-import functools
-import json
+import dataclasses
 import operator
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -30,27 +30,38 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from gan_jax.cli.diagnose_plane import RADIUS, checkpoint, scene
+from gan_jax.reports.drawing import draw_plane, new_figure
+
+from benchmarks.harness import arguments, emit, mean_and_error, picked
+from benchmarks.programs import many_with_probe, start
 from gan_jax.diagnostics import forgetting, landscape, scans
 from gan_jax.diagnostics.state.scores import examples, fakes_at, score_at
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.modes import mode_metrics
-from gan_jax.reports.drawing import draw_plane, new_figure, rounded
-from gan_jax.training.steps import TrainState, train_step
-from gan_jax.training.train import compiler_options, init
+from gan_jax.training.state import TrainState
 
 EVERY = 50
 AGES = (0, 50, 500, 2000)
 NUM, NUM_MODES = 256, 6
-"""Points of each kind that are looked at; modes of the ring."""
+"""Points of each kind that are probed; modes of the ring."""
 
 
-def look(experiment: Experiment, state: TrainState, past: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(what the next look needs, the numbers of this one) of a state."""
-    source, score = experiment.data.source(()), score_at(experiment, state)
-    seen = examples(experiment, (), 0, NUM)
+def first_memory(experiment: Experiment) -> dict[str, Any]:
+    """What the first probe gets: no gradients and fakes of the past, and the latents of G's metrics."""
+    zero = jnp.zeros((NUM, 2))
+    return {
+        "slopes": {"real": zero, "plane": zero},
+        "fakes": jnp.full((AGES[-1] // EVERY + 1, NUM, 2), jnp.nan),
+        "latent": jax.random.normal(jax.random.key(2), (2500, experiment.generator.latent_dim)),
+    }
+
+
+def probe(experiment: Experiment, data: Any, state: TrainState, past: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """(what the next probe needs, the numbers of this one) of a state."""
+    source, score = experiment.data.source(data), score_at(experiment, state)
+    seen = examples(experiment, data, 0, NUM)
     reach = 1.4 * experiment.data.radius
     plane = jax.random.uniform(jax.random.key(1), (NUM, 2), minval=-reach, maxval=reach)
     slopes = {"real": scans.input_gradients(score, seen.real), "plane": scans.input_gradients(score, plane)}
@@ -77,92 +88,67 @@ def look(experiment: Experiment, state: TrainState, past: dict[str, Any]) -> tup
     return {"slopes": slopes, "fakes": shown, "latent": past["latent"]}, numbers
 
 
-def trace(experiment: Experiment, state: TrainState, num_probes: int) -> tuple[TrainState, dict[str, jax.Array]]:
-    """A run, and its looks: leaves [looks]."""
-    zero = jnp.zeros((NUM, 2))
-    past = {
-        "slopes": {"real": zero, "plane": zero},
-        "fakes": jnp.full((AGES[-1] // EVERY + 1, NUM, 2), jnp.nan),
-        "latent": jax.random.normal(jax.random.key(2), (2500, experiment.generator.latent_dim)),
-    }
-
-    def step(carry: tuple[TrainState, Any], _: None) -> tuple[Any, Any]:
-        state, past = carry
-        state, _ = jax.lax.scan(lambda s, _: (train_step(experiment, (), s)[0], None), state, length=EVERY)
-        past, numbers = look(experiment, state, past)
-        return (state, past), numbers
-
-    (state, _), numbers = jax.lax.scan(step, (state, past), length=num_probes)
-    return state, numbers
-
-
-def runs(experiment: Experiment, seeds: int, num_probes: int) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """(the last states, stacked; the looks [seeds, looks]) of runs side by side."""
-    states = [init(experiment, jax.random.key(seed)) for seed in range(seeds)]
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    program = jax.jit(
-        jax.vmap(functools.partial(trace, num_probes=num_probes), (None, 0)), compiler_options=compiler_options()
-    )
-    last, numbers = program(experiment, states)
+def runs(experiment: Experiment, seeds: int) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """(the last states, stacked; the probe's numbers [seeds, probes]) of runs side by side."""
+    states = [start(experiment, seed) for seed in range(seeds)]
+    last, numbers, _ = many_with_probe(experiment, (), states, probe, EVERY, first_memory(experiment))
     return last, {name: np.asarray(values, float) for name, values in numbers.items()}
 
 
 def summary(numbers: dict[str, np.ndarray]) -> dict[str, Any]:
     """Mean and standard error over seeds of the last quarter's means."""
     late = {name: np.nanmean(values[:, -max(1, values.shape[1] // 4) :], axis=1) for name, values in numbers.items()}
-    rows = {name: [float(np.mean(part)), standard_error(part)] for name, part in late.items()}
+    rows = {name: mean_and_error(part) for name, part in late.items()}
     firsts = {f"first_all_{what}": first(numbers[name]) for what, name in (("seen", "modes_seen"), ("made", "modes"))}
-    return {**rounded(rows, 4), **firsts}
+    return {**rows, **firsts}
 
 
 def first(modes: np.ndarray) -> dict[str, Any]:
-    """The step of the first look with all modes, of [seeds, looks]: its median over the seeds that have one."""
+    """The step of the first probe with all modes, of [seeds, probes]: its median over the seeds that have one."""
     steps = [EVERY * (1 + int(np.argmax(run >= NUM_MODES))) for run in modes if np.any(run >= NUM_MODES)]
     return {"median": float(np.median(steps)) if steps else None, "seeds": len(steps)}
 
 
-def standard_error(values: np.ndarray) -> float | None:
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+def measure(name: str, experiment: Experiment, seeds: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """(the figures of an arm, its traces, what its picture shows)."""
+    began = time.perf_counter()
+    last, numbers = runs(experiment, seeds)
+    at_end = numbers["modes"][:, -1]
+    typical = int(np.argmin(np.abs(at_end - np.median(at_end))))
+    seen = examples(experiment, (), 0, 512)
+    state = jax.tree.map(operator.itemgetter(typical), last)
+    picture = {
+        **scene(experiment, (), seen),
+        "checkpoints": [checkpoint(experiment, (), state, seen)],
+        "made": [float(at_end[typical]), typical],
+    }
+    figures = {"arm": name, "steps": experiment.num_steps, "seeds": seeds, **summary(numbers)}
+    return figures | {"seconds": round(time.perf_counter() - began, 1)}, numbers, picture
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, seeds=8, cases="arms", pictures=True)
+    parser.add_argument("--config", default="forgetting_ring6")
+    parser.add_argument("--steps", type=int, default=6000)
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="forgetting_ring6")
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--arms", help="names with commas; all of the config if not given")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser()
     options = parser.parse_args()
+    if options.steps < EVERY:
+        parser.error(f"--steps is {options.steps}, and must be at least {EVERY}, the steps between two probes")
     arms = {arm.name: arm.experiment for arm in load_sweep(options.config).arms}
-    names = options.arms.split(",") if options.arms else list(arms)
-    if unknown := [name for name in names if name not in arms]:
-        parser.error(f"no arm {', '.join(unknown)}: there are {', '.join(arms)}")
-    if options.seeds < 1 or options.steps < EVERY:
-        parser.error(f"--seeds must be at least 1, and --steps at least {EVERY}, the steps between two looks")
     traces, pictures = {}, {}
-    for name in names:
-        start = time.perf_counter()
-        last, numbers = runs(arms[name], options.seeds, options.steps // EVERY)
-        traces[name] = numbers
-        at_end = numbers["modes"][:, -1]
-        typical = int(np.argmin(np.abs(at_end - np.median(at_end))))
-        seen = examples(arms[name], (), 0, 512)
-        state = jax.tree.map(operator.itemgetter(typical), last)
-        pictures[name] = {
-            **scene(arms[name], (), seen),
-            "checkpoints": [checkpoint(arms[name], (), state, seen)],
-            "made": [float(at_end[typical]), typical],
-        }
-        row = {"arm": name, "steps": options.steps, "seeds": options.seeds, **summary(numbers)}
-        row["seconds"] = round(time.perf_counter() - start, 1)
-        print(json.dumps(row), flush=True)
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-            with (options.out / "rows.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
-    if options.out:
-        draw_landscapes(pictures, options.out / "forgetting_ring6.png")
-        draw_curves(traces, options.out / "forgetting_ring6_curves.png")
+    for name in picked(parser, options.cases, arms):
+        experiment = dataclasses.replace(arms[name], num_steps=options.steps)
+        figures, traces[name], pictures[name] = measure(name, experiment, options.seeds)
+        emit("forgetting_ring6", name, figures, options.out)
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        draw_landscapes(pictures, options.pictures / "forgetting_ring6.png")
+        draw_curves(traces, options.pictures / "forgetting_ring6_curves.png")
 
 
 def draw_landscapes(pictures: dict[str, dict[str, Any]], path: Path) -> None:
@@ -217,9 +203,9 @@ def draw_curves(traces: dict[str, dict[str, np.ndarray]], path: Path) -> None:
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Means of up to `width` looks up to each: [seeds, looks] -> the same."""
+    """Means of up to `width` probes up to each: [seeds, probes] -> the same."""
     return np.stack([values[:, max(0, i - width + 1) : i + 1].mean(axis=1) for i in range(values.shape[1])], axis=1)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

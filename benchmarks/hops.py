@@ -1,12 +1,11 @@
 """Two cities, one thermometer: how often does G hop between the modes, plain and with each remedy?
 
-    python -m benchmarks.hops [--seeds 8] [--steps 10000] [--arms plain,replay_fifo] [--out DIR]
+    python benchmarks/hops.py [--seeds 8] [--steps 10000] [--cases plain,replay_fifo] [--out FILE] [--pictures DIR]
 
-Every 20 steps G makes 256 temperatures. It is *in* a city when at least 90 % of them are nearer to it than to the
-other, and *covers* both when at least 25 % are within 3 standard deviations of each. A hop is to be in the one city
-after having been in the other, with anything in between. Prints a JSON row an arm: hops per 10,000 steps (mean,
-standard error, and of each seed), the share of looks at which G covers both, and the share at which it is in one;
-writes the traces as a picture.
+Every 20 steps a probe takes 256 temperatures from G. G is *in* a city when at least 90 % of them are nearer to it than
+to the other, and *covers* both when at least 25 % are within 3 standard deviations of each. A hop is a change from one
+city to the other, with anything in between. A row a remedy: hops per 10,000 steps (mean, standard error, and of each
+seed), and the shares of probes at which G covers both cities, and is in one. The picture shows the traces.
 """
 
 from __future__ import annotations
@@ -14,43 +13,41 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from benchmarks.harness import arguments, emit, mean_and_error, picked
+from benchmarks.programs import many_with_probe
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.remedies import REMEDIES, apply_remedy
-from gan_jax.training.player_losses import generate, sample_latent
-from gan_jax.training.steps import train_step
-from gan_jax.training.train import compiler_options, init
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.batches import generate, sample_latent
+from gan_jax.training.state import TrainState
 
 EVERY = 20
 
 
-def hot_shares(experiment: Experiment, seeds: int, num_probes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of temperatures nearer to the hot city, [seeds, looks], and within 3 std of either, [seeds, looks, 2]."""
+def probe(experiment: Experiment, data: Any, state: TrainState, memory: Any) -> tuple[Any, Any]:
+    """The share of temperatures nearer to the hot city, and the shares within 3 std of the cold and the hot one [2]."""
     middle = (experiment.data.cold + experiment.data.hot) / 2
+    latent = sample_latent(experiment, jax.random.key(1), 256)
+    samples, _ = generate(experiment, state.generator.variables, latent, train=False)
+    share = jnp.where(jnp.all(jnp.isfinite(samples)), jnp.mean(samples > middle), jnp.nan)
+    near = jnp.abs(samples - jnp.stack([experiment.data.cold, experiment.data.hot])) < 3 * experiment.data.std
+    return memory, (share, jnp.mean(near, axis=0))
 
-    def run(experiment, state):
-        def look(state, _):
-            state, _ = jax.lax.scan(lambda s, _: (train_step(experiment, (), s)[0], None), state, length=EVERY)
-            latent = sample_latent(experiment, jax.random.key(1), 256)
-            samples, _ = generate(experiment, state.generator.variables, latent, train=False)
-            share = jnp.where(jnp.all(jnp.isfinite(samples)), jnp.mean(samples > middle), jnp.nan)
-            near = jnp.abs(samples - jnp.stack([experiment.data.cold, experiment.data.hot])) < 3 * experiment.data.std
-            return state, (share, jnp.mean(near, axis=0))
 
-        return jax.lax.scan(look, state, length=num_probes)[1]
-
-    states = [init(experiment, key) for key in jax.random.split(jax.random.key(0), seeds)]
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    program = jax.jit(jax.vmap(run, (None, 0)), compiler_options=compiler_options())
-    shares, near = program(experiment, states)
+def city_shares(experiment: Experiment, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+    """The probe's values over runs: [seeds, probes] and [seeds, probes, 2]."""
+    states = [compiled_init(experiment, key) for key in jax.random.split(jax.random.key(0), seeds)]
+    _, (shares, near), _ = many_with_probe(experiment, (), states, probe, EVERY)
     return np.asarray(shares), np.asarray(near)
 
 
@@ -64,38 +61,44 @@ def hops(shares: np.ndarray) -> int:
     return sum(a != b for a, b in itertools.pairwise(inside))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def measure(experiment: Experiment, seeds: int) -> tuple[dict[str, Any], np.ndarray]:
+    """(the figures of an arm, its traces [seeds, probes])."""
+    began = time.perf_counter()
+    trace, near = city_shares(experiment, seeds)
+    counts = np.array([hops(shares) for shares in trace]) * 10_000 / experiment.num_steps
+    mean, error = mean_and_error(counts)
+    figures = {
+        "hops": mean,
+        "hops_se": error,
+        "hops_each": [round(float(count), 1) for count in counts],
+        "covers_both": round(float(np.mean(np.all(near >= 0.25, axis=-1))), 3),
+        "in_one": round(float(np.mean((trace >= 0.9) | (trace <= 0.1))), 3),
+        "finite": bool(np.all(np.isfinite(trace))),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    return figures, trace
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, seeds=8, cases="remedies", pictures=True)
     parser.add_argument("--config", default="temperatures_hopping")
-    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--arms", help="names of remedies with commas; all if not given")
-    parser.add_argument("--out", type=Path)
+    return parser
+
+
+def main() -> None:
+    parser = make_parser()
     options = parser.parse_args()
-    names = options.arms.split(",") if options.arms else list(REMEDIES)
-    base = dataclasses.replace(load_config(options.config), num_steps=options.steps)
+    base = dataclasses.replace(load(options.config), num_steps=options.steps)
     traces = {}
-    for name in names:
-        start = time.perf_counter()
-        traces[name], near = hot_shares(apply_remedy(base, name), options.seeds, options.steps // EVERY)
-        counts = np.array([hops(trace) for trace in traces[name]]) * 10_000 / options.steps
-        row = {
-            "arm": name,
-            "hops": round(float(counts.mean()), 2),
-            "hops_se": round(float(counts.std(ddof=1) / np.sqrt(len(counts))), 2),
-            "hops_each": [round(float(c), 1) for c in counts],
-            "covers_both": round(float(np.mean(np.all(near >= 0.25, axis=-1))), 3),
-            "in_one": round(float(np.mean((traces[name] >= 0.9) | (traces[name] <= 0.1))), 3),
-            "finite": bool(np.all(np.isfinite(traces[name]))),
-            "seconds": round(time.perf_counter() - start, 1),
-        }
-        print(json.dumps(row), flush=True)
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-            with (options.out / "rows.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
-    if options.out:
-        draw(traces, options.out / "traces.png")
+    for name in picked(parser, options.cases, REMEDIES):
+        figures, traces[name] = measure(apply_remedy(base, name), options.seeds)
+        about = {"arm": name, "steps": options.steps, "seeds": options.seeds}
+        emit("hops", name, about | figures, options.out)
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        draw(traces, options.pictures / "traces.png")
 
 
 def draw(traces: dict[str, np.ndarray], path: Path) -> None:
@@ -119,4 +122,4 @@ def draw(traces: dict[str, np.ndarray], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,12 +1,12 @@
 """Does more data, or a remedy, make D generalise, and does that postpone collapse?
 
-    python -m benchmarks.memorisation [--study size | remedies] [--data DIR] [--seeds 3] [--steps N] [--points 2048]
-        [--arms NAME;..] [--out DIR]
+    python benchmarks/memorisation.py [--study size | remedies] [--data DIR] [--seeds 3] [--steps N] [--points 2048]
+        [--cases NAME;..] [--out FILE] [--points-out FILE] [--pictures DIR]
 
-Trains the arms of the config `memorisation_size` or `memorisation_remedies`, and at every evaluation lets D judge
-training, held-out and fake images, as `gan-jax diagnose memorisation` does. Prints a JSON row an arm: means over the
-seeds with standard errors, at the end and at their worst, onsets and outcomes. --out gets these rows, every point of
-every run (points.jsonl) and the curves with bands of a standard error.
+Trains the arms of the config `memorisation_size` or `memorisation_remedies`. At every evaluation D scores training,
+held-out and fake images, as `gan-jax diagnose memorisation` has it. A row an arm: means over the seeds with standard
+errors at the end, the largest gap of D's accuracy between training and held-out images, outcomes and onsets.
+--points-out gets a row for every evaluation of every run; the picture shows the curves with bands of a standard error.
 
 References:
     A. Brock, J. Donahue, K. Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR 2019,
@@ -17,37 +17,45 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks.harness import arguments, emit, mean_and_error, picked
+from benchmarks.programs import evaluations
 from gan_jax.cli.diagnose_memorisation import in_batches, judge_state, split_examples
 from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import judge
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.train import Resources, init, load_resources, run
+from gan_jax.training.evaluations import LoadedData, load_data
 
 JUDGED = ("train", "held_out", "fake", "gap", "overfitting", "train_loss", "held_out_loss", "fake_loss")
 MEASURED = ("effective_classes", "junk", "variance_ratio")
 
 
 def train(
-    experiment: Experiment, resources: Resources, seed: int, num_points: int, keep: Callable[[dict], None]
+    experiment: Experiment, resources: LoadedData, seed: int, num_points: int, keep: Callable[[dict], None]
 ) -> tuple[list[dict], dict]:
-    """(a point an evaluation, each also given to `keep`, and the verdict) of a run."""
+    """(a point an evaluation, each also given to `keep`, and the verdict) of a run.
+
+    Args:
+        experiment: what is trained.
+        resources: its data.
+        seed: of the run.
+        num_points: images of each kind that D scores.
+        keep: called with each point as it comes.
+    """
     split = split_examples(experiment, resources.dataset, num_points, jax.random.key(0))
     batches = in_batches(experiment, split, jax.random.key(1))
     points = []
-    state = init(experiment, jax.random.key(seed))
-    for chunk in run(experiment, resources, state):
+    for chunk in evaluations(experiment, resources, seed):
         state = chunk.state
-        if chunk.evaluation is None:
-            continue
         judged = jax.device_get(judge_state(experiment, state, *batches))
         metrics = chunk.evaluation.metrics["batch"]
         points.append(
@@ -70,8 +78,8 @@ def train(
     return points, verdict.to_json()
 
 
-def row(arm: str, runs: list[tuple[list[dict], dict]], seconds: float) -> dict:
-    """What is printed of an arm."""
+def summary(arm: str, runs: list[tuple[list[dict], dict]]) -> dict[str, Any]:
+    """The figures of an arm."""
     last = [points[-1] for points, _ in runs]
     names = [name for name in last[0] if name not in ("step", "label", "finite")]
     worst = [max(point["gap_batch"] for point in points) for points, _ in runs]
@@ -86,64 +94,49 @@ def row(arm: str, runs: list[tuple[list[dict], dict]], seconds: float) -> dict:
         "outcomes": {name: outcomes.count(name) for name in dict.fromkeys(outcomes)},
         "onsets": [verdict["onset_step"] for verdict in verdicts],
         "formed": [verdict["formed_step"] for verdict in verdicts],
-        "seconds": round(seconds, 1),
     }
 
 
-def mean_and_error(values: list[float]) -> list[float | None]:
-    """[mean, standard error]; the latter None for one value."""
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return [_round(np.mean(values)), None if error is None else _round(error)]
-
-
-def _round(value: float) -> float | None:
-    return float(f"{float(value):.4g}") if np.isfinite(value) else None
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, seeds=3, cases="arms", pictures=True)
+    parser.add_argument("--study", choices=("size", "remedies"), default="size")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--steps", type=int, help="of each run. None: the config's")
+    parser.add_argument("--points", type=int, default=2048, help="examples of each kind that D scores")
+    parser.add_argument("--points-out", type=Path, metavar="FILE", help="file for a row an evaluation")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--study", choices=("size", "remedies"), default="size")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, help="of each run; those of the config if not given")
-    parser.add_argument("--points", type=int, default=2048, help="examples of each kind that D judges")
-    parser.add_argument("--arms", help="only these, separated by semicolons")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser()
     options = parser.parse_args()
+    question = f"memorisation, {options.study}"
     sweep = load_sweep(f"memorisation_{options.study}")
     assert sweep is not None
     arms = {arm.name: arm.experiment for arm in sweep.arms}
-    if options.arms:
-        wanted = options.arms.split(";")
-        if set(wanted) - set(arms):
-            parser.error(f"--arms is {options.arms!r}, and takes some of {'; '.join(arms)}")
-        arms = {name: arms[name] for name in wanted}
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        for name in ("rows.jsonl", "points.jsonl"):
-            (options.out / name).write_text("")
     curves: dict[str, list[list[dict]]] = {}
-    for name, experiment in arms.items():
+    for name in picked(parser, options.cases, arms):
+        experiment = arms[name]
         if options.steps:
             every = max(1, options.steps // 20)
             experiment = dataclasses.replace(experiment, num_steps=options.steps, eval_every_steps=every)
-        start, runs = time.perf_counter(), []
-        resources = load_resources(experiment, options.data)
+        began, runs = time.perf_counter(), []
+        resources = load_data(experiment, options.data)
         for seed in range(options.seeds):
 
             def keep(point: dict, arm: str = name, seed: int = seed) -> None:
-                if options.out:
-                    with (options.out / "points.jsonl").open("a") as file:
-                        file.write(json.dumps({"arm": arm, "seed": seed, **point}) + "\n")
+                if options.points_out:
+                    figures = {"arm": arm, "seed": seed, **point}
+                    emit(f"{question}, points", arm, figures, options.points_out, show=False)
 
             runs.append(train(experiment, resources, seed, options.points, keep))
         curves[name] = [points for points, _ in runs]
-        made = row(name, runs, time.perf_counter() - start)
-        print(json.dumps(made), flush=True)
-        if options.out:
-            with (options.out / "rows.jsonl").open("a") as file:
-                file.write(json.dumps(made) + "\n")
-            draw(curves, options.out / f"memorisation_{options.study}.png")
+        figures = summary(name, runs) | {"seconds": round(time.perf_counter() - began, 1)}
+        emit(question, name, figures, options.out)
+        if options.pictures:
+            options.pictures.mkdir(parents=True, exist_ok=True)
+            draw(curves, options.pictures / f"memorisation_{options.study}.png")
 
 
 def draw(curves: dict[str, list[list[dict]]], path: Path) -> None:
@@ -182,4 +175,4 @@ def draw(curves: dict[str, list[list[dict]]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

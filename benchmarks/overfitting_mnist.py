@@ -1,16 +1,16 @@
-"""Scans of D through MNIST digits: where a GAN does well, where it collapses, and where D overfits.
+"""Scans of D through MNIST digits: where does a GAN do well, where does it collapse, and where does D overfit?
 
-    python -m benchmarks.overfitting_mnist [--data DIR] [--seeds 3] [--steps 4000] [--looks 5] [--points 256]
-        [--arms good,overfitted] [--out DIR]
+    python benchmarks/overfitting_mnist.py [--data DIR] [--seeds 3] [--steps 4000] [--probes 5] [--points 256]
+        [--cases good,overfitted] [--out FILE] [--pictures DIR]
 
-The arms of `configs/overfitting_mnist.py`. At several times of a run, scans D(x + k u) through training, held-out and
-fake digits as `gan-jax diagnose landscape` makes them, along random lines and towards another training digit: the
-share with a peak at k = 0, the half-width and sharpness of the peaks of D's probability, the share of points in its
+The arms of `configs/overfitting_mnist.py`. At several times of a run, a probe scans D(x + k u) through training,
+held-out and fake digits as `gan-jax diagnose landscape` does, along random lines and towards another training digit:
+the share with a peak at k = 0, the half-width and sharpness of the peaks of D's probability, the share of points in its
 flat regions; D's mean probability of each kind; and the classes, junk and variance of G's samples. The classifier gets
 98.3 % of the 16x16 test digits right: below its gate in `gan_jax.metrics.classifier`, above the one here, 98 %.
 
-Prints a JSON row an arm: all of these at the end, mean and standard error over seeds. With --out also the curves over
-training with bands of a standard error, and the mean scans at the end above a few samples.
+A row an arm: all of these at the end, mean and standard error over seeds. The pictures are the curves over training
+with bands of a standard error, and the mean scans at the end above a few samples.
 
 References:
     A. Gainetdinov, "GAN Mode Collapse Explanation", Towards AI, 2023, figures 2 to 4.
@@ -20,14 +20,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from gan_jax.reports.drawing import COLOURS, find, new_figure, rounded
 
+from benchmarks.harness import arguments, emit, mean_and_error, picked
+from benchmarks.programs import evaluations
 from gan_jax.cli import diagnose_lines as lines
 from gan_jax.diagnostics import scans
 from gan_jax.diagnostics.state.scores import examples
@@ -35,9 +38,8 @@ from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.classifier import accuracy, load_classifier
 from gan_jax.metrics.image_metrics import image_metrics, make_reference
-from gan_jax.reports.drawing import COLOURS, find, new_figure, rounded
 from gan_jax.reports.sample_pictures import image_grid
-from gan_jax.training.train import Resources, init, load_resources, run
+from gan_jax.training.evaluations import LoadedData, load_data
 
 KINDS = ("training", "held-out", "fake")
 LEAST_ACCURACY, CONFIDENCE = 0.98, 0.6
@@ -46,7 +48,7 @@ LEAST_ACCURACY, CONFIDENCE = 0.98, 0.6
 class Judge:
     """The classifier of the digits at their size, once it has passed."""
 
-    def __init__(self, name: str, resources: Resources) -> None:
+    def __init__(self, name: str, resources: LoadedData) -> None:
         images, labels = resources.dataset.test_images, resources.dataset.test_labels
         self.classifier = load_classifier(name)
         self.accuracy = 0.0 if self.classifier is None else accuracy(self.classifier, images, labels)
@@ -60,19 +62,25 @@ class Judge:
 
 
 def trace(
-    experiment: Experiment, resources: Resources, judge: Judge, seed: int, points: int
+    experiment: Experiment, resources: LoadedData, judge: Judge, seed: int, points: int
 ) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """(a look an evaluation, the last samples) of a run."""
+    """(the probe's values of each evaluation, the last samples) of a run.
+
+    Args:
+        experiment: what is trained.
+        resources: its data.
+        judge: the classifier of its samples.
+        seed: of the run.
+        points: digits of each kind that are scanned.
+    """
     seen = examples(experiment, resources.dataset, 0, points)
     ks = scans.offsets(float(lines.mean_distance(seen.real)), lines.NUM_OFFSETS)
-    looks, samples = [], np.zeros(0)
-    for chunk in run(experiment, resources, init(experiment, jax.random.key(seed))):
-        if chunk.evaluation is None:
-            continue
+    probes, samples = [], np.zeros(0)
+    for chunk in evaluations(experiment, resources, seed):
         found = jax.device_get(lines.survey(experiment, chunk.state, seen, ks))
         samples = np.asarray(chunk.evaluation.samples[:24])
         middle = {kind: found["scans"][kind]["random"][:, lines.NUM_OFFSETS] for kind in KINDS}
-        looks.append(
+        probes.append(
             {
                 "step": int(chunk.state.step),
                 "offsets": rounded(ks, 4),
@@ -81,76 +89,80 @@ def trace(
                 "probability": {kind: float(np.mean(1 / (1 + np.exp(-scores)))) for kind, scores in middle.items()},
             }
         )
-    return looks, samples
+    return probes, samples
 
 
-def numbers(look: dict[str, Any]) -> dict[str, float]:
-    """The numbers of a look, by name; NaN where there is none."""
-    found = {name: look[name] for name in ("effective_classes", "junk", "variance_ratio")}
+def numbers(values: dict[str, Any]) -> dict[str, float]:
+    """The numbers among a probe's values, by name; NaN where there is none."""
+    found = {name: values[name] for name in ("effective_classes", "junk", "variance_ratio")}
     for kind in KINDS:
         for direction in ("random", "towards another"):
-            row = find(look, kind, direction)
+            row = find(values, kind, direction)
             found[f"peaks, {kind}, {direction}"] = row["peak_share"]
             found[f"half-width, {kind}, {direction}"] = row["half_width"]["median"]
             found[f"sharpness, {kind}, {direction}"] = row["sharpness"]["median"]
-        for name, by in look["slopes"].items():
+        for name, by in values["slopes"].items():
             found[f"flat, {kind}, {name}"] = by[kind]["flat_share"]
-        found[f"probability, {kind}"] = look["probability"][kind]
-    found["overfitting"] = look["probability"]["training"] - look["probability"]["held-out"]
+        found[f"probability, {kind}"] = values["probability"][kind]
+    found["overfitting"] = values["probability"]["training"] - values["probability"]["held-out"]
     return {name: float("nan") if value is None else float(value) for name, value in found.items()}
 
 
 def summary(runs: list[list[dict[str, Any]]]) -> dict[str, list[float | None]]:
     """By name, mean and standard error over seeds at the end."""
-    last = [numbers(looks[-1]) for looks in runs]
+    last = [numbers(probes[-1]) for probes in runs]
     return {name: mean_and_error(np.array([row[name] for row in last])) for name in last[0]}
 
 
-def mean_and_error(values: np.ndarray) -> list[float | None]:
-    """Over what is known; None for what is not."""
-    known = values[np.isfinite(values)]
-    mean = float(np.mean(known)) if known.size else None
-    error = float(np.std(known, ddof=1) / np.sqrt(known.size)) if known.size > 1 else None
-    return [None if value is None else rounded(value, 4) for value in (mean, error)]
+def measure(
+    name: str, experiment: Experiment, data: Path | None, seeds: int, points: int
+) -> tuple[dict[str, Any], list[list[dict[str, Any]]], np.ndarray]:
+    """(the figures of an arm, the probes of its runs, samples of the first).
+
+    Args:
+        name: of the arm.
+        experiment: its settings.
+        data: folder of the data.
+        seeds: runs.
+        points: digits of each kind that are scanned.
+    """
+    began = time.perf_counter()
+    resources = load_data(experiment, data)
+    judge = Judge(experiment.data.name, resources)
+    runs = [trace(experiment, resources, judge, seed, points) for seed in range(seeds)]
+    probes = [of_run for of_run, _ in runs]
+    figures = {"arm": name, "steps": experiment.num_steps, "seeds": seeds, "points": points}
+    figures |= {"classifier_accuracy": round(judge.accuracy, 4), **summary(probes)}
+    return figures | {"seconds": round(time.perf_counter() - began, 1)}, probes, runs[0][1]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, seeds=3, cases="arms", pictures=True)
+    parser.add_argument("--config", default="overfitting_mnist")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--probes", type=int, default=5, help="of a run")
+    parser.add_argument("--points", type=int, default=256, help="digits of each kind that are scanned")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="overfitting_mnist")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--looks", type=int, default=5)
-    parser.add_argument("--points", type=int, default=256)
-    parser.add_argument("--arms", help="names with commas; all of the config if not given")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser()
     options = parser.parse_args()
+    if options.points < 2 or not 1 <= options.probes <= options.steps:
+        parser.error("--points must be at least 2, and --probes from 1 to --steps")
     arms = {arm.name: arm.experiment for arm in load_sweep(options.config).arms}
-    names = options.arms.split(",") if options.arms else list(arms)
-    if unknown := [name for name in names if name not in arms]:
-        parser.error(f"no arm {', '.join(unknown)}: there are {', '.join(arms)}")
-    if options.seeds < 1 or options.points < 2 or not 1 <= options.probe_state <= options.steps:
-        parser.error("--seeds must be at least 1, --points at least 2, and --looks from 1 to --steps")
     traces, pictures = {}, {}
-    for name in names:
-        start = time.perf_counter()
-        every = -(-options.steps // options.probe_state)
+    for name in picked(parser, options.cases, arms):
+        every = -(-options.steps // options.probes)
         experiment = dataclasses.replace(arms[name], num_steps=options.steps, eval_every_steps=every)
-        resources = load_resources(experiment, options.data)
-        judge = Judge(experiment.data.name, resources)
-        runs = [trace(experiment, resources, judge, seed, options.points) for seed in range(options.seeds)]
-        traces[name], pictures[name] = [looks for looks, _ in runs], runs[0][1]
-        row = {"arm": name, "steps": options.steps, "seeds": options.seeds, "points": options.points}
-        row |= {"classifier_accuracy": round(judge.accuracy, 4), **summary(traces[name])}
-        row["seconds"] = round(time.perf_counter() - start, 1)
-        print(json.dumps(row), flush=True)
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-            with (options.out / "rows.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
-    if options.out:
-        draw_scans(traces, pictures, options.out / "overfitting_mnist.png")
-        draw_curves(traces, options.out / "overfitting_mnist_curves.png")
+        figures, traces[name], pictures[name] = measure(name, experiment, options.data, options.seeds, options.points)
+        emit("overfitting_mnist", name, figures, options.out)
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        draw_scans(traces, pictures, options.pictures / "overfitting_mnist.png")
+        draw_curves(traces, options.pictures / "overfitting_mnist_curves.png")
 
 
 def draw_scans(traces: dict[str, list[Any]], pictures: dict[str, np.ndarray], path: Path) -> None:
@@ -158,12 +170,12 @@ def draw_scans(traces: dict[str, list[Any]], pictures: dict[str, np.ndarray], pa
     figure = new_figure(3.5 * len(traces), 7.2)
     grid = figure.subplots(3, len(traces), squeeze=False, height_ratios=(1, 1, 0.8))
     for column, (name, runs) in zip(grid.T, traces.items(), strict=True):
-        last = [looks[-1] for looks in runs]
+        last = [probes[-1] for probes in runs]
         ks = np.array(last[0]["offsets"])
         for axes, direction in zip(column[:2], ("random", "towards another"), strict=True):
             for kind in KINDS:
-                means = np.array([find(look, kind, direction)["mean"] for look in last], float)
-                share = np.mean([find(look, kind, direction)["peak_share"] for look in last])
+                means = np.array([find(values, kind, direction)["mean"] for values in last], float)
+                share = np.mean([find(values, kind, direction)["peak_share"] for values in last])
                 label = f"{kind}: {share:.0%} peaks"
                 axes.plot(ks, means.mean(axis=0), color=COLOURS[kind], linewidth=1.5, label=label)
                 axes.fill_between(ks, means.min(axis=0), means.max(axis=0), color=COLOURS[kind], alpha=0.2, linewidth=0)
@@ -174,7 +186,7 @@ def draw_scans(traces: dict[str, list[Any]], pictures: dict[str, np.ndarray], pa
             axes.grid(alpha=0.25)
         column[2].imshow(image_grid(pictures[name], columns=8, scale=1), cmap="gray")
         column[2].set_axis_off()
-        classes, junk = (np.mean([look[what] for look in last]) for what in ("effective_classes", "junk"))
+        classes, junk = (np.mean([values[what] for values in last]) for what in ("effective_classes", "junk"))
         column[2].set_title(f"{classes:.1f} effective classes, {junk:.0%} junk", fontsize=9)
     for axes in grid[:2, 0]:
         axes.set_ylabel("D(x + k u)", fontsize=8)
@@ -196,8 +208,8 @@ def draw_curves(traces: dict[str, list[Any]], path: Path) -> None:
     figure = new_figure(13.0, 6.0)
     for axes, (what, title) in zip(figure.subplots(2, 4).flat, shown.items(), strict=True):
         for name, runs in traces.items():
-            steps = [look["step"] for look in runs[0]]
-            values = np.array([[numbers(look)[what] for look in looks] for looks in runs])
+            steps = [values["step"] for values in runs[0]]
+            values = np.array([[numbers(values)[what] for values in probes] for probes in runs])
             pairs = [mean_and_error(column) for column in values.T]
             mean = np.array([np.nan if pair[0] is None else pair[0] for pair in pairs])
             error = np.array([pair[1] or 0.0 for pair in pairs])
@@ -212,4 +224,4 @@ def draw_curves(traces: dict[str, list[Any]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

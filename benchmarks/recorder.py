@@ -1,82 +1,75 @@
-"""What the recorder costs: training steps with it and without, in turns.
+"""What does the recorder cost? Training steps with it and without, in turns.
 
-    python -m benchmarks.recorder [--every 100] [--rounds 7] [--out FILE]
+    python benchmarks/recorder.py [--cases ring,dcgan16] [--every 100] [--rounds 7] [--out FILE]
 
-The ring of the config `ring`, and a DCGAN of width 16 on 16x16 digits. Chunks of the same steps with all in-chunk
-diagnostics on and off take turns; medians over the rounds. Prints a JSON row a game: milliseconds a step, the ratio,
-and whether both players end bit for bit where they end without a recorder.
+The ring of the config `ring`, and a DCGAN of width 16 on 16x16 digits. A row a game: milliseconds a step with all
+in-chunk diagnostics and without, the ratio, and whether both runs end with the same players bit for bit.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import platform
-import statistics
-import time
-from pathlib import Path
+import sys
+from typing import Any
 
-import jax
-
+from benchmarks.harness import arguments, emit, picked, rounds, spread
+from benchmarks.programs import Training
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.recorder import Recorder
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.window_replay import players_hash
-from gan_jax.training.train import chunk, init, load_resources
+from gan_jax.training.evaluations import load_data
 
 
 def games() -> dict[str, tuple[Experiment, int]]:
     """By name, an experiment and the steps of a chunk."""
-    dcgan = load_config("remedies_mnist")
+    dcgan = load("remedies_mnist")
     dcgan = dataclasses.replace(dcgan, data=Images(name="digits", image_size=16))
-    return {"ring": (load_config("ring"), 1000), "dcgan16": (dcgan, 100)}
+    return {"ring": (load("ring"), 1000), "dcgan16": (dcgan, 100)}
 
 
-def measure(experiment: Experiment, steps: int, every: int, rounds: int) -> dict[str, object]:
-    """Milliseconds a step with a recorder and without."""
-    resources = load_resources(experiment)
+def measure(experiment: Experiment, num_steps: int, every: int, num_rounds: int) -> dict[str, Any]:
+    """The figures of a game.
+
+    Args:
+        experiment: without a recorder.
+        num_steps: of a chunk.
+        every: steps from one probe of the recorder to the next.
+        num_rounds: timed.
+    """
+    resources = load_data(experiment)
     arms = {"off": experiment, "on": dataclasses.replace(experiment, recorder=Recorder(every_steps=every))}
-    states = {name: init(arm, jax.random.key(0)) for name, arm in arms.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in arms}
-    for turn in range(rounds + 1):
-        for name, arm in arms.items():
-            start = time.perf_counter()
-            result = chunk(arm, resources, states[name], num_steps=steps, evaluates=False)
-            states[name] = jax.block_until_ready(result.state)
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    per_step = {name: 1e3 * statistics.median(spent) / steps for name, spent in seconds.items()}
-    ratios = [on / off for on, off in zip(seconds["on"], seconds["off"], strict=True)]
+    trainings = {name: Training(arm, resources, num_steps) for name, arm in arms.items()}
+    seconds = rounds({name: training.round for name, training in trainings.items()}, num_rounds)
+    hashes = {players_hash(training.state) for training in trainings.values()}
     return {
-        "milliseconds_off": round(per_step["off"], 4),
-        "milliseconds_on": round(per_step["on"], 4),
-        "ratio": round(statistics.median(ratios), 4),
-        "same_players": players_hash(states["on"]) == players_hash(states["off"]),
+        "every_steps": every,
+        **spread("milliseconds_off", 1e3 * seconds["off"] / num_steps),
+        **spread("milliseconds_on", 1e3 * seconds["on"] / num_steps),
+        **spread("ratio", seconds["on"] / seconds["off"]),
+        "same_players": len(hashes) == 1,
+        "rounds": len(seconds["on"]),
     }
 
 
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, rounds=7, cases="games")
+    parser.add_argument("--every", type=int, default=100, help="steps from one probe of the recorder to the next")
+    return parser
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--every", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path)
+    parser = make_parser()
     options = parser.parse_args()
-    for name, (experiment, steps) in games().items():
-        row = {
-            "game": name,
-            "every_steps": options.every,
-            **measure(experiment, steps, options.every, options.rounds),
-            "device": jax.devices()[0].device_kind,
-            "jax": jax.__version__,
-            "python": platform.python_version(),
-        }
-        print(json.dumps(row), flush=True)
-        if options.out:
-            with options.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+    known = games()
+    for name in picked(parser, options.cases, known):
+        experiment, num_steps = known[name]
+        figures = {"game": name, **measure(experiment, num_steps, options.every, options.rounds)}
+        emit("recorder", name, figures, options.out)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

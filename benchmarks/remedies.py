@@ -1,30 +1,31 @@
 """The remedies side by side: what a study found, and what each costs.
 
-    python -m benchmarks.remedies found SWEEP [--out FILE]     rows of a finished `gan-jax sweep remedies_ring`
-    python -m benchmarks.remedies cost CONFIG [--rounds 5]     parameters, seconds a step, memory, beside the plain GAN
-    python -m benchmarks.remedies table ROWS [ROWS ...]        such rows as one table in Markdown, an arm a line
+    python benchmarks/remedies.py found SWEEP [--out FILE]     rows of a finished `gan-jax sweep remedies_ring`
+    python benchmarks/remedies.py cost CONFIG [--rounds 5]     parameters, time and memory beside the plain GAN
+    python benchmarks/remedies.py table ROWS [ROWS ...]        such rows as one table in Markdown, a line a remedy
 
-`found` prints a JSON row an arm: modes, high-quality share and KL at the last evaluation, of images classes captured,
-effective classes, junk, variance and KL (mean and standard error over seeds; the most modes over the run too),
-outcomes, onsets. `cost` times every arm's compiled chunk in turns with the plain GAN's, in one process, and prints the
-median of the ratios; parameters are those of both players, state is everything that a run carries, and memory what the
-compiled program needs beside its arguments (XLA's count).
+found   A row an arm. Mixtures: modes, high-quality share and KL at the last evaluation; images: classes captured,
+        effective classes, junk, variance and KL. Means over seeds with standard errors; outcomes and onsets.
+cost    A row a remedy: milliseconds a step in turns with the plain GAN's, and the ratio; parameters of both players;
+        bytes of the state that a run carries; bytes that the program needs beside its arguments (XLA's analysis).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
+import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
-from gan_jax.experiment.configs import load_config
+from benchmarks.harness import arguments, emit, picked, read_rows, rounds, significant, spread
+from benchmarks.programs import Training
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.remedies import REMEDIES, apply_remedy
-from gan_jax.training.train import chunk_program, init, load_resources
+from gan_jax.training.evaluations import load_data
 
 _MIXTURES = ("modes", "high_quality", "kl")
 _IMAGES = ("modes", "effective_classes", "junk", "variance_ratio", "kl")
@@ -49,14 +50,14 @@ def found(sweep: Path) -> list[dict]:
             known = last[np.isfinite(last)]
             # A KL is of high-quality samples: a mean over the seeds that have some would flatter those arms.
             whole = name != "kl" or len(known) == len(last)
-            row[name] = _round(np.mean(known)) if whole and len(known) else None
+            row[name] = _rounded(np.mean(known)) if whole and len(known) else None
             row[f"{name}_se"] = (
-                _round(np.std(known, ddof=1) / np.sqrt(len(known))) if whole and len(known) > 1 else None
+                _rounded(np.std(known, ddof=1) / np.sqrt(len(known))) if whole and len(known) > 1 else None
             )
         row["modes_each"] = [_number(curve[-1].get("modes")) for curve in curves]
-        row["modes_best"] = _round(np.mean([max(point["modes"] for point in curve) for curve in curves]))
+        row["modes_best"] = _rounded(np.mean([max(point["modes"] for point in curve) for curve in curves]))
         tail = [np.mean([point["modes"] for point in curve[-len(curve) // 3 :]]) for curve in curves]
-        row["modes_last_third"] = _round(np.mean(tail))
+        row["modes_last_third"] = _rounded(np.mean(tail))
         row["outcomes"] = {name: outcomes.count(name) for name in dict.fromkeys(outcomes)}
         row["onsets"] = [
             row["verdict"].get("onset_step") for row in own if row["verdict"].get("onset_step") is not None
@@ -65,55 +66,30 @@ def found(sweep: Path) -> list[dict]:
     return rows
 
 
-def cost(config: str, location: Path | None, rounds: int, num_steps: int) -> list[dict]:
-    """A row an arm, timed in turns with the plain GAN."""
-    base = load_config(config)
-    resources = load_resources(base, location)
-    small = len(base.data.shape) == 1
+def cost(name: str, plain: Training, training: Training, num_rounds: int, num_steps: int) -> dict[str, Any]:
+    """The figures of a remedy, timed in turns with the plain GAN.
 
-    def prepare(name: str):
-        experiment = apply_remedy(base, name)
-        state = init(experiment, jax.random.key(0))
-        start = time.perf_counter()
-        lowered = chunk_program(small=small).lower(experiment, resources, state, num_steps=num_steps, evaluates=False)
-        program = lowered.compile()
-        seconds = time.perf_counter() - start
-        params = sum(
-            leaf.size for p in (state.generator, state.discriminator) for leaf in jax.tree.leaves(p.variables.params)
-        )
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(state) if hasattr(leaf, "nbytes"))
-        memory = program.memory_analysis()
-        facts = {
-            "parameters": params,
-            "state_bytes": size,
-            "program_bytes": None if memory is None else memory.temp_size_in_bytes,
-            "compile_seconds": round(seconds, 1),
-        }
-        return {"program": program, "experiment": experiment, "state": state, "facts": facts}
-
-    def timed(arm) -> float:
-        start = time.perf_counter()
-        arm["state"] = jax.block_until_ready(arm["program"](arm["experiment"], resources, arm["state"]).state)
-        return (time.perf_counter() - start) / num_steps
-
-    plain, rows = prepare("plain"), []
-    timed(plain)
-    for name in REMEDIES:
-        arm = prepare(name)
-        timed(arm)
-        pairs = [(timed(plain), timed(arm)) for _ in range(rounds)]
-        rows.append(
-            {
-                "arm": name,
-                "milliseconds": _round(1e3 * statistics.median(own for _, own in pairs)),
-                "plain_milliseconds": _round(1e3 * statistics.median(other for other, _ in pairs)),
-                "ratio": _round(statistics.median(own / other for other, own in pairs)),
-                **arm["facts"],
-                "device": jax.devices()[0].device_kind,
-            }
-        )
-        print(json.dumps(rows[-1]), flush=True)
-    return rows
+    Args:
+        name: of the remedy.
+        plain: the plain GAN.
+        training: the GAN with the remedy.
+        num_rounds: timed.
+        num_steps: of a round.
+    """
+    seconds = rounds({"plain": plain.round, "own": training.round}, num_rounds)
+    state = training.state
+    params = (state.generator.variables.params, state.discriminator.variables.params)
+    return {
+        "arm": name,
+        **spread("milliseconds", 1e3 * seconds["own"] / num_steps),
+        **spread("plain_milliseconds", 1e3 * seconds["plain"] / num_steps),
+        **spread("ratio", seconds["own"] / seconds["plain"]),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
+        "state_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(state) if hasattr(leaf, "nbytes")),
+        "program_bytes": training.compiled.temporary_bytes,
+        **training.compiled.figures(),
+        "rounds": len(seconds["own"]),
+    }
 
 
 def table(files: list[list[dict]]) -> str:
@@ -156,30 +132,37 @@ def _number(value) -> float:
     return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
-def _round(value) -> float:
-    return float(f"{float(value):.3g}")
+def _rounded(value) -> float | None:
+    return significant(value, 3)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, rounds=5, cases="remedies of cost")
     parser.add_argument("what", choices=("found", "cost", "table"))
     parser.add_argument("which", nargs="+", help="a sweep's folder, a config, or files of rows")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--steps", type=int, default=200, help="of a round")
+    return parser
+
+
+def main() -> None:
+    parser = make_parser()
     options = parser.parse_args()
-    if options.what == "found":
-        rows = found(Path(options.which[0]))
-        print("\n".join(json.dumps(row) for row in rows))
-    elif options.what == "table":
-        print(table([[json.loads(line) for line in Path(name).read_text().splitlines()] for name in options.which]))
-        return
+    if options.what == "table":
+        print(table([read_rows(Path(name)) for name in options.which]))
+    elif options.what == "found":
+        for figures in found(Path(options.which[0])):
+            emit("remedies found", figures["arm"], figures, options.out)
     else:
-        rows = cost(options.which[0], options.data, options.rounds, options.steps)
-    if options.out:
-        options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        base = load(options.which[0])
+        resources = load_data(base, options.data)
+        plain = Training(apply_remedy(base, "plain"), resources, options.steps)
+        for name in picked(parser, options.cases, REMEDIES):
+            training = Training(apply_remedy(base, name), resources, options.steps)
+            figures = cost(name, plain, training, options.rounds, options.steps)
+            emit("remedies cost", name, figures, options.out)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

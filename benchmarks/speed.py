@@ -1,131 +1,87 @@
-"""How fast is a training step: ring (batch 512), DCGAN at 32 and 64 pixels (batch 64), on this machine?
-
-Prints a JSON row a case: steps/s and images/s (median over rounds of a compiled chunk), seconds to compile, and the
-program's peak memory (arguments, outputs and temporaries, from XLA's own analysis). Where PyTorch can be imported, the
-same work in eager PyTorch is timed in turn with ours, round by round, and the row has its figure and the ratio.
+"""How fast is a training step: the ring at batch 512, and DCGANs of 32 and 64 pixels at batch 64?
 
     python benchmarks/speed.py [--cases ring,dcgan32,dcgan64] [--rounds 5] [--torch-python PATH]
+
+A row a case: steps and examples a second, the seconds to compile the steps, and the memory that the program needs. With
+a Python that can import torch, eager PyTorch does the same work in turns with ours; the row has its examples a second,
+and the ratio of its time to ours.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import statistics
-import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
-from gan_jax.data.images import ImageDataset
-from gan_jax.experiment.configs import load_config
+from benchmarks.harness import arguments, emit, picked, rounds, spread
+from benchmarks.peer import Peer
+from benchmarks.programs import Training, random_images
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.training.dynamics import Alternating
-from gan_jax.training.train import Resources, chunk_program, init
+from gan_jax.training.evaluations import LoadedData
 
 CASES = {
     "ring": ("ring_notebook", 200),
     "dcgan32": ("label_noise_mnist_small", 20),
     "dcgan64": ("label_noise_mnist", 3),
 }
+"""By case, a config and the steps of a round."""
 
 
-def make_case(name: str, implementation: str) -> tuple[Experiment, Resources, int]:
+def make_case(name: str, implementation: str) -> tuple[Experiment, LoadedData, int]:
+    """(the experiment, its data, steps of a round) of a case."""
     config, num_steps = CASES[name]
-    experiment = override(load_config(config), "num_steps", 10**6)
+    experiment = override(load(config), "num_steps", 10**6)
     if not name.startswith("dcgan"):
-        return override(experiment, "dynamics", Alternating()), Resources((), ()), num_steps
+        return override(experiment, "dynamics", Alternating()), LoadedData((), ()), num_steps
     experiment = override(override(experiment, "data.last_batch", "wrap"), "discriminator.transforms", ())
     for player in ("generator", "discriminator"):
         experiment = override(experiment, f"{player}.network.convolution", implementation)
-    size = experiment.data.image_size
-    pixels = np.random.default_rng(0).integers(0, 256, (2048, size, size, 1), dtype=np.uint8)
-    labels = np.zeros(2048, np.int32)
-    return experiment, Resources(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ()), num_steps
+    return experiment, random_images(experiment.data.image_size), num_steps
 
 
-class Peer:
-    """Eager PyTorch in its own process, which times a round whenever it is told to."""
-
-    def __init__(self, python: str, case: str, num_steps: int) -> None:
-        script = Path(__file__).with_name("speed_torch.py")
-        self._process = subprocess.Popen(
-            [python, str(script), case, str(num_steps)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        self.version = json.loads(line)["torch"] if line else None
-
-    def round(self) -> float:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
-def measure(case: str, rounds: int, implementation: str, torch_python: str | None) -> dict[str, Any]:
+def measure(case: str, num_rounds: int, implementation: str, torch_python: str | None) -> dict[str, Any]:
+    """The figures of a case."""
     experiment, resources, num_steps = make_case(case, implementation)
-    state = init(experiment, jax.random.key(0))
-    resources = jax.device_put(resources)
-    began = time.perf_counter()
-    jitted = chunk_program(small=not case.startswith("dcgan"))
-    program = jitted.lower(experiment, resources, state, num_steps=num_steps, evaluates=False).compile()
-    compile_seconds = time.perf_counter() - began
-    memory = program.memory_analysis()
-    peer = Peer(torch_python, case, num_steps) if torch_python else None
-    ours, theirs = [], []
-    for index in range(rounds + 1):
-        began = time.perf_counter()
-        state = jax.block_until_ready(program(experiment, resources, state)).state
-        ours.append(time.perf_counter() - began)
-        if peer is not None and peer.version:
-            theirs.append(peer.round())
-        if index == 0:  # warms caches
-            ours, theirs = [], []
-    seconds = statistics.median(ours) / num_steps
-    row: dict[str, Any] = {
-        "case": case,
+    training = Training(experiment, resources, num_steps)
+    ways = {"ours": training.round}
+    peer = Peer(torch_python, "speed_torch.py", case, num_steps) if torch_python else None
+    if peer is not None:
+        ways["torch"] = peer.round
+    seconds = rounds(ways, num_rounds)
+    figures: dict[str, Any] = {
         "batch_size": experiment.batch_size,
         "implementation": implementation if case.startswith("dcgan") else None,
-        "steps_per_second": round(1 / seconds, 3),
-        "examples_per_second": round(experiment.batch_size / seconds, 1),
-        "compile_seconds": round(compile_seconds, 1),
-        "temporary_mb": round(memory.temp_size_in_bytes / 1e6, 1),
-        "argument_mb": round(memory.argument_size_in_bytes / 1e6, 1),
-        "rounds": rounds,
-        "device": f"{jax.devices()[0].device_kind} x{jax.device_count()}, {platform.processor() or platform.machine()}",
-        "jax": jax.__version__,
+        **spread("steps_per_second", num_steps / seconds["ours"]),
+        **spread("examples_per_second", experiment.batch_size * num_steps / seconds["ours"]),
+        **training.compiled.figures(),
+        "rounds": len(seconds["ours"]),
     }
-    if peer is not None and peer.version:
-        theirs_seconds = statistics.median(theirs) / num_steps
-        row |= {
-            "torch": peer.version,
-            "torch_examples_per_second": round(experiment.batch_size / theirs_seconds, 1),
-            "ratio": round(theirs_seconds / seconds, 3),
+    if peer is not None:
+        figures |= {
+            "torch": peer.about["torch"],
+            **spread("torch_examples_per_second", experiment.batch_size * num_steps / seconds["torch"]),
+            **spread("ratio", seconds["torch"] / seconds["ours"]),
         }
         peer.close()
-    return row
+    return figures
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = arguments(__doc__, rounds=5, cases="cases", peers=True)
+    parser.add_argument("--implementation", default="auto", help="of the convolutions: auto, matmul, native")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", default=",".join(CASES), help="comma-separated")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--implementation", default="auto", help="of the convolutions: auto, matmul, native")
-    parser.add_argument("--torch-python", help="a Python that can import torch; leave out for no peer")
+    parser = make_parser()
     options = parser.parse_args()
-    for case in options.cases.split(","):
-        print(json.dumps(measure(case, options.rounds, options.implementation, options.torch_python)), flush=True)
+    for case in picked(parser, options.cases, CASES):
+        figures = measure(case, options.rounds, options.implementation, options.torch_python)
+        emit("speed", case, figures, options.out)
 
 
 if __name__ == "__main__":

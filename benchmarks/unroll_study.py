@@ -1,32 +1,32 @@
 """Does unrolling keep G on the modes, and does the second-order term matter? The ring, arms by seeds, equal steps.
 
-Every arm of a seed has the same initial weights, batches and latents, and the same program for D; only G's gradient
-differs. A row a run goes to the file at once, so that a study that was stopped goes on where it was; the seeds go round
-the arms, so that a study that is cut short is balanced.
-
-    python benchmarks/unroll_study.py run --config ring_unrolled --arms 0,1,5,10,10:first-order --seeds 8 --out ROWS
+    python benchmarks/unroll_study.py run --config ring_unrolled --cases 0,1,5,10,10:first-order --seeds 8 --out ROWS
     python benchmarks/unroll_study.py table ROWS [--plot FILE.png] [--step N]
+
+Every arm of a seed has the same initial weights, batches and latents, and the same program for D; only G's gradient
+differs. A row a run: the verdict, and step, modes, high-quality share and dominant mode of every evaluation. A study
+that was stopped goes on where it was; the seeds go round the arms, so that a study that is cut short is balanced.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import statistics
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
+from benchmarks.harness import arguments, emit, read_rows
+from benchmarks.programs import evaluations
 from gan_jax.diagnostics.verdict import judge
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
-from gan_jax.training.train import init, load_resources, run
+from gan_jax.training.evaluations import load_data
 
 
 def make_arm(experiment: Experiment, arm: str) -> Experiment:
@@ -42,9 +42,10 @@ def make_arm(experiment: Experiment, arm: str) -> Experiment:
 
 
 def train(experiment: Experiment, seed: int) -> dict[str, Any]:
-    resources = load_resources(experiment)
-    began, curve, state = time.perf_counter(), [], init(experiment, jax.random.key(seed))
-    for chunk in run(experiment, resources, state):
+    """The figures of a run."""
+    resources = load_data(experiment)
+    began, curve = time.perf_counter(), []
+    for chunk in evaluations(experiment, resources, seed):
         state = chunk.state
         seen = chunk.evaluation.metrics["running"]
         curve.append([int(state.step), int(seen.modes), round(float(seen.high_quality), 4), int(seen.dominant_mode)])
@@ -52,28 +53,21 @@ def train(experiment: Experiment, seed: int) -> dict[str, Any]:
     return {"verdict": verdict.to_json(), "curve": curve, "seconds": round(time.perf_counter() - began, 1)}
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def run_study(options: argparse.Namespace) -> None:
-    base = load_config(options.config)
+    """Emits a row for each arm and seed that the file lacks."""
+    base = load(options.config)
     for name, value in (("num_steps", options.num_steps), ("eval_every_steps", options.eval_every_steps)):
         base = base if value is None else override(base, name, value)
-    out = Path(options.out)
-    rows = read_rows(out)
+    rows = read_rows(options.out) if options.out else []
     if any((row["config"], row["num_steps"]) != (options.config, base.num_steps) for row in rows):
-        raise SystemExit(f"{out} holds rows of another config or length: give another file")
+        raise SystemExit(f"{options.out} holds rows of another config or length: give another file")
     done = {(row["arm"], row["seed"]) for row in rows}
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    for seed, arm in itertools.product(seeds, options.arms.split(",")):
+    for seed, arm in itertools.product(seeds, options.cases.split(",")):
         if (arm, seed) in done:
             continue
         row = {"config": options.config, "arm": arm, "seed": seed, "num_steps": base.num_steps}
-        row |= train(make_arm(base, arm), seed) | {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
-        with out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(f"{arm} seed {seed}: {row['verdict']['sentence']} | {row['curve'][-1]} | {row['seconds']} s", flush=True)
+        emit("unroll study", arm, row | train(make_arm(base, arm), seed), options.out)
 
 
 def late(row: dict[str, Any], column: int, step: int | None, last: int = 10) -> float:
@@ -82,7 +76,7 @@ def late(row: dict[str, Any], column: int, step: int | None, last: int = 10) -> 
     return statistics.fmean(point[column] for point in kept[-last:])
 
 
-def mean_and_error(values: list[float]) -> str:
+def with_error(values: list[float]) -> str:
     error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
     return f"{statistics.fmean(values):.2f} ± {error:.2f}"
 
@@ -116,7 +110,7 @@ def table(options: argparse.Namespace) -> None:
         half = len(verdicts) // 2
         median = formed[half] if len(formed) > half else "never"
         print(
-            f"| K={arm} | {len(runs)} | {mean_and_error(modes)} | {mean_and_error(quality)} | {len(formed)} | "
+            f"| K={arm} | {len(runs)} | {with_error(modes)} | {with_error(quality)} | {len(formed)} | "
             f"{len(onsets)} {onsets or ''} | {median} |"
         )
     # Stated before the study: every K against the plain GAN, and first order against exact at the same K.
@@ -162,24 +156,27 @@ def plot(arms: dict[str, dict[int, dict[str, Any]]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    study = commands.add_parser("run")
+    common = arguments("", seeds=8, cases="arms, K or K:gradient")
+    study = commands.add_parser("run", parents=[common], add_help=False, help="train the arms that the file lacks")
     study.add_argument("--config", default="ring_unrolled")
-    study.add_argument("--arms", default="0,1,5,10,10:first-order", help="K, or K:gradient")
-    study.add_argument("--seeds", type=int, default=8)
     study.add_argument("--first-seed", type=int, default=0)
     study.add_argument("--num-steps", type=int)
     study.add_argument("--eval-every-steps", type=int)
-    study.add_argument("--out", required=True)
-    study.set_defaults(do=run_study)
-    shown = commands.add_parser("table")
+    study.set_defaults(do=run_study, cases="0,1,5,10,10:first-order")
+    shown = commands.add_parser("table", help="the arms side by side, and tests of their differences")
     shown.add_argument("rows")
     shown.add_argument("--plot")
-    shown.add_argument("--step", type=int, help="look no further than this step")
+    shown.add_argument("--step", type=int, help="use evaluations up to this step only")
     shown.set_defaults(do=table)
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     options.do(options)
 
 

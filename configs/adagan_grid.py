@@ -2,7 +2,7 @@
 
 Claim: AdaGAN covers with T small GANs what none of them covers alone, and more than T independent ones side by side
     (the paper's claim, on mixtures in the plane with another layout and other nets); bagging is run beside them.
-Command: python -m benchmarks.adagan --out DIR
+Command: python -m benchmarks.adagan --pictures DIR
     the GAN of one round: gan-jax train adagan_grid
 Cost: about 1.5 seconds a round on two cores after compilation, 2 to 3 with the judge of data from mixture; the study
     (3 seeds, 10 rounds, five methods) 6 to 8 minutes.

@@ -11,7 +11,7 @@ Figure: 5 onsets in 42 runs; of four taken apart none is a collapse; see docs/wh
 
 import dataclasses
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep, variations
 
@@ -28,7 +28,7 @@ ARMS: dict[str, dict[str, object]] = {
 
 
 def experiment() -> Experiment:
-    base = load_config("ring")
+    base = load("ring")
     return dataclasses.replace(base, num_steps=4_000, eval_every_steps=20)
 
 

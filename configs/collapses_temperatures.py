@@ -13,7 +13,7 @@ References:
     A. Nibali, "Mode collapse in GANs", 2017: the two cities.
 """
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Sweep, variations
@@ -42,7 +42,7 @@ ARMS: dict[str, dict[str, object]] = {
 
 
 def experiment() -> Experiment:
-    return override(load_config("temperatures"), "detector.window", 10.0)
+    return override(load("temperatures"), "detector.window", 10.0)
 
 
 def sweep() -> Sweep:

@@ -15,7 +15,7 @@ References:
 
 import dataclasses
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep, grid
 from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
@@ -25,7 +25,7 @@ RATES = (1e-3, 1e-2, 3e-2)
 
 
 def experiment() -> Experiment:
-    base = load_config("progressive_mnist")
+    base = load("progressive_mnist")
     return dataclasses.replace(
         base,
         data=dataclasses.replace(base.data, image_size=16),

@@ -2,7 +2,7 @@
 
 Claim: where G collapses, D's score only rises away from the fakes, real points are no maxima of it, and its gradient
     turns round from time to time; where G converges, the real modes are its maxima (Gainetdinov's figure 1).
-Command: python -m benchmarks.forgetting_ring6 --out DIR
+Command: python -m benchmarks.forgetting_ring6 --pictures DIR
     one of them, with the film: gan-jax train forgetting_ring6 && gan-jax diagnose landscape RUN --film ring6.gif
 Cost: 7 arms x 8 seeds x 6,000 steps: 25 minutes on two busy cores.
 Figure: real points at a peak of D: 83 to 96 % where G converges, 30 % where it collapses; docs/why_it_collapsed.md.

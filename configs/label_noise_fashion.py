@@ -8,14 +8,14 @@ Cost: as `label_noise_mnist`.
 Figure: the epoch of collapse, from the detector; see docs/results.md for what has been measured.
 """
 
-from gan_jax.experiment.configs import load_config, load_sweep
+from gan_jax.experiment.configs import load, load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Sweep
 
 
 def experiment() -> Experiment:
-    return override(load_config("label_noise_mnist"), "data.name", "fashion_mnist")
+    return override(load("label_noise_mnist"), "data.name", "fashion_mnist")
 
 
 def sweep() -> Sweep:

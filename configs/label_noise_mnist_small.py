@@ -6,13 +6,13 @@ Cost: about 80 seconds an epoch on two cores.
 Figure: readable digits after 5 epochs; see docs/results.md.
 """
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 
 
 def experiment() -> Experiment:
-    made = load_config("label_noise_mnist")
+    made = load("label_noise_mnist")
     for path, value in {
         "data.image_size": 32,
         "generator.network.width": 32,

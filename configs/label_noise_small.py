@@ -8,7 +8,7 @@ Figure: no collapse by epoch 9, and no difference between the arms; see docs/sca
     program, and must coincide.
 """
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Sweep, grid
@@ -17,7 +17,7 @@ RATES = (0.0, 0.01, 0.05, 0.10, 0.15, 0.20)
 
 
 def experiment() -> Experiment:
-    made = load_config("label_noise_mnist")
+    made = load("label_noise_mnist")
     for path, value in {
         "data.image_size": 28,
         "generator.network.width": 16,

@@ -16,7 +16,7 @@ References:
     T. Karras et al., "Training Generative Adversarial Networks with Limited Data", NeurIPS 2020, arXiv 2006.06676.
 """
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Sweep, variations
@@ -35,7 +35,7 @@ REMEDIES = {
 
 
 def experiment() -> Experiment:
-    return override(load_config("memorisation_size"), "data.num_examples", 1_000)
+    return override(load("memorisation_size"), "data.num_examples", 1_000)
 
 
 def sweep() -> Sweep:

@@ -17,7 +17,7 @@ import dataclasses
 
 from gan_jax.data.weighted import Weighted
 from gan_jax.diagnostics.recorder import Recorder
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep, variations
 from gan_jax.losses.penalties import R1
@@ -37,7 +37,7 @@ ARMS: dict[str, dict[str, object]] = {
 
 def experiment() -> Experiment:
     # The arm `fast_pair` of `collapses_temperatures`.
-    base = load_config("collapses_temperatures")
+    base = load("collapses_temperatures")
     return dataclasses.replace(
         base,
         data=Weighted(base.data, num_points=1_000),

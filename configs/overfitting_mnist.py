@@ -2,7 +2,7 @@
 
 Claim: scans D(x + k u) along random lines have their maximum at real examples where a GAN does well, none where it
     collapses by forgetting, and sharper ones, among flat regions, where D overfits (Gainetdinov's figures 2 to 4).
-Command: python -m benchmarks.overfitting_mnist --data DIR --out DIR
+Command: python -m benchmarks.overfitting_mnist --data DIR --pictures DIR
     one of them: gan-jax train overfitting_mnist --data DIR && gan-jax diagnose landscape RUN
 Cost: 4 arms x 3 seeds x 4,000 steps: 15 minutes on a core of its own, the scans included.
 Figure: peaks at 52, 14, 12 and 82 % of the training digits, half-widths 0.9, 5.6, 7.3, 0.8; docs/why_it_collapsed.md.

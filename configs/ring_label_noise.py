@@ -7,7 +7,7 @@ Cost: 30 runs of 2,000 steps of batch 512: two to three minutes on two cores.
 Figure: 21 of 30 runs form, none collapses; see docs/scale.md. 0 % and 1 % differ here: int(512 * 0.01) is 5.
 """
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Sweep, grid
@@ -17,7 +17,7 @@ RATES = (0.0, 0.01, 0.05, 0.10, 0.15, 0.20)
 
 
 def experiment() -> Experiment:
-    made = load_config("ring")
+    made = load("ring")
     for path, value in {
         "batch_size": 512,
         "num_steps": 2_000,

@@ -7,13 +7,13 @@ Cost: 117 steps of 1.1 TFLOP an epoch.
 Figure: examples/s by number of devices; see docs/scale.md.
 """
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 
 
 def experiment() -> Experiment:
-    made = load_config("label_noise_mnist")
+    made = load("label_noise_mnist")
     for path, value in {
         "data.last_batch": "wrap",
         "discriminator.transforms": (),

@@ -13,10 +13,10 @@ References:
     Z. Lin et al., "PacGAN", NeurIPS 2018, table 3, and its code, `unrolled_GAN_experiment/D=0.5G`.
 """
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 
 
 def experiment() -> Experiment:
-    return override(load_config("stacked_mnist_unrolled_quarter"), "discriminator.network.width", 4)
+    return override(load("stacked_mnist_unrolled_quarter"), "discriminator.network.width", 4)

@@ -1,14 +1,14 @@
-"""Differentiable rollouts: K updates of an optimiser as one function, differentiable in everything that goes in.
+"""Differentiable rollouts: K updates of an optimiser as one function that is differentiable in all its inputs.
 
     theta_{k+1}, s_{k+1} = update(grad_theta loss(theta_k, batch_k), s_k, theta_k),    k = 0 .. K-1
 
-`unroll` runs them in one `lax.scan`. Its result is differentiable in the parameters, the optimiser's state, the
+`unroll` runs the updates in one `lax.scan`. Its result is differentiable in the parameters, the optimiser's state, the
 batches, and whatever the loss and the optimiser close over: the learning rate, a label-noise rate, the parameters of
-another network. How the derivative is taken (`Exact`, `FirstOrder`, `Truncated`, `Implicit`) and what is kept for it
-(`memory`) are options that leave the forward values alone.
+another network. Two options do not change the forward values: how the derivative is taken (`Exact`, `FirstOrder`,
+`Truncated`, `Implicit`), and what is stored for it (`memory`).
 
-Vocabulary: the *inner* loss and its parameters theta are what the rollout minimises; the *outer* objective is a
-function of the result; its gradient is the *hypergradient*.
+Vocabulary: the rollout minimises the *inner* loss over the parameters theta. The *outer* objective is a function of the
+rollout's result, and its gradient in the outer parameters is the *hypergradient*.
 
 References:
     D. Maclaurin, D. Duvenaud and R. Adams, "Gradient-based Hyperparameter Optimization through Reversible Learning",
@@ -37,16 +37,17 @@ from jax.flatten_util import ravel_pytree
 from gan_jax.experiment.component import component, setting, unknown_name
 
 _CARRY, _GRADIENT = "unroll_carry", "unroll_gradient"
-Memory = Literal["all", "step", "sqrt", "offload", "dots_saveable", "dots_with_no_batch_dims_saveable"]
+MemoryPolicy = Literal["all", "step", "sqrt", "offload", "dots_saveable", "dots_with_no_batch_dims_saveable"]
+"""What is stored of a rollout for the reverse pass; see `unroll`."""
 
 
 class Rollout(NamedTuple):
-    """Where a rollout ends.
+    """The result of a rollout.
 
     Attributes:
-        params, opt_state: after K updates.
-        model_state: what the loss carries from step to step (running statistics); None if it carries nothing.
-        losses: [K], the inner loss before each update.
+        params, opt_state: the parameters and the optimiser's state after K updates.
+        model_state: the state that the loss carries from step to step (running statistics); None if it has none.
+        losses: [K] the inner loss before each update.
     """
 
     params: Any
@@ -57,19 +58,29 @@ class Rollout(NamedTuple):
 
 @runtime_checkable
 class Gradient(Protocol):
-    """How a rollout is differentiated: through how many of its last steps, and what is done to its end.
+    """How a rollout is differentiated."""
 
-    `finish` gets the last inner loss as a function of the parameters, the end, and the mean over devices.
-    """
+    def last_steps(self, num_steps: int) -> int:
+        """How many of the last of `num_steps` updates are differentiated through."""
+        ...
 
-    def last_steps(self, num_steps: int) -> int: ...
+    def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any:
+        """The final parameters, with another derivative where the rule needs one; the values are unchanged.
 
-    def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any: ...
+        Args:
+            loss: the last inner loss, as a function of the parameters alone.
+            params: the parameters after the last update.
+            average: a pytree -> its mean over devices; the identity on one device.
+
+        Returns:
+            A pytree with the values of `params`.
+        """
+        ...
 
 
 @component
 class Exact:
-    """Through all K updates: the derivative of what is computed."""
+    """The derivative of the computation: through all K updates."""
 
     def last_steps(self, num_steps: int) -> int:
         return num_steps
@@ -80,7 +91,7 @@ class Exact:
 
 @component
 class FirstOrder:
-    """Through none: the end of the rollout is a constant, as in most public code that is called unrolled."""
+    """No derivative: the result of the rollout is a constant, as in most public code that is called unrolled."""
 
     def last_steps(self, num_steps: int) -> int:
         return 0
@@ -91,9 +102,9 @@ class FirstOrder:
 
 @component
 class Truncated:
-    """Through the last `num_steps` of the K updates; what the earlier ones owe to the outer parameters is dropped."""
+    """The derivative through the last `num_steps` of the K updates; earlier updates count as constants."""
 
-    num_steps: int = setting(default=1, at_least=0, doc="of the last updates that are differentiated through")
+    num_steps: int = setting(default=1, at_least=0, doc="number of last updates that are differentiated through")
 
     def last_steps(self, num_steps: int) -> int:
         return min(self.num_steps, num_steps)
@@ -104,27 +115,31 @@ class Truncated:
 
 @component
 class Implicit:
-    """By the implicit function theorem, as if the rollout had ended at a minimum of the last inner loss.
+    """The derivative by the implicit function theorem, as if the rollout had ended at a minimum of the last inner loss.
 
     d theta / d phi = -(H + damping)^-1  d^2 loss / (d theta d phi),    H = d^2 loss / d theta^2
 
     The inverse is applied by conjugate gradients, or by the Neumann series sum_i step (1 - step (H + damping))^i, whose
-    i-th partial sum is what i + 1 steps of gradient descent of that step size would give. Far from a minimum it is
-    biased, and where H + damping is not positive it may be useless: it is here to be compared with the others.
+    i-th partial sum equals i + 1 steps of gradient descent of that step size. Far from a minimum the derivative is
+    biased. Where H + damping is not positive definite it may be useless: the class serves comparisons.
     """
 
     solver: Literal["cg", "neumann"] = setting(default="cg", doc="how the inverse Hessian is applied")
-    num_iterations: int = setting(default=10, at_least=1, doc="of the solver; terms of the series")
+    num_iterations: int = setting(
+        default=10, at_least=1, doc="iterations of the solver, or terms of the Neumann series"
+    )
     damping: float = setting(default=1e-3, at_least=0, doc="added to the Hessian's diagonal")
-    neumann_step: float = setting(default=0.1, above=0, doc="step size of the Neumann series; below 2 / |H|")
+    neumann_step: float = setting(
+        default=0.1, above=0, doc="step size of the Neumann series; it converges below 2 / |H|"
+    )
 
     def last_steps(self, num_steps: int) -> int:
         return 0
 
     def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any:
-        # theta - (H + damping)^-1 (g - stop(g)) has theta's value and the theorem's derivative. All that the loss
-        # closes over is differentiated by jax itself, in either mode. Gradients are averaged outside of the derivative
-        # that makes them, and so is the solution, whose cotangents differ between devices.
+        # theta - (H + damping)^-1 (g - stop(g)) has theta's value and the theorem's derivative. JAX differentiates
+        # whatever the loss closes over, in either mode. Gradients are averaged outside of the derivative that makes
+        # them. So is the solution, whose cotangents differ between devices.
         def gradient(at: Any) -> Any:
             return average(jax.grad(loss)(at))
 
@@ -150,7 +165,7 @@ class Implicit:
         return jax.tree.map(jnp.subtract, params, average(step))
 
 
-GRADIENTS = (Exact, FirstOrder, Truncated, Implicit)
+ROLLOUT_GRADIENTS = (Exact, FirstOrder, Truncated, Implicit)
 
 
 def unroll(
@@ -163,36 +178,36 @@ def unroll(
     num_steps: int | None = None,
     model_state: Any = None,
     gradient: Gradient = Exact(),  # noqa: B008
-    memory: Memory = "all",
+    memory: MemoryPolicy = "all",
     axis_name: str | None = None,
 ) -> Rollout:
-    """K updates of an optimiser, differentiable in all that goes in. K = 0 is the identity.
+    """K updates of an optimiser, differentiable in all inputs. K = 0 is the identity.
 
-    Adam and its kin need a positive `eps_root`: with optax's 0 the derivative of an update is NaN wherever a gradient
-    is exactly 0. 1e-30 is finite there and moves float32 updates by at most 2.4e-7 relative.
+    Adam and its variants need a positive `eps_root`: with optax's 0 the derivative of an update is NaN wherever a
+    gradient is exactly 0. With 1e-30 it is finite, and float32 updates change by at most 2.4e-7 relative.
 
     Args:
         loss_fn: `loss_fn(params, batch) -> loss`, a scalar; with a `model_state`,
             `loss_fn(params, batch, model_state) -> (loss, model_state)`. It may close over anything.
         optimizer: any optax transformation; one made from a traced learning rate is differentiable in it.
-        params: where the rollout starts.
-        opt_state: the optimiser's state there: the player's own, or `optimizer.init(params)`.
-        batches: a pytree with a leading axis of K: one slice a step. A batch that is the same at each step is better
-            closed over; one that is made from keys is better made inside the loss.
+        params: the initial parameters.
+        opt_state: the initial state of the optimiser: the player's own, or `optimizer.init(params)`.
+        batches: a pytree whose leaves have a leading axis of K: one slice for each step. Close over a batch that is the
+            same at each step; make a batch that comes from keys inside the loss.
         num_steps: K, if there are no batches; `loss_fn` then gets None.
-        model_state: what the loss carries from step to step, or None.
+        model_state: the initial state that the loss carries from step to step. None: the loss has no state.
         gradient: how the result is differentiated.
-        memory: what is kept for the reverse pass. "all": everything, linear in K. "step": the state before each update
-            and its gradient; the rest is computed again. "sqrt": the state before each of about sqrt(K) blocks.
+        memory: what is stored for the reverse pass. "all": everything, linear in K. "step": the state before each
+            update and its gradient; the rest is recomputed. "sqrt": the state before each of about sqrt(K) blocks.
             "offload": as "step", in the host's memory. The others are the `jax.checkpoint` policies of these names.
-        axis_name: a mapped axis over which gradients and losses are averaged, if any.
+        axis_name: a mapped axis over which gradients and losses are averaged. None: there is no such axis.
 
     Returns:
-        The end of the rollout. Values are the same for every `gradient` and `memory`.
+        The state after K updates and the K losses. The values are the same for every `gradient` and `memory`.
 
     Raises:
-        ValueError: if the batches do not agree with each other or with `num_steps`, or if `memory` is unknown or is
-            not to be had on this device.
+        ValueError: if the batches do not agree with each other or with `num_steps`, or if `memory` is unknown or not
+            available on this device.
 
     Example:
         >>> import jax, optax
@@ -242,13 +257,16 @@ def unroll(
 def value_and_hypergradient(
     objective: Callable[[Any], tuple[Array, Any]], params: Any, *, mode: Literal["reverse", "forward"] = "reverse"
 ) -> tuple[tuple[Array, Any], Any]:
-    """((value, aux), gradient) of an objective of the outer parameters.
+    """An objective's value and its gradient in the outer parameters.
 
     Args:
         objective: outer parameters -> (scalar, aux); it may hold any number of rollouts.
-        params: the outer parameters, floating-point arrays.
-        mode: "reverse": one backward pass, with memory that grows with K. "forward": a tangent for each outer
-            parameter, one after another, with memory that does not; for a handful of outer parameters.
+        params: the outer parameters, a pytree of floating-point arrays.
+        mode: "reverse": one backward pass, whose memory grows with K. "forward": one forward pass for each outer
+            parameter, one after another, whose memory does not grow with K; for a handful of outer parameters.
+
+    Returns:
+        ((value, aux), gradient); the gradient has the shape of `params`.
 
     Example:
         >>> value_and_hypergradient(lambda x: (x**2, "aux"), jnp.float32(3.0), mode="forward")[1]
@@ -267,13 +285,17 @@ def value_and_hypergradient(
 
 
 def check_memory(memory: str) -> None:
-    """Raises ValueError, with the remedy, for a memory option that is unknown or that this device does not have."""
-    if memory not in get_args(Memory):
-        raise ValueError(unknown_name("no memory option", memory, get_args(Memory)))
+    """Checks a memory policy.
+
+    Raises:
+        ValueError: with the remedy, if the policy is unknown or not available on this device.
+    """
+    if memory not in get_args(MemoryPolicy):
+        raise ValueError(unknown_name("no memory policy", memory, get_args(MemoryPolicy)))
     if memory == "offload" and "pinned_host" not in {m.kind for m in jax.devices()[0].addressable_memories()}:
         raise ValueError(
-            f"memory='offload' needs a device with pinned host memory, which {jax.devices()[0].device_kind} has not: "
-            "use 'sqrt', which needs least on the device"
+            f"memory='offload' needs pinned host memory, which {jax.devices()[0].device_kind} does not have: use "
+            "'sqrt', which needs the least memory on the device"
         )
 
 
@@ -285,7 +307,7 @@ def block_size(num_steps: int) -> int:
 def _num_steps(batches: Any, num_steps: int | None) -> int:
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(batches)]
     if () in shapes:
-        raise ValueError("unroll's batches need a leading axis of K on every leaf, and got a scalar: close over it")
+        raise ValueError("every leaf of unroll's batches needs a leading axis of K, and one is a scalar: close over it")
     lengths = {shape[0] for shape in shapes}
     lengths |= set() if num_steps is None else {num_steps}
     if len(lengths) != 1 or min(lengths) < 0:
@@ -297,8 +319,8 @@ def _num_steps(batches: Any, num_steps: int | None) -> int:
     return lengths.pop()
 
 
-def _scan(step: Any, carry: Any, batches: Any, num_steps: int, memory: Memory) -> tuple[Any, Array]:
-    """`num_steps` steps; what the reverse pass may keep of them is `memory`'s."""
+def _scan(step: Any, carry: Any, batches: Any, num_steps: int, memory: MemoryPolicy) -> tuple[Any, Array]:
+    """Runs `num_steps` steps; `memory` decides what is stored for the reverse pass."""
     if memory == "sqrt":
         return _scan_blocks(step, carry, batches, num_steps)
     if memory != "all":
@@ -310,7 +332,7 @@ def _scan(step: Any, carry: Any, batches: Any, num_steps: int, memory: Memory) -
 
 
 def _scan_blocks(step: Any, carry: Any, batches: Any, num_steps: int) -> tuple[Any, Array]:
-    """Blocks of about sqrt(K) steps, of each of which only the beginning is kept; a shorter block ends the rollout."""
+    """Runs blocks of about sqrt(K) steps and stores the state before each block; the last block may be shorter."""
     size = block_size(num_steps)
     num_blocks, rest = divmod(num_steps, size)
     inside = _checkpointed(step, "step")
@@ -327,9 +349,9 @@ def _scan_blocks(step: Any, carry: Any, batches: Any, num_steps: int) -> tuple[A
     return carry, values
 
 
-def _checkpointed(step: Any, memory: Memory) -> Any:
-    # prevent_cse guards against XLA merging what is computed again with what was computed before. Inside a scan it
-    # cannot, and the guard costs memory; a single step outside of one may be merged, which keeps what one step keeps.
+def _checkpointed(step: Any, memory: MemoryPolicy) -> Any:
+    # prevent_cse keeps XLA from merging the recomputation with the first computation. Inside a scan XLA cannot merge
+    # them, and the guard costs memory. A single step outside a scan may be merged, which stores what one step stores.
     policies = jax.checkpoint_policies
     if memory == "offload":
         policy = policies.save_and_offload_only_these_names(
@@ -339,6 +361,6 @@ def _checkpointed(step: Any, memory: Memory) -> Any:
             offload_dst="pinned_host",
         )
         return jax.checkpoint(lambda c, b: step(checkpoint_name(c, _CARRY), b), prevent_cse=False, policy=policy)
-    # The gradient is no larger than the parameters, and making it again is a third of the work that is done again.
+    # The gradient is no larger than the parameters, and recomputing it is a third of the recomputation.
     policy = policies.save_only_these_names(_GRADIENT) if memory == "step" else getattr(policies, memory)
     return jax.checkpoint(step, prevent_cse=False, policy=policy)

@@ -1,27 +1,26 @@
-"""What several test files share: small experiments, comparisons, and run folders that nobody trained."""
+"""What several test files share: small experiments, single steps, and comparisons."""
 
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
-from gan_jax.cli.diagnose_unroll import in_float64
+from gan_jax.diagnostics.state.hypergradients import in_float64
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.experiment import Unroll
 from gan_jax.experiment.settings import override
 from gan_jax.losses.objectives import Minimax
 from gan_jax.losses.penalties import View
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.runs.run_directory import RunDirectory, RunRecord, write_json
-from gan_jax.scaling.data_parallel import AXIS, assert_replicas, replicate
+from gan_jax.scaling.data_parallel import DEVICE_AXIS, assert_replicas, replicate
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.context import StepContext
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.optimizers import SGD
-from gan_jax.training.steps import train_step
-from gan_jax.training.train import init, load_resources
+from gan_jax.training.steps import make_draws, train_step
 
 # --- Comparisons ------------------------------------------------------------------------------------------------------
 
@@ -40,11 +39,21 @@ def _raw(value):
 # --- Training steps ---------------------------------------------------------------------------------------------------
 
 
+def step_of(function, experiment, source=None, axis_name=None):
+    """A kind of step of an experiment as a function of (state, real, latent, key, further keys)."""
+
+    def step(state, real, latent, key, *more, inner_key=None):
+        context = StepContext(experiment, state.step, source, axis_name)
+        return function(context, state, make_draws(real, latent, key, inner_key), *more)
+
+    return step
+
+
 jit_step = jax.jit(train_step, static_argnames=("count", "axis_name"))
 
 
 def run_steps(experiment, num, dataset=(), seed=0):
-    state = init(experiment, jax.random.key(seed))
+    state = compiled_init(experiment, jax.random.key(seed))
     for _ in range(num):
         state, metrics = jit_step(experiment, dataset, state)
     return state, metrics
@@ -124,7 +133,7 @@ def dcgan(**changes):
 
 
 def resources_of(experiment):
-    loaded = load_resources(experiment)
+    loaded = load_data(experiment)
     return loaded if len(experiment.data.shape) == 1 else loaded._replace(dataset=IMAGES)
 
 
@@ -138,7 +147,7 @@ def initial_state(experiment, x64=False):
     gen, disc = experiment.generator, experiment.discriminator
     if experiment.inference or gen.penalties or disc.penalties or gen.replay or disc.replay:
         base = experiment
-    state = init(base, jax.random.key(0))
+    state = compiled_init(base, jax.random.key(0))
     return in_float64(state) if x64 else state
 
 
@@ -146,14 +155,14 @@ def steps_on(experiment, num_devices, x64, count=None, num_steps=3):
     """(the state, the last metrics) of a few training steps, on several devices, or on one without an axis."""
     dataset = resources_of(experiment).dataset
 
-    def step(_, state, axis_name=AXIS):
+    def step(_, state, axis_name=DEVICE_AXIS):
         return train_step(experiment, dataset, state, count=count, axis_name=axis_name)
 
     if num_devices is None:
         compiled = functools.partial(jax.jit(functools.partial(step, axis_name=None)), None)
     else:
         devices = jax.devices()[:num_devices]
-        mapped = jax.pmap(step, AXIS, in_axes=(0, None), out_axes=None, devices=devices)
+        mapped = jax.pmap(step, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=devices)
         compiled = functools.partial(mapped, np.zeros(num_devices))
     with jax.enable_x64(x64):
         state = initial_state(experiment, x64)
@@ -181,62 +190,3 @@ def assert_parallel(experiment, num_devices=8, x64=True, tolerance=1e-12, count=
     for name, value in metrics.items():
         np.testing.assert_allclose(parallel_metrics[name], value, rtol=tolerance, atol=tolerance, err_msg=name)
     assert_replicas(many)
-
-
-# --- Run folders ------------------------------------------------------------------------------------------------------
-
-STEPS = (10, 20, 30, 40)
-LABELS = ("forming", "healthy", "total", "total")
-ENVIRONMENT = {"versions": {"python": "3.11", "jax": "0.10.2"}, "device": "cpu", "num_cpus": 2, "started": "2026-01-01"}
-
-
-def make_run(path: Path, *, seed: int = 3, config: str = "ring", command: str = "gan-jax train ring") -> RunDirectory:
-    """A run of 40 steps with a record and nothing else."""
-    experiment = override(tiny_ring(), "num_steps", 40)
-    record = RunRecord(experiment, seed, config=config, command=command, environment=ENVIRONMENT)
-    return RunDirectory.create(path, record)
-
-
-def row(step: int, label: str, modes: int = 8) -> dict:
-    train = {"discriminator_loss": 1.25 + step / 100, "generator_loss": 0.75, "real_score": 0.5, "fake_score": -0.5}
-    evaluation = {"modes": modes, "high_quality": 0.9, "kl": None, "spread": 0.7, "finite": True, "counts": [1] * 8}
-    return {
-        "step": step,
-        "label": label,
-        "train": train,
-        "evaluation": {"running": evaluation},
-        "rule": "l2<=3std",
-        "steps_per_second": 100.0,
-    }
-
-
-def train(run: RunDirectory, steps: int = len(STEPS), size: int = 32) -> None:
-    """Rows and pictures of the first evaluations."""
-    for index in range(steps):
-        run.append_metrics(row(STEPS[index], LABELS[index], 8 if index < 2 else 1))
-        pixels = np.full((size, size, 3), 60 * index, np.uint8)
-        Image.fromarray(pixels).save(run.picture_path(STEPS[index]))
-
-
-def end(run: RunDirectory, outcome: str = "collapsed") -> None:
-    """The verdict: formed at step 20, collapsed at 30, or another outcome of the same run."""
-    onset = 30 if outcome == "collapsed" else None
-    verdict = {
-        "outcome": outcome,
-        "last_step": 40,
-        "onset_step": onset,
-        "formed_step": 20,
-        "recovered_step": None,
-        "sentence": "collapsed at step 30 (total: almost all samples alike; formed at step 20)" if onset else outcome,
-        "message": None,
-        "bounds": {"modes": {"ceiling": 8.0, "floor": None}, "high_quality": {"ceiling": 0.9889, "floor": None}},
-    }
-    write_json(run.verdict_path, verdict)
-
-
-def ended_run(path: Path, **record: str) -> RunDirectory:
-    """A run that collapsed at step 30 of 40."""
-    run = make_run(path, **record)
-    train(run)
-    end(run)
-    return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -23,9 +24,22 @@ _SWEEP = """Trains arms by seeds as one compiled program and fills a folder: mem
   gan-jax sweep ring --discriminator.transforms exact-flips --grid discriminator.transforms.0.rate 0,0.05 --seeds 20
 Settings of the experiment are options, as in `train`, for all arms. `gan-jax report SWEEP` compares the arms."""
 
+_SAMPLE = """Draws samples from a checkpoint's generator. An .npz file holds samples [n, ...] (images in [-1, 1]),
+latents, labels (classes by the validated classifier, or the nearest mode of a mixture) and made_of, a JSON text with
+the run, step, seed and versions."""
+
+_RUN = "the folder of a run, or SWEEP#MEMBER"
+
 _DIAGNOSE = """For an experiment's own state: the gradient of an unrolled G against central differences in float64,
 forward mode against reverse, exact against first order, truncated and implicit (cosine, length), by K; time and memory.
 Settings of the experiment are options, as in `train`: --generator.unroll.inner-data fresh"""
+
+
+OK, USAGE, NONFINITE, INTERRUPTED = 0, 2, 3, 130
+"""Exit codes; see `gan_jax.cli.main`."""
+
+Settings = list[tuple[str, str]]
+"""Overrides of an experiment's settings as typed: (dotted path, text)."""
 
 
 class UsageError(ValueError):
@@ -61,7 +75,11 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     train.option("--num-epochs", type=float, metavar="N", help="length in epochs instead of --num-steps (data sets)")
     train.option("--run-dir", metavar="DIR", help="folder of the run; runs/CONFIG-seedN if not given")
     train.option("--resume", metavar="RUN", help="continue this run bit for bit; a larger --num-steps prolongs it")
-    train.option("--branch-from", metavar="RUN[@STEP]", help="start from an old state; --seed gives another key")
+    train.option(
+        "--branch-from",
+        metavar="RUN[@STEP]",
+        help="start from an old state (also SWEEP#MEMBER[@STEP]); --seed: new key",
+    )
     train.option("--json", action="store_true", help="print the verdict as JSON")
     train.option("--quiet", action="store_true", help="no progress")
     train.option("--keep-checkpoints", type=int, default=3, metavar="N", help="newest that are kept; 3")
@@ -76,12 +94,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.add_argument("config", nargs="?", help="a config with sweep(), or any config with --grid or --seeds")
     sweep.option("--grid", nargs=2, action="append", metavar=("PATH", "V1,V2"), help="vary a setting; may be repeated")
     sweep.option("--seeds", metavar="N|I,J,..", help="how many runs an arm, or which seeds; the config's, or 5")
-    sweep.option(
-        "--strategy",
-        default="auto",
-        metavar="NAME",
-        help="map, vmap, pmap-map, pmap-vmap, or auto, which measures them",
-    )
+    strategies = "map, vmap, pmap-map, pmap-vmap, or auto, which measures them"
+    sweep.option("--strategy", default="auto", metavar="NAME", help=strategies)
+    sweep.option("--strategy", dest="strategy", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # its first name
     sweep.option("--devices", type=int, metavar="N", help="CPU devices to deal the runs out to; one a core")
     sweep.option("--max-members", type=int, metavar="N", help="run at most so many at once; as many as fit the memory")
     sweep.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
@@ -95,13 +110,23 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     _add_host_options(sweep)
 
     evaluate = commands.add_parser("evaluate", help="measure a run's generator again, with any number of samples")
-    evaluate.add_argument("run", help="a run folder")
+    evaluate.add_argument("run", help=_RUN)
     evaluate.option("--step", type=int, help="of the checkpoint; the newest if not given")
     evaluate.option("--num-samples", type=int, metavar="N", help="samples to draw; as in training if not given")
     evaluate.option("--seed", type=int, help="of fresh latents; the run's own bank if not given")
     evaluate.option("--truncation", type=float, metavar="T", help="draw latents within [-T, T]; not truncated")
     evaluate.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
     evaluate.option("--json", action="store_true", help="print the result as JSON")
+
+    sample = commands.add_parser(
+        "sample", help="samples of a run's generator as arrays or pictures", description=_SAMPLE
+    )
+    sample.add_argument("run", help=_RUN)
+    sample.option("--step", type=int, help="of the checkpoint; the newest if not given")
+    sample.option("--num", type=int, default=64, metavar="N", help="how many samples; 64")
+    sample.option("--seed", type=int, help="of fresh latents; the run's own bank if not given")
+    sample.option("--out", required=True, metavar="FILE", help="an .npz, a .png, or a folder for a picture a sample")
+    sample.option("--data", metavar="DIR", help="where the data set lies, if it has moved (for labels)")
 
     diagnose = commands.add_parser("diagnose", help="look into a game")
     kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="KIND", parser_class=Parser)
@@ -148,6 +173,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 
 
 def _add_host_options(parser: Parser) -> None:
+    parser.option("--no-compilation-cache", action="store_true", help="compile anew; do not keep compiled programs")
     parser.option("--coordinator", metavar="HOST:PORT", help="of process 0, when several processes run this command")
     parser.option("--num-processes", type=int, metavar="N", help="how many processes run it")
     parser.option("--process-id", type=int, metavar="I", help="which of them this is, from 0")
@@ -178,3 +204,20 @@ def split_overrides(arguments: Sequence[str], known: dict[str, int]) -> tuple[li
             value = rest.pop(0)
         settings.append((name.removeprefix("--"), value))
     return own, settings
+
+
+def whole_number(text: str, option: str) -> int:
+    """An integer typed for an option.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} takes whole numbers with commas, and got {text!r}") from None
+
+
+def log(message: str) -> None:
+    """A line on standard error."""
+    print(message, file=sys.stderr, flush=True)

@@ -1,66 +1,122 @@
-"""`gan-jax diagnose landscape RUN`: D's surface over 2-D data, its curve over 1-D data, scans through anything else.
+"""`gan-jax diagnose landscape RUN`: D's surface over 2-D data, its curve over 1-D data, scans through other data.
 
     2-D     contours of D with the field that moves fakes, real and fake points, at each checkpoint; a film of them
-    1-D     the score over the line, beside the density of the data
-    else    scans D(x + k u), see `gan_jax.cli.diagnose_lines`
+    1-D     the score over the line, and the density of the data
+    else    scans D(x + k u), see `gan_jax.diagnostics.state.scan_survey`
 
-Of each: whether D has a peak where the real data are.
+Each reports whether D has local maxima at the real data.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax.diagnostics.state.scores import check_scored, describe_score
+import jax
+
+from gan_jax.diagnostics import scans
+from gan_jax.diagnostics.state.plane_survey import NUM_POINTS, plane_checkpoint, plane_scene
+from gan_jax.diagnostics.state.rounding import rounded
+from gan_jax.diagnostics.state.scan_survey import (
+    DIRECTIONS,
+    FLAT_FRACTION,
+    NUM_OFFSETS,
+    is_logistic,
+    mean_distance,
+    scan_summary,
+    scan_survey,
+)
+from gan_jax.diagnostics.state.scores import check_scored, describe_score, examples, staged
+from gan_jax.reports import film
+from gan_jax.reports.diagnosis_landscape import sentence
+from gan_jax.reports.landscape_plane import draw_checkpoint
 from gan_jax.runs.run_directory import RunError
-from gan_jax.runs.run_states import chosen_steps, open_states
+from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
+
+_LONG = 120
+"""Seconds of remaining work from which its estimate is printed."""
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """D's landscape at every checkpoint that is asked for.
+    """D's landscape at each requested checkpoint.
 
-    For 2-D data a picture of each goes into RUN/diagnosis/landscape, for the report, and a film where asked for.
+    For 2-D data a picture of each goes into RUN/diagnosis/landscape, for the report; `--film` also writes a film.
 
     Raises:
-        RunError: if D has no score of a single sample, or the options do not suit the run.
+        ValueError: if D has no score of a single sample, or the options do not suit the run.
     """
     if options.points < 2:
         raise RunError(f"--points is {options.points}, and must be at least 2 scans of each kind")
     _check_film(options.film)
-    states = open_states(Path(options.run), options.data)
+    states = open_states(options.run, options.data)
+    data = states.experiment.data
     check_scored(states.experiment, "the landscape")
-    form = _form(states.experiment.data.shape)
-    if options.film and states.experiment.data.shape != (2,):
-        raise RunError(f"--film is of 2-D data, and {type(states.experiment.data).__name__} is not: leave it out")
+    if options.film and data.shape != (2,):
+        raise RunError(f"--film is of 2-D data, and {type(data).__name__} is not: leave it out")
     steps = chosen_steps(states, options)
-    result = {"form": form, "score": describe_score(states.experiment)}
-    return {**result, **_module(form).look(states, steps, options, say)}
+    result: dict[str, Any] = {"score": describe_score(states.experiment)}
+    if data.shape not in ((1,), (2,)):
+        result |= {"form": "lines", **_scans(states, steps, options, say)}
+        return {**result, "sentence": sentence(result)}
+    result |= {"form": "plane", **_plane(states, steps, options, say)}
+    result["sentence"] = sentence(result)
+    if data.shape == (2,):
+        frames = [film.picture(draw_checkpoint(result, index)) for index in range(len(steps))]
+        result["frames"] = film.keep_frames(states.run.path, "landscape", steps, frames)
+        if options.film:
+            film.write_film(options.film, frames)
+    return result
 
 
-def table(result: dict[str, Any]) -> str:
-    return _module(result["form"]).table(result)
+def _plane(
+    states: RunStates, steps: Sequence[int], options: argparse.Namespace, say: Callable[[str], None]
+) -> dict[str, Any]:
+    experiment, dataset = states.experiment, states.resources.dataset
+    seen = examples(experiment, dataset, options.seed, NUM_POINTS)
+    result = plane_scene(experiment, dataset, seen)
+    for step in steps:
+        say(f"step {step:,}")
+        result["checkpoints"].append(plane_checkpoint(experiment, dataset, states.restore(step), seen))
+    return result
 
 
-def figure(result: dict[str, Any]) -> Any:
-    return _module(result["form"]).figure(result)
+def _scans(
+    states: RunStates, steps: Sequence[int], options: argparse.Namespace, say: Callable[[str], None]
+) -> dict[str, Any]:
+    experiment, dataset = states.experiment, states.resources.dataset
+    seen = examples(experiment, dataset, options.seed, options.points)
+    reach = float(mean_distance(seen.real))
+    if not reach > 0:
+        raise RunError("all real examples are alike, so that there is no distance to scan over: diagnose other data")
+    ks = scans.offsets(reach, NUM_OFFSETS)
+    checkpoints = []
+    for index, step in enumerate(steps):
+        say(f"step {step:,}: {options.points:,} scans of each kind and direction")
+        began = time.monotonic()
+        found = jax.device_get(scan_survey(staged(experiment, step), states.restore(step), seen, ks))
+        left = (len(steps) - 1 - index) * (time.monotonic() - began)
+        if index == 0 and left > _LONG:
+            say(f"about {left / 60:.0f} minutes to go; --step takes one checkpoint, --points fewer scans")
+        checkpoints.append({"step": step, **scan_summary(found, [*seen.kinds, "fake"])})
+    return {
+        "num_scans": options.points,
+        "reach": reach,
+        "flat_fraction": FLAT_FRACTION,
+        "measured": "probability" if is_logistic(experiment) else "score",
+        "offsets": rounded(ks, 4),
+        "kinds": [*seen.kinds, "fake"],
+        "directions": list(DIRECTIONS),
+        "checkpoints": checkpoints,
+    }
 
 
-def _form(shape: tuple[int, ...]) -> str:
-    return "plane" if shape in ((1,), (2,)) else "lines"
-
-
-def _module(form: str) -> Any:
-    return importlib.import_module(f"gan_jax.cli.diagnose_{form}")
-
-
-def _check_film(film: str | None) -> None:
-    if film is None:
+def _check_film(name: str | None) -> None:
+    if name is None:
         return
-    if not film.endswith(".gif"):
-        raise RunError(f"--film is {film}, and must end in .gif")
-    if not Path(film).absolute().parent.is_dir():
-        raise RunError(f"the folder of {film} does not exist: make it first")
+    if not name.endswith(".gif"):
+        raise RunError(f"--film is {name}, and must end in .gif")
+    if not Path(name).absolute().parent.is_dir():
+        raise RunError(f"the folder of {name} does not exist: make it first")

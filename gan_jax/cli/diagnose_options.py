@@ -1,19 +1,10 @@
-"""The kinds of `gan-jax diagnose RUN` and their options; each is a module `diagnose_KIND`."""
+"""Options of `gan-jax diagnose RUN`, by kind; each kind is a module `diagnose_KIND`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-RUN_KINDS = {
-    "onset": "replay the collapse of a run step by step: what led, what followed; branches from just before it",
-    "landscape": "D's surface: contours and the field that moves the fakes (2-D data), scans D(x + k u) (images)",
-    "forgetting": "does D's gradient turn round, does D forget old fakes, does it see real points at all",
-    "memorisation": "D's accuracy on training, held-out and fake examples through training, and on flipped labels",
-    "magnitudes": "per layer of both players: activations, gradients, singular values; logits, update ratios",
-    "game": "eigenvalues of the game's Jacobian: rotation against attraction",
-    "support": "how many different samples G can make (birthday paradox), and its nearest neighbours in the data",
-}
-"""By kind, one line about it."""
+from gan_jax.reports.diagnosis_kinds import RUN_KINDS
 
 
 def add_run_kinds(kinds: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Mixtures, images and stacked images; where training batches come from."""

@@ -1,9 +1,8 @@
 """Epoch order without an array: a keyed permutation of 0..n-1 that is computed one index at a time.
 
-`jax.random.permutation` would have to be redrawn at each epoch's boundary. Under `vmap` a `cond` becomes a
-`select`, so a sweep would sort 60,000 numbers at every step; and a kept permutation would be one more thing
-to checkpoint. Here the example at a position is a pure function of (key, epoch, position), at a cost of
-O(batch) whatever n is.
+`jax.random.permutation` would have to be redrawn at the start of each epoch. Under `vmap` a `cond` becomes a `select`,
+so a sweep would sort 60,000 numbers at every step, and a stored permutation would be part of every checkpoint. Here the
+example at a position is a pure function of (key, epoch, position), at a cost of O(batch) for any n.
 
 References:
     M. Luby and C. Rackoff, "How to construct pseudorandom permutations from pseudorandom functions", SIAM J.
@@ -24,15 +23,15 @@ _NUM_ROUNDS = 8
 
 
 def permuted_index(key: Array, epoch: Array | int, position: Array | int, num_examples: int) -> Array:
-    """Which example comes at a position of an epoch.
+    """The index of the example at a position of an epoch.
 
-    For every key and epoch, position -> index is a bijection of 0..n-1. A Feistel network permutes the
-    numbers of 2w bits, the smallest such power of two that holds n; where it leads out of 0..n-1 it is
-    applied again until it leads back (cycle-walking), which is a bijection because each number lies on one
-    cycle. It walks 4 times on average at worst (n just above a power of 4) and 1.1 times for n = 60,000.
+    For every key and epoch, position -> index is a bijection of 0..n-1. A Feistel network permutes the numbers of 2w
+    bits, for the smallest w with 4^w >= n. Where its result is outside 0..n-1 it is applied again until the result is
+    inside (cycle-walking). This is a bijection, because each number lies on one cycle. The mean number of applications
+    is at most 4 (n just above a power of 4), and 1.1 for n = 60,000.
 
     Args:
-        key: typed PRNG key of the whole run's order.
+        key: typed PRNG key of the run's order.
         epoch: integer, any shape that broadcasts with `position` (or a scalar).
         position: integer in [0, num_examples), any shape.
         num_examples: n, static, 1 to 2**30.
@@ -75,9 +74,9 @@ def permuted_index(key: Array, epoch: Array | int, position: Array | int, num_ex
 
 
 def epoch_and_position(step: Array | int, batch_size: int, num_examples: int) -> tuple[Array, Array]:
-    """Where a step's batch starts in an endless stream of epochs: divmod(step * batch_size, num_examples).
+    """The start of a step's batch in an endless stream of epochs: divmod(step * batch_size, num_examples).
 
-    Exact for every step below 2**31 in 32-bit arithmetic, though the product is not.
+    The result is exact for every step below 2**31 in 32-bit arithmetic, in which the product itself would overflow.
 
     Args:
         step: integer >= 0, any shape.
@@ -87,6 +86,9 @@ def epoch_and_position(step: Array | int, batch_size: int, num_examples: int) ->
     Returns:
         (epoch, position): uint32 (modulo 2**32) and int32, of the shape of `step`.
 
+    Raises:
+        ValueError: if `num_examples` is out of range.
+
     Example:
         >>> [int(part) for part in epoch_and_position(2**31 - 1, 64, 60_000)]  # divmod(137438953408, 60000)
         [2290649, 13408]
@@ -95,15 +97,15 @@ def epoch_and_position(step: Array | int, batch_size: int, num_examples: int) ->
     step = jnp.asarray(step).astype(jnp.uint32)
     common = math.lcm(batch_size, num_examples)
     if common < 2**31:
-        # Epochs and batches begin together every `common` examples; within that no product overflows.
+        # An epoch and a batch begin together every `common` examples; within that period no product overflows.
         period = common // batch_size
         examples = (step % period) * jnp.uint32(batch_size)
         epoch = (step // period) * jnp.uint32(common // num_examples) + examples // num_examples
         return epoch, (examples % num_examples).astype(jnp.int32)
     epoch, position = jnp.zeros_like(step), jnp.zeros_like(step)
     for bit in range(31):
-        # step is a sum of powers of two, and what each adds is known in Python's whole numbers. Positions
-        # stay below n <= 2**30, so the sum of two stays below 2**31.
+        # step is a sum of powers of two, and Python's whole numbers give the part of each. Positions are below
+        # n <= 2**30, so the sum of two is below 2**31.
         epochs, rest = divmod(batch_size << bit, num_examples)
         is_set = (step >> bit) & jnp.uint32(1)
         position = position + is_set * jnp.uint32(rest)
@@ -119,7 +121,7 @@ def _check_num_examples(num_examples: int) -> None:
 
 
 def _round_keys(key: Array, epoch: Array) -> list[Array]:
-    """A uint32 per round, each of the shape of `epoch`."""
+    """One uint32 array for each round, of the shape of `epoch`."""
 
     def bits(one_epoch: Array) -> Array:
         return jax.random.bits(jax.random.fold_in(key, one_epoch), (_NUM_ROUNDS,), jnp.uint32)

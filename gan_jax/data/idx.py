@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST and of every data set made to replace it: read, written and checked.
+"""Reading, writing and checking of IDX files, the format of MNIST and of its drop-in replacements.
 
 An IDX file is two zero bytes, a byte for the type of the elements, a byte for the number of dimensions, each
 dimension as a big-endian 32-bit number, and the elements (LeCun, Cortes and Burges, "The MNIST database of
@@ -27,7 +27,7 @@ NUM_CLASSES = 10
 
 
 class DataError(ValueError):
-    """Data that are missing, damaged or not what they claim to be: what is wrong, and the remedy."""
+    """Data that are missing, damaged, or not those that their name says; the message has the remedy."""
 
 
 class ImageArrays(NamedTuple):
@@ -59,7 +59,7 @@ def read_idx(path: Path | str) -> np.ndarray:
         The array in native byte order, with the dimensions that the header states.
 
     Raises:
-        DataError: if the file cannot be read, is no IDX file, is damaged, or holds too little or too much.
+        DataError: if the file cannot be read, is not an IDX file, is damaged, or has the wrong length.
     """
     path = Path(path)
     dtype, shape, header_bytes = read_idx_header(path)
@@ -74,7 +74,7 @@ def read_idx(path: Path | str) -> np.ndarray:
 
 
 def read_idx_header(path: Path | str) -> tuple[np.dtype, tuple[int, ...], int]:
-    """The element type, the dimensions and the length in bytes of an IDX file's header; the rest is not read.
+    """The element type, the dimensions and the header's length in bytes of an IDX file; elements are not read.
 
     Raises:
         DataError: as `read_idx`.
@@ -110,8 +110,7 @@ def write_idx(path: Path | str, array: np.ndarray) -> None:
 def idx_digest(array: np.ndarray) -> str:
     """The sha256, in hex, of the uncompressed IDX file that holds an array.
 
-    `read_idx` accepts one content for one array, so this is also the digest of the file that the array was
-    read from.
+    `read_idx` accepts exactly one content for an array, so this is also the digest of the file that it was read from.
     """
     digest = hashlib.sha256()
     for part in _idx_content(array):
@@ -134,7 +133,7 @@ def _idx_content(array: np.ndarray) -> tuple[bytes, bytes]:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """Up to `limit` bytes of a file's content, decompressed; of a cut gzip stream, what is there."""
+    """Up to `limit` bytes of a file's content, decompressed; of a truncated gzip stream, the bytes that there are."""
     limit = min(limit, sys.maxsize)  # a damaged header can state any number
     try:
         with path.open("rb") as file:
@@ -153,15 +152,14 @@ def _read(path: Path, limit: int) -> bytes:
 
 def _decompress(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
     """Decompresses gzip members up to `limit` bytes; stops without an error where the input ends."""
-    # Not `gzip.open`: it raises at an early end and drops what it had, and the error should say how much
-    # there was.
+    # Not `gzip.open`: it raises at an early end and discards the bytes that it had, and the error reports their number.
     stream = zlib.decompressobj(wbits=31)
     for chunk in chunks:
         while chunk and limit > 0:
             data = stream.decompress(chunk, limit)
             limit -= len(data)
             yield data
-            # Zeros may pad a gzip file; anything else after the end of a member is the next member.
+            # Zeros may pad a gzip file; other bytes after the end of a member are the next member.
             chunk = stream.unused_data.lstrip(b"\0") if stream.eof else stream.unconsumed_tail
             if stream.eof:
                 stream = zlib.decompressobj(wbits=31)
@@ -173,13 +171,13 @@ def _decompress(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
 
 
 def find_idx_files(directory: Path | str) -> dict[str, Path]:
-    """The four files of a data set, by the names that are in use.
+    """Finds the four files of a data set by their usual names.
 
-    `train` and `t10k` or `test`, then `-images-idx3-ubyte` and `-labels-idx1-ubyte` (or with a dot before
-    `idx`), then `.gz` or nothing. Where a file is there in several forms, the plain one is taken.
+    A name is `train`, `t10k` or `test`, then `-images-idx3-ubyte` or `-labels-idx1-ubyte` (or a dot before `idx`), then
+    `.gz` or nothing. Of a file in several forms, the uncompressed one is taken.
 
     Args:
-        directory: where they lie, side by side.
+        directory: the folder that holds all four.
 
     Returns:
         `{"train_images": path, "train_labels": path, "test_images": path, "test_labels": path}`.
@@ -199,7 +197,7 @@ def find_idx_files(directory: Path | str) -> dict[str, Path]:
 
 
 def has_idx_files(directory: Path | str) -> bool:
-    """Whether a directory holds any of the four files, and so is meant as a data set."""
+    """Whether a directory holds any of the four files; then it is taken for a data set."""
     directory = Path(directory)
     return directory.is_dir() and any(_find_part(directory, part) is not None for part in _PARTS)
 
@@ -208,7 +206,7 @@ def read_idx_directory(directory: Path | str) -> ImageArrays:
     """The data set in a directory of four IDX files.
 
     Args:
-        directory: where they lie; see `find_idx_files`.
+        directory: the folder of the files; see `find_idx_files`.
 
     Returns:
         The arrays, in the files' order.

@@ -1,17 +1,14 @@
 """Image data sets on the device: MNIST, Fashion-MNIST, scikit-learn's digits, and any directory of IDX files.
 
-`Images` holds the settings; `.load()` finds and resizes the pixels once, on the host; `.source(dataset)`
-gives the sampler, inside the traced step. The pixels are an argument of a run and never part of the
-experiment: they stay uint8 on the device, a quarter of float32, and become floats in [-1, 1] a batch at a
-time.
+`Images` holds the settings. `.load()` finds and resizes the pixels once, on the host. `.source(dataset)` makes the
+sampler, inside the traced step. The pixels are an argument of a run and never part of the experiment. They stay uint8
+on the device, in a quarter of float32's memory, and each batch is converted to floats in [-1, 1].
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -24,17 +21,11 @@ from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES, epoch_and_position, permuted_index
 from gan_jax.data.idx import (
     NUM_CLASSES,
-    DataError,
-    ImageArrays,
-    find_idx_files,
-    has_idx_files,
-    read_idx_directory,
-    read_idx_header,
 )
+from gan_jax.data.image_files import load_arrays, resize
 from gan_jax.experiment.component import component, setting
 
 IMAGE_SIZES = (16, 28, 32, 64)
-LOCATION_VARIABLE = "GAN_JAX_DATA"
 
 
 class ImageDataset(NamedTuple):
@@ -56,7 +47,7 @@ class ImageDataset(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-    """Batches of a data set: independent examples, or whole epochs in an order made from the key.
+    """Batches of a data set: independent examples, or whole epochs in an order that the key determines.
 
     Attributes:
         dataset: the pixels.
@@ -72,18 +63,18 @@ class ImageSource:
         return normalise(self.dataset.images[index])
 
     def batch(self, key: Array, step: Array | int, batch_size: int, *, count: int | None = None) -> Array:
-        """The training batch of a step: every example once an epoch, in a new order each epoch.
+        """The training batch of a step: every example occurs once in an epoch, in a new order each epoch.
 
-        With `last_batch="wrap"` the epochs follow each other in one endless stream, of which a step takes the
-        next `batch_size`; a batch may hold the end of one epoch and the beginning of the next. With `"short"`
-        a batch never crosses: the last one of an epoch holds what is left, and is asked for with a smaller
-        `count` (positions past the end of the epoch, which no caller needs, start again at its beginning).
+        With `last_batch="wrap"` the epochs form one endless stream, of which a step takes the next `batch_size`
+        examples; a batch may hold the end of one epoch and the start of the next. With `"short"` the last batch of an
+        epoch holds the remaining examples, which the caller requests with a smaller `count`. (Positions past the end of
+        the epoch start again at its beginning; no caller uses them.)
 
         Args:
-            key: the key of the whole run's order, the same at every step.
-            step: batches taken before this one.
+            key: typed PRNG key of the run's order, the same at every step.
+            step: number of batches before this one.
             batch_size: nominal size, static.
-            count: how many examples from the start of the batch, static; None: `batch_size`.
+            count: number of examples from the start of the batch, static. None takes `batch_size`.
 
         Returns:
             float32 [count or batch_size, size, size, channels], in [-1, 1].
@@ -94,7 +85,17 @@ class ImageSource:
         return normalise(self.dataset.images[self.batch_index(key, step, batch_size, count=count)])
 
     def batch_index(self, key: Array, step: Array | int, batch_size: int, *, count: int | None = None) -> Array:
-        """Which training examples `batch` takes: int32 [count or batch_size]."""
+        """The indices of the training examples of `batch`.
+
+        Args:
+            key: typed PRNG key of the run's order.
+            step: number of batches before this one.
+            batch_size: nominal size, static.
+            count: number of examples from the start of the batch, static. None takes `batch_size`.
+
+        Returns:
+            int32 [count or batch_size].
+        """
         num_examples = self.dataset.images.shape[0]
         return batch_index(key, step, batch_size, num_examples, self.last_batch, count=count)
 
@@ -108,7 +109,22 @@ def batch_index(
     *,
     count: int | None = None,
 ) -> Array:
-    """The examples of a step's batch; see `ImageSource.batch`. int32 [count or batch_size]."""
+    """The indices of the examples of a step's batch; see `ImageSource.batch`.
+
+    Args:
+        key: typed PRNG key of the run's order.
+        step: number of batches before this one.
+        batch_size: nominal size, static.
+        num_examples: examples of an epoch, static, 1 to 2**30.
+        last_batch: static; see `Images.last_batch`.
+        count: number of examples from the start of the batch, static. None takes `batch_size`.
+
+    Returns:
+        int32 [count or batch_size], in [0, num_examples).
+
+    Raises:
+        ValueError: if `count` is not in 1..batch_size.
+    """
     count = batch_size if count is None else count
     if not 1 <= count <= batch_size:
         raise ValueError(f"count is {count}, and must be 1 to the batch size, {batch_size}")
@@ -116,7 +132,7 @@ def batch_index(
     if last_batch == "short":
         step = jnp.asarray(step).astype(jnp.int32)
         num_batches = -(-num_examples // batch_size)
-        # The product stays below n, and with the offset below 2**31 as long as n and the batch size do.
+        # The product is below n; with the offset it is below 2**31 if n plus the batch size is.
         position = (step % num_batches) * jnp.int32(min(batch_size, num_examples)) + offset
         return permuted_index(key, step // num_batches, position % num_examples, num_examples)
     epoch, start = epoch_and_position(step, batch_size, num_examples)
@@ -126,19 +142,19 @@ def batch_index(
 
 
 def normalise(images: Array) -> Array:
-    """Pixels as float32 in [-1, 1]: x / 127.5 - 1, torchvision's ToTensor and Normalize(0.5, 0.5)."""
-    # (2x - 255) / 255: compiled, x / 127.5 becomes a product with a rounded 1 / 127.5, and white 1.0000001.
+    """Pixels as float32 in [-1, 1]: x / 127.5 - 1, as torchvision's ToTensor and Normalize(0.5, 0.5)."""
+    # (2x - 255) / 255: XLA compiles x / 127.5 to a product with a rounded 1 / 127.5, which makes white 1.0000001.
     return (2.0 * images.astype(jnp.float32) - 255.0) / 255.0
 
 
 @component
 class Images:
-    """A labelled set of square grey images, and how a run goes through it.
+    """A labelled set of square grey images, and the order of its batches.
 
     `mnist` and `fashion_mnist` have 60,000 training and 10,000 test images of 28x28 (LeCun et al. 1998; Xiao,
     Rasul and Vollgraf, arXiv:1708.07747). `digits` comes with scikit-learn and needs no download: 1,797
-    digits of 8x8 (Alpaydin and Kaynak 1998), of which 1,437 are for training and 360 for test. Any other name
-    stands for a directory of IDX files, given as the location.
+    digits of 8x8 (Alpaydin and Kaynak 1998), of which 1,437 are training and 360 test images. Any other name is that of
+    a directory of IDX files, given as the location.
 
     Example:
         >>> Images("digits", image_size=16).load().images.shape
@@ -149,10 +165,10 @@ class Images:
     image_size: int = setting(default=32, doc="pixels along a side after resizing: 16, 28, 32 or 64")
     last_batch: Literal["wrap", "short"] = setting(
         default="wrap",
-        doc="at the end of an epoch: go on into the next one, or a smaller batch, as published loaders do",
+        doc="last batch of an epoch: filled from the next epoch (wrap), or smaller, as in published loaders (short)",
     )
     num_examples: int | None = setting(
-        default=None, at_least=1, at_most=MAX_EXAMPLES, doc="train on the first n examples only; none: all"
+        default=None, at_least=1, at_most=MAX_EXAMPLES, doc="number of training examples, the first n; None takes all"
     )
 
     def validate(self) -> None:
@@ -163,37 +179,36 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one image: (height, width, channels)."""
+        """Shape of one image: (height, width, channels)."""
         return (self.image_size, self.image_size, 1)
 
     @property
     def num_modes(self) -> int:
-        """The classes."""
+        """Number of classes."""
         return NUM_CLASSES
 
     def load(self, location: Path | str | None = None) -> ImageDataset:
         """Finds, checks and resizes the data set, and puts it on the default device.
 
         Args:
-            location: a directory of IDX files, or one that holds such a directory by the data set's name, or
-                a tfds folder in which it is prepared. None: the environment's `GAN_JAX_DATA` (the same
-                three), then the default tfds folder. `digits` needs none.
+            location: a directory of IDX files, or one that holds such a directory under the data set's name, or a tfds
+                folder with the prepared data set. None takes the environment's `GAN_JAX_DATA` (one of the same three),
+                then the default tfds folder. `digits` ignores it.
 
         Returns:
-            The data set. Its order, and so what "the first n" are, is that of the IDX files, or of a stock
-            tfds set.
+            The data set, in the order of the IDX files or of the stock tfds set; so "the first n" are well defined.
 
         Raises:
-            DataError: if it is not there (naming the commands that get it), damaged, or not the standard one
-                though it bears its name.
-            ValueError: if `num_examples` is more than there are.
+            DataError: if the data set is missing (with the commands that get it), damaged, or differs from the standard
+                data set of its name.
+            ValueError: if `num_examples` is larger than the training set.
         """
         arrays = load_arrays(self.name, location)
         num_train = len(arrays.train_images)
         if self.num_examples is not None and self.num_examples > num_train:
             raise ValueError(
                 f"Images.num_examples is {self.num_examples:,}, and must be at most {num_train:,}, "
-                f"the training examples of {self.name}"
+                f"the number of training examples of {self.name}"
             )
         kept = slice(self.num_examples)
         return ImageDataset(
@@ -208,196 +223,23 @@ class Images:
         return ImageSource(dataset, self.last_batch)
 
     def epoch_size(self, dataset: ImageDataset) -> int | None:
-        """Examples of an epoch."""
+        """Number of examples in an epoch."""
         return dataset.images.shape[0]
 
     def num_batches_per_epoch(self, dataset: ImageDataset, batch_size: int) -> int:
-        """Batches after which every example of the first epoch has come: n / batch_size, rounded up.
+        """Number of batches that cover the first epoch: n / batch_size, rounded up.
 
-        With `last_batch="short"` that is exactly an epoch. With `"wrap"` the last of them may reach into the
-        next epoch; both count alike, so that "epoch 25" is the same number of updates.
+        With `last_batch="short"` these are exactly one epoch. With `"wrap"` the last batch may reach into the next
+        epoch. Both count alike, so "epoch 25" is the same number of updates.
         """
         return -(-dataset.images.shape[0] // batch_size)
 
 
-# --- Where the pixels come from -----------------------------------------------------------------------------
-
-
-def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
-    """A data set in its own size, in host memory; see `Images.load` for the rules and the errors."""
-    if name == "digits":
-        return load_digits()
-    if location is not None:
-        arrays = _load_at(name, Path(location).expanduser())
-        if arrays is None:
-            raise DataError(
-                f"no {name} at {location}: no IDX files there or in {name}/, and no prepared data set.\n"
-                "Give the directory with train-images-idx3-ubyte[.gz] and its three companions."
-            )
-        return arrays
-    variable = os.environ.get(LOCATION_VARIABLE)
-    arrays = _load_at(name, Path(variable).expanduser()) if variable else None
-    arrays = prepared.load_prepared(name) if arrays is None else arrays
-    if arrays is None:
-        where = f"{LOCATION_VARIABLE} ({variable}) or " if variable else ""
-        known = "" if name in prepared.STANDARD else f" (known: digits, {', '.join(prepared.STANDARD)})"
-        raise DataError(
-            f"no data set {name!r}{known} in {where}{prepared.default_data_dir()}.\nGet it: " + how_to_get(name)
-        )
-    return arrays
-
-
-def how_to_get(name: str) -> str:
-    """The commands that make a data set available, in one line."""
-    commands = f"gan-jax data prepare {name} --from DIR, or --data DIR (a directory of IDX files)"
-    return f"gan-jax data prepare {name} (downloads it), {commands}" if name in prepared.STANDARD else commands
-
-
-def _idx_directory(name: str, location: Path) -> Path | None:
-    return next((path for path in (location, location / name) if has_idx_files(path)), None)
-
-
-def _load_at(name: str, location: Path) -> ImageArrays | None:
-    directory = _idx_directory(name, location)
-    if directory is None:
-        return prepared.load_prepared(name, location)
-    arrays = read_idx_directory(directory)
-    # A run's record says "mnist": `--data` at the neighbouring folder must not make that a lie.
-    prepared.check_standard(name, arrays, directory)
-    return arrays
-
-
-def load_digits() -> ImageArrays:
-    """scikit-learn's digits, 0..16 scaled to 0..255, with a fixed stratified split.
-
-    The examples are sorted by class, keeping their order within each; every fifth of that list, from the
-    first on, is a test example. That gives 360, with a fifth of each class (to one), and depends on no random
-    number.
-    """
-    from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
-
-    data = load()
-    images = np.round(data.images * (255 / 16)).astype(np.uint8)[..., None]
-    labels = data.target.astype(np.int32)
-    is_test = np.zeros(len(labels), bool)
-    is_test[np.argsort(labels, kind="stable")[::5]] = True
-    return ImageArrays(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
-
-
-def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Images at another size by Pillow's bilinear filter, image by image, as torchvision's `Resize`.
-
-    Args:
-        images: uint8 [n, h, h, 1].
-        size: pixels along a side. If it is h, the images are returned as they are.
-
-    Returns:
-        uint8 [n, size, size, 1].
-    """
-    if images.shape[1] == size:
-        return images
-    from PIL import Image
-
-    resized = np.empty((len(images), size, size, 1), np.uint8)
-    for index, image in enumerate(images):
-        bilinear = Image.fromarray(image[:, :, 0]).resize((size, size), Image.Resampling.BILINEAR)
-        resized[index, :, :, 0] = np.asarray(bilinear)
-    return resized
-
-
-# --- For the host side --------------------------------------------------------------------------------------
-
-
 def fingerprint(dataset: ImageDataset) -> str:
-    """The first 16 hex digits of the sha256 of a data set's shapes and content, order included."""
+    """The first 16 hex digits of the sha256 of a data set's shapes and content, including the order."""
     digest = hashlib.sha256()
     for part in dataset:
         array = np.ascontiguousarray(part)
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.data)
     return digest.hexdigest()[:16]
-
-
-class Listed(NamedTuple):
-    """A row of `gan-jax data list`.
-
-    Attributes:
-        name: as `Images.name` takes it.
-        where: the folder it was found in, or how to get it.
-        found: which of the two.
-        num_train, num_test: examples; None where not found.
-        image_size: pixels along a side, before resizing; None where not found.
-    """
-
-    name: str
-    where: str
-    found: bool
-    num_train: int | None = None
-    num_test: int | None = None
-    image_size: int | None = None
-
-
-def listing(location: Path | str | None = None) -> list[Listed]:
-    """Which data sets `Images.load(location)` finds, where, and how to get the standard ones it does not.
-
-    Only headers and descriptions are read.
-
-    Args:
-        location: as for `Images.load`.
-
-    Returns:
-        A row per data set: the digits, the standard ones, then any others.
-
-    Raises:
-        DataError: if IDX files lie at the location and are incomplete or damaged.
-    """
-    given = location if location is not None else os.environ.get(LOCATION_VARIABLE)
-    roots = [Path(given).expanduser()] if given else []
-    found = {prepared_.name: prepared_ for prepared_ in reversed(_readable(roots, explicit=location is not None))}
-    rows = {"digits": Listed("digits", "in scikit-learn", True, 1437, 360, 8)}
-    for name in [*prepared.STANDARD, *sorted(found.keys() - set(prepared.STANDARD))]:
-        if name in found:
-            row = found[name]
-            rows[name] = Listed(name, str(row.path), True, row.num_train, row.num_test, row.image_size)
-        else:
-            rows[name] = Listed(name, how_to_get(name), False)
-    for root in roots:
-        for directory in [root, *sorted(path for path in root.glob("*") if path.is_dir())]:
-            if has_idx_files(directory) and re.fullmatch(r"[a-z][a-z0-9_]*", directory.name):
-                files = find_idx_files(directory)
-                (num_train, size, *_), (num_test, *_) = (
-                    read_idx_header(files[part])[1] for part in ("train_images", "test_images")
-                )
-                rows[directory.name] = Listed(directory.name, str(directory), True, num_train, num_test, size)
-    return list(rows.values())
-
-
-def _readable(roots: list[Path], *, explicit: bool) -> list[prepared.Prepared]:
-    listed = [row for root in roots for row in prepared.list_prepared(root)]
-    listed += [] if explicit else prepared.list_prepared()
-    return [row for row in listed if row.readable]
-
-
-def show_grid(dataset: ImageDataset, path: Path | str, rows: int = 8, columns: int = 8) -> None:
-    """Saves the first training images with their labels, as a PNG.
-
-    Args:
-        dataset: of which the first `rows * columns` are shown, or as many as there are.
-        path: of the file.
-        rows: of the grid.
-        columns: of the grid.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    num = min(rows * columns, dataset.images.shape[0])
-    images, labels = np.asarray(dataset.images[:num]), np.asarray(dataset.labels[:num])
-    figure = Figure(figsize=(columns, 1.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for index, axis in enumerate(axes.flat):
-        axis.axis("off")
-        if index < num:
-            axis.imshow(images[index, :, :, 0], cmap="gray", vmin=0, vmax=255)
-            axis.set_title(str(labels[index]), fontsize=9)
-    figure.savefig(path, format="png", dpi=100)

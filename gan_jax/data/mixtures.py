@@ -1,7 +1,7 @@
-"""Gaussian mixtures whose modes are known: ring, grid, random-weight ring, two cities, 1,200 dimensions, one point.
+"""Gaussian mixtures with known modes: ring, grid, random-weight ring, two cities, 1,200 dimensions, one point.
 
-A mixture component holds the settings; `.source(())` gives the arrays and the sampler, inside the traced step, so that
-`std` or `radius` can be swept without recompiling.
+A component holds the settings. `.source(())` makes the arrays and the sampler inside the traced step, so a sweep over
+`std` or `radius` does not recompile.
 """
 
 from __future__ import annotations
@@ -41,11 +41,21 @@ class MixtureSource(NamedTuple):
         return self.modes[mode] + self.std[mode][:, None] * noise * self.noisy[None, :]
 
     def batch(self, key: Array, step: Array, batch_size: int, *, count: int | None = None) -> Array:
-        """The training batch of a step: fresh points, so there are no epochs. [count or batch_size, d]."""
+        """The training batch of a step: fresh points, so there are no epochs.
+
+        Args:
+            key: typed PRNG key of the run's data, the same at every step.
+            step: number of batches before this one.
+            batch_size: nominal size, static.
+            count: size of a smaller batch, static. None takes `batch_size`.
+
+        Returns:
+            [count or batch_size, d].
+        """
         return self.sample(jax.random.fold_in(key, step), batch_size if count is None else count)
 
     def log_prob(self, points: Array) -> Array:
-        """Log density in nats, with respect to the noisy coordinates. [n, d] -> [n]."""
+        """Log density in nats over the noisy coordinates: [n, d] -> [n]."""
         difference = (points[:, None, :] - self.modes[None]) * self.noisy[None, None]
         exponent = -0.5 * jnp.sum(difference**2, axis=-1) / self.std[None] ** 2
         normaliser = jnp.sum(self.noisy) * (jnp.log(self.std) + 0.5 * math.log(2 * math.pi))
@@ -53,12 +63,16 @@ class MixtureSource(NamedTuple):
 
 
 class Mixture:
-    """What all mixtures share beside their fields: nothing is loaded, and a point is a vector."""
+    """The base of all mixtures: nothing is loaded, and an example is a vector."""
 
     def load(self, location: Path | None = None) -> tuple[()]:
-        """The data set of a mixture is empty: it samples itself."""
+        """The empty data set, since a mixture is sampled from its settings.
+
+        Raises:
+            ValueError: if a location is given.
+        """
         if location is not None:
-            raise ValueError(f"{type(self).__name__} is made from its settings and reads no files: leave out --data")
+            raise ValueError(f"{type(self).__name__} is sampled from its settings and reads no files: leave out --data")
         return ()
 
 
@@ -66,8 +80,8 @@ class Mixture:
 class Ring(Mixture):
     """K Gaussians evenly spaced on a circle (Metz et al. 2017; Srivastava et al. 2017).
 
-    `closed=True` is the replica of the official unrolled-GAN notebook, whose `linspace(0, 2 pi, K)` includes both ends:
-    the first and the last component coincide, so there are K - 1 distinct modes and one has weight 2/K.
+    `closed=True` replicates the official unrolled-GAN notebook, whose `linspace(0, 2 pi, K)` includes both ends: the
+    first and the last component coincide, so there are K - 1 distinct modes, one of which has weight 2/K.
 
     Example:
         >>> Ring(num_modes=8).source(()).modes.shape, Ring(num_modes=8, closed=True).source(()).modes.shape
@@ -77,8 +91,10 @@ class Ring(Mixture):
     num_modes: int = setting(default=8, at_least=1, doc="Gaussians placed on the circle")
     radius: float = setting(default=2.0, above=0, doc="radius of the circle, in data units")
     std: float = setting(default=0.02, above=0, doc="standard deviation of each mode, in data units")
-    weights: tuple[float, ...] | None = setting(default=None, doc="relative weight of each mode; none: equal")
-    closed: bool = setting(default=False, doc="include both ends of linspace(0, 2 pi), as the notebook does")
+    weights: tuple[float, ...] | None = setting(
+        default=None, doc="relative weight of each mode, above 0; None makes them equal"
+    )
+    closed: bool = setting(default=False, doc="include both ends of linspace(0, 2 pi), as in the notebook")
 
     def validate(self) -> None:
         if self.closed and self.num_modes < 2:
@@ -101,15 +117,19 @@ class Ring(Mixture):
 
 @component
 class RandomRing(Mixture):
-    """A ring whose modes have weights drawn from a symmetric Dirichlet: rare modes are the first that a GAN drops."""
+    """A ring whose mode weights are drawn from a symmetric Dirichlet; a GAN drops rare modes first."""
 
     num_modes: int = setting(default=8, at_least=1, doc="Gaussians placed on the circle")
     radius: float = setting(default=2.0, above=0, doc="radius of the circle, in data units")
     std: float = setting(default=0.02, above=0, doc="standard deviation of each mode, in data units")
     concentration: float = setting(
-        default=1.0, above=0, doc="of the Dirichlet; small: few heavy modes; large: near equal"
+        default=1.0,
+        above=0,
+        doc="concentration of the Dirichlet: small for few heavy modes, large for nearly equal ones",
     )
-    weights_seed: int = setting(default=0, at_least=0, doc="seed of the weights, part of the data and not of the run")
+    weights_seed: int = setting(
+        default=0, at_least=0, below=2**32, doc="seed of the weights, part of the data and not of the run"
+    )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -144,7 +164,7 @@ class Temperatures(Mixture):
     """Summer-day temperatures in Alice Springs and at the South Pole, in degrees Celsius: the bimodal toy.
 
     References:
-        A. Nibali, "Mode collapse in GANs", 2017 (blog), which tells the story of a generator that hops between the two.
+        A. Nibali, "Mode collapse in GANs", 2017 (blog), which describes a generator that hops between the two modes.
     """
 
     cold: float = setting(default=-28.0, doc="mean at the South Pole, degrees Celsius")
@@ -170,13 +190,15 @@ class Temperatures(Mixture):
 class HighDimensional(Mixture):
     """Ten Gaussians in 1,200 dimensions with noise on 700 of them (Srivastava et al. 2017; code of Lin et al. 2018).
 
-    The mean of mode k is one number in all coordinates. Samples lie about sqrt(700) = 26.5 standard deviations from
-    their mode, so the published "within 10 standard deviations" rejects all real data when read literally; see
+    All coordinates of a mode's mean are equal. Samples lie about sqrt(700) = 26.5 standard deviations from their mode,
+    so the published rule "within 10 standard deviations", taken literally, rejects all real data; see
     `gan_jax.metrics.modes.Rule`.
     """
 
     num_dims: int = setting(default=1200, at_least=2, doc="dimensions of the data")
-    num_noisy_dims: int = setting(default=700, at_least=1, doc="dimensions with noise; the rest equal the mode's mean")
+    num_noisy_dims: int = setting(
+        default=700, at_least=1, doc="dimensions with noise; the others equal the mode's mean"
+    )
     std: float = setting(default=1.0, above=0, doc="standard deviation on the noisy dimensions")
 
     def validate(self) -> None:
@@ -200,7 +222,7 @@ class HighDimensional(Mixture):
 class PointMass(Mixture):
     """All data are one point: the data of the Dirac-GAN.
 
-    No coordinate is noisy. `std` is only the unit of distance in which the quality of samples is judged.
+    No coordinate is noisy. `std` is only the unit of distance for the quality of samples.
 
     Example:
         >>> import jax
@@ -214,7 +236,9 @@ class PointMass(Mixture):
 
     num_dims: int = setting(default=1, at_least=1, doc="dimensions of the data")
     position: float = setting(default=0.0, doc="every coordinate of the point, in data units")
-    std: float = setting(default=0.1, above=0, doc="unit in which samples are near or far, in data units; no noise")
+    std: float = setting(
+        default=0.1, above=0, doc="unit of distance for the quality of samples, in data units; it adds no noise"
+    )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -241,6 +265,8 @@ def _check_weights(owner: str, weights: tuple[float, ...] | None, num_modes: int
     if weights is None:
         return
     if len(weights) != num_modes:
-        raise ValueError(f"{owner}.weights has {len(weights)} entries for num_modes={num_modes}: give one a mode")
+        raise ValueError(
+            f"{owner}.weights has {len(weights)} entries for num_modes={num_modes}: give one for each mode"
+        )
     if min(weights) <= 0:
-        raise ValueError(f"{owner}.weights is {weights}, and all must be positive: leave out a mode that has no weight")
+        raise ValueError(f"{owner}.weights is {weights}, and all must be positive: leave out modes without weight")

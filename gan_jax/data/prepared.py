@@ -1,11 +1,10 @@
 """Image data sets prepared with tensorflow-datasets, written and read without TensorFlow.
 
-The stock builders of MNIST and Fashion-MNIST need TensorFlow to prepare, though not to read. Ours
-(`idx_<name>` beside them) need it for neither: plain tensors in ArrayRecord files, made from IDX files, in
-the order of those files. A stock set is read too; its order is the one that tfds shuffled it into when it was
-prepared, always the same.
+The stock builders of MNIST and Fashion-MNIST need TensorFlow for preparation, but not for reading. The builders here
+(`idx_<name>` in the same folder) need it for neither: they write plain tensors to ArrayRecord files, in the order of
+the IDX files. A stock set can be read too; tfds shuffled it when it was prepared, always into the same order.
 
-`tensorflow_datasets` is imported inside the functions that use it: its import takes a second.
+`tensorflow_datasets` is imported inside the functions that use it, because its import takes a second.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ _VERSION = "1.0.0"
 _TIMEOUT_SECONDS = 15
 _LARGEST_FILE_BYTES = 100_000_000
 
-# Where the files are published: the addresses that tfds uses too. The Fashion-MNIST host speaks no https;
-# what it sends is checked against the digests below.
+# The addresses of the files, the same as in tfds. The Fashion-MNIST host has no https, so the content is checked
+# against the digests below.
 URLS = {
     "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 }
 
-# sha256 of the uncompressed IDX files: the compressed ones differ from mirror to mirror.
+# The sha256 of the uncompressed IDX files; compressed files differ between mirrors.
 DIGESTS = {
     "mnist": {
         "train_images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -57,14 +56,14 @@ STANDARD = tuple(sorted(DIGESTS))
 
 
 class Prepared(NamedTuple):
-    """A data set that lies prepared in a tfds folder.
+    """A prepared data set in a tfds folder.
 
     Attributes:
-        name: as `Images.name` takes it.
+        name: as in `Images.name`.
         path: the folder of its version.
         num_train, num_test: examples.
         image_size: pixels along a side, before any resizing.
-        readable: False for a stock set in TFRecord files, which only TensorFlow reads.
+        readable: False for a stock set in TFRecord files, which only TensorFlow can read.
     """
 
     name: str
@@ -81,10 +80,15 @@ def default_data_dir() -> Path:
 
 
 def check_standard(name: str, arrays: ImageArrays, source: Path) -> None:
-    """Refuses arrays that go by the name of a standard data set and are not that data set.
+    """Checks that arrays with the name of a standard data set are that data set.
+
+    Args:
+        name: of the data set; names that are not standard are not checked.
+        arrays: its arrays.
+        source: the folder that they were read from, for the message.
 
     Raises:
-        DataError: naming the first file whose content differs, and how to use the files under another name.
+        DataError: if the content differs; the message has the first such file, and the remedy.
     """
     for part, expected in DIGESTS.get(name, {}).items():
         found = idx_digest(_plain(getattr(arrays, part)))
@@ -97,20 +101,19 @@ def check_standard(name: str, arrays: ImageArrays, source: Path) -> None:
 
 
 def prepare(name: str, *, source: Path | None = None, data_dir: Path | None = None) -> Path:
-    """Prepares a data set from IDX files, or finds it prepared.
+    """Prepares a data set from IDX files, unless it is prepared already.
 
     Args:
-        name: `mnist` or `fashion_mnist`, whose content is then checked to be the standard one, or any other
-            identifier for any other data set of IDX files.
-        source: the directory with the four IDX files. None: they are downloaded (the standard two only).
-        data_dir: the tfds folder; None: the default one.
+        name: `mnist` or `fashion_mnist`, whose content is checked, or any other identifier for another data set.
+        source: the directory with the four IDX files. None downloads them, for the two standard data sets.
+        data_dir: the tfds folder. None takes the default one.
 
     Returns:
-        The folder of the prepared data set. A half-written one never has this name.
+        The folder of the prepared data set. An incomplete one has another name.
 
     Raises:
-        DataError: if the files are missing, damaged or not the standard ones, cannot be downloaded, or differ
-            from those that this name was prepared from before.
+        DataError: if the files are missing, damaged, not the standard ones, or cannot be downloaded, or if the name was
+            prepared from other files before.
     """
     if name == "digits":
         raise DataError("digits come with scikit-learn: there is nothing to prepare")
@@ -136,17 +139,17 @@ def prepare(name: str, *, source: Path | None = None, data_dir: Path | None = No
 
 
 def load_prepared(name: str, data_dir: Path | None = None) -> ImageArrays | None:
-    """A prepared data set: the stock one if there is one, else our own, else None. Never touches the network.
+    """Reads a prepared data set: the stock one if there is one, else one of `prepare`. It never uses the network.
 
-    A stock set comes in tfds's shuffled order (deterministic, the same wherever it was prepared), and needs
-    pillow; our own comes in the order of the IDX files.
+    A stock set has tfds's shuffled order, which is the same on every machine, and needs pillow. A set of `prepare` has
+    the order of the IDX files.
 
     Args:
         name: of the data set.
-        data_dir: the tfds folder; None: the default one.
+        data_dir: the tfds folder. None takes the default one.
 
     Returns:
-        The arrays in host memory, or None if there is none that can be read.
+        The arrays in host memory, or None if there is no readable data set of that name.
 
     Raises:
         DataError: if the prepared files are damaged.
@@ -158,23 +161,26 @@ def load_prepared(name: str, data_dir: Path | None = None) -> ImageArrays | None
     import tensorflow_datasets as tfds  # type: ignore[import-untyped]
 
     try:
-        # Not `tfds.data_source(name, download=False)`: it builds the stock builder, which asks the network
-        # for versions and hangs for minutes without one. The folder says all that reading needs.
+        # Not `tfds.data_source(name, download=False)`: it makes the stock builder, which asks the network for versions
+        # and waits for minutes without one. The folder has all that reading needs.
         sources = tfds.builder_from_directory(path).as_data_source()
         train, test = _read_split(sources["train"]), _read_split(sources["test"])
     except ImportError as error:
         raise DataError(f"{path} cannot be read: {error}.\nInstall what is missing (pip install pillow).") from None
-    except Exception as error:  # array_record and protobuf raise what they like for damaged files
+    except Exception as error:  # array_record and protobuf raise various errors for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path} is damaged: {reason}\nRemove that folder and prepare {name} again.") from error
     return ImageArrays(*train, *test)
 
 
 def list_prepared(data_dir: Path | None = None) -> list[Prepared]:
-    """The image data sets in a tfds folder: stock ones before ours, the newest version first.
+    """The image data sets in a tfds folder: stock ones before those of `prepare`, the newest version first.
 
     Args:
-        data_dir: the tfds folder; None: the default one. It need not exist.
+        data_dir: the tfds folder, which need not exist. None takes the default one.
+
+    Returns:
+        The data sets; those in TFRecord files are not readable.
     """
     root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
     folders = [(name, root / name) for name in STANDARD]
@@ -184,7 +190,11 @@ def list_prepared(data_dir: Path | None = None) -> list[Prepared]:
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError unless a name can be that of a data set: it becomes a folder's."""
+    """Checks the name of a data set, which becomes the name of a folder.
+
+    Raises:
+        ValueError: if the name has other characters than lower-case letters, digits and underscores.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"the data set's name is {name!r}, and must be lower-case letters, digits and underscores")
 
@@ -201,8 +211,8 @@ def _write(name: str, arrays: ImageArrays, digest: str, root: Path) -> None:
         def _info(self) -> Any:
             shape = arrays.train_images.shape[1:]
             features = {
-                # As bytes; by default tfds writes a 64-bit number per pixel, and takes twice as long both
-                # ways.
+                # As bytes; by default tfds writes a 64-bit number for each pixel, which takes twice as long to write
+                # and to read.
                 "image": tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding=tfds.features.Encoding.BYTES),
                 "label": tfds.features.ClassLabel(num_classes=NUM_CLASSES),
             }
@@ -225,7 +235,7 @@ def _write(name: str, arrays: ImageArrays, digest: str, root: Path) -> None:
                 yield index, {"image": image, "label": int(label)}
 
     IdxBuilder.name = f"idx_{name}"
-    # tfds prints, and draws progress bars on stderr.
+    # tfds prints messages, and progress bars on stderr.
     silent = io.StringIO()
     with (
         tempfile.TemporaryDirectory() as downloads,
@@ -237,7 +247,7 @@ def _write(name: str, arrays: ImageArrays, digest: str, root: Path) -> None:
 
 
 def _read_split(source: Any) -> tuple[np.ndarray, np.ndarray]:
-    # One call for all: an index at a time costs 141 us each.
+    # One call for all examples: single indices cost 141 us each.
     examples = source.__getitems__(list(range(len(source))))
     images = np.stack([example["image"] for example in examples])
     return images, np.array([example["label"] for example in examples], np.int32)
@@ -252,7 +262,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 
 def _versions(folder: Path) -> list[Path]:
-    """The prepared versions in a folder, newest first. What tfds is still writing has no such name."""
+    """The prepared versions in a folder, the newest first. An incomplete version has another name."""
     paths = [p for p in folder.glob("*.*.*") if re.fullmatch(r"\d+\.\d+\.\d+", p.name) and _is_prepared(p)]
     return sorted(paths, key=lambda path: [int(number) for number in path.name.split(".")], reverse=True)
 
@@ -266,11 +276,11 @@ def _describe(name: str, path: Path) -> Prepared | None:
         readable = info.get("fileFormat", "tfrecord") == "array_record"
         return Prepared(name, path, counts["train"], counts["test"], int(shape[0]), readable)
     except (OSError, ValueError, KeyError, StopIteration, IndexError):
-        return None  # not a folder of ours, whatever it is
+        return None  # not a folder of an image data set
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """An array as its IDX file holds it."""
+    """An array in the shape and dtype of its IDX file."""
     return array[..., 0] if array.ndim == 4 else array.astype(np.uint8)
 
 
@@ -278,7 +288,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
 
 
 def _download(name: str, root: Path) -> Path:
-    """Fetches a standard data set's four files, and returns the folder with them, complete and checked."""
+    """Downloads and checks the four files of a standard data set, and returns their folder."""
     if name not in URLS:
         raise DataError(
             f"there is no address to download {name!r} from: only {' and '.join(STANDARD)} have one.\n"
@@ -312,6 +322,6 @@ def _fetch(name: str, url: str) -> bytes:
         reason = getattr(error, "reason", None) or error
         raise DataError(
             f"could not download {url}: {reason}\n"
-            f"Use files that you have: gan-jax data prepare {name} --from DIR, or --data DIR "
+            f"Use local files: gan-jax data prepare {name} --from DIR, or --data DIR "
             "(any directory of IDX files)."
         ) from None

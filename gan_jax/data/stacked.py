@@ -1,7 +1,7 @@
-"""Stacked images: three independently drawn grey images as the channels of one, so that 10 classes make 1,000 modes.
+"""Stacked images: three independently drawn grey images are the channels of one, so 10 classes make 1,000 modes.
 
-A stacked image is three numbers: which image of the pool is in which channel. The pixels stay the single-channel uint8
-arrays of `images.ImageDataset`, and a batch is gathered from them inside the traced step.
+A stacked image is stored as three indices, one for the pool image in each channel. The pixels stay the single-channel
+uint8 arrays of `images.ImageDataset`, from which the traced step gathers a batch.
 
 References:
     L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, arXiv 1611.02163, section 3.3.1: drawn on the
@@ -29,25 +29,42 @@ from gan_jax.experiment.component import component, setting
 NUM_CHANNELS = 3
 NUM_MODES = NUM_CLASSES**NUM_CHANNELS
 
-Protocol = Literal["fresh", "fixed"]
+StackingProtocol = Literal["fresh", "fixed"]
 
 
-def stack(images: Array, triples: Array) -> Array:
+def stack_channels(images: Array, triples: Array) -> Array:
     """Stacked images of a pool: [n, size, size, 1] and indices [b, 3] -> [b, size, size, 3], of the pool's dtype."""
     return jnp.moveaxis(images[triples][..., 0], 1, -1)
 
 
 def draw_triples(key: Array, num: int, num_images: int) -> Array:
-    """Three independent uniform draws, with replacement, per stacked image: int32 [num, 3] in 0..num_images-1."""
+    """Draws the three channels of stacked images, independently, uniformly and with replacement.
+
+    Args:
+        key: typed PRNG key.
+        num: number of stacked images.
+        num_images: number of images in the pool.
+
+    Returns:
+        int32 [num, 3], in 0..num_images-1.
+    """
     return jax.random.randint(key, (num, NUM_CHANNELS), 0, num_images)
 
 
 def fixed_triples(seed: int, index: Array, num_images: int) -> Array:
-    """Which images make up the stacked images `index` of the fixed set of a seed: int32 [b, 3].
+    """The pool images of some stacked images of the fixed set.
 
-    A function of (seed, index) alone, evaluated where it is asked for: the set needs no table and no run's key.
+    It is a function of (seed, index) alone, so the set needs neither a table nor the run's key.
+
+    Args:
+        seed: of the fixed set.
+        index: [b] indices of stacked images in the fixed set.
+        num_images: number of images in the pool.
+
+    Returns:
+        int32 [b, 3], in 0..num_images-1.
     """
-    # The generator is named, so that a session with another default one still has the same set.
+    # The generator is named, so that another default generator gives the same set.
     key = jax.random.key(seed, impl="threefry2x32")
     return jax.vmap(lambda i: draw_triples(jax.random.fold_in(key, i), 1, num_images)[0])(index)
 
@@ -58,31 +75,31 @@ class StackedSource:
     """Batches of stacked images.
 
     Attributes:
-        dataset: its `images` are the pool that channels are drawn from.
+        dataset: its `images` are the pool from which channels are drawn.
         protocol: static; see `StackedImages`.
         num_stacked: static; size of the fixed set.
         triples_seed: static; seed of the fixed set.
     """
 
     dataset: ImageDataset
-    protocol: Protocol = dataclasses.field(default="fresh", metadata={"static": True})
+    protocol: StackingProtocol = dataclasses.field(default="fresh", metadata={"static": True})
     num_stacked: int = dataclasses.field(default=128_000, metadata={"static": True})
     triples_seed: int = dataclasses.field(default=0, metadata={"static": True})
 
     def sample(self, key: Array, num: int) -> Array:
-        """`num` independent stacked images (fixed: drawn from the set). float32 [num, size, size, 3] in [-1, 1]."""
+        """`num` independent stacked images, float32 [num, size, size, 3] in [-1, 1]; "fixed" draws from its set."""
         if self.protocol == "fresh":
             return self._show(draw_triples(key, num, self.dataset.images.shape[0]))
         return self._show(self.triples(jax.random.randint(key, (num,), 0, self.num_stacked)))
 
     def batch(self, key: Array, step: Array | int, batch_size: int, *, count: int | None = None) -> Array:
-        """The training batch of a step: new draws, or (fixed) the next stacked images of endless shuffled epochs.
+        """The training batch of a step: new draws, or for "fixed" the next stacked images of endless shuffled epochs.
 
         Args:
-            key: the key of the whole run's order, the same at every step.
-            step: batches taken before this one.
+            key: typed PRNG key of the run's order, the same at every step.
+            step: number of batches before this one.
             batch_size: nominal size, static.
-            count: how many examples from the start of the batch, static; None: `batch_size`.
+            count: number of examples from the start of the batch, static. None takes `batch_size`.
 
         Returns:
             float32 [count or batch_size, size, size, 3], in [-1, 1].
@@ -93,29 +110,42 @@ class StackedSource:
         return self._show(self.batch_triples(key, step, batch_size, count=count))
 
     def batch_triples(self, key: Array, step: Array | int, batch_size: int, *, count: int | None = None) -> Array:
-        """Which images of the pool `batch` takes: int32 [count or batch_size, 3]."""
+        """The pool images of `batch`.
+
+        Args:
+            key: typed PRNG key of the run's order.
+            step: number of batches before this one.
+            batch_size: nominal size, static.
+            count: number of examples from the start of the batch, static. None takes `batch_size`.
+
+        Returns:
+            int32 [count or batch_size, 3].
+
+        Raises:
+            ValueError: if `count` is not in 1..batch_size.
+        """
         if self.protocol == "fixed":
             return self.triples(batch_index(key, step, batch_size, self.num_stacked, count=count))
         if count is not None and not 1 <= count <= batch_size:
             raise ValueError(f"count is {count}, and must be 1 to the batch size, {batch_size}")
-        # Drawn whole and cut, so that a smaller `count` is the start of the batch, as it is with epochs.
+        # The whole batch is drawn and cut, so that a smaller `count` gives the start of the batch, as with epochs.
         return draw_triples(jax.random.fold_in(key, step), batch_size, self.dataset.images.shape[0])[:count]
 
     def triples(self, index: Array) -> Array:
-        """The fixed set's stacked images `index` [b], as images of the pool: int32 [b, 3]."""
+        """The pool images of the fixed set's stacked images `index` [b]: int32 [b, 3]."""
         return fixed_triples(self.triples_seed, index, self.dataset.images.shape[0])
 
     def _show(self, triples: Array) -> Array:
-        return normalise(stack(self.dataset.images, triples))
+        return normalise(stack_channels(self.dataset.images, triples))
 
 
 @component
 class StackedImages:
-    """Stacked MNIST, or any other set of grey images with ten classes, stacked: 1,000 modes.
+    """Stacked MNIST, or stacks of any other grey images with ten classes: 1,000 modes.
 
-    `protocol="fresh"` (unrolled GAN; PacGAN's comparison with it) draws every stacked image anew from the training set:
-    there are no epochs. `"fixed"` (VEEGAN; PacGAN's comparison with it) draws `num_stacked` of them once from training
-    and test set together, and visits these in epochs. The set depends on `triples_seed` and never on the run's key.
+    `protocol="fresh"` (unrolled GAN; PacGAN's comparison with it) draws every stacked image anew from the training set,
+    without epochs. `"fixed"` (VEEGAN; PacGAN's comparison with it) draws `num_stacked` of them once from training and
+    test set together, and goes through these in epochs. The set depends on `triples_seed` and not on the run's key.
 
     Example:
         >>> data = StackedImages("digits", image_size=16)
@@ -125,9 +155,13 @@ class StackedImages:
 
     name: str = setting(default="mnist", doc="mnist, fashion_mnist, digits, or a name for the IDX files at --data")
     image_size: int = setting(default=28, doc="pixels along a side after resizing: 16, 28, 32 or 64")
-    protocol: Protocol = setting(default="fresh", doc="new draws from the training set, or a fixed set in epochs")
-    num_stacked: int = setting(default=128_000, at_least=1, at_most=MAX_EXAMPLES, doc="size of the fixed set")
-    triples_seed: int = setting(default=0, at_least=0, below=2**31, doc="of the fixed set, part of the data")
+    protocol: StackingProtocol = setting(
+        default="fresh", doc="new draws from the training set (fresh), or a fixed set in epochs"
+    )
+    num_stacked: int = setting(default=128_000, at_least=1, at_most=MAX_EXAMPLES, doc="stacked images in the fixed set")
+    triples_seed: int = setting(
+        default=0, at_least=0, below=2**31, doc="seed of the fixed set, part of the data and not of the run"
+    )
 
     def validate(self) -> None:
         prepared.check_name(self.name)
@@ -137,23 +171,23 @@ class StackedImages:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one stacked image: (height, width, 3)."""
+        """Shape of one stacked image: (height, width, 3)."""
         return (self.image_size, self.image_size, NUM_CHANNELS)
 
     @property
     def num_modes(self) -> int:
-        """Triples of classes."""
+        """Number of triples of classes."""
         return NUM_MODES
 
     def load(self, location: Path | str | None = None) -> ImageDataset:
         """Finds, checks and resizes the single images, and puts them on the default device; see `Images.load`.
 
         Returns:
-            `images` and `labels` are the pool: the training images, with the fixed protocol followed by the test
-            images. `test_images` are the test images alone, on which the classifier is validated.
+            `images` and `labels` are the pool: the training images, followed by the test images for "fixed".
+            `test_images` are the test images alone, on which the classifier is validated.
 
         Raises:
-            DataError: if the data set is not there, damaged, or not the standard one though it bears its name.
+            DataError: if the data set is missing, damaged, or differs from the standard data set of its name.
         """
         single = Images(name=self.name, image_size=self.image_size).load(location)
         if self.protocol == "fresh":
@@ -168,9 +202,9 @@ class StackedImages:
         return StackedSource(dataset, self.protocol, self.num_stacked, self.triples_seed)
 
     def epoch_size(self, dataset: ImageDataset) -> int | None:
-        """Stacked images of an epoch; None if there are no epochs."""
+        """Number of stacked images in an epoch; None if there are no epochs."""
         return self.num_stacked if self.protocol == "fixed" else None
 
 
 ImageData = Images | StackedImages
-"""Data that are read from files of images: they have a name, a size, contents to be fingerprinted, perhaps epochs."""
+"""Data that are read from image files; they have a name, an image size, a fingerprint and perhaps epochs."""

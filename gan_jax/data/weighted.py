@@ -1,6 +1,6 @@
-"""A mixture as a finite training set whose points have weights: what boosting and bagging of generators train on.
+"""A finite training set of weighted points from a mixture, for boosting and bagging of generators.
 
-The points and their weights are the data set, an argument of the compiled chunk: other weights recompile nothing.
+The points and their weights are the data set, an argument of the compiled chunk, so new weights do not recompile it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class WeightedDataset(NamedTuple):
     Attributes:
         points: [N, d].
         weights: [N], summing to 1.
-        cumulative: [N] sums of the weights up to each point, which draws are looked up in.
+        cumulative: [N] cumulative sums of the weights, for drawing by inversion.
     """
 
     points: Array
@@ -41,11 +41,11 @@ class WeightedDataset(NamedTuple):
 
 
 class WeightedSource(NamedTuple):
-    """Draws training points by weight, and knows the true mixture that they came from: detectors work unchanged.
+    """Draws training points by weight. It has the true mixture's attributes, so detectors work unchanged.
 
     Attributes:
         dataset: the points and their weights.
-        mixture: the truth, whose `weights` are those of its modes.
+        mixture: the true mixture; its `weights` are those of its modes.
     """
 
     dataset: WeightedDataset
@@ -68,24 +68,34 @@ class WeightedSource(NamedTuple):
         return self.mixture.noisy
 
     def sample(self, key: Array, num: int) -> Array:
-        """`num` training points, independently and by weight, [num, d]."""
+        """`num` training points [num, d], drawn independently with probability proportional to their weight."""
         cumulative = self.dataset.cumulative
         level = jax.random.uniform(key, (num,), cumulative.dtype) * cumulative[-1]
-        # From the right, the first sum above the level: a point without weight has the sum of the one before it.
+        # The first sum above the level. A point of weight 0 has the sum of the point before it, and is never drawn.
         return self.dataset.points[jnp.searchsorted(cumulative, level, side="right")]
 
     def batch(self, key: Array, step: Array, batch_size: int, *, count: int | None = None) -> Array:
-        """The training batch of a step: fresh draws, so there are no epochs. [count or batch_size, d]."""
+        """The training batch of a step: fresh draws, so there are no epochs.
+
+        Args:
+            key: typed PRNG key of the run's data, the same at every step.
+            step: number of batches before this one.
+            batch_size: nominal size, static.
+            count: size of a smaller batch, static. None takes `batch_size`.
+
+        Returns:
+            [count or batch_size, d].
+        """
         return self.sample(jax.random.fold_in(key, step), batch_size if count is None else count)
 
     def log_prob(self, points: Array) -> Array:
-        """Log density of the true mixture in nats, whatever the weights. [n, d] -> [n]."""
+        """Log density of the true mixture in nats, for any weights of the points: [n, d] -> [n]."""
         return self.mixture.log_prob(points)
 
 
 @component
 class Weighted:
-    """A fixed set of points drawn once from a mixture, each with a weight; equal ones until `reweighted`.
+    """A fixed set of weighted points drawn once from a mixture; the weights are equal until `reweighted`.
 
     Example:
         >>> data = Weighted(Ring(), num_points=4)
@@ -95,10 +105,13 @@ class Weighted:
     """
 
     data: Mixture = setting(
-        choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass), doc="what the points are drawn from"
+        choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass),
+        doc="mixture from which the points are drawn",
     )
-    num_points: int = setting(default=64_000, at_least=2, doc="training points")
-    points_seed: int = setting(default=0, at_least=0, doc="seed of the points, part of the data and not of the run")
+    num_points: int = setting(default=64_000, at_least=2, doc="number of training points")
+    points_seed: int = setting(
+        default=0, at_least=0, below=2**32, doc="seed of the points, part of the data and not of the run"
+    )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,7 +119,7 @@ class Weighted:
 
     @property
     def _mixture(self) -> Any:
-        return self.data  # `Mixture` is the part that all of them share, without `shape` and `source`
+        return self.data  # `Mixture` declares neither `shape` nor `source`
 
     def load(self, location: Path | None = None) -> WeightedDataset:
         """Draws the points."""
@@ -122,10 +135,10 @@ class Weighted:
 
 
 def reweighted(dataset: WeightedDataset, weights: Array | np.ndarray | list[float]) -> WeightedDataset:
-    """The same points with other weights [N], which are made to sum to 1. On the host.
+    """The same points with other weights [N], normalised to sum to 1. It runs on the host.
 
     Raises:
-        ValueError: if there is not one for each point, or they are negative, not finite, or all 0.
+        ValueError: if there is not one weight for each point, or weights are negative, not finite, or all 0.
     """
     given = np.asarray(weights, np.float64)
     num = dataset.points.shape[0]
@@ -136,8 +149,8 @@ def reweighted(dataset: WeightedDataset, weights: Array | np.ndarray | list[floa
             f"weights lie in {np.min(given):g}..{np.max(given):g} and sum to {np.sum(given):g}: they must be finite, "
             "not negative and not all 0"
         )
-    # Summed in order and in float64: in float32 the sum of 64,000 is off by whole points, and XLA's parallel sum may
-    # even descend, where points without weight would be drawn.
+    # Summed in order and in float64. In float32 the error of a sum of 64,000 weights exceeds single weights, and XLA's
+    # parallel sum may decrease, so that points of weight 0 would be drawn.
     share = given / np.sum(given)
     cumulative = np.cumsum(share)
     return dataset._replace(

@@ -1,0 +1,5 @@
+"""Detectors of collapse, verdicts, and measurements of why: pure functions of arrays."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

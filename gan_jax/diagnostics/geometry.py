@@ -1,14 +1,14 @@
-"""The geometry of the game at a point: eigenvalues of the Jacobian of both players' descent, without the Jacobian.
+"""Geometry of the game at a point: eigenvalues of the Jacobian of both players' descent, from its products alone.
 
     v(theta) = (-grad_G L_G, -grad_D L_D),   J = dv / dtheta,   theta both players' parameters as one vector
 
-The flow theta' = v approaches a fixed point where all real parts of J's eigenvalues are negative (attraction), circles
-it where they are imaginary (rotation), and leaves it where one is positive. Descent of both players at once with a step
-eta multiplies the part along an eigenvalue lambda by |1 + eta lambda| a step: below 1 only for
-eta < -2 Re(lambda) / |lambda|^2, so that rotation makes it slow even where the flow converges.
+The flow theta' = v converges to a fixed point if all eigenvalues of J have negative real parts (attraction), circles
+it if they are imaginary (rotation), and leaves it if one real part is positive. Simultaneous descent with a step eta
+multiplies the component along an eigenvalue lambda by |1 + eta lambda| per step. This is below 1 only for
+eta < -2 Re(lambda) / |lambda|^2, so that rotation slows descent down even where the flow converges.
 
-J is square, real and not symmetric, and touched through products J u alone: the derivative of v along u, forward over
-reverse, at the cost of a few gradients. Away from a fixed point, the eigenvalues are those of the linear part of v.
+J is square, real and not symmetric. Only products J u are computed: the derivative of v along u, forward over reverse
+mode, at the cost of a few gradients. Away from a fixed point, the eigenvalues are those of the linearisation of v.
 
 References:
     L. Mescheder, S. Nowozin, A. Geiger, "The Numerics of GANs", NeurIPS 2017, sections 3 and 4.
@@ -28,8 +28,8 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-Loss = Callable[[Any, Any, Any], Array]
-"""(G's parameters, D's parameters, data) -> what a player pays, a scalar."""
+PlayerLoss = Callable[[Any, Any, Any], Array]
+"""(G's parameters, D's parameters, data) -> a player's loss, a scalar."""
 
 Field = Callable[[Array, Any], Array]
 """(both players' parameters as one vector [n], data) -> v [n]."""
@@ -38,23 +38,24 @@ Product = Callable[[np.ndarray], np.ndarray]
 """u [n] -> J u [n], on the host."""
 
 DENSE_UP_TO = 1000
-"""Parameters up to which the whole Jacobian is made, and all of its eigenvalues are found."""
+"""Largest number of parameters for which the whole Jacobian is built and all of its eigenvalues are computed."""
 
 _REAL = 1e-3
-"""|Im| / |lambda| below which an eigenvalue counts as real: two equal ones come out of a computation as a pair."""
+"""|Im| / |lambda| below which an eigenvalue counts as real: rounding turns a double real eigenvalue into a pair."""
 _NOTHING = 1e-6
-"""|lambda| over the largest below which an eigenvalue counts as 0, and has no direction."""
+"""|lambda| / max |lambda| below which an eigenvalue counts as 0."""
 
 
 class Spectrum(NamedTuple):
     """Eigenvalues of J.
 
     Attributes:
-        values: complex [m], by falling magnitude, conjugates both; equal ones once, unless `complete`.
-        errors: [m], the norm of the change of J that would make each an exact eigenvalue; 0 if `complete`.
-        complete: whether these are all n of them.
-        missing: how many of those sought were not found within the products allowed.
-        num_products: J u that this took.
+        values: complex [m], by decreasing magnitude, with both of each conjugate pair. Without multiplicity, unless
+            `complete`.
+        errors: [m], norm of the change of J that would make each an exact eigenvalue; 0 if `complete`.
+        complete: whether these are all n eigenvalues.
+        missing: number of requested eigenvalues that did not converge within the allowed products.
+        num_products: number of products J u that were computed.
     """
 
     values: np.ndarray
@@ -65,13 +66,13 @@ class Spectrum(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """What J is made of, estimated. Rows and columns are G, D: how a player's descent changes with whose parameters.
+    """Estimated norms of the four blocks of J. Row: the player that descends; column: whose parameters change; G first.
 
     Attributes:
-        norms: [2, 2] Frobenius norms. On the diagonal is each player's own curvature, off it the players' interaction.
-        norm_errors: [2, 2] their standard errors over the random directions.
-        rotation: |A|^2 / |J|^2 of the antisymmetric part A = (J - J^T) / 2, in [0, 1]: 1 for a bilinear game, 0 where
-            both players descend one loss.
+        norms: [2, 2], Frobenius norms. The diagonal is each player's own curvature, the rest is the interaction.
+        norm_errors: [2, 2], their standard errors over the random directions.
+        rotation: |A|^2 / |J|^2 of the antisymmetric part A = (J - J^T) / 2, in [0, 1]: 1 for a bilinear game, 0 if
+            both players minimise the same loss.
         rotation_error: its standard error.
     """
 
@@ -82,9 +83,18 @@ class Blocks(NamedTuple):
 
 
 def make_field(
-    generator_loss: Loss, discriminator_loss: Loss, generator: Any, discriminator: Any
+    generator_loss: PlayerLoss, discriminator_loss: PlayerLoss, generator: Any, discriminator: Any
 ) -> tuple[Field, Array]:
-    """(v, the point it is looked at as one vector), of two losses at two players' parameters.
+    """The field v of two losses, as a function of both players' parameters in one vector.
+
+    Args:
+        generator_loss: G's loss.
+        discriminator_loss: D's loss.
+        generator: G's parameters, a pytree.
+        discriminator: D's parameters, a pytree.
+
+    Returns:
+        (v, the given parameters as one vector [n], G's first).
 
     Example:
         >>> field, at = make_field(lambda g, d, _: g * d, lambda g, d, _: -g * d, 2.0, 3.0)
@@ -102,7 +112,7 @@ def make_field(
 
 
 def mean_field(field: Field) -> Field:
-    """The mean of a field over the leading axis of its data, one at a time: a batch that is too large for memory."""
+    """Mean of a field over the leading axis of its data, one entry at a time, which bounds the memory."""
 
     def mean(at: Array, data: Any) -> Array:
         total, _ = jax.lax.scan(lambda sum_, part: (sum_ + field(at, part), None), jnp.zeros_like(at), data)
@@ -112,13 +122,26 @@ def mean_field(field: Field) -> Field:
 
 
 def jacobian_product(field: Field, at: Array, data: Any, compiler_options: dict[str, Any] | None = None) -> Product:
-    """J u of a field at a point, compiled once for a field and shapes: neither point nor data are constants in it."""
+    """Products J u of a field at a point. One program is compiled per field, shapes and options.
+
+    Args:
+        field: v.
+        at: [n], both players' parameters.
+        data: of the field.
+        compiler_options: XLA options of the program; None for the defaults.
+
+    Returns:
+        u [n] -> J u [n], in float64 on the host. It raises ValueError where J u is not finite.
+    """
     program = _program(field, tuple((compiler_options or {}).items()))
 
     def product(u: np.ndarray) -> np.ndarray:
         result = np.asarray(program(at, data, jnp.asarray(u, at.dtype)), np.float64)
         if not np.all(np.isfinite(result)):
-            raise ValueError("the Jacobian of the game is not finite: its losses overflow here, or have no derivative")
+            raise ValueError(
+                "the Jacobian of the game is not finite, since the losses overflow here or have no derivative: take "
+                "another checkpoint"
+            )
         return result
 
     return product
@@ -142,33 +165,37 @@ def spectrum(
     max_products: int = 300,
     dense_up_to: int = DENSE_UP_TO,
 ) -> Spectrum:
-    """Eigenvalues of a real square matrix that is known through its products.
+    """Eigenvalues of a real square matrix that is given by its products.
 
-    Of a small one, all. Of a large one those at the rim of the spectrum, by Arnoldi's method: the eigenvalues of J on
-    the space of u, J u, J J u, ... for a random u. The space grows until `num_values` of them have an error below
-    `tolerance` times the largest magnitude: half are those of the largest magnitude, a quarter of the most positive
-    real part, a quarter of the largest imaginary part. One space serves all three, and is never restarted: on a ring
-    GAN of 34,000 parameters 100 products find more than 870 of ARPACK's restarted search do.
+    A small matrix is built, and all eigenvalues are computed. For a large one Arnoldi's method finds those at the
+    boundary of the spectrum: eigenvalues of J on the Krylov space of u, J u, J J u, ... for a random u. The space grows
+    until `num_values` of them have an error below `tolerance` times the largest magnitude: half are those of the
+    largest magnitude, a quarter of the most positive real part, a quarter of the largest imaginary part. One space
+    serves all three, without restarts: on a ring GAN of 34,000 parameters 100 products find more eigenvalues than 870
+    products of ARPACK's restarted search.
 
     Args:
         product: u [n] -> J u.
         dim: n.
-        num_values: at least 4.
-        seed: of u.
-        tolerance: relative to the largest magnitude. An error is that of a change of J; of an eigenvalue itself it may
-            be larger, the more so the less normal J is.
-        max_products: the space's largest dimension; that many vectors of n numbers are held.
-        dense_up_to: n up to which the matrix is made instead.
+        num_values: number of eigenvalues, at least 4.
+        seed: of the random u.
+        tolerance: largest error, relative to the largest magnitude. It bounds a change of J; the error of an eigenvalue
+            itself may be larger, the more so the less normal J is.
+        max_products: largest dimension of the space; as many vectors of n numbers are kept.
+        dense_up_to: largest n for which the matrix is built.
+
+    Returns:
+        The eigenvalues that converged.
 
     Raises:
-        ValueError: if fewer than 4 values are sought.
+        ValueError: if `num_values` is below 4.
 
     References:
         Y. Saad, "Numerical Methods for Large Eigenvalue Problems", SIAM 2011, section 6.2.
     """
     if num_values < 4:
         raise ValueError(
-            f"{num_values} eigenvalues are sought, and must be at least 4: half by size, a quarter each way"
+            f"num_values is {num_values}, and must be at least 4: half by magnitude, a quarter by each part"
         )
     if dim <= dense_up_to:
         values = _sorted(np.linalg.eigvals(np.stack([product(column) for column in np.eye(dim)], axis=1)))
@@ -180,12 +207,12 @@ def spectrum(
     for size in range(1, most + 1):
         new = product(basis[size - 1])
         scale = float(np.linalg.norm(new))
-        for _ in range(2):  # once more, since rounding leaves a part behind
+        for _ in range(2):  # twice: rounding leaves a component along the basis
             along = basis[:size] @ new
             new = new - along @ basis[:size]
             small[:size, size - 1] += along
         rest = float(np.linalg.norm(new))
-        ends = rest <= 1e-12 * scale  # the space is J's own: its eigenvalues are exact
+        ends = rest <= 1e-12 * scale  # the space is invariant under J: the eigenvalues are exact
         small[size, size - 1] = 0.0 if ends else rest
         if ends or size == most or size % 10 == 0:
             values, vectors = np.linalg.eig(small[:size, :size])
@@ -201,17 +228,20 @@ def spectrum(
 
 
 def blocks(product: Product, num_generator: int, dim: int, *, num_directions: int = 10, seed: int = 0) -> Blocks:
-    """What J is made of, estimated over random directions u of signs, three products each.
+    """Norms of J's blocks and its antisymmetric share, estimated with random sign vectors u, three products each.
 
-    E |J u|^2 = |J|^2, of a block too, and E <u, J J u> = tr(J J) = |S|^2 - |A|^2 for the symmetric and antisymmetric
+    E |J u|^2 = |J|^2, also for a block, and E <u, J J u> = tr(J J) = |S|^2 - |A|^2 for the symmetric and antisymmetric
     parts, so that |A|^2 = (|J|^2 - tr(J J)) / 2.
 
     Args:
         product: u [n] -> J u.
-        num_generator: parameters of G, which come first.
+        num_generator: number of G's parameters, which come first.
         dim: n.
-        num_directions: at least 2.
-        seed: of the directions.
+        num_directions: number of vectors u, at least 2.
+        seed: of the vectors.
+
+    Returns:
+        The estimates with their standard errors.
 
     References:
         M. Hutchinson, "A Stochastic Estimator of the Trace of the Influence Matrix for Laplacian Smoothing Splines",
@@ -221,8 +251,8 @@ def blocks(product: Product, num_generator: int, dim: int, *, num_directions: in
     squares, antisymmetric = np.zeros((num_directions, 2, 2)), np.zeros(num_directions)
     for index in range(num_directions):
         u = generator.choice([-1.0, 1.0], dim)
-        of_gen = u * (np.arange(dim) < num_generator)
-        columns = product(of_gen), product(u - of_gen)
+        gen_part = u * (np.arange(dim) < num_generator)
+        columns = product(gen_part), product(u - gen_part)
         for player, column in enumerate(columns):
             halves = np.split(column, [num_generator])
             squares[index, :, player] = [float(half @ half) for half in halves]
@@ -235,23 +265,23 @@ def blocks(product: Product, num_generator: int, dim: int, *, num_directions: in
     if not np.any(total):
         return Blocks(norms, errors, 0.0, 0.0)
     share = float(np.mean(antisymmetric) / np.mean(total))
-    # Of a ratio of means, to first order.
+    # Standard error of a ratio of means, to first order.
     spread = float(np.std(antisymmetric - share * total, ddof=1) / np.mean(total) / root)
     return Blocks(norms, errors, min(max(share, 0.0), 1.0), spread)
 
 
-def summary(values: np.ndarray) -> dict[str, Any]:
-    """What eigenvalues say, JSON-ready; complex numbers are [real, imaginary].
+def spectrum_summary(values: np.ndarray) -> dict[str, Any]:
+    """Statistics of eigenvalues, JSON-ready; a complex number is [real, imaginary].
 
     Returns:
-        `largest`, `rightmost`, `fastest`: those of the largest magnitude, real and imaginary part; `share_complex` of
-        all that are not 0; `rotation` and `attraction`: means over these of |Im| / |lambda| and -Re / |lambda|;
-        `share_repelling`: with a real part above 0; `largest_step`: below which plain simultaneous descent shrinks
-        the part along every one of them, None if no step does.
+        `largest`, `rightmost`, `fastest`: eigenvalues of the largest magnitude, real and imaginary part. Over the
+        eigenvalues that are not 0: `share_complex`; `rotation` and `attraction`, the means of |Im| / |lambda| and of
+        -Re / |lambda|; `share_repelling`, the share with a positive real part; `largest_step`, the step below which
+        plain simultaneous descent contracts along every one of them, None if there is no such step.
     """
     largest = float(np.max(np.abs(values)))
     moving = values[np.abs(values) > _NOTHING * largest] if largest > 0 else values[:0]
-    turning = np.abs(moving.imag) / np.maximum(np.abs(moving), np.finfo(float).tiny)
+    imaginary = np.abs(moving.imag) / np.maximum(np.abs(moving), np.finfo(float).tiny)
     repelling = moving.real > _NOTHING * largest
     limits = -2 * moving.real / np.maximum(np.abs(moving) ** 2, np.finfo(float).tiny)
     upper = values[values.imag >= 0]
@@ -260,8 +290,8 @@ def summary(values: np.ndarray) -> dict[str, Any]:
         "largest": _pair(upper[np.argmax(np.abs(upper))]),
         "rightmost": _pair(upper[np.argmax(upper.real)]),
         "fastest": _pair(upper[np.argmax(upper.imag)]),
-        "share_complex": float(np.mean(turning > _REAL)) if len(moving) else 0.0,
-        "rotation": float(np.mean(turning)) if len(moving) else 0.0,
+        "share_complex": float(np.mean(imaginary > _REAL)) if len(moving) else 0.0,
+        "rotation": float(np.mean(imaginary)) if len(moving) else 0.0,
         "attraction": float(np.mean(-moving.real / np.abs(moving))) if len(moving) else 0.0,
         "share_repelling": float(np.mean(repelling)) if len(moving) else 0.0,
         "largest_step": float(np.min(limits)) if len(moving) and np.min(limits) > _NOTHING / largest else None,
@@ -269,9 +299,8 @@ def summary(values: np.ndarray) -> dict[str, Any]:
 
 
 def _extremes(values: np.ndarray, num: int) -> np.ndarray:
-    """Indices of the values of the largest magnitude, real part and imaginary part, conjugates both, each once."""
-    imaginary = np.abs(values.imag)
-    ranks = (num // 2, -np.abs(values)), (num // 4, -values.real), (num // 4, -imaginary)
+    """Indices of the values of the largest magnitude, real part and imaginary part; conjugates included, each once."""
+    ranks = (num // 2, -np.abs(values)), (num // 4, -values.real), (num // 4, -np.abs(values.imag))
     chosen = np.concatenate([np.argsort(key, kind="stable")[:count] for count, key in ranks])
     pairs = [np.flatnonzero(values == np.conj(values[index])) for index in chosen]
     return np.unique(np.concatenate([chosen, *pairs]))

@@ -1,11 +1,11 @@
-"""D's landscape over a plane or a line: its surface, the field that moves fakes, and whether it sees the real modes.
+"""D's landscape over a plane or a line: its surface, the field that moves fakes, and local maxima at the real modes.
 
-Everything is a function of a score, [n, d] -> [n] (`gan_jax.diagnostics.scans.Score`), and of arrays, with d = 1 or 2.
+Every function takes a score, [n, d] -> [n] (`gan_jax.diagnostics.scans.Score`), and arrays, with d = 1 or 2.
 
-"Attention" is made precise with a radius r around each mode (3 standard deviations, where 98.9 % of a mode's points in
-the plane are). D pays attention to a mode if it has a peak there: gradient ascent of D from the mode's mean ends
-within r of it, at a point that is above the whole circle of radius r around that end. A D that only separates the real
-side from where the fakes are rises past the modes, and ascent leaves them.
+The local-maximum test of a mode uses a radius r, by convention 3 standard deviations, which hold 98.9 % of a mode's
+points in the plane. D passes it if gradient ascent of D from the mode's mean ends within r of the mean, at a point that
+is above the whole circle of radius r around it. A D that only separates the real side from the fakes keeps rising
+beyond the modes, and the ascent leaves them.
 
 References:
     A. Gainetdinov, "GAN Mode Collapse Explanation", Towards AI, 2023, figure 1: six Gaussians on a ring.
@@ -24,20 +24,20 @@ from jax import Array
 from gan_jax.diagnostics.scans import Score, in_blocks, input_gradients, lengths, unit
 
 NUM_AROUND = 16
-"""Directions in which a point of the plane is compared with its surroundings."""
+"""Points on the circle with which a point of the plane is compared."""
 ASCENT_STEPS = 120
-"""Steps of an ascent, each of r / 40: it can leave a mode three times over."""
+"""Steps of an ascent, each of length r / 40: an ascent can move by 3 r."""
 
 
-class Attention(NamedTuple):
-    """Whether D has a peak at each of K modes. All [K].
+class LocalMaxima(NamedTuple):
+    """Result of the local-maximum test at K modes. All [K].
 
     Attributes:
-        seen: whether D pays attention to the mode, as defined at the head of this module.
-        distance: from the mode to where the ascent from it ends, in radii.
-        prominence: D at the mode minus its highest value on the circle of radius r, over the standard deviation of D's
-            scores in the surroundings; above 0 if the mode itself is a maximum at this scale.
-        slope: |dD/dx| at the mode, over the root mean square of |dD/dx| in the surroundings.
+        seen: whether D has a local maximum at the mode, as this module defines it.
+        distance: from the mode to the end of the ascent, in radii.
+        prominence: D at the mode minus its greatest value on the circle of radius r, divided by the standard deviation
+            of D's scores in the surroundings. Above 0 if the mode itself is a maximum at this scale.
+        slope: |dD/dx| at the mode, divided by the root mean square of |dD/dx| in the surroundings.
     """
 
     seen: Array
@@ -47,25 +47,45 @@ class Attention(NamedTuple):
 
 
 def plane_points(low: Array, high: Array, num: int) -> Array:
-    """A grid of num x num points from corner `low` [2] to corner `high` [2]: [num^2, 2], rows of equal y."""
+    """A grid of points of the plane.
+
+    Args:
+        low: [2], the corner of the least coordinates.
+        high: [2], the opposite corner.
+        num: points along a side.
+
+    Returns:
+        [num^2, 2], in data units; x varies fastest.
+    """
     across, up = (jnp.linspace(low[i], high[i], num) for i in (0, 1))
     return jnp.stack(jnp.meshgrid(across, up), axis=-1).reshape(-1, 2)
 
 
 def surface(score: Score, low: Array, high: Array, num: int, *, size: int = 4096) -> Array:
-    """D's scores on `plane_points`: [num, num], by y and x."""
+    """D's scores on a grid of the plane.
+
+    Args:
+        score: D.
+        low: [2], a corner, see `plane_points`.
+        high: [2], the opposite corner.
+        num: points along a side.
+        size: points that are scored at once.
+
+    Returns:
+        [num, num] raw scores, by y and x.
+    """
     return in_blocks(score, plane_points(low, high, num), size=size).reshape(num, num)
 
 
 def generator_field(losses: Callable[[Array], Array], points: Array) -> Array:
-    """-dL_G/dx at points: where a fake there is sent, and how hard.
+    """-dL_G/dx: the direction in which G's loss moves a fake at each point.
 
     Args:
-        losses: points [n, d] -> G's loss of each, [n]: its loss of a score, after D.
+        losses: points [n, d] -> G's loss of each, [n].
         points: [n, d].
 
     Returns:
-        [n, d], in the loss's unit per data unit.
+        [n, d], in units of the loss per data unit.
 
     Example:
         >>> generator_field(lambda x: 0.5 * jnp.sum(x**2, axis=1), jnp.array([[1.0, -2.0]])).tolist()
@@ -75,22 +95,34 @@ def generator_field(losses: Callable[[Array], Array], points: Array) -> Array:
 
 
 def step_field(samples: Callable[[Any], Array], before: Any, after: Any) -> tuple[Array, Array]:
-    """Where fakes are, and how far they move: (samples, their moves), both [n, d].
+    """Fakes before a training step and their displacement by it.
 
     Args:
         samples: a generator's parameters (or variables) -> its samples of fixed latents, [n, d].
-        before: the parameters before a step.
-        after: those after it.
+        before: parameters before the step.
+        after: parameters after the step.
+
+    Returns:
+        (samples before the step, displacements), both [n, d], in data units.
     """
     start = samples(before)
     return start, samples(after) - start
 
 
 def ascend(score: Score, points: Array, stride: Array, num_steps: int = ASCENT_STEPS) -> Array:
-    """Where steps of a fixed length along dD/dx lead: points [n, d], stride [n] -> [n, d].
+    """Gradient ascent of D with steps of a fixed length.
 
-    Around a peak the steps go to and fro, so the end is within a stride or so of it. Where the gradient is 0 nothing
-    moves.
+    Near a maximum the steps alternate, so that the end is about a stride from it. Where the gradient is 0, a point
+    stays.
+
+    Args:
+        score: D.
+        points: [n, d], where the ascents start.
+        stride: [n], length of each step, in data units.
+        num_steps: number of steps.
+
+    Returns:
+        [n, d], where the ascents end.
     """
 
     def step(at: Array, _: None) -> tuple[Array, None]:
@@ -100,14 +132,22 @@ def ascend(score: Score, points: Array, stride: Array, num_steps: int = ASCENT_S
 
 
 def circle_scores(score: Score, points: Array, radii: Array) -> Array:
-    """D around points, at a distance: points [n, d], radii [n] -> [n, 16] in the plane, [n, 2] on a line.
+    """D's scores on the circle around each point; on a line, at both sides.
+
+    Args:
+        score: D.
+        points: [n, d].
+        radii: [n], in data units.
+
+    Returns:
+        [n, 16] raw scores in the plane, [n, 2] on a line.
 
     Raises:
-        ValueError: in more than two dimensions, which few directions do not surround.
+        ValueError: if d is above 2: few directions do not surround a point there.
     """
     dims = points.shape[1]
     if dims > 2:
-        raise ValueError(f"the points have {dims} dimensions, and are surrounded in 1 or 2: use scans")
+        raise ValueError(f"the points have {dims} dimensions, and the local-maximum test takes 1 or 2: use scans")
     angles = 2 * jnp.pi * jnp.arange(NUM_AROUND) / NUM_AROUND
     circle = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1) if dims == 2 else jnp.array([[-1.0], [1.0]])
     around = points[:, None] + radii[:, None, None] * circle[None]
@@ -115,21 +155,32 @@ def circle_scores(score: Score, points: Array, radii: Array) -> Array:
 
 
 def is_peak(score: Score, points: Array, radii: Array) -> Array:
-    """Whether D is higher at a point than everywhere on the circle of its radius: bool [n].
+    """Whether D is higher at a point than on the circle around it.
 
-    At a distance e from the top of a round bump that is so if e < radius / 2.
+    For a radially symmetric bump this holds at distances below radius / 2 from its top.
+
+    Args:
+        score: D.
+        points: [n, d].
+        radii: [n], in data units.
+
+    Returns:
+        bool [n].
     """
     return score(points) > jnp.max(circle_scores(score, points, radii), axis=1)
 
 
-def attention(score: Score, modes: Array, radii: Array, surroundings: Array) -> Attention:
-    """Whether D pays attention to modes; see `Attention`.
+def local_maximum_test(score: Score, modes: Array, radii: Array, surroundings: Array) -> LocalMaxima:
+    """Whether D has a local maximum at each mode.
 
     Args:
         score: D.
-        modes: [K, d] their means.
-        radii: [K] r, in data units.
-        surroundings: [n, d] points over which D's scores and slopes are normal, such as `plane_points`.
+        modes: [K, d], means of the modes.
+        radii: [K], r in data units.
+        surroundings: [n, d], points that give the scale of D's scores and slopes, such as `plane_points`.
+
+    Returns:
+        `LocalMaxima`, leaves [K].
     """
     end = ascend(score, modes, radii * (3 / ASCENT_STEPS))
     distance = lengths(end - modes) / radii
@@ -137,7 +188,7 @@ def attention(score: Score, modes: Array, radii: Array, surroundings: Array) -> 
     slopes = lengths(input_gradients(score, surroundings, size=4096))
     usual = jnp.sqrt(jnp.mean(slopes**2))
     rise = score(modes) - jnp.max(circle_scores(score, modes, radii), axis=1)
-    return Attention(
+    return LocalMaxima(
         seen=(distance <= 1) & is_peak(score, end, radii),
         distance=distance,
         prominence=_relative(rise, jnp.std(scores)),
@@ -146,19 +197,28 @@ def attention(score: Score, modes: Array, radii: Array, surroundings: Array) -> 
 
 
 def attracted(score: Score, points: Array, centres: Array, radii: Array) -> Array:
-    """Whether ascent of D from a point ends within the radius of its centre: points and centres [n, d] -> bool [n].
+    """Whether gradient ascent of D from each point ends near its centre.
 
-    For a real point and its mode: whether the point is in a basin that leads to the mode.
+    For a real point and its mode: whether the point lies in a basin of attraction of the mode.
+
+    Args:
+        score: D.
+        points: [n, d].
+        centres: [n, d].
+        radii: [n], greatest distance from the centre, in data units.
+
+    Returns:
+        bool [n].
     """
     end = ascend(score, points, radii * (3 / ASCENT_STEPS))
     return lengths(end - centres) <= radii
 
 
-def nearest(points: Array, modes: Array) -> Array:
-    """The index of the nearest mode: points [n, d], modes [K, d] -> int [n]."""
+def nearest_mode(points: Array, modes: Array) -> Array:
+    """Index of the nearest mode: points [n, d], modes [K, d] -> int [n]."""
     return jnp.argmin(jnp.sum((points[:, None] - modes[None]) ** 2, axis=-1), axis=1)
 
 
 def _relative(value: Array, scale: Array) -> Array:
-    """Value / scale; 0 for a D that is constant."""
+    """Value / scale; 0 where the scale is 0, as for a constant D."""
     return jnp.where(scale > 0, value / jnp.where(scale > 0, scale, 1), 0)

@@ -1,7 +1,7 @@
-"""Magnitudes inside a player: activations, gradients, weights, layer by layer. Pure functions of pytrees.
+"""Magnitudes inside a player, layer by layer: parameters, gradients, singular values. Pure functions of pytrees.
 
-A layer is the module that owns some parameters: "dense_0" owns a kernel and a bias. Numbers are keyed by its name, with
-slashes where modules are nested.
+A layer is the module that owns parameters: "dense_0" owns a kernel and a bias. Results are keyed by the layer's name,
+with slashes between nested modules.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 
 def rms(x: Array) -> Array:
-    """Root of the mean square of all entries; a scalar."""
+    """Root mean square of all entries; a scalar."""
     return jnp.sqrt(jnp.mean(jnp.square(x)))
 
 
 def layer_rms(params: Any) -> dict[str, Array]:
-    """By layer, the root mean square of all its entries (of parameters, or of their gradients).
+    """Root mean square of all entries of each layer, for parameters or their gradients.
 
     Example:
         >>> import jax.numpy as jnp
@@ -37,7 +38,7 @@ def layer_rms(params: Any) -> dict[str, Array]:
 
 
 def relative_change(before: Any, after: Any) -> Array:
-    """Length of the difference of two pytrees, relative to the first one's length: the update-to-parameter ratio."""
+    """|after - before| / |before| over all leaves of two pytrees: the update-to-parameter ratio, a scalar."""
     squares = [
         jnp.stack([jnp.sum(jnp.square(new - old)), jnp.sum(jnp.square(old))])
         for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
@@ -47,10 +48,10 @@ def relative_change(before: Any, after: Any) -> Array:
 
 
 def kernels(params: Any) -> dict[str, Array]:
-    """By layer, its weights as a matrix [inputs, outputs]: parameters of two or more axes, the last of them outputs.
+    """Weights of each layer as a matrix [inputs, outputs]: parameters of two or more axes, the last one the outputs.
 
-    A convolution's inputs are the values under its window. (The singular values of that matrix bound those of the
-    convolution as a map of images, and are not equal to them.)
+    The inputs of a convolution are the values under its window. (The singular values of this matrix bound those of the
+    convolution as a map of images; they are not equal to them.)
     """
     found: dict[str, Array] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -61,7 +62,7 @@ def kernels(params: Any) -> dict[str, Array]:
 
 
 def init_vectors(params: Any, key: Array) -> dict[str, Array]:
-    """Where power iteration starts: by layer, a random unit vector [outputs]."""
+    """Initial vectors of power iteration: a random unit vector [outputs] for each layer."""
     matrices = kernels(params)
     keys = jax.random.split(key, max(len(matrices), 1))
     return {
@@ -73,18 +74,18 @@ def init_vectors(params: Any, key: Array) -> dict[str, Array]:
 def top_singular_values(
     params: Any, vectors: dict[str, Array], num_iterations: int = 1
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """By layer, an estimate of the largest singular value of its weights, and the vectors to go on from.
+    """Estimates of the largest singular value of each layer's weights by power iteration.
 
         u <- W^T W u / |W^T W u|,   sigma = |W u|
 
-    The estimate is never above the true value, and approaches it with each round at the square of the ratio of the
-    second singular value to the first. Weights change little between two looks, so that one or two rounds a look, each
-    going on from the last, follow them.
+    The estimate is never above the true value. Its error shrinks per iteration by the squared ratio of the second
+    singular value to the first. Weights change little between two probes, so that one or two iterations a probe, from
+    the vectors of the last one, track them.
 
     Args:
         params: of a network.
         vectors: from `init_vectors`, or from the last call.
-        num_iterations: rounds; static.
+        num_iterations: of power iteration; static.
 
     Returns:
         (scalars by layer, unit vectors [outputs] by layer).
@@ -96,6 +97,14 @@ def top_singular_values(
             u = _unit((matrix @ u) @ matrix)
         values[name], advanced[name] = jnp.linalg.norm(matrix @ u), u
     return values, advanced
+
+
+def leading_singular_values(params: Any, num: int = 5) -> dict[str, list[float]]:
+    """The `num` largest singular values of each layer's weights, exact and in decreasing order; on the host."""
+    return {
+        layer: np.linalg.svd(np.asarray(matrix, np.float64), compute_uv=False)[:num].tolist()
+        for layer, matrix in kernels(params).items()
+    }
 
 
 def _unit(vector: Array) -> Array:

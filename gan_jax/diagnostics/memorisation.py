@@ -1,8 +1,8 @@
-"""Does D know the training examples or the data? What it makes of training, held-out and fake examples.
+"""Memorisation of a discriminator: its accuracy on training, held-out and fake examples, and floors of its loss.
 
-A D that has learnt what real data look like calls held-out examples real as often as training ones; the gap between the
-two is what it knows by heart. Where D is trained on flipped labels, its loss on fresh flips has a floor that no D gets
-below: the excess says how much surer of its training labels it is than the flips allow.
+A D that generalises classifies held-out examples as real as often as training examples; the gap between the two
+accuracies measures memorisation. If D is trained on flipped labels, its loss on freshly flipped labels has a floor that
+holds for every D; the excess over it measures overconfidence.
 
 References:
     A. Brock, J. Donahue, K. Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR 2019,
@@ -23,22 +23,22 @@ import numpy as np
 from jax import Array
 
 from gan_jax.experiment.schedules import value_at
-from gan_jax.losses.objectives import Criterion, Losses
+from gan_jax.losses.criterion import Criterion, ElementwiseLoss
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips, LossTransform
 
 _FARTHEST = 50.0
-"""Largest |score| among which the floor is sought: every log loss is at its limit there in float32."""
+"""Largest |score| in the search for the floor: every log loss has reached its limit there in float32."""
 
 
-class Judgement(NamedTuple):
-    """What D makes of n training examples, n held-out ones and n fakes. Scalars.
+class DiscriminatorAccuracies(NamedTuple):
+    """Accuracies, losses and scores of D on n training examples, n held-out ones and n fakes. Scalars.
 
     Attributes:
-        train, held_out: share of these called real, in [0, 1]; NaN for an objective without a decision threshold.
-        fake: share of fakes called fake; NaN likewise.
+        train, held_out: share classified as real, in [0, 1]; NaN for an objective without a decision threshold.
+        fake: share of fakes classified as fake, in [0, 1]; NaN likewise.
         gap: train - held_out.
-        overfitting: (mean score of train - of held-out) / (of train - of fake): 0 where D scores held-out examples as
-            it scores those it was trained on, 1 where it scores them like fakes.
+        overfitting: (mean score of train - of held-out) / (mean score of train - of fake): 0 if D scores held-out
+            examples like training examples, 1 if it scores them like fakes.
         train_loss, held_out_loss, fake_loss: mean losses of D.
         train_score, held_out_score, fake_score: mean raw scores.
     """
@@ -56,19 +56,22 @@ class Judgement(NamedTuple):
     fake_score: Array
 
 
-def judge(
+def discriminator_accuracies(
     criterion: Criterion, train: Array, held_out: Array, fake: Array, key: Array | None = None, step: Array | int = 0
-) -> Judgement:
-    """What the scores [n] of each kind mean under a criterion.
+) -> DiscriminatorAccuracies:
+    """Accuracies and losses of D from its scores.
 
     Args:
-        criterion: whose losses and decision_threshold count; see `expected_transforms` for one with flipped labels.
-        train: raw scores. Where the criterion relates scores, those of both real kinds are related to the fakes, and
-            fakes are judged against the training examples.
-        held_out: the same.
-        fake: the same.
-        key: of the criterion's draws, if it makes any.
-        step: of its schedules.
+        criterion: gives the losses and the decision threshold; see `expected_transforms` for flipped labels.
+        train: [n], raw scores of training examples. A relativistic criterion relates them and the held-out scores to
+            the fakes, and the fakes to the training examples.
+        held_out: [n], raw scores of held-out examples.
+        fake: [n], raw scores of fakes.
+        key: of the criterion's random draws; a fixed key by default.
+        step: at which schedules are evaluated.
+
+    Returns:
+        Scalars; losses are means over the n examples, in the criterion's unit.
     """
     key = jax.random.key(0) if key is None else key
     related_train, related_fake = criterion.relate(train, fake)
@@ -84,7 +87,7 @@ def judge(
         ]
     means = [jnp.mean(scores) for scores in (train, held_out, fake)]
     apart = means[0] - means[2]
-    return Judgement(
+    return DiscriminatorAccuracies(
         train=shares[0],
         held_out=shares[1],
         fake=shares[2],
@@ -100,7 +103,16 @@ def judge(
 
 
 def gap_interval(train: float, held_out: float, num: int, *, deviations: float = 1.96) -> float:
-    """Half the width of the confidence interval of a gap between two shares of `num` independent examples each.
+    """Half-width of the confidence interval of the difference between two shares.
+
+    Args:
+        train: one share, in [0, 1].
+        held_out: the other share.
+        num: independent examples behind each share.
+        deviations: half-width in standard errors; 1.96 gives 95 %.
+
+    Returns:
+        The half-width, a share.
 
     Example:
         >>> round(gap_interval(0.98, 0.52, 2048), 4)
@@ -117,14 +129,21 @@ def gap_interval(train: float, held_out: float, num: int, *, deviations: float =
 def expected_transforms(
     transforms: Sequence[LossTransform], batch_size: int, step: Array | int = 0
 ) -> tuple[LossTransform, ...]:
-    """The transforms with every random flip replaced by its expectation: the mean loss over fresh flips, exactly.
+    """Loss transforms with each random flip replaced by its expectation, which gives the exact mean over fresh flips.
 
-    A share of exactly floor(batch_size * rate) labels of a batch is a rate of floor(batch_size * rate) / batch_size.
+    Args:
+        transforms: of D.
+        batch_size: of training. Flipping exactly floor(batch_size * rate) labels of a batch is a rate of
+            floor(batch_size * rate) / batch_size.
+        step: at which schedules are evaluated.
+
+    Returns:
+        Transforms without random draws.
     """
 
     def expected(transform: LossTransform) -> LossTransform:
         if isinstance(transform, ExactFlips):
-            # The 1e-4 is that of the transform, whose product may fall just short of a whole number.
+            # 1e-4, as in the transform: the product may fall just below a whole number.
             count = jnp.floor(batch_size * value_at(transform.rate, jnp.asarray(step)) + 1e-4)
             return ExpectedFlips(rate=count / batch_size, side=transform.side)  # type: ignore[arg-type]
         if isinstance(transform, BernoulliFlips):
@@ -134,20 +153,23 @@ def expected_transforms(
     return tuple(expected(transform) for transform in transforms)
 
 
-def loss_floor(losses: Losses, step: Array | int = 0) -> float | None:
-    """The least that one side's losses can be, whatever the score; None if they have no lower bound.
+def loss_floor(losses: ElementwiseLoss, step: Array | int = 0) -> float | None:
+    """Infimum over all scores of one side's loss; None if it is unbounded below.
 
-    With labels flipped at the rate p it is the floor of that side where D tells real from fake without doubt: the
-    entropy H(p) nats for the log loss, 2p for the hinge, p (1 - p) / 2 for least squares with the targets 0 and 1.
+    With labels flipped at the rate p this is the loss of a D that separates real from fake perfectly: the entropy H(p)
+    nats for the log loss, 2p for the hinge, p (1 - p) / 2 for least squares with the targets 0 and 1.
 
     Args:
         losses: of a criterion without random draws, such as one chained with `expected_transforms`.
-        step: of its schedules.
+        step: at which schedules are evaluated.
+
+    Returns:
+        The floor, in the criterion's unit.
     """
 
     def values(scores: np.ndarray) -> np.ndarray:
         losses_at = losses(jnp.asarray(scores, jnp.float32), jax.random.key(0), jnp.asarray(step))
-        # An overflow is no minimum, nor is 0 times it.
+        # Overflows are not minima.
         return np.nan_to_num(np.asarray(losses_at, np.float64), nan=np.inf, neginf=-np.inf)
 
     scores = np.linspace(-_FARTHEST, _FARTHEST, 4001)

@@ -1,9 +1,10 @@
-"""What led to a collapse, and what followed: when it happened, and when each signal left its usual band. On the host.
+"""Precursors of a collapse: the step of the collapse, and the steps at which signals leave their usual bands.
 
-A signal has left its band at the first of `hold` values in a row that lie further from its median over the baseline
+A signal leaves its band at the first of `hold` consecutive values that differ from its median over the baseline by more
 than `width` times its spread there (1.4826 median absolute deviations, the standard deviation of a normal
-distribution). The baseline is the first half of what is known from before the event. With a width of 6 a quiet signal
-is not expected to leave its band by chance within thousands of values; a cyclic one has a wide band.
+distribution). The baseline is the first half of the values before the event. With a width of 6 a stationary signal is
+not expected to leave its band by chance within thousands of values; a periodic signal has a wide band. Everything runs
+on the host.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-WIDTH, HOLD = 6.0, 3
+BAND_WIDTH, HOLD = 6.0, 3
+"""Half-width of a band in standard deviations; consecutive values outside that count as leaving it."""
 _MAGNITUDES = ("activation", "gradient", "grad_norm", "singular", "update")
-_LEAST_LOOKS = 4
+_FEWEST_VALUES = 4
 
 
 class Event(NamedTuple):
-    """When a quantity that should stay high fell.
+    """The fall of a quantity that is high in a healthy run.
 
     Attributes:
-        step: the first step of the fall's low side: from there on, or until the hint, it stays below the middle between
-            its levels before and after.
-        begins, ends: the last step before it at the level before or above, and the first from there at the level after
-            or below: the fall lies between them.
-        before, after: its median over the first half of what comes before the hint, and over the `length` steps from
-            the hint on.
+        step: first step of the low side: from here on, or up to the hint, the quantity stays below the midpoint
+            between its levels before and after.
+        begins: last step before `step` with the level before, or more.
+        ends: first step from `step` on with the level after, or less.
+        before: the level before, its median over the first half of the values before the hint.
+        after: the level after, its median over the `length` steps from the hint on.
     """
 
     step: int
@@ -42,12 +44,12 @@ class Departure(NamedTuple):
 
     Attributes:
         name: of the signal.
-        step: where it left.
+        step: at which it left the band.
         direction: "up" or "down".
-        level: its median over the baseline.
-        extreme: its furthest value in that direction from there on.
-        extreme_step: where it had that.
-        factor: extreme / level; None if the level is 0 or of another sign.
+        level: median over the baseline.
+        extreme: largest value from `step` on, or smallest for "down".
+        extreme_step: step of the extreme.
+        factor: extreme / level; None if the level is 0 or has the other sign.
     """
 
     name: str
@@ -60,20 +62,20 @@ class Departure(NamedTuple):
 
 
 def find_event(steps: np.ndarray, quantity: np.ndarray, hint: int, length: int | None = None) -> Event | None:
-    """When the quantity fell, near the step at which a detector saw that it had.
+    """The fall of a quantity near the step at which a detector dates the onset.
 
-    A detector looks now and then, and calls an onset where it has been bad at several looks in a row; between them the
-    quantity may still go to and fro. The fall is the last passage of the middle up to the hint; if the quantity is high
-    at the hint itself, the first one after it.
+    A detector evaluates now and then, and dates an onset at the first of several consecutive bad evaluations; between
+    them the quantity may still fluctuate. The fall is the last crossing of the midpoint up to the hint. If the quantity
+    is above the midpoint at the hint, it is the first crossing after it.
 
     Args:
         steps: [n], ascending.
-        quantity: [n], high where all is well.
-        hint: the step of the detector's first bad look.
-        length: steps from the hint on over which it was bad; None: to the end.
+        quantity: [n], high in a healthy run.
+        hint: step of the detector's first bad evaluation.
+        length: number of steps from the hint on over which the level after is taken; None takes all that follow.
 
     Returns:
-        None if the level after is not below the level before, or the middle is never passed.
+        The event; None if the level after is not below the level before, or the midpoint is never crossed.
     """
     earlier = np.flatnonzero(steps < hint)
     later = np.flatnonzero((steps >= hint) & (steps <= (steps[-1] if length is None else hint + length)))
@@ -105,14 +107,41 @@ def find_event(steps: np.ndarray, quantity: np.ndarray, hint: int, length: int |
     )
 
 
+def refine_event(event: Event, steps: np.ndarray, quantity: np.ndarray) -> Event:
+    """The event dated in a series with finer steps.
+
+    The refined step is the last crossing of the same midpoint at or before the event's step.
+
+    Args:
+        event: found in a series with coarser steps.
+        steps: [n], ascending.
+        quantity: [n], the same quantity at these steps.
+
+    Returns:
+        The event with `step`, `begins` and `ends` from the finer series; unchanged if the midpoint is not crossed.
+    """
+    midpoint = 0.5 * (event.before + event.after)
+    above = np.flatnonzero((quantity > midpoint) & (steps < event.step))
+    if not len(above):
+        return event
+    index = int(above[-1]) + 1
+    high = np.flatnonzero(quantity[:index] >= event.before)
+    low = np.flatnonzero(quantity[index:] <= event.after)
+    return event._replace(
+        step=int(steps[index]),
+        begins=int(steps[high[-1]]) if len(high) else event.begins,
+        ends=int(steps[index + low[0]]) if len(low) else event.ends,
+    )
+
+
 def baseline_length(steps: np.ndarray, event: int) -> int:
-    """Looks that make the baseline: half of those before the event."""
+    """Number of values in the baseline: half of those before the event."""
     return int(np.sum(steps < event)) // 2
 
 
 def has_baseline(steps: np.ndarray, event: int) -> bool:
-    """Whether there are looks enough before the event to say what a signal's band is."""
-    return baseline_length(steps, event) >= _LEAST_LOOKS
+    """Whether there are enough values before the event to define a signal's band."""
+    return baseline_length(steps, event) >= _FEWEST_VALUES
 
 
 def departures(
@@ -120,17 +149,20 @@ def departures(
     signals: Mapping[str, np.ndarray],
     event: int,
     *,
-    width: float = WIDTH,
+    width: float = BAND_WIDTH,
     hold: int = HOLD,
 ) -> list[Departure]:
-    """The signals that left their bands, in the order in which they did.
+    """The signals that left their bands, in the order of the steps at which they did.
 
     Args:
         steps: [n], ascending.
-        signals: by name, [n]; NaN where there is no value.
-        event: the step of the collapse: the baseline is the first half of what comes before it.
-        width: of the band, in standard deviations.
-        hold: values in a row outside of it.
+        signals: [n] by name; NaN where there is no value.
+        event: step of the collapse; the baseline is the first half of the values before it.
+        width: half-width of the band, in standard deviations.
+        hold: number of consecutive values outside the band.
+
+    Returns:
+        The departures; none if there are too few values before the event, see `has_baseline`.
     """
     count = baseline_length(steps, event)
     if not has_baseline(steps, event):
@@ -144,14 +176,14 @@ def _departure(
 ) -> Departure | None:
     known = values[np.isfinite(values)]
     logarithmic = any(word in name for word in _MAGNITUDES) and bool(np.all(known >= 0)) and bool(np.any(known > 0))
-    # Log 0 would be far from anything: a magnitude counts as no less than a billionth of its largest value.
+    # log 0 is -inf: magnitudes are clipped at a billionth of the largest value.
     scaled = np.log(np.maximum(values, 1e-9 * np.max(known))) if logarithmic else values
     baseline = scaled[:count][np.isfinite(scaled[:count])]
-    if len(baseline) < _LEAST_LOOKS:
+    if len(baseline) < _FEWEST_VALUES:
         return None
     middle = float(np.median(baseline))
     spread = 1.4826 * float(np.median(np.abs(baseline - middle)))
-    # A signal that stood still, as a share at 0 or 1 does, has left when it has moved at all.
+    # A constant signal, such as a share of 0 or 1, leaves its band with any change.
     spread = max(spread, 1e-2 if logarithmic else 1e-3 * abs(middle), 1e-9)
     off = np.where(np.isfinite(scaled[count:]), (scaled[count:] - middle) / spread, 0.0)
     starts = {sign: _first_run(sign * off > width, hold) for sign in (1, -1)}
@@ -174,7 +206,7 @@ def _departure(
 
 
 def _first_run(outside: np.ndarray, hold: int) -> int | None:
-    """Where the first `hold` trues in a row begin."""
+    """Index at which the first run of `hold` trues begins."""
     if len(outside) < hold:
         return None
     starts = np.flatnonzero(np.convolve(outside, np.ones(hold), "valid") == hold)

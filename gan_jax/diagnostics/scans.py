@@ -1,7 +1,7 @@
-r"""D's score along lines through examples, f(k) = D(x + k u): whether it peaks there, how wide, how sharp, how flat.
+r"""D's score along lines through examples, f(k) = D(x + k u): local maxima, their width and sharpness, flat regions.
 
-Everything is a function of a score that judges each sample by itself, [n, *shape] -> [n], and of arrays. A direction u
-has length 1 over all values of an example, so that k is a distance in data units.
+Every function takes a score of single samples, [n, *shape] -> [n], and arrays. A direction u has length 1 over all
+values of an example, so that k is a distance in data units.
 
 References:
     A. Gainetdinov, "GAN Mode Collapse Explanation", Towards AI, 2023: f(k) along random lines through MNIST digits has
@@ -18,20 +18,20 @@ import jax.numpy as jnp
 from jax import Array
 
 Score = Callable[[Array], Array]
-"""Samples [n, *shape] -> raw scores [n], each sample judged by itself."""
+"""Samples [n, *shape] -> raw scores [n]; the score of a sample does not depend on the others."""
 
 
 class ScanMeasures(NamedTuple):
-    """What a scan says of the point it goes through. All [n], one a scan; delta is the spacing of its offsets.
+    """Measures of n scans, each through one point. All [n]; delta is the spacing of the offsets k.
 
     Attributes:
         peak: whether f(0) is above f(-delta) and f(delta): a local maximum at this resolution.
         highest: whether f(0) is above every other value of the scan.
-        half_width: the |k| at which f has fallen half of the way from f(0) to its least value on that side, mean of the
-            two sides, between offsets linearly; data units. A Gaussian bump far from others has sqrt(2 ln 2) std.
-        curvature: (2 f(0) - f(delta) - f(-delta)) / delta^2, minus the second derivative; scores per unit^2.
-        sharpness: the curvature relative to the fall from f(0) to the mean of the two sides' least values, per unit^2,
-            which no rescaling of D changes; 1 / std^2 for a narrow spacing and a Gaussian bump.
+        half_width: |k| at which f has fallen halfway from f(0) to its least value on that side, mean of both sides,
+            interpolated linearly; data units. It is sqrt(2 ln 2) std for an isolated Gaussian bump.
+        curvature: (2 f(0) - f(delta) - f(-delta)) / delta^2, minus the second derivative; scores per squared unit.
+        sharpness: the curvature divided by the fall from f(0) to the mean of both sides' least values, per squared
+            unit. It does not depend on the scale of D, and is 1 / std^2 for a Gaussian bump and a small delta.
 
     `half_width`, `curvature` and `sharpness` are NaN where there is no peak.
     """
@@ -44,15 +44,15 @@ class ScanMeasures(NamedTuple):
 
 
 def in_blocks(function: Callable[..., Any], *arrays: Array, size: int) -> Any:
-    """A function of rows, `size` rows at a time, so that its memory does not grow with their number.
+    """Applies a function of rows to `size` rows at a time, which bounds its memory.
 
     Args:
         function: arrays [b, ...] -> a tree of arrays [b, ...], row by row.
         *arrays: each [n, ...].
-        size: rows of a block, b; the last block is filled up with the last row.
+        size: rows of a block, b; the last block is padded with the last row.
 
     Returns:
-        What the function gives for all rows: leaves [n, ...].
+        The function's values for all rows: leaves [n, ...].
 
     Example:
         >>> in_blocks(lambda x: 2 * x, jnp.arange(5), size=2).tolist()
@@ -72,17 +72,26 @@ def in_blocks(function: Callable[..., Any], *arrays: Array, size: int) -> Any:
 
 
 def input_gradients(score: Score, points: Array, *, size: int = 256) -> Array:
-    """dD/dx at every point: [n, *shape] -> [n, *shape]."""
+    """dD/dx at every point.
+
+    Args:
+        score: D.
+        points: [n, *shape].
+        size: points that are differentiated at once.
+
+    Returns:
+        [n, *shape], scores per data unit.
+    """
     return in_blocks(jax.grad(lambda block: jnp.sum(score(block))), points, size=size)
 
 
 def lengths(vectors: Array) -> Array:
-    """Euclidean lengths over all values of a row: [n, ...] -> [n]."""
+    """Euclidean lengths of rows: [n, ...] -> [n]."""
     return jnp.sqrt(jnp.sum(jnp.square(vectors), axis=tuple(range(1, vectors.ndim))))
 
 
 def unit(vectors: Array) -> Array:
-    """Rows of length 1; a row of zeros stays one. [n, ...] -> [n, ...]."""
+    """Rows scaled to length 1; a row of zeros stays 0. [n, ...] -> [n, ...]."""
     size = lengths(vectors).reshape(-1, *(1,) * (vectors.ndim - 1))
     return jnp.where(size > 0, vectors / jnp.where(size > 0, size, 1), 0)
 
@@ -104,11 +113,11 @@ def scan(score: Score, points: Array, directions: Array, ks: Array, *, size: int
         score: D.
         points: [n, *shape].
         directions: [n, *shape], of length 1 for k to be a distance.
-        ks: [m].
-        size: samples that are scored at once, about.
+        ks: [m] offsets, in data units.
+        size: about how many samples are scored at once.
 
     Returns:
-        [n, m].
+        [n, m] raw scores.
     """
     num = ks.shape[0]
 
@@ -121,11 +130,14 @@ def scan(score: Score, points: Array, directions: Array, ks: Array, *, size: int
 
 
 def measure_scans(values: Array, ks: Array) -> ScanMeasures:
-    """What scans say; see `ScanMeasures`.
+    """Measures of scans; see `ScanMeasures`.
 
     Args:
         values: [n, m] scores, m odd.
         ks: [m] from `offsets`.
+
+    Returns:
+        `ScanMeasures`, leaves [n].
 
     Example:
         >>> ks = offsets(5.0, 50)
@@ -155,7 +167,7 @@ def measure_scans(values: Array, ks: Array) -> ScanMeasures:
 
 
 def _half_index(side: Array) -> Array:
-    """Where, in fractions of an index, sides [n, m] first reach the middle between their first and least value."""
+    """Fractional index at which sides [n, m] first reach the middle between their first and their least value: [n]."""
     half = 0.5 * (side[:, :1] + jnp.min(side, axis=1, keepdims=True))
     # The first value is the half only where nothing falls, which is no peak.
     index = jnp.maximum(jnp.argmax(side <= half, axis=1), 1)[:, None]
@@ -165,11 +177,14 @@ def _half_index(side: Array) -> Array:
 
 
 def flat_share(slopes: Array, reference: Array, fraction: float = 0.1) -> Array:
-    """The share of points whose |dD/dx| is below a fraction of the median over a reference set.
+    """Share of points whose |dD/dx| is below a fraction of the median over a reference set.
 
     Args:
-        slopes: [n] gradient norms of the points.
-        reference: [r] gradient norms that the median is of.
-        fraction: below which a point is in a flat region; 0.1: an order of magnitude.
+        slopes: [n], gradient norms at the points.
+        reference: [r], gradient norms whose median is the scale.
+        fraction: threshold of a flat region, relative to the median; the default is an order of magnitude.
+
+    Returns:
+        A scalar in [0, 1].
     """
     return jnp.mean(slopes < fraction * jnp.median(reference))

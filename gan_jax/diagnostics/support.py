@@ -1,11 +1,12 @@
-r"""How many different samples a generator can make, from coincidences among them; and how near they are to real ones.
+r"""Support size of a generator, estimated from coincidences among its samples; nearest neighbours in the real data.
 
-Two independent samples coincide with a probability p: for a uniform choice among N it is 1 / N, and 1 / p is the
-*support size* in general, the number of equally likely samples that would coincide as often. In n samples there are
-n (n - 1) / 2 pairs, so that coinciding pairs / pairs estimates p without bias. A batch of s holds a coincidence with a
-probability of about 1 - exp(-s (s - 1) p / 2): one half near s = sqrt(2 ln 2 N), the birthday paradox.
+Let p be the probability that two independent samples coincide. A uniform choice among N samples has p = 1 / N; in
+general 1 / p is the *support size*, the number of equally likely samples that would coincide as often. Among n samples
+there are n (n - 1) / 2 pairs, and the share of coinciding pairs is an unbiased estimate of p. A batch of s samples
+holds a coincidence with a probability of about 1 - exp(-s (s - 1) p / 2), which is one half near s = sqrt(2 ln 2 N):
+the birthday paradox.
 
-Samples that coincide are those nearer than a threshold, which the caller takes from real data.
+Two samples coincide if their distance is below a threshold, which the caller derives from real data.
 
 References:
     S. Arora, A. Risteski, Y. Zhang, "Do GANs learn the distribution? Some Theory and Empirics", ICLR 2018, section 2.
@@ -30,18 +31,23 @@ _FEW_DIMS = 16
 
 
 class Neighbours(NamedTuple):
-    """Of each of n queries: the distance to the nearest reference, [n], and its position among them, int32 [n]."""
+    """Nearest reference of each of n queries.
+
+    Attributes:
+        distance: [n], Euclidean distance to it.
+        which: int32 [n], its index among the references.
+    """
 
     distance: Array
     which: Array
 
 
 class Coincidences(NamedTuple):
-    """Of each of n samples, int32 [n].
+    """Coincidences among n samples. Both int32 [n].
 
     Attributes:
-        degree: how many others are nearer than the threshold.
-        next: the first later one that is; n if there is none.
+        degree: number of other samples within the threshold.
+        next: index of the first later sample within the threshold; n if there is none.
     """
 
     degree: Array
@@ -49,14 +55,14 @@ class Coincidences(NamedTuple):
 
 
 class SupportSize(NamedTuple):
-    """How many different samples there seem to be.
+    """Estimate of the number of different samples.
 
     Attributes:
-        size: the estimate of 1 / p; None if no two of the samples coincided.
-        low, high: its confidence interval; high is None where it has no bound.
-        pairs: coinciding pairs.
+        size: estimate of 1 / p; None if no two samples coincide.
+        low, high: confidence interval of it; high is None where it is unbounded.
+        pairs: number of coinciding pairs.
         num_samples: n.
-        batch_half: samples of which two coincide with probability 1/2; None as `size`.
+        batch_half: batch size at which a coincidence has probability 1/2; None where `size` is None.
     """
 
     size: float | None
@@ -68,13 +74,16 @@ class SupportSize(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames="exclude_self")
-def nearest(queries: Array, references: Array, *, exclude_self: bool = False) -> Neighbours:
-    """The nearest reference of each query, by Euclidean distance, in blocks so that memory stays bounded.
+def nearest_neighbours(queries: Array, references: Array, *, exclude_self: bool = False) -> Neighbours:
+    """Nearest reference of each query by Euclidean distance, in blocks, which bounds the memory.
 
     Args:
         queries: [n, d].
         references: [m, d].
-        exclude_self: for queries that are the references: the sample itself does not count.
+        exclude_self: leave out the reference of the query's own index, for queries that are the references.
+
+    Returns:
+        `Neighbours`, leaves [n].
     """
     centre = jnp.mean(references, axis=0, keepdims=True)
     references = references - centre
@@ -84,7 +93,7 @@ def nearest(queries: Array, references: Array, *, exclude_self: bool = False) ->
         if exclude_self:
             squares = jnp.where(positions[:, None] == jnp.arange(references.shape[0])[None], jnp.inf, squares)
         index = jnp.argmin(squares, axis=1)
-        own = rows - centre - references[index]  # without the rounding of products, see below
+        own = rows - centre - references[index]  # differences: the products below lose digits
         return jnp.sqrt(jnp.sum(own * own, axis=1)), index.astype(jnp.int32)
 
     return Neighbours(*in_blocks(block, queries, jnp.arange(queries.shape[0]), size=_BLOCK))
@@ -94,8 +103,8 @@ def nearest(queries: Array, references: Array, *, exclude_self: bool = False) ->
 def coincidences(samples: Array, threshold: float | Array) -> Coincidences:
     """Which samples [n, d] are at most a threshold apart.
 
-    In more than 16 dimensions distances below a thousandth of the samples' spread are rounding: the threshold should be
-    larger.
+    In more than 16 dimensions, distances below a thousandth of the samples' spread are lost to rounding: take a larger
+    threshold.
     """
     num = samples.shape[0]
     centred = samples - jnp.mean(samples, axis=0, keepdims=True)
@@ -112,16 +121,19 @@ def coincidences(samples: Array, threshold: float | Array) -> Coincidences:
 
 
 def support_size(degree: np.ndarray, *, confidence: float = 0.95) -> SupportSize:
-    """The support size from how many others each of n samples coincides with.
+    """Support size from the number of other samples that each of n samples coincides with.
 
-    The number of coinciding pairs C has the variance of a Poisson variable where all samples are equally likely, and a
-    larger one where some are likelier: with w = P(a sample coincides with two others),
+    The number of coinciding pairs C has the variance of a Poisson variable if all samples are equally likely, and a
+    larger variance otherwise. With w = P(a sample coincides with two others),
     Var C = binom(n, 2) p (1 - p) + 6 binom(n, 3) (w - p^2), estimated from the degrees. The interval is Garwood's for
-    a Poisson count, of C over Var C / C where that is above 1.
+    a Poisson count, applied to C / (Var C / C) where Var C / C is above 1.
 
     Args:
         degree: whole numbers [n], n at least 3; their sum is twice the number of pairs.
-        confidence: of the interval.
+        confidence: level of the interval, in (0, 1).
+
+    Returns:
+        The estimate with its interval.
 
     Raises:
         ValueError: if there are fewer than 3 samples.
@@ -132,7 +144,7 @@ def support_size(degree: np.ndarray, *, confidence: float = 0.95) -> SupportSize
     degree = np.asarray(degree, np.float64)
     num = len(degree)
     if num < 3:
-        raise ValueError(f"there are {num} samples, and a support size takes at least 3")
+        raise ValueError(f"there are {num} samples, and a support size takes at least 3: draw more")
     all_pairs, triples = num * (num - 1) / 2, num * (num - 1) * (num - 2) / 6
     pairs, wedges = degree.sum() / 2, float(np.sum(degree * (degree - 1) / 2))
     p, twice = pairs / all_pairs, wedges / (3 * triples)
@@ -153,7 +165,7 @@ def support_size(degree: np.ndarray, *, confidence: float = 0.95) -> SupportSize
 
 
 def batch_with_chance(size: float, chance: float = 0.5) -> float:
-    """Samples of which two coincide with a given probability, for a support size: s (s - 1) / 2 = -size ln(1 - chance).
+    """Batch size at which two samples coincide with a given probability: s (s - 1) / 2 = -size ln(1 - chance).
 
     Example:
         >>> round(batch_with_chance(365))  # the birthday paradox
@@ -163,16 +175,19 @@ def batch_with_chance(size: float, chance: float = 0.5) -> float:
 
 
 def chance_in_batch(size: float, batch: float) -> float:
-    """The probability that two of a batch coincide: 1 - exp(-s (s - 1) / (2 size))."""
+    """Probability that two samples of a batch of s coincide: 1 - exp(-s (s - 1) / (2 size))."""
     return -math.expm1(-batch * (batch - 1) / (2 * size))
 
 
 def observed_chances(later: np.ndarray, batch_sizes: list[int]) -> list[tuple[int, int, int]]:
-    """(s, batches, batches with a coincidence) for each s: the samples cut into batches in their order.
+    """Counts of batches with a coincidence, from the samples cut into batches in their order.
 
     Args:
         later: `Coincidences.next`, [n].
-        batch_sizes: each at most n.
+        batch_sizes: batch sizes s, each at most n.
+
+    Returns:
+        (s, number of batches, number of batches with a coincidence) for each s.
     """
     later = np.asarray(later)
     rows = []
@@ -185,7 +200,7 @@ def observed_chances(later: np.ndarray, batch_sizes: list[int]) -> list[tuple[in
 
 
 def closest_pairs(neighbours: Neighbours, num: int) -> np.ndarray:
-    """The `num` pairs of samples that are nearest to each other, [num, 2], the nearest first, each pair once."""
+    """Indices of the `num` closest pairs of samples, [num, 2], the closest first, each pair once."""
     distance, index = np.asarray(neighbours.distance), np.asarray(neighbours.which)
     order = np.argsort(distance, kind="stable")
     pairs = dict.fromkeys((min(i, index[i]), max(i, index[i])) for i in order)

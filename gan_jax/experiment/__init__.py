@@ -1,0 +1,1 @@
+"""What a run is: components, settings, players, checks, configs, remedies, sweeps."""

@@ -1,4 +1,4 @@
-"""An experiment is a pytree: the decorator that makes its settings one.
+"""The decorator that makes a class of settings a pytree: an experiment is one.
 
 A component is a frozen dataclass. Each of its fields is either
 
@@ -6,8 +6,8 @@ A component is a frozen dataclass. Each of its fields is either
   `vmap` can stack, or
 * *structure* (typed `int`, `str`, `bool`, a `Literal`, or a tuple of these), which is part of the treedef.
 
-So a jitted function of a component compiles once per structure, and changing a float recompiles nothing. Nothing may
-branch on a leaf: a feature is switched off by its absence (`penalty=None`), not by weight 0.
+A jitted function of a component compiles once per structure, and changing a float does not recompile it. No code may
+branch on a leaf: a feature is switched off by its absence (`penalty=None`), not by a weight of 0.
 
 Stacking, files, differences and command-line overrides of components are in `gan_jax.experiment.settings`.
 """
@@ -19,7 +19,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeVar, Union
 
 import jax
@@ -27,6 +27,8 @@ import numpy as np
 
 _C = TypeVar("_C")
 _STRUCTURE = (int, str, bool, type(None))
+_ARRAYS = (jax.Array, np.ndarray, jax.ShapeDtypeStruct)
+_INT32_MAX = 2**31 - 1
 
 
 def setting(
@@ -39,17 +41,21 @@ def setting(
     choices: tuple[type, ...] = (),
     doc: str = "",
 ) -> Any:
-    """A field of a component, with its bounds and one line that says what it is.
+    """A field of a component, with its bounds and a line of documentation.
 
     Args:
-        default: the value when none is given; a field without one is required.
-        at_least: bound, checked when the component is made; traced values are not checked.
-        above: the same, excluded.
-        at_most: bound from above.
-        below: the same, excluded.
-        choices: the component classes that this field is known to take; their names work on the command line. Any
-            other object with the right methods is taken from Python.
-        doc: unit, range and meaning, shown by `--help` and in error messages.
+        default: the value when none is given; a field without a default is required.
+        at_least: lower bound, checked when the component is made; traced values are not checked. A bound applies to
+            every number that the field holds, also inside a tuple.
+        above: strict lower bound.
+        at_most: upper bound.
+        below: strict upper bound.
+        choices: the component classes that this field takes by name on the command line. Python code may give any
+            other object with the right methods.
+        doc: meaning, unit and range, shown by `--help` and in error messages.
+
+    Returns:
+        A dataclass field whose metadata hold the bounds, the choices and the documentation.
     """
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
     metadata = {"bounds": {k: v for k, v in bounds.items() if v is not None}, "choices": choices, "doc": doc}
@@ -61,8 +67,8 @@ def component(cls: type[_C]) -> type[_C]:
     """Makes a class a component: a frozen, validated dataclass that is a pytree.
 
     The class may define `validate(self)`, which raises `ValueError` for settings that cannot work together. It runs
-    after the generic checks of type and bounds, and like them only when the values are concrete: never inside `jit`,
-    `vmap` or `grad`, where a component is rebuilt from traced leaves.
+    after the checks of type and bounds, and only if all values are concrete. `jit`, `vmap` and `grad` rebuild a
+    component from traced leaves without any check.
 
     Raises:
         TypeError: if a field is neither a leaf nor structure (a list, a dict, a bare array).
@@ -100,7 +106,7 @@ def component(cls: type[_C]) -> type[_C]:
         for field in fields:
             value = check_setting(cls.__name__, field, annotations()[field.name], getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-            concrete &= not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value))
+            concrete &= not any(isinstance(leaf, _ARRAYS) for leaf in jax.tree.leaves(value))
         if concrete and hasattr(self, "validate"):
             self.validate()
 
@@ -109,7 +115,7 @@ def component(cls: type[_C]) -> type[_C]:
     split: list[tuple[str, ...]] = []
 
     def names() -> tuple[tuple[str, ...], tuple[str, ...]]:
-        # Resolved at the first flattening, not at decoration, so that annotations may name what is defined below.
+        # Resolved at the first flattening, not at decoration, so that annotations may name classes defined below.
         if not split:
             structural = tuple(f.name for f in fields if is_structure(annotations()[f.name]))
             split.append(tuple(f.name for f in fields if f.name not in structural))
@@ -154,12 +160,24 @@ def is_structure(annotation: Any) -> bool:
     if origin in (Union, types.UnionType, tuple):
         return all(is_structure(a) for a in typing.get_args(annotation) if a is not Ellipsis)
     if annotation in (list, dict, set, np.ndarray) or origin in (list, dict, set):
-        raise TypeError(f"a component has no field of type {annotation}: use a tuple, or a component")
+        raise TypeError(f"a component cannot have a field of type {annotation}: use a tuple, or a component")
     return annotation in _STRUCTURE
 
 
 def check_setting(owner: str, field: dataclasses.Field[Any], annotation: Any, value: Any) -> Any:
-    """Checks one setting's type and bounds; ints given for floats become floats.
+    """Checks one setting's type and bounds; whole numbers given for floats become floats.
+
+    Every number that the value holds is checked, also inside a tuple: it is finite and within the field's bounds, and a
+    whole number fits int32 unless the field's own upper bound is larger. Arrays are not checked.
+
+    Args:
+        owner: the component's name, for messages.
+        field: the dataclass field, made by `setting`.
+        annotation: the field's resolved type.
+        value: what the field was given.
+
+    Returns:
+        The value, of the annotated type.
 
     Raises:
         ValueError: naming the field, the value and what it must be.
@@ -172,20 +190,46 @@ def check_setting(owner: str, field: dataclasses.Field[Any], annotation: Any, va
     fits, value = _fit(annotation, value)
     if not fits:
         raise ValueError(f"{name} is {value!r}, and must be {describe(field, annotation)}{about}")
-    numbers = [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
-    if is_component(value) and hasattr(value, "extremes"):  # a schedule stays within the bounds of what it schedules
-        numbers = [number for number in value.extremes() if isinstance(number, float)]
-    for number in numbers:
-        for bound, limit in field.metadata.get("bounds", {}).items():
+    bounds = dict(field.metadata.get("bounds", {}))
+    for number in _numbers(value):
+        shown = f"{name} is {number!r}" if number is value else f"{name} is {_shown(value)}, which holds {number!r}"
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ValueError(f"{shown}, and must be a finite number{about}")
+        for bound, limit in bounds.items():
             if not _within(number, bound, limit):
-                raise ValueError(f"{name} is {number!r}, and must be {bound} {limit}{about}")
-        if isinstance(value, float) and math.isnan(value):
-            raise ValueError(f"{name} is nan, and must be a number{about}")
+                raise ValueError(f"{shown}, and must be {bound} {limit}{about}")
+        largest = max(_INT32_MAX, bounds.get("at most", 0), bounds.get("below", 0))
+        if isinstance(number, int) and abs(number) > largest:
+            raise ValueError(f"{shown}, and must fit 32 bits: at most {_INT32_MAX} in absolute value{about}")
     return value
 
 
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers that a setting holds. A schedule holds its extremes, which obey the bounds of the setting."""
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _numbers(part)
+    elif is_component(value):
+        extremes = value.extremes() if hasattr(value, "extremes") else ()
+        yield from (number for number in extremes if isinstance(number, float))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield value
+
+
+def _shown(value: Any) -> str:
+    return type(value).__name__ if is_component(value) else repr(value)
+
+
 def unknown_name(problem: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not known: the near ones, or all of them.
+    """The message for a name that is not known: it proposes the nearest names, or lists all.
+
+    Args:
+        problem: the start of the message, such as "no config".
+        name: the unknown name.
+        known: the names that exist.
+
+    Returns:
+        The message, in one line.
 
     Example:
         >>> unknown_name("no mode", "hinj", ["hinge", "minimax"])
@@ -200,7 +244,7 @@ def unknown_name(problem: str, name: str, known: Iterable[str]) -> str:
 
 
 def describe(field: dataclasses.Field[Any], annotation: Any) -> str:
-    """What a field takes, in words: "a number", "one of 'relu', 'tanh'", "a NonSaturating or Minimax"."""
+    """The values that a field takes, in words: "a number", "one of 'relu', 'tanh'", "one of NonSaturating, Minimax"."""
     choices = field.metadata.get("choices", ())
     if choices:
         number = "a number, or " if float in typing.get_args(annotation) else ""
@@ -226,7 +270,7 @@ def _within(value: float, bound: str, limit: float) -> bool:
 
 
 def _fit(annotation: Any, value: Any) -> tuple[bool, Any]:
-    """Whether a value is of a type; and the value, with ints made floats where a float is asked."""
+    """(Whether a value is of a type, the value); a whole number given for a float becomes a float."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is Any:
         return True, value
@@ -242,15 +286,18 @@ def _fit(annotation: Any, value: Any) -> tuple[bool, Any]:
         parts = [_fit(a, v) for a, v in zip(wanted, value, strict=False)]
         return len(wanted) == len(value) and all(ok for ok, _ in parts), tuple(v for _, v in parts)
     if annotation is float:
-        if isinstance(value, (jax.Array, np.ndarray, jax.ShapeDtypeStruct)):
+        if isinstance(value, _ARRAYS):
             return True, value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return True, float(value)
+            try:
+                return True, float(value)
+            except OverflowError:  # a whole number beyond 1.8e308
+                return False, value
         return False, value
     if annotation in _STRUCTURE:
         return type(value) is annotation, value
     if isinstance(annotation, type):
-        # Components and protocols. Inside a transformation jax may rebuild a tree from markers (object(), None): those
-        # go through `unflatten`, never through here.
+        # Components and protocols. JAX may rebuild a tree from placeholders (object(), None): those go through
+        # `unflatten`, never through this check.
         return isinstance(value, annotation), value
     return True, value

@@ -1,4 +1,4 @@
-"""Configs by name or by file: Python files that define `experiment()`, and `sweep()` where they are a study.
+"""Configs by name or by file: Python files that define `experiment()` and, for a study, `sweep()`.
 
 A config may be followed by remedies: `ring+packing_2`, `ring+r1+replay_fifo`.
 """
@@ -19,11 +19,11 @@ from gan_jax.experiment.sweep import Sweep
 
 
 class ConfigError(ValueError):
-    """A config that is unknown, cannot be read, or makes no experiment."""
+    """A config that is unknown, cannot be imported, or defines no valid experiment."""
 
 
 def config_directory() -> Path:
-    """Where the shipped configs are: inside an installed package, beside it in a checkout."""
+    """The folder of the shipped configs: inside an installed package, or beside it in a checkout."""
     package = Path(gan_jax.__file__).parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
@@ -35,23 +35,23 @@ def config_names() -> list[str]:
 
 
 def split_remedies(config: str) -> tuple[str, list[str]]:
-    """(the config, the remedies after it), of "ring+r1+replay_fifo".
+    """Splits "ring+r1+replay_fifo" into (the config, its remedies).
 
     Example:
         >>> split_remedies("ring+r1+replay_fifo")
         ('ring', ['r1', 'replay_fifo'])
     """
-    if Path(config).is_file():  # a file whose name has a plus
+    if Path(config).is_file():  # a file whose name contains a plus
         return config, []
     base, *remedies = config.split("+")
     return base, remedies
 
 
 def config_path(config: str) -> Path:
-    """The file of a config given by name or by path, remedies left aside.
+    """The file of a config given by name or by path; remedies after it are ignored.
 
     Raises:
-        ConfigError: listing the known names.
+        ConfigError: if there is no such file, or no such name; the message lists the known names.
     """
     config, _ = split_remedies(config)
     path = Path(config)
@@ -66,9 +66,13 @@ def config_path(config: str) -> Path:
 
 
 def load_module(config: str) -> ModuleType:
-    """Imports a config file. Components that it defines can be written to and read from JSON in this process."""
+    """Imports a config file. This process can then write and read the components that it defines.
+
+    Raises:
+        ConfigError: if the config is unknown, or its import fails.
+    """
     path = config_path(config)
-    # The name tells files of one stem in two folders apart, and stays the same from run to run.
+    # The name differs for two files of one stem in two folders, and is the same in every process.
     name = f"gan_jax_config_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -82,16 +86,15 @@ def load_module(config: str) -> ModuleType:
     return module
 
 
-def load_config(config: str) -> Experiment:
+def load(config: str) -> Experiment:
     """The experiment of a config.
 
     Raises:
-        ConfigError: if the config is unknown or makes no experiment; the message is the component's own where a setting
-            is wrong.
+        ConfigError: if the config is unknown or its `experiment()` fails; the message has the component's own error.
     """
     module = load_module(config)
     if not hasattr(module, "experiment"):
-        raise ConfigError(f"{config_path(config)} defines no experiment(): add `def experiment() -> Experiment`")
+        raise ConfigError(f"{config_path(config)} does not define experiment(): add `def experiment() -> Experiment`")
     try:
         made = module.experiment()
     except (ValueError, TypeError) as error:
@@ -107,10 +110,10 @@ def load_config(config: str) -> Experiment:
 
 
 def load_sweep(config: str) -> Sweep | None:
-    """The sweep of a config; None if it defines none, or if remedies make another experiment of it.
+    """The sweep of a config; None if the config defines none, or is followed by remedies.
 
     Raises:
-        ConfigError: if the config is unknown, or makes no sweep of it.
+        ConfigError: if the config is unknown, or its `sweep()` fails or returns no `Sweep`.
     """
     module = load_module(config)
     if not hasattr(module, "sweep") or split_remedies(config)[1]:
@@ -124,7 +127,7 @@ def load_sweep(config: str) -> Sweep | None:
     return made
 
 
-def summary(config: str) -> str:
-    """The first line of a config's docstring: what it claims or shows."""
+def config_summary(config: str) -> str:
+    """The first line of a config's docstring."""
     text = config_path(config).read_text().lstrip()
     return text.strip('"').splitlines()[0].strip('" ') if text.startswith('"""') else ""

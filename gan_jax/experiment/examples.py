@@ -1,10 +1,9 @@
-"""Small experiments for tests, doctests and documentation: they compile in seconds and mean nothing scientifically."""
+"""Small experiments for tests and documentation: they compile in seconds and have no scientific meaning."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -63,38 +62,7 @@ def tiny_stacked(**changes: Any) -> Experiment:
 
 
 def tiny_images(num: int = 64) -> ImageDataset:
-    """`num` random 16x16 images with the labels 0..9 in turn, the same for training and held-out."""
+    """`num` random 16x16 images with labels 0 to 9 in turn; training and held-out images are the same."""
     pixels = np.random.default_rng(0).integers(0, 256, (num, 16, 16, 1), dtype=np.uint8)
     labels = (np.arange(num) % 10).astype(np.int32)
     return ImageDataset(*(jnp.asarray(part) for part in (pixels, labels, pixels, labels)))
-
-
-def matmul_flops(function: Any, *args: Any, having: int | None = None) -> int:
-    """Floating-point operations of all matrix products in a function's jaxpr, with scans multiplied out.
-
-    Args:
-        function: to be traced, not run.
-        *args: its arguments.
-        having: count only products one of whose operands has an axis of this size.
-    """
-    return _flops(jax.make_jaxpr(function)(*args).jaxpr, having)
-
-
-def _flops(jaxpr: Any, having: int | None) -> int:
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left, right = (v.aval.shape for v in equation.invars)
-            if having is None or having in (*left, *right):
-                depth = np.prod([left[axis] for axis in contracted], dtype=int)
-                total += 2 * int(depth) * int(np.prod(equation.outvars[0].aval.shape, dtype=int))
-        repeats = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-        inner = jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns") or hasattr(p, "jaxpr")
-        )
-        for part in inner:
-            part = getattr(part, "jaxpr", part)
-            if hasattr(part, "eqns"):
-                total += repeats * _flops(part, having)
-    return total

@@ -1,4 +1,4 @@
-"""Experiments from records: the public components by name, found by walking what an experiment can be made of."""
+"""Experiments from records: the public components by name, found by walking the fields of `Experiment`."""
 
 from __future__ import annotations
 
@@ -50,10 +50,13 @@ def read_component(value: Any) -> Any:
     """The component that `to_json` wrote, of any public class.
 
     Args:
-        value: from a record's JSON.
+        value: the content of a record's JSON.
+
+    Returns:
+        The component.
 
     Raises:
-        ValueError: if it names an unknown component or setting, or holds a value that the component refuses.
+        ValueError: if the record names an unknown component or setting, or holds a value that the component refuses.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -65,13 +68,16 @@ def read_component(value: Any) -> Any:
 
 
 def read_experiment(value: Any) -> Experiment:
-    """`read_component` of an experiment's JSON.
+    """The experiment that `to_json` wrote.
 
     Args:
-        value: from a record's JSON.
+        value: the content of a record's JSON.
+
+    Returns:
+        The experiment.
 
     Raises:
-        ValueError: as `read_component`, and if it is no experiment.
+        ValueError: as `read_component`, and if the record is not an experiment's.
     """
     made = read_component(value)
     if not isinstance(made, Experiment):

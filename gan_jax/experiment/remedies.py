@@ -1,9 +1,9 @@
-"""The remedies by name: each a change of any experiment, all else equal.
+"""The remedies by name: each is a change of an experiment that leaves all else equal.
 
 `gan-jax train ring+packing_2` applies one to a config, `ring+r1+replay_fifo` two of them, and the studies
 `remedies_ring`, `remedies_grid` and `remedies_mnist` compare them. Weights are the published ones where a paper gives
-one for toys, else the components' defaults; none is tuned to the data. A remedy that a paper defines with an objective
-of its own brings that along.
+one for toys, else the components' defaults; none is tuned to the data. A remedy that its paper defines with an
+objective of its own sets that objective too.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class Remedy(NamedTuple):
     """One remedy.
 
     Attributes:
-        family: the kind of thing that it changes.
-        summary: what it does, in a sentence.
-        apply: the change.
+        family: the part of an experiment that it changes.
+        summary: its effect, in a sentence.
+        apply: the change: experiment -> experiment.
     """
 
     family: str
@@ -74,7 +74,7 @@ def apply_remedy(experiment: Experiment, name: str) -> Experiment:
     """An experiment with a remedy.
 
     Raises:
-        ValueError: for an unknown name, listing near ones; or if the experiment's parts cannot take the remedy.
+        ValueError: for an unknown name (the nearest are listed), or if the remedy does not fit the experiment's parts.
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
@@ -141,12 +141,12 @@ def _minibatch(layer: Any) -> Change:
 def _pixel_norm(experiment: Experiment) -> Experiment:
     network: Any = experiment.generator.network
     if not hasattr(network, "norm"):
-        raise ValueError(f"{type(network).__name__} has no norm to choose: use MLPGenerator or DCGANGenerator")
+        raise ValueError(f"{type(network).__name__} has no setting norm: use MLPGenerator or DCGANGenerator")
     return _generator(experiment, network=dataclasses.replace(network, norm="pixel"))
 
 
 def _annealed_noise(experiment: Experiment) -> Experiment:
-    """From a quarter of the data's scale to nothing over the first half of the run."""
+    """The noise falls from a quarter of the data's scale to 0 over the first half of the run."""
     scale = getattr(experiment.generator.network, "output_scale", 1.0)
     noise = Linear(start=0.25 * scale, stop=0.0, duration_steps=max(1.0, experiment.num_steps / 2))
     return _discriminator(experiment, instance_noise=noise)
@@ -196,19 +196,19 @@ def _inference(inference: Any, penalties: tuple[Any, ...]) -> Change:
         while hasattr(trunk, "network"):
             trunk = trunk.network
         network = Bidirectional(network=gen.network, trunk=trunk)
-        judge: Any = disc.network
+        joint: Any = disc.network
         if not _is_vector(experiment):
             if trunk is not disc.network:
                 raise ValueError(
-                    f"{type(disc.network).__name__} judges images, and with an encoder D judges images beside latents: "
+                    f"{type(disc.network).__name__} scores images, and with an encoder D scores images with latents: "
                     "leave out one of the two remedies"
                 )
-            judge = JointDiscriminator(network=disc.network, shape=experiment.data.shape)
+            joint = JointDiscriminator(network=disc.network, shape=experiment.data.shape)
         return dataclasses.replace(
             experiment,
             inference=inference,
             generator=dataclasses.replace(gen, network=network, penalties=penalties),
-            discriminator=dataclasses.replace(disc, network=judge),
+            discriminator=dataclasses.replace(disc, network=joint),
         )
 
     return change
@@ -229,18 +229,18 @@ def _is_vector(experiment: Experiment) -> bool:
 
 
 REMEDIES: dict[str, Remedy] = {
-    "plain": Remedy("none", "The experiment as it is.", lambda experiment: experiment),
+    "plain": Remedy("none", "The experiment, unchanged.", lambda experiment: experiment),
     "minimax": Remedy("objective", "The zero-sum game.", _objective(Minimax())),
     "least_squares": Remedy("objective", "Squared distances of scores from targets.", _objective(LeastSquares())),
-    "hinge": Remedy("objective", "D stops pushing beyond a margin.", _objective(Hinge())),
+    "hinge": Remedy("objective", "D's loss is 0 beyond a margin.", _objective(Hinge())),
     "fgan_kl": Remedy(
         "objective",
-        "The f-GAN of KL, which covers.",
+        "The f-GAN of KL, which favours coverage.",
         _objective(FGAN(divergence="kl", generator_loss="non_saturating")),
     ),
     "fgan_reverse_kl": Remedy(
         "objective",
-        "The f-GAN of reverse KL, which seeks modes.",
+        "The f-GAN of reverse KL, which is mode-seeking.",
         _objective(FGAN(divergence="reverse_kl", generator_loss="non_saturating")),
     ),
     "fgan_pearson": Remedy(
@@ -252,18 +252,20 @@ REMEDIES: dict[str, Remedy] = {
         _objective(FGAN(divergence="jensen_shannon", generator_loss="non_saturating")),
     ),
     "alpha_gan": Remedy(
-        "objective", "Tunable losses of both players.", _objective(AlphaGAN(generator_loss="non_saturating"))
+        "objective", "The alpha-loss for both players.", _objective(AlphaGAN(generator_loss="non_saturating"))
     ),
-    "relativistic": Remedy("objective", "D judges pairs.", _objective(Relativistic())),
+    "relativistic": Remedy("objective", "D compares a real example with a fake.", _objective(Relativistic())),
     "relativistic_average": Remedy(
-        "objective", "D judges against the other side's mean.", _objective(RelativisticAverage())
+        "objective", "D compares a score with the other side's mean.", _objective(RelativisticAverage())
     ),
-    "wgan_clip": Remedy("objective", "Wasserstein, D's weights clipped at 0.1, 5 updates of D.", _clipped),
-    "wgan_gp": Remedy("objective", "Wasserstein, slopes of D held at 1, 5 updates of D.", _wgan_gp),
-    "ebgan": Remedy("objective", "D is an autoencoder with a margin.", _autoencoder(EnergyMargin(), "squared", ())),
+    "wgan_clip": Remedy("objective", "Wasserstein; D's weights are clipped at 0.1; 5 updates of D.", _clipped),
+    "wgan_gp": Remedy("objective", "Wasserstein; D's gradient norms are drawn to 1; 5 updates of D.", _wgan_gp),
+    "ebgan": Remedy(
+        "objective", "D is an autoencoder; fakes count up to a margin.", _autoencoder(EnergyMargin(), "squared", ())
+    ),
     "began": Remedy(
         "objective",
-        "D is an autoencoder, its weight on fakes balanced.",
+        "D is an autoencoder; its weight on fakes is balanced.",
         _autoencoder(BoundaryEquilibrium(), "absolute", (Equilibrium(),)),
     ),
     "label_noise": Remedy("transform", "A tenth of D's labels are wrong.", _transform(ExactFlips(rate=0.1))),
@@ -273,24 +275,30 @@ REMEDIES: dict[str, Remedy] = {
     "smoothing_two_sided": Remedy(
         "transform", "D's targets are 0.9 and 0.1.", _transform(TwoSidedSmoothing(amount=0.1))
     ),
-    "instance_noise": Remedy("transform", "Noise on all that D sees, annealed.", _annealed_noise),
-    "top_k": Remedy("transform", "G learns from the better fakes only.", _top_k),
-    "r1": Remedy("penalty", "D is flat at real examples.", _penalty(R1(weight=1.0))),
-    "r2": Remedy("penalty", "D is flat at fakes.", _penalty(R2(weight=1.0))),
-    "zero_centered_gp": Remedy("penalty", "D is flat between both.", _penalty(ZeroCenteredGP(weight=1.0))),
-    "dragan": Remedy("penalty", "D's slope around real examples is 1.", _penalty(DRAGAN())),
-    "lecam": Remedy("penalty", "D's scores stay near the other side's average.", _penalty(LeCam())),
-    "consistency": Remedy("penalty", "D's scores do not mind small changes.", _penalty(Consistency())),
-    "elastic_weights": Remedy("penalty", "D does not forget old fakes.", _penalty(ElasticWeights())),
-    "historical_averaging": Remedy("penalty", "D stays near its own past.", _penalty(HistoricalAveraging())),
-    "spectral_norm": Remedy("layer", "D's layers are 1-Lipschitz, with the hinge.", _spectral),
-    "minibatch_discrimination": Remedy(
-        "layer", "D sees how close samples are to each other.", _minibatch(MinibatchDiscrimination())
+    "instance_noise": Remedy("transform", "Noise on D's inputs, annealed to 0.", _annealed_noise),
+    "top_k": Remedy("transform", "G learns from the fakes with the highest scores only.", _top_k),
+    "r1": Remedy("penalty", "D's gradient is drawn to 0 at real examples.", _penalty(R1(weight=1.0))),
+    "r2": Remedy("penalty", "D's gradient is drawn to 0 at fakes.", _penalty(R2(weight=1.0))),
+    "zero_centered_gp": Remedy(
+        "penalty", "D's gradient is drawn to 0 between real examples and fakes.", _penalty(ZeroCenteredGP(weight=1.0))
     ),
-    "minibatch_stddev": Remedy("layer", "D sees how much a batch varies.", _minibatch(MinibatchStddev())),
-    "pixel_norm": Remedy("layer", "G's features have unit size.", _pixel_norm),
-    "packing_2": Remedy("layer", "D judges two samples at once.", _packed(2)),
-    "packing_4": Remedy("layer", "D judges four samples at once.", _packed(4)),
+    "dragan": Remedy("penalty", "D's gradient norm is drawn to 1 around real examples.", _penalty(DRAGAN())),
+    "lecam": Remedy("penalty", "D's scores are drawn to the other side's average.", _penalty(LeCam())),
+    "consistency": Remedy("penalty", "D's scores are drawn to be invariant to small changes.", _penalty(Consistency())),
+    "elastic_weights": Remedy(
+        "penalty", "D's parameters stay near those that scored earlier fakes.", _penalty(ElasticWeights())
+    ),
+    "historical_averaging": Remedy(
+        "penalty", "D's parameters stay near their historical mean.", _penalty(HistoricalAveraging())
+    ),
+    "spectral_norm": Remedy("layer", "D's layers are 1-Lipschitz; hinge loss.", _spectral),
+    "minibatch_discrimination": Remedy(
+        "layer", "D sees how close the samples of a batch are.", _minibatch(MinibatchDiscrimination())
+    ),
+    "minibatch_stddev": Remedy("layer", "D sees the standard deviation of a batch.", _minibatch(MinibatchStddev())),
+    "pixel_norm": Remedy("layer", "G's features have unit mean square.", _pixel_norm),
+    "packing_2": Remedy("layer", "D scores two samples at once.", _packed(2)),
+    "packing_4": Remedy("layer", "D scores four samples at once.", _packed(4)),
     "feature_matching": Remedy(
         "feature matching",
         "G matches the means of D's features.",
@@ -298,25 +306,25 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "feature_matching_hybrid": Remedy(
         "feature matching",
-        "G matches them beside its own loss.",
+        "G matches them in addition to its own loss.",
         _term(FeatureMatching()),
     ),
-    "replay_reservoir": Remedy("replay", "Half of D's fakes are of all times.", _replay(Reservoir())),
-    "replay_fifo": Remedy("replay", "Half of D's fakes are recent ones.", _replay(FIFO())),
-    "replay_pool": Remedy("replay", "Fakes are swapped with a pool.", _replay(ImagePool())),
-    "past_generators": Remedy("replay", "Half of D's fakes are of an old G.", _replay(PastGenerators())),
+    "replay_reservoir": Remedy("replay", "Half of D's fakes come from the whole run.", _replay(Reservoir())),
+    "replay_fifo": Remedy("replay", "Half of D's fakes come from recent steps.", _replay(FIFO())),
+    "replay_pool": Remedy("replay", "Half of D's fakes are swapped with a pool of earlier ones.", _replay(ImagePool())),
+    "past_generators": Remedy("replay", "Half of D's fakes come from an earlier G.", _replay(PastGenerators())),
     "past_discriminators": Remedy(
-        "replay", "G faces an old D now and then.", lambda e: _generator(e, replay=PastDiscriminators())
+        "replay", "G faces an earlier D in some steps.", lambda e: _generator(e, replay=PastDiscriminators())
     ),
-    "gman": Remedy("ensemble", "Three D, the harsher ones weigh more.", _committee(SoftMixing())),
-    "gman_max": Remedy("ensemble", "Three D, the harshest one counts.", _committee(Hardest())),
-    "mgan": Remedy("ensemble", "Four G that a classifier can tell apart.", _mixture),
+    "gman": Remedy("ensemble", "Three D; G weighs the losses it is worst at more.", _committee(SoftMixing())),
+    "gman_max": Remedy("ensemble", "Three D; only G's largest loss counts.", _committee(Hardest())),
+    "mgan": Remedy("ensemble", "Four G that a classifier learns to distinguish.", _mixture),
     "veegan": Remedy(
-        "reconstructor", "An encoder inverts G; D sees latents too.", _inference(VEEGAN(), (Reconstruction(),))
+        "reconstructor", "An encoder inverts G; D sees samples with latents.", _inference(VEEGAN(), (Reconstruction(),))
     ),
-    "ali": Remedy("reconstructor", "Encoder and G fool D together.", _inference(ALI(), ())),
+    "ali": Remedy("reconstructor", "Encoder and G are trained together against D.", _inference(ALI(), ())),
     "unrolled_5": Remedy(
-        "unrolling", "G looks through five updates of D.", lambda e: _generator(e, unroll=Unroll(num_steps=5))
+        "unrolling", "G differentiates through five updates of D.", lambda e: _generator(e, unroll=Unroll(num_steps=5))
     ),
 }
 """All remedies, by name, plain first."""

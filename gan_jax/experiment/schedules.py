@@ -1,4 +1,4 @@
-"""Settings that change with the step: any float that says so may be one of these instead."""
+"""Schedules: settings that change with the step. A field typed `float | Schedule` takes one instead of a number."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Schedule(Protocol):
     def __call__(self, step: Array) -> Array: ...
 
     def extremes(self) -> tuple[float, ...]:
-        """Its least and greatest values, which must be within the bounds of the setting that it takes the place of."""
+        """Its least and greatest values, which must be within the bounds of the setting that it replaces."""
         ...
 
 
 @component
 class Linear:
-    """`start` up to `begin_step`, from there to `stop` in equal steps over `duration_steps`, then constant."""
+    """`start` up to `begin_step`, then a straight line to `stop` over `duration_steps`, then constant."""
 
     start: float = setting(doc="value at step 0")
-    stop: float = setting(doc="value from `begin_step + duration_steps` on")
-    duration_steps: float = setting(above=0, doc="steps that the change takes")
-    begin_step: float = setting(default=0.0, at_least=0, doc="step at which it begins")
+    stop: float = setting(doc="value after `begin_step + duration_steps` steps")
+    duration_steps: float = setting(above=0, doc="length of the change, in steps")
+    begin_step: float = setting(default=0.0, at_least=0, doc="step at which the change begins")
 
     def __call__(self, step: Array) -> Array:
         done = jnp.clip((step - self.begin_step) / self.duration_steps, 0.0, 1.0)
@@ -43,8 +43,8 @@ class Exponential:
     """start * decay_rate^(step / every_steps), never below `floor`."""
 
     start: float = setting(doc="value at step 0")
-    decay_rate: float = setting(above=0, at_most=1, doc="factor applied every `every_steps`")
-    every_steps: float = setting(above=0, doc="steps that one factor takes")
+    decay_rate: float = setting(above=0, at_most=1, doc="factor applied once every `every_steps` steps")
+    every_steps: float = setting(above=0, doc="steps in which the value is multiplied by `decay_rate` once")
     floor: float = setting(default=0.0, doc="least value")
 
     def __call__(self, step: Array) -> Array:

@@ -1,20 +1,19 @@
-"""What one does with components from outside: stack and group them, write and read them, compare and change them."""
+"""Operations on components: stack and group them, write and read them, compare and change them."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
-import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.experiment.component import annotations_of, describe, is_component, unknown_name
+from gan_jax.experiment.component import annotations_of, is_component, unknown_name
+from gan_jax.experiment.parsing import IncompleteError, element_type, parse_setting
 
 _C = TypeVar("_C")
 
@@ -29,7 +28,7 @@ class Setting(typing.NamedTuple):
 
 
 def walk(component: Any, prefix: str = "") -> Iterator[Setting]:
-    """Every setting of a component, parents before children, in order of declaration.
+    """Yields every setting of a component, parents before children, in order of declaration.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -51,16 +50,16 @@ def walk(component: Any, prefix: str = "") -> Iterator[Setting]:
 
 
 def stack(components: Sequence[_C]) -> _C:
-    """Components of one structure as one component whose leaves have a leading axis: what `vmap` maps over.
+    """Stacks components of one structure: the result is a component whose leaves have a leading axis, for `vmap`.
 
     Raises:
-        ValueError: if they differ in structure; the message names the first difference.
+        ValueError: if they differ in structure; the message lists the differences.
     """
     first = jax.tree.structure(components[0])
     for other in components[1:]:
         if jax.tree.structure(other) != first:  # type: ignore[operator]
             raise ValueError(
-                "only experiments of one structure can be stacked, and these differ in: "
+                "only components of one structure can be stacked, and these differ in: "
                 + "; ".join(diff(components[0], other))
                 + ". Group them first (gan_jax.experiment.settings.group)."
             )
@@ -68,7 +67,7 @@ def stack(components: Sequence[_C]) -> _C:
 
 
 def group(components: Sequence[_C]) -> list[tuple[list[int], _C]]:
-    """Groups components by structure: a list of (their indices, the stacked component), in order of appearance."""
+    """Groups components by structure: a list of (indices, stacked component), in order of appearance."""
     members: dict[Any, list[int]] = {}
     for index, member in enumerate(components):
         members.setdefault(jax.tree.structure(member), []).append(index)
@@ -79,7 +78,7 @@ def group(components: Sequence[_C]) -> list[tuple[list[int], _C]]:
 
 
 def to_json(value: Any) -> Any:
-    """A component as JSON-ready dicts, lists and numbers. `from_json(to_json(x)) == x`, floats included."""
+    """A component as dicts, lists and numbers for JSON. `from_json(to_json(x)) == x` exactly, floats included."""
     if is_component(value):
         cls = type(value)
         fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -92,21 +91,24 @@ def to_json(value: Any) -> Any:
 
 
 def component_name(cls: type) -> str:
-    """How a record names a component: a public one by its name alone, a user's own by "module:name".
+    """The name of a component in a record: a public one by its name alone, a user's own by "module:name".
 
-    A public component keeps its name when its file moves, so that older runs stay readable.
+    A public component keeps its name when its file moves, so older records stay readable.
     """
     return cls.__qualname__ if cls.__module__.startswith("gan_jax.") else f"{cls.__module__}:{cls.__qualname__}"
 
 
 def from_json(value: Any, components: Mapping[str, type]) -> Any:
-    """The component that `to_json` wrote. Settings that it lacks (an older file) take today's defaults.
+    """The component that `to_json` wrote. Settings missing from the record (an older file) take their defaults.
 
-    Nothing is imported: a component of the user's own is found only if its module has been imported before.
+    Nothing is imported: a user's own component is found only if its module has been imported before.
 
     Args:
-        value: what `to_json` returned.
+        value: the result of `to_json`.
         components: the public components by name; `gan_jax.experiment.records.public_components()`.
+
+    Returns:
+        The component; lists become tuples, numbers and texts stay as they are.
 
     Raises:
         ValueError: for an unknown component, an unknown field, or a value that the component refuses.
@@ -116,7 +118,7 @@ def from_json(value: Any, components: Mapping[str, type]) -> Any:
     if not isinstance(value, dict):
         return value
     if "component" not in value:
-        raise ValueError(f"not a component: it has no 'component' entry among {', '.join(value) or 'nothing'}")
+        raise ValueError(f"not a component: there is no entry 'component' among {', '.join(value) or 'no entries'}")
     cls = _component_class(str(value["component"]), components)
     known = {f.name for f in dataclasses.fields(cls)}
     renamed: Mapping[str, str] = getattr(cls, "RENAMED", {})
@@ -128,7 +130,7 @@ def from_json(value: Any, components: Mapping[str, type]) -> Any:
 
 def _component_class(name: str, components: Mapping[str, type]) -> Any:
     module, _, own = name.rpartition(":")
-    if not module or module.startswith("gan_jax."):  # records of version 0.1.0 name the module of a public one as well
+    if not module or module.startswith("gan_jax."):  # records of version 0.1.0 name the module of a public component
         if own not in components:
             raise ValueError(unknown_name("unknown component", own, components))
         return components[own]
@@ -142,7 +144,7 @@ def _component_class(name: str, components: Mapping[str, type]) -> Any:
 
 
 def diff(old: Any, new: Any) -> list[str]:
-    """What changed between two components, a line each.
+    """The differences between two components, one line each.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -166,7 +168,7 @@ def diff(old: Any, new: Any) -> list[str]:
 
 
 def _shape_of(value: Any) -> Any:
-    """What must agree for the settings below to be comparable: the classes of the components."""
+    """The classes of the components in a value; the settings below are compared only if these agree."""
     if isinstance(value, tuple):
         return tuple(_shape_of(part) for part in value if is_component(part))
     return type(value) if is_component(value) else None
@@ -182,123 +184,142 @@ def _short(value: Any) -> str:
     return type(value).__name__ if is_component(value) else repr(value)
 
 
-# --- Overrides --------------------------------------------------------------------------------------------------------
+# --- Changes ----------------------------------------------------------------------------------------------------------
+
+
+def replace(component: _C, path: str | Mapping[str, Any], value: Any = dataclasses.MISSING) -> _C:
+    """The component with one setting changed, or with several: the values are taken as they are.
+
+    Several changes are applied together and checked once, so their order does not matter where they have to agree.
+    Values may be traced: `replace(experiment, "generator.learning_rate", rate)` works inside `jit` and `grad`.
+
+    Args:
+        component: where to change it, such as an experiment.
+        path: dotted, dashes and underscores alike, such as `discriminator.transforms.0.rate`; or values by path.
+        value: a number, a text, a tuple, a component or an array; only for a single path.
+
+    Returns:
+        A new component; the given one is not changed.
+
+    Raises:
+        ValueError: for a path that does not exist (the nearest ones are listed), or a value that does not fit.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> replace(Ring(), "num_modes", 6).num_modes
+        6
+        >>> replace(Ring(), {"num_modes": 2, "weights": (1.0, 3.0)}).weights
+        (1.0, 3.0)
+    """
+    single = isinstance(path, str)
+    if single == (value is dataclasses.MISSING):
+        raise ValueError("replace takes a path and a value, or a mapping of values by path")
+    changes = {path: value} if isinstance(path, str) else path
+    return _changed(component, changes.items(), parse=False)
 
 
 def override(component: _C, path: str, value: Any) -> _C:
-    """The component with one setting changed.
+    """The component with one setting changed; a text is read as on a command line.
 
     Args:
-        component: where to change it.
-        path: dotted, dashes and underscores alike: `discriminator.transforms.0.rate`.
+        component: where to change it, such as an experiment.
+        path: dotted, dashes and underscores alike, such as `discriminator.transforms.0.rate`.
         value: of the setting's own type, or a text as typed on a command line: a number, `true`, `none`, `relu`,
             `128,128`, or the name of a known component (`least-squares`), which is then made with its defaults.
 
+    Returns:
+        A new component; the given one is not changed.
+
     Raises:
-        ValueError: for a path that does not exist (the nearest ones are listed) or a value that does not fit.
+        ValueError: for a path that does not exist (the nearest ones are listed), or a value that does not fit.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
         >>> override(Ring(), "num-modes", "6").num_modes
         6
     """
-    parts = path.replace("-", "_").split(".")
+    return override_all(component, [(path, value)])
+
+
+def override_all(component: _C, pairs: Iterable[tuple[str, Any]]) -> _C:
+    """The component with several settings changed, applied in order and checked once, at the end.
+
+    So settings that have to agree, such as `growth.stage_steps` and `growth.fade_steps`, may come in either order.
+
+    Args:
+        component: where to change them, such as an experiment.
+        pairs: (path, value), as `override` takes them; a later path may be inside what an earlier one set.
+
+    Returns:
+        A new component; the given one is not changed.
+
+    Raises:
+        ValueError: for a path that does not exist (the nearest ones are listed), or a value that does not fit.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Temperatures
+        >>> override_all(Temperatures(), [("cold", "40"), ("hot", "50")]).cold  # 40 alone is above `hot`
+        40.0
+    """
+    return _changed(component, pairs, parse=True)
+
+
+def _changed(component: Any, pairs: Iterable[tuple[str, Any]], *, parse: bool) -> Any:
+    changed = component
     try:
-        return _override(component, parts, value, ".".join(parts), component)
-    except _IncompleteError as error:
+        for path, value in pairs:
+            parts = path.replace("-", "_").split(".")
+            changed = _set(changed, parts, value, _Target(".".join(parts), changed, parse))
+    except IncompleteError as error:
         raise ValueError(str(error)) from None
+    return _checked(component, changed)
 
 
-def _override(
-    node: Any, parts: list[str], value: Any, path: str, root: Any, element: Any = None, field: Any = None
-) -> Any:
+class _Target(typing.NamedTuple):
+    """The change at hand: the whole path, the whole component, and whether texts are parsed."""
+
+    path: str
+    root: Any
+    parse: bool
+
+    def read(self, value: Any, annotation: Any, field: dataclasses.Field[Any]) -> Any:
+        return parse_setting(value, annotation, field, self.path) if self.parse and isinstance(value, str) else value
+
+
+def _set(node: Any, parts: list[str], value: Any, target: _Target, element: Any = None, field: Any = None) -> Any:
+    """A copy of a node with one setting below it changed; nothing is checked."""
     head, rest = parts[0], parts[1:]
     if isinstance(node, tuple):
         if not head.isdigit() or int(head) >= len(node):
-            raise ValueError(f"no setting {path!r}: {head!r} is not an index into {_short(node)}, of {len(node)}")
+            raise ValueError(
+                f"no setting {target.path!r}: {head!r} is not an index into {_short(node)}, of {len(node)}"
+            )
         index = int(head)
-        if rest:
-            changed = _override(node[index], rest, value, path, root)
-        elif isinstance(value, str):
-            changed = _parse(value, element, field, path)
-        else:
-            changed = value
-        return (*node[:index], changed, *node[index + 1 :])
+        part = _set(node[index], rest, value, target) if rest else target.read(value, element, field)
+        return (*node[:index], part, *node[index + 1 :])
     fields = {f.name: f for f in dataclasses.fields(node)} if is_component(node) else {}
     if head not in fields:
-        raise ValueError(unknown_name("no setting", path, [s.path for s in walk(root)]))
+        raise ValueError(unknown_name("no setting", target.path, [s.path for s in walk(target.root)]))
     current, annotation = getattr(node, head), annotations_of(node)[head]
     if rest:
-        element = _element(annotation) if isinstance(current, tuple) else None
-        changed = _override(current, rest, value, path, root, element, fields[head])
-    elif isinstance(value, str):
-        changed = _parse(value, annotation, fields[head], path)
+        element = element_type(annotation) if isinstance(current, tuple) else None
+        part = _set(current, rest, value, target, element, fields[head])
     else:
-        changed = value
-    return dataclasses.replace(node, **{head: changed})
+        part = target.read(value, annotation, fields[head])
+    copy = object.__new__(type(node))
+    for name in fields:
+        object.__setattr__(copy, name, part if name == head else getattr(node, name))
+    return copy
 
 
-def _element(annotation: Any) -> Any:
-    """The type of a tuple's elements, where a field takes a tuple or something else."""
-    options = (
-        typing.get_args(annotation) if typing.get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    )
-    return next(typing.get_args(option)[0] for option in options if typing.get_origin(option) is tuple)
-
-
-def _parse(text: str, annotation: Any, field: dataclasses.Field[Any], path: str) -> Any:
-    """A value typed on a command line, read by the setting's annotation."""
-    for parse in _parsers(annotation, field, path):
-        try:
-            return parse(text)
-        except ValueError:
-            continue
-    raise ValueError(f"{path} is {text!r}, and must be {describe(field, annotation)}")
-
-
-def _parsers(annotation: Any, field: dataclasses.Field[Any], path: str) -> Iterator[Any]:
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (Union, types.UnionType):
-        for arg in sorted(args, key=lambda a: a is str):
-            yield from _parsers(arg, field, path)
-    elif origin is Literal:
-        yield lambda text: _choose(text, {str(a): a for a in args})
-    elif origin is tuple:
-        element = args[0]
-
-        def parse_tuple(text: str) -> Any:
-            words = [w for w in re.split(r"[,\s]+", text.strip("()[] ")) if w]
-            return tuple(_parse(word, element, field, field.name) for word in words)
-
-        yield parse_tuple
-    elif annotation is bool:
-        yield lambda text: _choose(text.lower(), {"true": True, "false": False, "yes": True, "no": False})
-    elif annotation in (int, float, str):
-        yield annotation
-    elif annotation is type(None):
-        yield lambda text: _choose(text.lower(), {"none": None, "null": None})
-    else:
-        yield lambda text: _make(
-            _choose(_plain(text), {_plain(c.__name__): c for c in field.metadata["choices"]}), path
-        )
-
-
-class _IncompleteError(Exception):
-    """A component that has no defaults for all its settings."""
-
-
-def _make(cls: type, path: str) -> Any:
-    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
-    if required:
-        raise _IncompleteError(f"{path}: {cls.__name__} needs {', '.join(required)}, which only a config can give")
-    return cls()
-
-
-def _choose(text: str, options: dict[str, Any]) -> Any:
-    if text not in options:
-        raise ValueError(text)
-    return options[text]
-
-
-def _plain(name: str) -> str:
-    return name.replace("-", "").replace("_", "").lower()
+def _checked(old: Any, new: Any) -> Any:
+    """The new component, made again by its constructors, which check it; unchanged parts are kept."""
+    if new is old:
+        return new
+    if isinstance(new, tuple):
+        before = old if isinstance(old, tuple) else ()
+        return tuple(_checked(before[i] if i < len(before) else None, part) for i, part in enumerate(new))
+    if not is_component(new):
+        return new
+    fields = {f.name: getattr(new, f.name) for f in dataclasses.fields(new)}
+    return type(new)(**{name: _checked(getattr(old, name, None), part) for name, part in fields.items()})

@@ -1,6 +1,6 @@
-"""What a sweep is: arms (experiments) crossed with seeds, and which of its members can run as one program.
+"""Sweeps: arms (experiments) crossed with seeds, and which members can run as one program.
 
-`gan_jax.scaling.strategies` runs members together; `gan-jax sweep` does it with a folder, checkpoints and a report.
+`gan_jax.scaling.strategies` runs members together. `gan-jax sweep` adds a folder, checkpoints and a report.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import jax
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.component import is_component
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.experiment.settings import override
+from gan_jax.experiment.settings import override_all
 
 
 class Arm(NamedTuple):
     """One experiment of a sweep.
 
     Attributes:
-        name: for people, such as "rate=0.05".
-        experiment: its settings.
-        settings: what sets it apart from the other arms: value by dotted path.
+        name: a label such as "rate=0.05".
+        experiment: the experiment that the arm runs.
+        settings: the values, by dotted path, in which the arm differs from others.
     """
 
     name: str
@@ -45,17 +45,20 @@ class Sweep(NamedTuple):
     seeds: tuple[int, ...]
 
     def members(self) -> list[Member]:
-        """All runs, seeds outermost, so that a sweep that is cut short is balanced."""
+        """All runs, with seeds in the outer loop, so that an interrupted sweep is balanced over arms."""
         return [Member(arm, seed) for seed in self.seeds for arm in self.arms]
 
 
 def grid(base: Experiment, axes: Mapping[str, Sequence[Any]], seeds: int | Sequence[int] = 5) -> Sweep:
-    """Every combination of some settings' values, as a sweep.
+    """A sweep over every combination of some settings' values.
 
     Args:
         base: the experiment that all arms share.
-        axes: values by dotted path, as `override` takes them; later paths may be inside what earlier ones set.
-        seeds: which, or how many (then 0, 1, ...).
+        axes: values by dotted path, as `override` takes them; a later path may be inside what an earlier one set.
+        seeds: the seeds, or their number n, at least 1, for seeds 0 to n - 1.
+
+    Returns:
+        A sweep with one arm for each combination; the last axis varies fastest.
 
     Raises:
         ValueError: for an unknown path, a value that does not fit, an axis without values, or repeated seeds.
@@ -73,25 +76,27 @@ def grid(base: Experiment, axes: Mapping[str, Sequence[Any]], seeds: int | Seque
     labels = _short_names(list(axes))
     arms = []
     for values in itertools.product(*axes.values()):
-        experiment, settings = base, {}
-        for path, value in zip(axes, values, strict=True):
-            experiment = override(experiment, path, value)
-            settings[path] = _told(value)
+        pairs = dict(zip(axes, values, strict=True))
+        experiment = override_all(base, pairs.items())
+        settings = {path: _plain(value) for path, value in pairs.items()}
         name = ", ".join(f"{labels[path]}={value}" for path, value in settings.items())
         arms.append(Arm(name or "base", experiment, settings))
     names = [arm.name for arm in arms]
     if len(set(names)) < len(names):
-        raise ValueError(f"two arms of the sweep are alike: {max(names, key=names.count)!r} comes more than once")
+        raise ValueError(f"two arms of the sweep are equal: {max(names, key=names.count)!r} occurs more than once")
     return Sweep(tuple(arms), seeds)
 
 
 def variations(base: Experiment, settings: Mapping[str, Mapping[str, Any]], seeds: int | Sequence[int] = 5) -> Sweep:
-    """Named arms, each the base with settings of its own, as a sweep.
+    """A sweep over named arms, each of which changes some settings of the base.
 
     Args:
         base: the experiment that the arms change.
-        settings: by the arm's name, values by dotted path, as `override` takes them; none for the base itself.
-        seeds: which, or how many (then 0, 1, ...).
+        settings: for each arm's name, values by dotted path, as `override` takes them; {} is the base itself.
+        seeds: the seeds, or their number n, at least 1, for seeds 0 to n - 1.
+
+    Returns:
+        A sweep with the arms in the given order.
 
     Raises:
         ValueError: for an unknown path, a value that does not fit, or repeated seeds.
@@ -104,29 +109,29 @@ def variations(base: Experiment, settings: Mapping[str, Mapping[str, Any]], seed
     """
     arms = []
     for name, changes in settings.items():
-        experiment = base
-        for path, value in changes.items():
-            experiment = override(experiment, path, value)
-        arms.append(Arm(name, experiment, {path: _told(value) for path, value in changes.items()}))
+        experiment = override_all(base, changes.items())
+        arms.append(Arm(name, experiment, {path: _plain(value) for path, value in changes.items()}))
     return Sweep(tuple(arms), _checked(seeds))
 
 
 def _checked(seeds: int | Sequence[int]) -> tuple[int, ...]:
     seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise ValueError(f"the seeds of a sweep are {seeds}: give a count of at least 1, or different ones below 2**32")
+        raise ValueError(
+            f"the seeds of a sweep are {seeds}: give a count of at least 1, or distinct seeds from 0 to 2**32 - 1"
+        )
     return seeds
 
 
-def _told(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A setting's value for tables and JSON: a component by its name."""
     if isinstance(value, tuple):
-        return [_told(part) for part in value]
+        return [_plain(part) for part in value]
     return type(value).__name__ if is_component(value) else value
 
 
 def _short_names(paths: list[str]) -> dict[str, str]:
-    """By path, the shortest ends of the dotted paths that tell them apart."""
+    """By path, the shortest endings of the dotted paths that are all different."""
     for length in itertools.count(1):
         short = {path: ".".join(path.split(".")[-length:]) for path in paths}
         if len(set(short.values())) == len(paths) or length > 20:
@@ -135,11 +140,11 @@ def _short_names(paths: list[str]) -> dict[str, str]:
 
 
 def groups(members: Sequence[Member]) -> list[list[int]]:
-    """The members by the structure of their experiments, in order of appearance: what can run as one program."""
+    """Indices of members grouped by the structure of their experiments: a group can run as one program."""
     found: dict[Any, list[int]] = {}
     for index, member in enumerate(members):
         experiment = member.arm.experiment
-        # A detector of images makes its reference from its floats, which the members of a group must then share.
+        # An image detector makes its reference from its floats, so the members of a group must share them.
         detector = experiment.detector if isinstance(experiment.data, ImageData) else None
         found.setdefault((jax.tree.structure(experiment), detector), []).append(index)
     return list(found.values())

@@ -1,58 +1,61 @@
-"""Which parts of an experiment cannot work together, and why: said when it is made, with the remedy."""
+"""Checks of a whole experiment: which of its parts cannot work together, and why. They run when it is made.
+
+Each function raises ValueError with the reason and the remedy. They take an `Experiment`, which this module does not
+import: `gan_jax.experiment.experiment` imports this one.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gan_jax.losses.aggregation import SoftMixing
-from gan_jax.losses.auxiliary import Classification, FeatureMatching, Reconstruction
-from gan_jax.losses.inference import VEEGAN
+from gan_jax.data.images import Images
+from gan_jax.data.mixtures import HighDimensional
+from gan_jax.data.stacked import StackedImages
+from gan_jax.data.weighted import Weighted
+from gan_jax.diagnostics.image_detector import ImageDetector
+from gan_jax.diagnostics.mixture_detector import MixtureDetector
+from gan_jax.diagnostics.stacked_detector import StackedDetector
+from gan_jax.experiment.loss_validation import (
+    check_classification,
+    check_committee,
+    check_encoder,
+    check_generator_losses,
+    check_objective,
+    wrapped,
+)
+from gan_jax.losses.augmentation import check_augmentations
+from gan_jax.losses.auxiliary import Classification
 from gan_jax.losses.objectives import (
     BoundaryEquilibrium,
-    EnergyMargin,
-    LeastSquares,
-    Minimax,
-    NonSaturating,
-    Objective,
-    Relativistic,
-    RelativisticAverage,
 )
-from gan_jax.losses.penalties import Equilibrium, Orthogonality
+from gan_jax.losses.penalties import Orthogonality
 from gan_jax.losses.transforms import TopK
-from gan_jax.networks.autoencoder import AutoencoderDiscriminator
 from gan_jax.networks.committee import ClassifierHead, Committee, num_heads
-from gan_jax.networks.encoder import JointDiscriminator
 from gan_jax.networks.generator_mixture import GeneratorMixture
 from gan_jax.networks.packing import pack_size
-from gan_jax.networks.points import LinearDiscriminator
-from gan_jax.networks.spectral import SpectralNorm
+from gan_jax.training.dynamics import Alternating, Competitive, Simultaneous
+from gan_jax.training.optimizers import SGD
 from gan_jax.training.replay import ImagePool
 
 
-def check_parts(experiment: Any) -> None:
-    """Raises ValueError, with the reason and the remedy, for parts that cannot work together."""
-    gen, disc, objective = experiment.generator, experiment.discriminator, experiment.objective
-    chain = _wrapped(disc.network)
-    bare = next((network for network in chain if isinstance(network, JointDiscriminator)), chain[-1])
-    energies = isinstance(objective, (EnergyMargin, BoundaryEquilibrium))
-    if energies and not isinstance(bare, AutoencoderDiscriminator):
-        raise ValueError(
-            f"{type(objective).__name__} takes -score for an energy that is never negative, and "
-            f"{type(bare).__name__} has no such bound: set discriminator.network to AutoencoderDiscriminator"
-        )
-    balanced = any(isinstance(penalty, Equilibrium) for penalty in disc.penalties)
-    if balanced != isinstance(objective, BoundaryEquilibrium):
-        raise ValueError(
-            f"the objective is {type(objective).__name__} and discriminator.penalties "
-            f"{'has' if balanced else 'lacks'} Equilibrium: BoundaryEquilibrium and Equilibrium are two halves of "
-            "BEGAN, and each needs the other"
-        )
-    if energies and disc.transforms:
-        raise ValueError(
-            f"{type(objective).__name__} has no labels to flip or to smooth: leave out discriminator.transforms"
-        )
-    if gen.evaluated == "average" and gen.average_decay is None:
-        raise ValueError("generator.evaluated is 'average', and there is none: set generator.average_decay, 0.999 say")
+def validate_experiment(experiment: Any) -> None:
+    """Raises ValueError, with the reason and the remedy, for an experiment whose parts cannot work together."""
+    check_objective(experiment)
+    check_growth_and_recorder(experiment)
+    check_committee(experiment)
+    check_generator_losses(experiment)
+    check_encoder(experiment)
+    check_classification(experiment)
+    check_batches(experiment)
+    check_unroll_and_replay(experiment)
+    check_detector(experiment)
+    check_dynamics(experiment)
+    check_data(experiment)
+
+
+def check_growth_and_recorder(experiment: Any) -> None:
+    """Growth needs networks with stages, the recorder whole packs."""
+    gen, disc = experiment.generator, experiment.discriminator
     packs = pack_size(disc.network)
     if experiment.recorder is not None and experiment.recorder.num_examples % (2 * packs):
         raise ValueError(
@@ -64,92 +67,37 @@ def check_parts(experiment: Any) -> None:
         raise ValueError(
             "growth takes networks with stages: use ProgressiveGenerator and ProgressiveDiscriminator, or leave it out"
         )
-    heads = num_heads(disc.network)
-    kinds = [type(network) for network in chain]
-    if SpectralNorm in kinds and Committee in kinds[kinds.index(SpectralNorm) :]:
-        raise ValueError(
-            "SpectralNorm of a Committee would normalise its members' kernels together: use a Committee of SpectralNorm"
-        )
-    if gen.aggregation is not None and heads == 1:
-        raise ValueError(
-            f"generator.aggregation is {type(gen.aggregation).__name__}, and there is one discriminator: set "
-            "discriminator.network to Committee(network=..., num=3), or leave out the aggregation"
-        )
-    if (
-        isinstance(gen.aggregation, SoftMixing)
-        and gen.aggregation.mean != "arithmetic"
-        and not _pays_one_sign(objective)
-    ):
-        raise ValueError(
-            f"the {gen.aggregation.mean} mean takes losses of one sign, and G's under {type(objective).__name__} may "
-            "be of both: use SoftMixing(mean='arithmetic'), or the objective NonSaturating, Minimax or LeastSquares"
-        )
-    if isinstance(objective, RelativisticAverage) and heads > 1:
-        raise ValueError(
-            "RelativisticAverage takes the mean of all scores, which those of several discriminators do not have in "
-            "common: use Relativistic, or one discriminator"
-        )
-    replacing = [p for p in gen.penalties if getattr(p, "replaces", False)]
-    if len(replacing) > 1:
-        raise ValueError("two of generator.penalties take the place of G's own loss: let one of them be added")
-    if any(isinstance(p, FeatureMatching) for p in gen.penalties) and isinstance(bare, LinearDiscriminator):
-        raise ValueError("FeatureMatching needs a discriminator with hidden layers, and LinearDiscriminator has none")
-    if replacing and (gen.transforms or gen.aggregation is not None):
-        raise ValueError(
-            f"{type(replacing[0]).__name__} takes the place of G's own loss, which generator.transforms and "
-            "generator.aggregation change: leave them out, or set replaces=False"
-        )
-    bidirectional = hasattr(gen.network, "encode")
-    if experiment.inference is not None and not bidirectional:
-        raise ValueError(
-            f"inference is {type(experiment.inference).__name__}, and {type(gen.network).__name__} has no encoder: set "
-            "generator.network to Bidirectional(network=..., trunk=...)"
-        )
-    if any(isinstance(p, Reconstruction) for p in gen.penalties) and not bidirectional:
-        raise ValueError(
-            "Reconstruction needs an encoder: set generator.network to Bidirectional(network=..., trunk=...)"
-        )
-    if isinstance(experiment.inference, VEEGAN) and not any(isinstance(p, Reconstruction) for p in gen.penalties):
-        raise ValueError(
-            "the encoder of VEEGAN learns from Reconstruction alone: add it to generator.penalties, or use ALI"
-        )
-    classifier = disc.network if isinstance(disc.network, ClassifierHead) else None
-    mixture = gen.network if isinstance(gen.network, GeneratorMixture) else None
-    for player, penalties in (("generator", gen.penalties), ("discriminator", disc.penalties)):
-        if any(isinstance(p, Classification) for p in penalties) and (classifier is None or mixture is None):
-            raise ValueError(
-                f"{player}.penalties has Classification, which tells a mixture's generators apart: set "
-                "generator.network to GeneratorMixture and discriminator.network to ClassifierHead"
-            )
-    if classifier is not None and mixture is not None and classifier.num_classes != mixture.num:
-        raise ValueError(
-            f"ClassifierHead.num_classes is {classifier.num_classes}, and the mixture has {mixture.num} "
-            "generators: make them equal"
-        )
-    for network in (*_wrapped(gen.network), *chain):
+
+
+def check_batches(experiment: Any) -> None:
+    """Packs, mixtures and committees: what they need of a batch, and what they cannot be combined with."""
+    gen, disc = experiment.generator, experiment.discriminator
+    chain, packs = wrapped(disc.network), pack_size(disc.network)
+    for network in (*wrapped(gen.network), *chain):
         if hasattr(network, "check_batch"):
             network.check_batch(experiment.batch_size)
-    packs = pack_size(disc.network)
-    if classifier is not None and packs > 1 and any(isinstance(p, Classification) for p in disc.penalties):
+    classified = isinstance(disc.network, ClassifierHead)
+    if classified and packs > 1 and any(isinstance(p, Classification) for p in disc.penalties):
         raise ValueError(
-            "Classification asks who made a sample, and a packed D sees several at once: leave out the packing"
+            "Classification asks which generator made a sample, and a packed D sees several samples at once: leave out "
+            "the packing"
         )
-    if bidirectional and pack_size(getattr(gen.network, "trunk", None)) > 1:
+    if hasattr(gen.network, "encode") and pack_size(getattr(gen.network, "trunk", None)) > 1:
         raise ValueError(
             "the encoder's trunk is packed, and an encoder takes one sample: use the network inside Packed"
         )
     if experiment.inference is not None and packs > 1 and len(experiment.data.shape) > 1:
         raise ValueError(
-            "Packed and JointDiscriminator both take D's input apart, and not in the same way: with images leave out "
-            "the packing, or the inference"
+            "Packed and JointDiscriminator both split D's input, and in different ways: with images leave out the "
+            "packing, or the inference"
         )
-    if heads > 1 and any(isinstance(transform, TopK) for transform in gen.transforms):
+    if num_heads(disc.network) > 1 and any(isinstance(transform, TopK) for transform in gen.transforms):
         raise ValueError(
-            "TopK ranks scores, which those of a Committee's members have no common scale for: leave out one"
+            "TopK ranks scores, and the scores of a Committee's members have no common scale: leave out one of them"
         )
     for name, penalties, parts in (
         ("discriminator", disc.penalties, chain),
-        ("generator", gen.penalties, _wrapped(gen.network)),
+        ("generator", gen.penalties, wrapped(gen.network)),
     ):
         stacked = [type(part).__name__ for part in parts if isinstance(part, (Committee, GeneratorMixture))]
         if stacked and any(isinstance(p, Orthogonality) for p in penalties):
@@ -162,14 +110,19 @@ def check_parts(experiment: Any) -> None:
             "a minibatch layer compares samples of one side, and discriminator.batch_statistics='joint' puts both "
             "sides in one batch: use 'separate'"
         )
+
+
+def check_unroll_and_replay(experiment: Any) -> None:
+    """Which unrolls go with which replays, objectives and derivatives."""
+    gen, disc = experiment.generator, experiment.discriminator
     if gen.unroll is not None and gen.replay is not None:
         raise ValueError(
-            "PastDiscriminators keeps the D that G faces, which for an unrolled G is one that never was: leave out "
-            "generator.unroll, or generator.replay"
+            "PastDiscriminators replaces the D that G faces, which for an unrolled G is the result of updates that are "
+            "not kept: leave out generator.unroll, or generator.replay"
         )
     for name, player_unroll in (("generator", gen.unroll), ("discriminator", disc.unroll)):
         bare_loss = player_unroll is not None and player_unroll.inner_loss == "objective"
-        if bare_loss and isinstance(objective, BoundaryEquilibrium):
+        if bare_loss and isinstance(experiment.objective, BoundaryEquilibrium):
             raise ValueError(
                 f"{name}.unroll.inner_loss is 'objective', and that of BEGAN has no term for fakes: use 'as_trained'"
             )
@@ -183,18 +136,66 @@ def check_parts(experiment: Any) -> None:
         ("discriminator", disc.unroll, gen.replay),
     ):
         if unroll is not None and replay is not None and unroll.mode == "forward":
-            raise ValueError(f"{name}.unroll.mode is 'forward', which replay does not go through: use mode='reverse'")
+            raise ValueError(
+                f"{name}.unroll.mode is 'forward', and replay has no forward derivative: use mode='reverse'"
+            )
 
 
-def _wrapped(network: Any) -> list[Any]:
-    """A network, what it wraps, what that wraps, and so on."""
-    chain = [network]
-    while hasattr(chain[-1], "network"):
-        chain.append(chain[-1].network)
-    return chain
+def check_detector(experiment: Any) -> None:
+    """The detector must be that of the data."""
+    for data, detector in ((Images, ImageDetector), (StackedImages, StackedDetector)):
+        if isinstance(experiment.data, data) != isinstance(experiment.detector, detector):
+            raise ValueError(
+                f"{type(experiment.data).__name__} data and {type(experiment.detector).__name__} do not go together: "
+                "use ImageDetector for Images, StackedDetector for StackedImages, MixtureDetector for mixtures"
+            )
 
 
-def _pays_one_sign(objective: Objective) -> bool:
-    if isinstance(objective, (Relativistic, RelativisticAverage)):
-        return _pays_one_sign(objective.objective)
-    return isinstance(objective, (NonSaturating, Minimax, LeastSquares))
+def check_dynamics(experiment: Any) -> None:
+    """Dynamics that move both players at once take one update each, and differentiate in reverse mode."""
+    gen, disc, dynamics = experiment.generator, experiment.discriminator, experiment.dynamics
+    plain = isinstance(dynamics, (Alternating, Simultaneous))
+    if max(gen.updates_per_step, disc.updates_per_step) > 1 and not plain:
+        raise ValueError(
+            f"{type(dynamics).__name__} moves both players at once: set updates_per_step=1 for both, or use "
+            "Alternating or Simultaneous"
+        )
+    for name, unroll in (("generator", gen.unroll), ("discriminator", disc.unroll)):
+        if unroll is not None and unroll.mode == "forward" and not plain:
+            raise ValueError(
+                f"{name}.unroll.mode is 'forward', and {type(dynamics).__name__} takes its derivatives in reverse: use "
+                "Alternating or Simultaneous, or mode='reverse'"
+            )
+    if isinstance(dynamics, Competitive):
+        for name, player in (("generator", gen), ("discriminator", disc)):
+            if not isinstance(player.optimizer, SGD):
+                raise ValueError(
+                    f"Competitive computes the players' updates itself: set {name}.optimizer to SGD, which applies "
+                    "them as they are"
+                )
+
+
+def check_data(experiment: Any) -> None:
+    """The networks, the augmentations and the evaluation must fit the data."""
+    data, detector, disc = experiment.data, experiment.detector, experiment.discriminator
+    norm = isinstance(detector, MixtureDetector) and detector.rule.norm
+    mixture = data.data if isinstance(data, Weighted) else data
+    if isinstance(mixture, HighDimensional) and norm in ("l2", "linf"):
+        raise ValueError(
+            f"detector.rule.norm is {norm!r}, by which real data in {mixture.num_noisy_dims} noisy dimensions are "
+            "not of high quality: use Rule(norm='mass')"
+        )
+    experiment.generator.network.check(data.shape)
+    disc.network.check(experiment.discriminator_input_shape)
+    check_augmentations(disc.augment, data.shape)
+    if isinstance(data, Images) and data.last_batch == "short" and disc.updates_per_step > 1:
+        raise ValueError(
+            "Images.last_batch='short' needs discriminator.updates_per_step=1, since a step may hold one short batch; "
+            "use last_batch='wrap'"
+        )
+    classified = isinstance(detector, (ImageDetector, StackedDetector))
+    if classified and detector.num_samples % experiment.batch_size:
+        raise ValueError(
+            f"detector.num_samples is {detector.num_samples}, and must be a multiple of batch_size "
+            f"({experiment.batch_size}), since batch norm is evaluated in training batches too"
+        )

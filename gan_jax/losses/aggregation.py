@@ -1,4 +1,4 @@
-"""How G weighs what it pays to several discriminators (a `Committee`): one number of the losses to each."""
+"""Aggregation: how G's losses against several discriminators (a `Committee`) become one number."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from gan_jax.experiment.component import component, setting
 
 @runtime_checkable
 class Aggregation(Protocol):
-    """G's losses to each discriminator [heads] -> what it pays, a scalar."""
+    """G's losses against each discriminator [heads] -> G's loss, a scalar."""
 
     def __call__(self, losses: Array) -> Array: ...
 
 
 @component
 class SoftMixing:
-    """GMAN's soft means: weights w = softmax(sharpness * losses) on the discriminators that G does worst against.
+    """GMAN's soft means, with weights w = softmax(sharpness * losses): the largest losses weigh most.
 
         arithmetic   sum_i w_i l_i
         geometric    exp(sum_i w_i log l_i)
         harmonic     1 / sum_i w_i / l_i
 
-    `sharpness=0` weighs all alike, a large one is `Hardest`. The last two take losses of one sign: for negative ones,
-    as published (minimax), they are -exp(sum_i w_i log(-l_i)) and -1 / sum_i w_i / (-l_i). (GMAN* learns the sharpness;
-    here it is a setting.)
+    `sharpness=0` gives equal weights; a large sharpness approaches `Hardest`. The geometric and the harmonic mean need
+    losses of one sign. For negative losses, as published (minimax), they are -exp(sum_i w_i log(-l_i)) and
+    -1 / sum_i w_i / (-l_i). (GMAN* learns the sharpness; here it is a setting.)
 
     References:
         I. Durugkar, I. Gemp, S. Mahadevan, "Generative Multi-Adversarial Networks", ICLR 2017, section 3.2.
     """
 
-    mean: Literal["arithmetic", "geometric", "harmonic"] = setting(default="arithmetic", doc="which mean of the losses")
-    sharpness: float = setting(default=1.0, at_least=0, doc="of the weights; lambda")
+    mean: Literal["arithmetic", "geometric", "harmonic"] = setting(
+        default="arithmetic", doc="kind of mean of the losses"
+    )
+    sharpness: float = setting(default=1.0, at_least=0, doc="factor of the losses in the softmax; lambda")
 
     def __call__(self, losses: Array) -> Array:
         weights = jax.nn.softmax(self.sharpness * losses)
@@ -50,7 +52,7 @@ class SoftMixing:
 
 @component
 class Hardest:
-    """The loss to the discriminator that G does worst against: GMAN-max.
+    """G's largest loss over the discriminators: GMAN-max.
 
     References:
         I. Durugkar, I. Gemp, S. Mahadevan, "Generative Multi-Adversarial Networks", ICLR 2017, section 3.1.

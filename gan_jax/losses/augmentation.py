@@ -1,8 +1,8 @@
-"""Augmentations of all that D sees, real and fake, differentiable, so that G learns through them too.
+"""Differentiable augmentations of all images that D sees, real and fake; G learns through them.
 
-D never sees an image as it is, so it can memorise less of the training set; G is not pushed to make augmented images,
-because its own are augmented in the same way before D judges them. Those of `discriminator.augment` are applied in
-order, each with a draw of its own for each image and each loss.
+D never sees an unchanged image, so it memorises less of the training set. G is not drawn to make augmented images,
+because its images are augmented in the same way before D scores them. The augmentations of `discriminator.augment` are
+applied in order, each with its own random draw for each image and each loss.
 
 References:
     S. Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020, arXiv 2006.10738,
@@ -25,7 +25,7 @@ class Augmentation(Protocol):
     """A random, differentiable change of one image."""
 
     def __call__(self, image: Array, key: Array) -> Array:
-        """[height, width, channels] -> the same."""
+        """[height, width, channels] -> the same shape."""
         ...
 
 
@@ -33,16 +33,16 @@ class Augmentation(Protocol):
 class Translation:
     """Moves the image by a whole number of pixels along each axis, uniform on -m..m with m = round(share * size).
 
-    What comes in at the border repeats the edge, or is 0 ("zero", as published). In data in [-1, 1] 0 is grey: on
-    digits, whose ground is black, a grey bar would show D how far an image was moved.
+    Pixels that enter at the border repeat the edge, or are 0 ("zero", as published). In data in [-1, 1] the value 0 is
+    grey: on digits, whose background is black, a grey bar would show D how far an image was moved.
 
     References:
         S. Zhao et al., arXiv 2006.10738, section 4: a share of 1/8.
     """
 
-    share: float = setting(default=0.125, at_least=0, at_most=1, doc="largest move over the image's size")
+    share: float = setting(default=0.125, at_least=0, at_most=1, doc="largest shift over the image's size")
     border: Literal["edge", "zero"] = setting(
-        default="edge", doc="what comes in: the edge again, or zeros as published"
+        default="edge", doc="pixels that enter: the edge repeated, or zeros as published"
     )
 
     def __call__(self, image: Array, key: Array) -> Array:
@@ -63,7 +63,7 @@ class Translation:
 
 @component
 class Flip:
-    """Mirrors the image left to right. Not for digits and letters, which mean something else then."""
+    """Mirrors the image left to right. It is not for digits and letters, whose meaning it changes."""
 
     probability: float = setting(default=0.5, at_least=0, at_most=1, doc="share of the images that are mirrored")
 
@@ -73,7 +73,7 @@ class Flip:
 
 @component
 class Cutout:
-    """Sets a square to 0, its side round(share * size) and its middle anywhere on the image: parts of it fall outside.
+    """Sets a square of side round(share * size) to 0. Its centre is uniform on the image; it may cross the border.
 
     References:
         T. DeVries, G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", arXiv
@@ -87,9 +87,9 @@ class Cutout:
         return jnp.where((cut[0][:, None] & cut[1][None])[..., None], jnp.zeros((), image.dtype), image)
 
     def _cut(self, size: int, key: Array) -> Array:
-        """[size], whether a row (or a column) is one of the square's."""
+        """[size] whether a row (or a column) belongs to the square."""
         side = _round(self.share * size)
-        # One more middle for even sides, as published, so that both ends are alike.
+        # One more centre for even sides, as published, so that both ends are alike.
         first = _whole(key, size + 1 - side % 2) - side // 2
         position = jnp.arange(size)
         return (position >= first) & (position < first + side)
@@ -99,7 +99,15 @@ AUGMENTATIONS = (Translation, Flip, Cutout)
 
 
 def augmented(augmentations: tuple[Augmentation, ...], images: Array, keys: Array) -> Array:
-    """Every image [n, height, width, channels] changed by all augmentations in order, by its own key [n].
+    """Applies all augmentations in order to every image.
+
+    Args:
+        augmentations: in order of application.
+        images: [n, height, width, channels].
+        keys: [n] typed PRNG keys, one for each image.
+
+    Returns:
+        Images of the same shape and dtype.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -117,12 +125,16 @@ def augmented(augmentations: tuple[Augmentation, ...], images: Array, keys: Arra
 
 
 def check_augmentations(augmentations: tuple[Augmentation, ...], shape: tuple[int, ...]) -> None:
-    """Raises ValueError, with the remedy, for data that are no images."""
+    """Checks that data can be augmented.
+
+    Raises:
+        ValueError: with the remedy, if there are augmentations and the data are not images.
+    """
     if augmentations and len(shape) != 3:
         what = type(augmentations[0]).__name__
         raise ValueError(
-            f"discriminator.augment has {what}, which changes images, and the data are vectors of {shape[0]}: leave it "
-            "out, or use instance_noise"
+            f"discriminator.augment has {what}, which changes images, and the data are vectors of {shape[0]} numbers: "
+            "leave it out, or use instance_noise"
         )
 
 
@@ -131,6 +143,6 @@ def _round(value: float | Array) -> Array:
 
 
 def _whole(key: Array, num: Array) -> Array:
-    """A whole number, uniform on 0..num-1, for a num that may be traced."""
-    # In float32 a uniform number may be so near 1 that the product rounds up to num.
+    """A whole number, uniform on 0..num-1; num may be traced."""
+    # In float32 a uniform number may be so close to 1 that the product rounds up to num.
     return jnp.minimum(jnp.floor(jax.random.uniform(key) * num), num - 1)

@@ -1,7 +1,7 @@
-"""Terms of G's loss that are no function of its samples' scores: matched features, a reconstruction, a classifier.
+"""Auxiliary losses of G that do not depend on scores alone: feature matching, reconstruction, classification.
 
-They are penalties in form (`gan_jax.losses.penalties.View` in, a scalar out) and stand in `generator.penalties`. One
-with `replaces=True` takes the place of the objective's own loss of G.
+They have the form of penalties (`gan_jax.losses.view.View` -> scalar) and stand in `generator.penalties`. One with
+`replaces=True` replaces the objective's loss of G.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment.component import component, setting, unknown_name
-from gan_jax.losses.penalties import HistoricalAveraging, Orthogonality, View
+from gan_jax.losses.penalties import HistoricalAveraging, Orthogonality
+from gan_jax.losses.view import View
 
 LOGITS = "class_logits"
-"""The feature in which a classifier beside D keeps its logits."""
+"""The name of the feature that holds the logits of a classifier beside D."""
 
 
 @component
@@ -24,10 +25,10 @@ class FeatureMatching:
     """The distance between the means of D's features f on real examples and on fakes.
 
         L2   |E f(x) - E f(G(z))|^2, summed over features, as published
-        L1   mean over features of |E f(x) - E f(G(z))|, as StudioGAN has it
+        L1   mean over features of |E f(x) - E f(G(z))|, as in StudioGAN
 
-    With `covariance`, the same distance between the covariance matrices of the features is added, divided by their
-    number of rows. `replaces=True` is the published method; False adds it to the objective: the hybrid.
+    With `covariance`, the same distance between the covariance matrices of the features is added; for L2 it is divided
+    by their number of rows. `replaces=True` is the published method; False adds the term to the objective: the hybrid.
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.1.
@@ -35,10 +36,10 @@ class FeatureMatching:
     """
 
     weight: float = setting(default=1.0, at_least=0, doc="factor of the distance")
-    norm: Literal["l1", "l2"] = setting(default="l2", doc="of the difference of means")
-    layer: str | None = setting(default=None, doc="name of D's layer; none: the last before the score")
-    covariance: bool = setting(default=False, doc="match covariances too")
-    replaces: bool = setting(default=False, doc="takes the place of G's own loss, or is added to it")
+    norm: Literal["l1", "l2"] = setting(default="l2", doc="norm of the difference of means")
+    layer: str | None = setting(default=None, doc="name of D's layer; None takes the last one before the score")
+    covariance: bool = setting(default=False, doc="match the covariances too")
+    replaces: bool = setting(default=False, doc="replaces G's own loss (True), or is added to it (False)")
 
     def __call__(self, view: View) -> Array:
         real, fake = (self._features(view, x) for x in (view.real, view.fake))
@@ -86,9 +87,9 @@ class Reconstruction:
 
 @component
 class Classification:
-    """weight E -log C_k(G_k(z)): which of a mixture's generators made a sample should be plain to see.
+    """weight E -log C_k(G_k(z)): a classifier beside D should recognise which generator of a mixture made a sample.
 
-    D's classifier pays it as well as G, so it stands in both players' penalties. Sample i is of generator i mod n.
+    D's classifier and G both minimise it, so it stands in both players' penalties. Generator i mod n makes sample i.
 
     References:
         Q. Hoang et al., "MGAN: Training Generative Adversarial Nets with Multiple Generators", ICLR 2018, equation 4.

@@ -1,7 +1,7 @@
 """The formulas behind `FGAN` and `AlphaGAN`: f-divergences with their conjugates, and the alpha-loss.
 
-Everything is a function of raw scores, keeps their dtype, and is finite with its gradient at |score| = 1e4: an
-exponential is continued by its tangent where its argument passes 20.
+All functions take raw scores, keep their dtype, and are finite with their gradients at |score| = 1e4: where the
+argument of an exponential passes 20, the exponential is continued by its tangent.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from jax import Array
 
 DivergenceName = Literal["kl", "reverse_kl", "pearson", "neyman", "squared_hellinger", "jensen_shannon", "gan", "alpha"]
 
-# exp(20) = 4.9e8 times a score of 1e4 is far from float32's and bfloat16's largest number, and so is its square, which
-# Adam keeps. The lower bound on a divergence is untouched where the density ratio is within exp(-10) and exp(10).
+# exp(20) = 4.9e8 times a score of 1e4 is far below the largest number of float32 and bfloat16, and so is its square,
+# which Adam stores. The lower bound on a divergence is exact where the density ratio is within exp(-10) and exp(10).
 _TANGENT_FROM = 20.0
 
 
 class Divergence(NamedTuple):
-    """One f-divergence D_f(P || Q) = E_Q[f(p / q)], as D and G see it.
+    """One f-divergence D_f(P || Q) = E_Q[f(p / q)], with the functions that the players' losses need.
 
     Attributes:
-        f: the convex function, with f(1) = 0 (`gan`: -log 4), for density ratios above 0.
-        activation: g_f, from a raw score v to the domain of the conjugate, increasing.
-        conjugate: f*(t) = sup_u (u t - f(u)), as published: neither continued nor safe outside its domain.
-        conjugate_of_activation: f*(g_f(v)), in a form that neither overflows nor cancels.
-        threshold: f'(1): an activation above it says "real".
+        f: the convex function of density ratios above 0, with f(1) = 0 (`gan`: -log 4).
+        activation: g_f, an increasing map from a raw score v to the domain of the conjugate.
+        conjugate: f*(t) = sup_u (u t - f(u)), as published: without the tangent, and undefined outside its domain.
+        conjugate_of_activation: f*(g_f(v)), in a form without overflow or cancellation.
+        threshold: f'(1); an activation above it means "real".
     """
 
     f: Callable[[Array], Array]
@@ -40,18 +40,21 @@ class Divergence(NamedTuple):
 
 
 def divergence(name: DivergenceName, alpha: float | Array = 0.5) -> Divergence:
-    """The divergence of a name, as tabulated in the paper.
+    """The f-divergence of a name, as tabulated in the paper.
 
     `pearson` and `neyman` are the chi-square divergences of q and p; `jensen_shannon` is twice the Jensen-Shannon
     divergence, in nats, and `gan` is that minus log 4. `alpha` is
 
         f(u) = (u^a - 1 - a (u - 1)) / (a (a - 1)),  g_f(v) = 1/(1 - a) - log(1 + exp(-v)),
 
-    in the paper's form for a < 1, with the sign of v such that g_f increases, as the paper's section 2.4 asks.
+    in the paper's form for a < 1. The sign of v makes g_f increase, as section 2.4 of the paper requires.
 
     Args:
-        name: which divergence.
-        alpha: order of the alpha divergence, above 0 and below 1; ignored by all others.
+        name: one of `DivergenceName`.
+        alpha: order of the alpha divergence, above 0 and below 1; the others ignore it.
+
+    Returns:
+        The divergence's functions, elementwise in their arguments; values are in nats where a logarithm defines f.
 
     Example:
         >>> hellinger = divergence("squared_hellinger")
@@ -66,17 +69,17 @@ def divergence(name: DivergenceName, alpha: float | Array = 0.5) -> Divergence:
 
 
 def alpha_loss(log_loss: Array, alpha: float | Array) -> Array:
-    """l_a = a/(a - 1) (1 - p^((a - 1)/a)), for p = exp(-log_loss) the probability given to the true label.
+    """l_a = a/(a - 1) (1 - p^((a - 1)/a)), where p = exp(-log_loss) is the probability given to the true label.
 
-    The log loss at a = 1, 1 - p as a -> inf, and 1/p - 1 at a = 1/2: below 1, p^((a - 1)/a) is continued by its
-    tangent where it passes exp(20). Differentiable in a, at a = 1 too.
+    It is the log loss at a = 1, 1/p - 1 at a = 1/2, and tends to 1 - p as a -> inf. For a < 1, p^((a - 1)/a) is
+    continued by its tangent where it passes exp(20). It is differentiable in a, also at a = 1.
 
     References:
         T. Sypherd, M. Diaz, J. K. Cava, G. Dasarathy, P. Kairouz, L. Sankar, "A Tunable Loss Function for Robust
         Classification: Calibration, Landscape, and Generalization", IEEE Trans. Information Theory 2022, definition 1.
     """
-    # With y = -log_loss (a - 1)/a this is log_loss expm1(y)/y, whose quotient is a power series near y = 0: there the
-    # quotient itself would be 0/0, and its derivative a difference of nearly equal numbers.
+    # With y = -log_loss (a - 1)/a this is log_loss expm1(y)/y. Near y = 0 the quotient is taken from its power series:
+    # directly it would be 0/0, and its derivative a difference of nearly equal numbers.
     exponent = (1 / jnp.asarray(alpha, log_loss.dtype) - 1) * log_loss
     near = jnp.abs(exponent) < 0.01
     away = jnp.where(near, 1.0, exponent)
@@ -154,7 +157,7 @@ _DIVERGENCES = {
 
 def _alpha_divergence(alpha: float | Array) -> Divergence:
     def order(like: Array) -> Array:
-        return jnp.asarray(alpha, like.dtype)  # a traced alpha is float32, and would make bfloat16 scores so
+        return jnp.asarray(alpha, like.dtype)  # a traced alpha is float32, and would promote bfloat16 scores
 
     def f(u: Array) -> Array:
         a = order(u)

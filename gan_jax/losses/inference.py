@@ -1,6 +1,6 @@
-"""GANs with an encoder: D judges a sample beside a latent, and G has a way back from samples to latents.
+"""GANs with an encoder: D scores pairs of a sample and a latent, and an encoder F maps samples to latents.
 
-D sees joint vectors: (x, F(x)) for real examples, (G(z), z) for fakes, both flat. The generator's network is a
+D's inputs are flat joint vectors: (x, F(x)) for real examples, (G(z), z) for fakes. The generator's network is a
 `Bidirectional`; for images D is a `JointDiscriminator`.
 """
 
@@ -17,15 +17,15 @@ class Inference(Protocol):
 
     @property
     def adversarial(self) -> bool:
-        """Whether the encoder learns from D, as G does, and G's player pays for real pairs too."""
+        """Whether the encoder learns from D, as G does; G's player then has a loss on real pairs too."""
         ...
 
 
 @component
 class VEEGAN:
-    """The encoder learns from `Reconstruction` alone (in `generator.penalties`), and D's view of it does not move it.
+    """The encoder learns from `Reconstruction` alone (in `generator.penalties`); D's loss gives it no gradient.
 
-    G pays -D(G(z), z): with a logistic D its score is the log ratio of the two joint densities, and the mean of that a
+    G's loss is -D(G(z), z): for a logistic D the score is the log ratio of the two joint densities, and its mean is a
     bound on the published objective. `generator_loss="objective"` keeps the loss of the experiment's objective.
 
     References:
@@ -34,7 +34,7 @@ class VEEGAN:
     """
 
     generator_loss: Literal["score", "objective"] = setting(
-        default="score", doc="what G pays for fakes: -score, as published, or the objective's loss"
+        default="score", doc="G's loss for fakes: -score, as published, or the objective's"
     )
 
     @property
@@ -44,9 +44,9 @@ class VEEGAN:
 
 @component
 class ALI:
-    """Encoder and decoder fool D together: adversarially learned inference, alias BiGAN.
+    """Encoder and decoder are trained together against D: adversarially learned inference, also called BiGAN.
 
-    G's player pays the objective's loss for fakes, and for real pairs what D pays for fakes.
+    The loss of G's player is the objective's loss for fakes, and for real pairs D's loss for fakes.
 
     References:
         V. Dumoulin et al., "Adversarially Learned Inference", ICLR 2017; J. Donahue, P. Krähenbühl, T. Darrell,

@@ -1,244 +1,43 @@
-"""Penalties: what a player pays beside its objective, one entry a paper, named by its exact variant.
+"""Penalties: terms that are added to a player's loss, one class a paper, named by its exact variant.
 
-A penalty is a component that is called with a `View` of the loss at hand and gives a scalar, weight included. Those of
-`discriminator.penalties` are added to D's loss, those of `generator.penalties` to G's. One that has to remember
-something (an average of scores, old parameters) also has `init` and `advance`, and is then a `StatefulPenalty`: its
-memory is part of the run's state, so that a resumed run is the uninterrupted one.
+This module has the penalties that are not gradient penalties, `Lazy`, and the table of D's penalties. The gradient
+penalties are in `gan_jax.losses.gradient_penalties`, the interface is in `gan_jax.losses.view`.
 
-Weight clipping is no penalty but a projection: `gan_jax.training.optimizers.WeightClipping`.
+Weight clipping is a projection, not a penalty: `gan_jax.training.optimizers.WeightClipping`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment.component import component, setting
+from gan_jax.losses.gradient_penalties import DRAGAN, R1, R2, WGANGP, ZeroCenteredGP, score_gradients
+from gan_jax.losses.view import PENALTY_WEIGHT, Penalty, StatefulPenalty, View
 
-_WEIGHT = "factor of the penalty"
-
-
-class View(NamedTuple):
-    """What a penalty sees of the loss that it is added to.
-
-    Under data parallelism examples are a device's share, scores those of the whole batch. A penalty that is a mean over
-    examples is right as it is, since gradients are averaged; one that is a nonlinear function of a mean over examples
-    takes that mean with `mean`, and one that draws random numbers an example takes its part of them with `share`.
-
-    Attributes:
-        params: of the player that pays.
-        memory: of this penalty; () if it remembers nothing.
-        score: samples [n, *shape] -> D's raw scores, in training mode, with the D of this loss.
-        score_at: the same for other parameters: (params, samples) -> scores.
-        features: samples -> D's activations by layer.
-        real: [n, *shape], real examples as D sees them.
-        fake: [n, *shape], fakes as D sees them.
-        latent: [n, latent_dim] of the fakes; for D's penalties of those that G made for this batch.
-        real_scores: [batch], of the loss itself.
-        fake_scores: [batch], of the loss itself.
-        key: of this penalty in this loss.
-        step: of the run.
-        batch_size: examples on all devices.
-        num_heads: scores that D gives an example, next to each other; 1 but for committees.
-        share: a batch drawn whole -> the part of this device.
-        mean: a value (or a pytree of them) -> its mean over devices.
-        fresh: [n, *shape], the fakes of this batch as D sees them, before replay and noise changed any.
-        sample: [n, *data.shape], the same as G made them; `fresh` is those beside their latents where D sees both.
-        encode: samples -> latents, by G's encoder; None if it has none.
-    """
-
-    params: Any
-    memory: Any
-    score: Callable[[Array], Array]
-    score_at: Callable[[Any, Array], Array]
-    features: Callable[[Array], dict[str, Array]]
-    real: Array
-    fake: Array
-    latent: Array
-    real_scores: Array
-    fake_scores: Array
-    key: Array
-    step: Array
-    batch_size: int
-    num_heads: int
-    share: Callable[[Array], Array]
-    mean: Callable[[Any], Any]
-    fresh: Array
-    sample: Array
-    encode: Callable[[Array], Array] | None = None
-
-
-@runtime_checkable
-class Penalty(Protocol):
-    """A term of a player's loss."""
-
-    def __call__(self, view: View) -> Array: ...
-
-
-@runtime_checkable
-class StatefulPenalty(Protocol):
-    """A penalty with a memory: arrays only, advanced once for every loss that the player descends."""
-
-    def __call__(self, view: View) -> Array: ...
-
-    def init(self, params: Any) -> Any:
-        """The memory before the first step, for a player of these parameters."""
-        ...
-
-    def advance(self, view: View) -> Any:
-        """The memory after this loss; nothing is differentiated through it."""
-        ...
-
-
-def input_gradients(view: View, samples: Array) -> Array:
-    """The gradient of every score in the samples behind it, flattened: [scores, values of those samples].
-
-    D must score each example (or each pack of them) apart. Where it looks at the whole batch, as with batch norm, the
-    gradient of an example's score and what that example does to the others' scores add up, as in published code.
-
-    Example:
-        For a linear D all gradients are its direction: a WGAN-GP of exactly (|w| - 1)^2; see tests/test_penalties.py.
-    """
-    scores, pullback = jax.vjp(view.score, samples)
-    if view.num_heads == 1:
-        (slopes,) = pullback(jnp.ones_like(scores))
-        return slopes.reshape(scores.shape[0], -1)
-    heads = jnp.tile(jnp.eye(view.num_heads, dtype=scores.dtype), (1, scores.shape[0] // view.num_heads))
-    (slopes,) = jax.vmap(pullback)(heads)  # [heads, n, *shape]
-    return slopes.reshape(scores.shape[0], -1)
-
-
-def _norms(slopes: Array) -> Array:
-    # The root's derivative at 0 is infinite.
-    return jnp.sqrt(jnp.sum(slopes**2, axis=-1) + 1e-12)
-
-
-def _interpolates(view: View) -> Array:
-    """A point on the line between each real example and a fake; a draw an example."""
-    shape = (view.batch_size,) + (1,) * (view.real.ndim - 1)
-    share = view.share(jax.random.uniform(view.key, shape, view.real.dtype))
-    return share * view.real + (1 - share) * view.fake
-
-
-@component
-class R1:
-    """(weight / 2) E |grad_x D(x)|^2 over real x.
-
-    Published code differs by the factor 1/2: the authors' multiplies by `weight` itself, which is `factor="one"`.
-
-    References:
-        L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018,
-            equation 9.
-    """
-
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; gamma")
-    factor: Literal["half", "one"] = setting(default="half", doc="of the weight: 1/2 as in the paper, or 1")
-
-    def __call__(self, view: View) -> Array:
-        return _squared(self, input_gradients(view, view.real))
-
-
-@component
-class R2:
-    """(weight / 2) E |grad_x D(x)|^2 over fakes; see `R1`."""
-
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; gamma")
-    factor: Literal["half", "one"] = setting(default="half", doc="of the weight: 1/2 as in the paper, or 1")
-
-    def __call__(self, view: View) -> Array:
-        return _squared(self, input_gradients(view, view.fake))
-
-
-def _squared(penalty: R1 | R2, slopes: Array) -> Array:
-    factor = 0.5 if penalty.factor == "half" else 1.0
-    return factor * penalty.weight * jnp.mean(jnp.sum(slopes**2, axis=-1))
-
-
-@component
-class WGANGP:
-    """weight E (|grad_x D(x)| - 1)^2 at random points between real examples and fakes.
-
-    The norm is over all values of an example together, and every example has a point of its own on its line; published
-    code has got both wrong.
-
-    References:
-        I. Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017, equation 3. Its toys use a weight of
-            0.1, its images 10.
-    """
-
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
-    one_sided: bool = setting(default=False, doc="only slopes above 1 cost")
-
-    def __call__(self, view: View) -> Array:
-        excess = _norms(input_gradients(view, _interpolates(view))) - 1.0
-        return self.weight * jnp.mean((jnp.maximum(excess, 0.0) if self.one_sided else excess) ** 2)
-
-
-@component
-class ZeroCenteredGP:
-    """weight E |grad_x D(x)|^2 at random points between real examples and fakes.
-
-    References:
-        H. Thanh-Tung, T. Tran, S. Venkatesh, "Improving Generalization and Stability of Generative Adversarial
-            Networks", ICLR 2019, section 5.
-    """
-
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
-
-    def __call__(self, view: View) -> Array:
-        return self.weight * jnp.mean(jnp.sum(input_gradients(view, _interpolates(view)) ** 2, axis=-1))
-
-
-@component
-class DRAGAN:
-    """weight E (|grad_x D(x + d)| - target)^2 at perturbed real examples x + d.
-
-    Three public codes perturb differently, and call all of it DRAGAN. With s the standard deviation of the batch, over
-    all of its values:
-
-        compare_gan   d = s u,           u uniform on [-1/2, 1/2] for each value
-        studiogan     d = a s u / 2,     u uniform on [0, 1] for each value, a the same for each example: one-sided
-        torchgan      d = `scale` n,     n normal: the user's own noise
-
-    compare_gan clips x + d to the range of its data, [0, 1]. Data elsewhere need their own `low` and `high`.
-
-    References:
-        N. Kodali et al., "On Convergence and Stability of GANs", arXiv 1705.07215, algorithm 1.
-    """
-
-    variant: Literal["compare_gan", "studiogan", "torchgan"] = setting(default="studiogan", doc="whose perturbation")
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
-    target: float = setting(default=1.0, at_least=0, doc="norm of the gradient that costs nothing; k")
-    scale: float = setting(default=0.1, above=0, doc="of torchgan's noise, in data units")
-    low: float | None = setting(default=None, doc="least value of the data, where points are clipped; none: not")
-    high: float | None = setting(default=None, doc="greatest value of the data, where points are clipped; none: not")
-
-    def __call__(self, view: View) -> Array:
-        excess = _norms(input_gradients(view, self.perturbed(view))) - self.target
-        return self.weight * jnp.mean(excess**2)
-
-    def perturbed(self, view: View) -> Array:
-        """The points where the gradient is taken, [n, *shape]."""
-        key_value, key_example = jax.random.split(view.key)
-        shape, dtype = (view.batch_size, *view.real.shape[1:]), view.real.dtype
-        if self.variant == "torchgan":
-            moved = view.real + self.scale * view.share(jax.random.normal(key_value, shape, dtype))
-        else:
-            mean, square = view.mean((jnp.mean(view.real), jnp.mean(view.real**2)))
-            deviation = jnp.sqrt(jnp.maximum(square - mean**2, 0.0))
-            noise = view.share(jax.random.uniform(key_value, shape, dtype))
-            if self.variant == "studiogan":
-                each = jax.random.uniform(key_example, (view.batch_size,) + (1,) * (view.real.ndim - 1), dtype)
-                moved = view.real + 0.5 * view.share(each) * deviation * noise
-            else:
-                moved = view.real + deviation * (noise - 0.5)
-        if self.low is None and self.high is None:
-            return moved
-        return jnp.clip(moved, self.low, self.high)
+__all__ = [
+    "DISCRIMINATOR_PENALTIES",
+    "DRAGAN",
+    "R1",
+    "R2",
+    "WGANGP",
+    "Consistency",
+    "Drift",
+    "ElasticWeights",
+    "Equilibrium",
+    "HistoricalAveraging",
+    "Lazy",
+    "LeCam",
+    "Orthogonality",
+    "Penalty",
+    "StatefulPenalty",
+    "View",
+    "ZeroCenteredGP",
+    "score_gradients",
+]
 
 
 @component
@@ -249,8 +48,8 @@ class LeCam:
         H.-Y. Tseng et al., "Regularizing Generative Adversarial Networks under Limited Data", CVPR 2021, equation 3.
     """
 
-    weight: float = setting(default=0.3, at_least=0, doc=_WEIGHT + "; lambda")
-    decay: float = setting(default=0.99, at_least=0, below=1, doc="of the moving averages")
+    weight: float = setting(default=0.3, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
+    decay: float = setting(default=0.99, at_least=0, below=1, doc="decay of the moving averages")
 
     def init(self, params: Any) -> Any:
         return {"real": jnp.zeros(()), "fake": jnp.zeros(())}
@@ -266,19 +65,21 @@ class LeCam:
 
 @component
 class Consistency:
-    """weight E |D(x) - D(T(x))|^2, with T a random change that should not matter.
+    """weight E |D(x) - D(T(x))|^2, with T a random change to which D should be invariant.
 
-    T adds normal noise to vectors, and shifts images by up to `shift` pixels in each direction, edges repeated.
+    T adds normal noise to vectors, and shifts images by up to `shift` pixels in each direction; edges are repeated.
 
     References:
         H. Zhang et al., "Consistency Regularization for Generative Adversarial Networks", ICLR 2020, equation 2 (real
             examples); Z. Zhao et al., "Improved Consistency Regularization for GANs", AAAI 2021 (`side="both"`).
     """
 
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
-    side: Literal["real", "both"] = setting(default="real", doc="whose scores should not change")
-    noise: float = setting(default=0.1, at_least=0, doc="of vectors: standard deviation, in data units")
-    shift: int = setting(default=2, at_least=0, doc="of images: greatest shift, in pixels")
+    weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
+    side: Literal["real", "both"] = setting(
+        default="real", doc="examples whose scores should not change: real ones, or both sides"
+    )
+    noise: float = setting(default=0.1, at_least=0, doc="for vectors: standard deviation of the noise, in data units")
+    shift: int = setting(default=2, at_least=0, doc="for images: greatest shift, in pixels")
 
     def __call__(self, view: View) -> Array:
         keys = jax.random.split(view.key)
@@ -300,20 +101,24 @@ class Consistency:
 
 @component
 class ElasticWeights:
-    """(weight / 2) sum_i F_i (theta_i - theta*_i)^2: D should not forget how it judged the fakes of some time ago.
+    """(weight / 2) sum_i F_i (theta_i - theta*_i)^2: elastic weight consolidation, so that D keeps its earlier scores.
 
-    Every `every_steps` steps theta* becomes the present parameters, and F, the diagonal of the Fisher information of D
-    as a classifier, decays and gains the squares of the gradient of its log loss on the batch. F is of the batch's
-    mean gradient times its size; that of single examples would cost a gradient each.
+    F is the diagonal of the Fisher information of D as a classifier. Every `every_steps` steps theta* becomes the
+    present parameters, and F is multiplied by `decay` and gains the squared gradient of D's log loss on the batch. That
+    is the square of the batch's mean gradient times the batch size; single examples would need a gradient each.
 
     References:
         J. Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks", PNAS 2017, equation 3.
         K. J. Liang et al., "Generative Adversarial Network Training is a Continual Learning Problem", arXiv 1811.11083.
     """
 
-    weight: float = setting(default=10.0, at_least=0, doc=_WEIGHT + "; lambda")
-    every_steps: int = setting(default=200, at_least=1, doc="steps of a task: after them the parameters are an anchor")
-    decay: float = setting(default=0.9, at_least=0, at_most=1, doc="of the information of former tasks; gamma")
+    weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; lambda")
+    every_steps: int = setting(
+        default=200, at_least=1, doc="length of a task, in steps; its last parameters become the anchor theta*"
+    )
+    decay: float = setting(
+        default=0.9, at_least=0, at_most=1, doc="factor of the Fisher information of earlier tasks; gamma"
+    )
 
     def init(self, params: Any) -> Any:
         zeros = jax.tree.map(jnp.zeros_like, params)
@@ -336,20 +141,20 @@ class ElasticWeights:
             )
             return {"anchor": view.params, "information": information, "last_step": jnp.asarray(view.step, jnp.int32)}
 
-        # Once in a step, however many updates it has.
+        # Once in a step, however many updates the step has.
         now = (view.step % self.every_steps == self.every_steps - 1) & (view.step != view.memory["last_step"])
         return jax.lax.cond(now, next_task, lambda: view.memory)
 
 
 @component
 class HistoricalAveraging:
-    """weight |theta - (1/t) sum_i theta_i|^2, the mean over the parameters of all former updates.
+    """weight |theta - (1/t) sum_i theta_i|^2, where theta_i are the parameters after update i.
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.3.
     """
 
-    weight: float = setting(default=1e-2, at_least=0, doc=_WEIGHT)
+    weight: float = setting(default=1e-2, at_least=0, doc=PENALTY_WEIGHT)
 
     def init(self, params: Any) -> Any:
         return {"mean": params, "count": jnp.zeros(())}
@@ -366,14 +171,14 @@ class HistoricalAveraging:
 
 @component
 class Orthogonality:
-    """weight sum_W |W^T W (1 - I)|^2: the columns of every kernel should be orthogonal, whatever their length.
+    """weight sum_W |W^T W (1 - I)|^2: the columns of every kernel should be orthogonal, of any length.
 
     References:
         A. Brock, J. Donahue, K. Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR
             2019, equation 3.
     """
 
-    weight: float = setting(default=1e-4, at_least=0, doc=_WEIGHT + "; beta")
+    weight: float = setting(default=1e-4, at_least=0, doc=PENALTY_WEIGHT + "; beta")
 
     def __call__(self, view: View) -> Array:
         def off_diagonal(kernel: Array) -> Array:
@@ -387,13 +192,13 @@ class Orthogonality:
 
 @component
 class Drift:
-    """weight E D(x)^2 over real x: keeps an unanchored critic near 0.
+    """weight E D(x)^2 over real x: keeps the scores of a critic near 0, which its loss does not fix.
 
     References:
         T. Karras et al., "Progressive Growing of GANs", ICLR 2018, appendix A.1.
     """
 
-    weight: float = setting(default=1e-3, at_least=0, doc=_WEIGHT + "; epsilon_drift")
+    weight: float = setting(default=1e-3, at_least=0, doc=PENALTY_WEIGHT + "; epsilon_drift")
 
     def __call__(self, view: View) -> Array:
         return self.weight * jnp.mean(view.real_scores**2)
@@ -403,15 +208,17 @@ class Drift:
 class Equilibrium:
     """BEGAN's balance: -k_t E L(G(z)), with the energy L = -score and k_t+1 = k_t + rate (gamma L(x) - L(G(z))).
 
-    k starts at 0 and stays in [0, 1]. It goes with the objective `BoundaryEquilibrium`.
+    k starts at 0 and is clipped to [0, 1]. The penalty belongs to the objective `BoundaryEquilibrium`.
 
     References:
         D. Berthelot, T. Schumm, L. Metz, "BEGAN: Boundary Equilibrium Generative Adversarial Networks", arXiv
             1703.10717, section 3.4.
     """
 
-    diversity: float = setting(default=0.5, at_least=0, at_most=1, doc="energy of fakes per energy of reals; gamma")
-    rate: float = setting(default=1e-3, above=0, doc="of k; lambda_k")
+    diversity: float = setting(
+        default=0.5, at_least=0, at_most=1, doc="target ratio of the energies of fakes and of real examples; gamma"
+    )
+    rate: float = setting(default=1e-3, above=0, doc="step size of k; lambda_k")
 
     def init(self, params: Any) -> Any:
         return jnp.zeros(())
@@ -426,10 +233,10 @@ class Equilibrium:
 
 @component
 class Lazy:
-    """Another penalty in every `every_updates`-th update only, and then that many times as heavy: the mean is the same.
+    """Applies another penalty in every `every_updates`-th update, multiplied by `every_updates`: the mean is the same.
 
-    Its memory counts updates, of which a step may have several, and an unroll more. Side by side (`vmap`) it saves
-    nothing: there all members compute both branches.
+    Its state counts updates; a step may have several, and an unroll has more. Under `vmap` it saves no time, because
+    all members compute both branches.
 
     Example:
         >>> Lazy(penalty=R1(weight=10.0), every_updates=16).every_updates
@@ -442,14 +249,15 @@ class Lazy:
     penalty: Penalty = setting(
         default=R1(),
         choices=(R1, R2, WGANGP, ZeroCenteredGP, DRAGAN, Consistency, Orthogonality, Drift),
-        doc="what is computed now and then",
+        doc="the penalty that is applied",
     )
-    every_updates: int = setting(default=16, at_least=1, doc="updates from one computation to the next")
+    every_updates: int = setting(default=16, at_least=1, doc="number of updates from one application to the next")
 
     def validate(self) -> None:
         if isinstance(self.penalty, StatefulPenalty):
             raise ValueError(
-                f"Lazy.penalty is {type(self.penalty).__name__}, whose memory advances in every update: use it as it is"
+                f"Lazy.penalty is {type(self.penalty).__name__}, whose state advances in every update: use it without "
+                "Lazy"
             )
 
     def init(self, params: Any) -> Any:

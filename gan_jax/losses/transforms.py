@@ -1,9 +1,9 @@
 """Loss transforms: from a criterion to a criterion, composed by `chain` as optax composes gradient transformations.
 
-Those in `TRANSFORMS` change what D pays, those in `GENERATOR_TRANSFORMS` what G pays.
+Those in `TRANSFORMS` change D's losses, those in `GENERATOR_TRANSFORMS` G's.
 
-Label noise lives here and nowhere else. To flip an example's label is to judge it by the other side's loss, so noise
-works with every objective: for binary cross-entropy it is exactly the flipped target of the label-noise study.
+All label noise is here. To flip an example's label means to use the other side's loss for it, so label noise works with
+every objective. For binary cross-entropy it equals the flipped target of the label-noise study.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from jax import Array
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule, value_at
-from gan_jax.losses.objectives import Criterion, Losses
+from gan_jax.losses.criterion import Criterion, ElementwiseLoss
 
 Side = Literal["both", "real", "fake"]
 _RATE = "share of D's labels that are wrong, in [0, 1], or a schedule"
-_SIDE = "whose labels: of real examples, of fakes, or both"
+_SIDE = "labels that may flip: of real examples, of fakes, or both"
 
 
 @runtime_checkable
 class LossTransform(Protocol):
     """A pure function from a criterion to a criterion."""
 
-    def __call__(self, criterion: Criterion) -> Criterion: ...
+    def __call__(self, criterion: Criterion) -> Criterion:
+        """The transformed criterion."""
+        ...
 
 
 def chain(criterion: Criterion, transforms: Sequence[LossTransform]) -> Criterion:
@@ -47,9 +49,9 @@ def chain(criterion: Criterion, transforms: Sequence[LossTransform]) -> Criterio
 class ExactFlips:
     """Flips exactly floor(batch * rate) labels of every batch, chosen at random: the published rule.
 
-    The label-noise study computes `int(batch_size * rate)` for real and for fake labels apart. At batch 64 its 1 % is
-    therefore 0 flips, the same program as 0 %; 5, 10, 15 and 20 % are 3, 6, 9 and 12 of 64, and half as many (rounded
-    down) in the epoch's last batch of 32.
+    The label-noise study computes `int(batch_size * rate)` separately for real and for fake labels. At batch size 64 a
+    rate of 1 % is therefore 0 flips, the same as 0 %; 5, 10, 15 and 20 % are 3, 6, 9 and 12 of 64, and half as many
+    (rounded down) in the epoch's last batch of 32.
 
     References:
         R. Patwa et al., "Exploring mode collapse in GANs" (the label-noise DCGAN study), `src/model.py`.
@@ -83,7 +85,7 @@ class BernoulliFlips:
 class ExpectedFlips:
     """The expectation of label noise in closed form: (1 - rate) * own loss + rate * the other side's loss.
 
-    It has the mean of `BernoulliFlips` without its variance, and is differentiable in the rate.
+    It is the mean of `BernoulliFlips`, without its variance, and is differentiable in the rate.
     """
 
     rate: float | Schedule = setting(default=0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
@@ -97,8 +99,8 @@ class ExpectedFlips:
 class OneSidedSmoothing:
     """The target of real examples is 1 - amount instead of 1.
 
-    For a loss that is linear in the target, as cross-entropy is, this is `ExpectedFlips(amount, side="real")`; that
-    identity defines it for every other objective.
+    For a loss that is linear in the target, as cross-entropy is, this is `ExpectedFlips(amount, side="real")`. That
+    identity defines it for all other objectives.
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.4.
@@ -116,8 +118,9 @@ class OneSidedSmoothing:
 class TwoSidedSmoothing:
     """The target of real examples is 1 - amount instead of 1, and that of fakes is amount instead of 0.
 
-    As in `OneSidedSmoothing`, the expected loss of flipped labels defines it for losses other than cross-entropy. An
-    amount for fakes draws the optimal D towards where the fakes are, which is why one side is the common choice.
+    As in `OneSidedSmoothing`, the expected loss under flipped labels defines it for losses other than cross-entropy.
+    Smoothing the fakes puts their density into the numerator of the optimal D, which then draws G less away from where
+    there are no data. Smoothing one side is therefore the common choice.
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.4.
@@ -127,7 +130,7 @@ class TwoSidedSmoothing:
         default=0.1, at_least=0, at_most=1, choices=SCHEDULES, doc="1 minus the target of reals"
     )
     fake_amount: float | Schedule | None = setting(
-        default=None, at_least=0, at_most=1, choices=SCHEDULES, doc="the target of fakes; None is `amount`"
+        default=None, at_least=0, at_most=1, choices=SCHEDULES, doc="the target of fakes; None takes `amount`"
     )
 
     def __call__(self, criterion: Criterion) -> Criterion:
@@ -138,13 +141,13 @@ class TwoSidedSmoothing:
 
 @component
 class SideWeights:
-    """Multiplies D's losses for real examples and those for fakes: weights of 1 are the identity."""
+    """Multiplies D's losses for real examples and for fakes by a weight each; weights of 1 are the identity."""
 
     real_weight: float | Schedule = setting(default=1.0, at_least=0, choices=SCHEDULES, doc="factor of D's real losses")
     fake_weight: float | Schedule = setting(default=1.0, at_least=0, choices=SCHEDULES, doc="factor of D's fake losses")
 
     def __call__(self, criterion: Criterion) -> Criterion:
-        def weighted(losses: Losses, weight: float | Schedule) -> Losses:
+        def weighted(losses: ElementwiseLoss, weight: float | Schedule) -> ElementwiseLoss:
             return lambda score, key, step: _like(score, value_at(weight, step)) * losses(score, key, step)
 
         return criterion._replace(
@@ -154,11 +157,11 @@ class SideWeights:
 
 @component
 class TopK:
-    """G learns from the k fakes of a batch that D scores highest: L_G = (1/k) sum of their losses, the rest pay 0.
+    """G learns from the k fakes of a batch that D scores highest: L_G is the mean of their losses; the others count 0.
 
-    For `generator.transforms`. k = floor(batch * share), and at least 1; of equal scores the first in the batch count.
-    With relativistic objectives the related scores are ranked. The published share begins at 1 and shrinks by a factor
-    every epoch, down to a floor: `Exponential(start=1.0, decay_rate=0.99, every_steps=..., floor=0.5)`.
+    It is a transform of G's loss. k = floor(batch * share), and at least 1; among equal scores the first in the batch
+    are taken. With relativistic objectives the relative scores are ranked. The published share begins at 1 and shrinks
+    by a factor every epoch, down to a floor: `Exponential(start=1.0, decay_rate=0.99, every_steps=..., floor=0.5)`.
 
     References:
         S. Sinha, Z. Zhao, A. Goyal, C. Raffel, A. Odena, "Top-k Training of GANs: Improving GAN Performance by Throwing
@@ -173,7 +176,7 @@ class TopK:
         def losses(score: Array, key: Array, step: Array) -> Array:
             num = score.shape[0]
             count = jnp.maximum(_count(num, value_at(self.share, step)), 1.0)
-            # The rank of each score from the top, by a stable sort: ties are broken, and exactly k are below k.
+            # The rank of each score from the top, by a stable sort: ties are broken, and exactly k ranks are below k.
             order = jnp.argsort(jax.lax.stop_gradient(score), descending=True, stable=True)
             rank = jnp.zeros(num, jnp.int32).at[order].set(jnp.arange(num, dtype=jnp.int32))
             weights = jnp.where(rank < count, num / count, 0.0)
@@ -183,25 +186,25 @@ class TopK:
 
 
 TRANSFORMS = (ExactFlips, BernoulliFlips, ExpectedFlips, OneSidedSmoothing, TwoSidedSmoothing, SideWeights)
-"""Of D's losses."""
+"""Transforms of D's losses."""
 
 GENERATOR_TRANSFORMS = (TopK,)
-"""Of G's losses."""
+"""Transforms of G's losses."""
 
 
 def _count(num: int, share: float | Array) -> Array:
-    # num * share in float32 may fall just short of the whole number that is meant (100 * 0.53): the 1e-4 restores it,
-    # and is below the distance to the next whole number for any share given to three decimals and batches up to 1,000.
+    # num * share in float32 may fall just below the intended whole number (100 * 0.53). The 1e-4 restores it, and is
+    # smaller than the distance to the next whole number for shares of three decimals and batches up to 1,000.
     return jnp.floor(num * share + 1e-4)
 
 
 def _like(score: Array, value: float | Array) -> Array:
-    """A traced setting in the scores' precision, which it would otherwise raise to its own."""
+    """A setting in the scores' dtype; a traced one would otherwise promote the scores."""
     return jnp.asarray(value, score.dtype)
 
 
 def _flip(criterion: Criterion, flips: object, side: Side) -> Criterion:
-    def flipped(own: Losses, other: Losses) -> Losses:
+    def flipped(own: ElementwiseLoss, other: ElementwiseLoss) -> ElementwiseLoss:
         def losses(score: Array, key: Array, step: Array) -> Array:
             key_flip, key_own, key_other = jax.random.split(key, 3)
             flip = flips(key_flip, score.shape[0], step)  # type: ignore[operator]
@@ -213,7 +216,7 @@ def _flip(criterion: Criterion, flips: object, side: Side) -> Criterion:
 
 
 def _blend(criterion: Criterion, rate: float | Schedule, side: Side) -> Criterion:
-    def blended(own: Losses, other: Losses) -> Losses:
+    def blended(own: ElementwiseLoss, other: ElementwiseLoss) -> ElementwiseLoss:
         def losses(score: Array, key: Array, step: Array) -> Array:
             key_own, key_other = jax.random.split(key)
             share = _like(score, value_at(rate, step))

@@ -1,4 +1,4 @@
-"""The project's own image classifiers: shipped weights, their hashes, and the gate that every use passes."""
+"""The image classifiers of this project: shipped weights, their hashes, and the accuracy that every use requires."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.networks.classifier_network import CLASSIFIER_SIZE, ClassifierModule, resize_for_classifier
 
 GATES = {"mnist": 0.993, "fashion_mnist": 0.92, "digits": 0.97}
-"""Least accuracy on real held-out images for which metrics are computed, by data set."""
+"""Required accuracy on real held-out images, by data set; below it no metrics are computed."""
 
 RESIZED_TOLERANCE = 0.003
-"""How far below its gate a classifier may be on images that were enlarged for a bigger generator.
+"""How far below its gate the accuracy may be on images that were enlarged for a larger generator.
 
-Enlarging and reducing again is a slight blur (28 -> 64 -> 28), which costs even a good classifier a few
-images.
+Enlarging and reducing an image (28 -> 64 -> 28) blurs it slightly, so a good classifier errs on a few more images.
 """
 
 SHRUNK_TOLERANCE = 0.02
-"""The same for images that were shrunk for a smaller generator, which lose detail for good.
+"""The same for images that were reduced for a smaller generator, which lose detail.
 
-At 16x16 the shipped classifiers get 98.3 % of MNIST and 90.2 % of Fashion-MNIST right: enough to count the
-classes of ten thousand samples, whose shares of errors are in the ceilings of every metric.
+At 16x16 the shipped classifiers have accuracies of 98.3 % on MNIST and 90.2 % on Fashion-MNIST. That is enough to count
+the classes of ten thousand samples; the ceilings of every metric include these errors.
 """
 
 _BLOCK = 256
-NUM_CLASSES = 10
 
 
 class UnvalidatedClassifier(ValueError):
-    """A classifier that is missing, or that fails its gate on the real images at hand."""
+    """A classifier that is missing, or whose accuracy on the given real images is below its gate."""
 
 
 class Classifier(NamedTuple):
@@ -45,10 +44,13 @@ class Classifier(NamedTuple):
 
 
 def load_classifier(name: str) -> Classifier | None:
-    """The shipped classifier of a data set, or None where there is none.
+    """The shipped classifier of a data set, or None if there is none.
 
     Args:
-        name: a data set, such as "mnist"; the known ones are the keys of `GATES`.
+        name: a data set, such as "mnist"; those with a classifier are the keys of `GATES`.
+
+    Returns:
+        The classifier; it is read once in a process.
     """
     if name not in GATES:
         return None
@@ -56,7 +58,7 @@ def load_classifier(name: str) -> Classifier | None:
 
 
 def read_classifier(file: Any) -> Classifier:
-    """A classifier from an npz file (a path or an open binary file) of arrays named "layer/parameter"."""
+    """Reads a classifier from an npz file (a path or an open binary file) of arrays named "layer/parameter"."""
     params: dict[str, dict[str, jax.Array]] = {}
     with np.load(file, allow_pickle=False) as arrays:
         for path in arrays.files:
@@ -77,7 +79,7 @@ def classifier_hash(classifier: Classifier) -> str:
 
 @jax.jit
 def classify(classifier: Classifier, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Class probabilities and penultimate features of images, in blocks of 256 so that memory stays bounded.
+    """Class probabilities and penultimate features of images, in blocks of 256, which bounds the memory.
 
     Args:
         classifier: the weights, which may be traced.
@@ -104,7 +106,7 @@ def classify(classifier: Classifier, images: jax.Array) -> tuple[jax.Array, jax.
 
 
 def as_floats(images: jax.Array) -> jax.Array:
-    """Images as float32 in [-1, 1]; only integers (0..255) are rescaled."""
+    """Images as float32 in [-1, 1]; integers (0..255) are rescaled, floats are not."""
     if jnp.issubdtype(images.dtype, jnp.integer):
         return images.astype(jnp.float32) / 127.5 - 1.0
     return images.astype(jnp.float32)
@@ -117,34 +119,36 @@ def accuracy(classifier: Classifier, images: Any, labels: Any) -> float:
         classifier: any, validated or not.
         images: `[batch, height, width, 1]`, floats in [-1, 1] or uint8.
         labels: whole numbers in 0..9, `[batch]`.
+
+    Returns:
+        The accuracy, in [0, 1].
     """
     probabilities, _ = classify(classifier, jnp.asarray(images))
     return float(np.mean(np.argmax(np.asarray(probabilities), axis=1) == np.asarray(labels)))
 
 
 def validated_classifier(name: str, test_images: Any, test_labels: Any) -> tuple[Classifier, float]:
-    """The shipped classifier of a data set, once it has passed its gate on the real held-out images at hand.
+    """The shipped classifier of a data set, after its accuracy on real held-out images was checked.
 
-    The gate is `GATES[name]` at 28x28, as in training, less `RESIZED_TOLERANCE` for larger images and less
-    `SHRUNK_TOLERANCE` for smaller ones.
+    The required accuracy is `GATES[name]` at 28x28, as in training, minus `RESIZED_TOLERANCE` for larger images and
+    minus `SHRUNK_TOLERANCE` for smaller ones.
 
     Args:
         name: the data set.
-        test_images: real held-out images `[n, size, size, 1]`, floats in [-1, 1] or uint8, at the size of the
-            generator's.
-        test_labels: their classes `[n]`.
+        test_images: real held-out images `[n, size, size, 1]`, floats in [-1, 1] or uint8, at the generator's size.
+        test_labels: their classes `[n]`, whole numbers in 0..9.
 
     Returns:
-        The classifier, and the accuracy measured.
+        (the classifier, its measured accuracy in [0, 1]).
 
     Raises:
-        UnvalidatedClassifier: if there is no classifier of that name, or it is below its gate.
+        UnvalidatedClassifier: if there is no classifier of that name, or its accuracy is below the required one.
     """
     classifier = load_classifier(name)
     if classifier is None:
         known = ", ".join(sorted(GATES))
         raise UnvalidatedClassifier(
-            f"there is no classifier for {name!r} (known: {known}): measure it without one, by pixels only"
+            f"there is no classifier for {name!r} (known: {known}): measure without one, by pixels only"
         )
     gate = GATES[name]
     if test_images.shape[1] > CLASSIFIER_SIZE:

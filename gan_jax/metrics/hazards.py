@@ -1,4 +1,4 @@
-"""Comparisons of arms by their right-censored onsets: log-rank tests, hazard ratios, trends over a number.
+"""Comparisons of arms by their right-censored onsets: log-rank tests, hazard ratios, trends over a covariate.
 
 References:
     J. P. Klein, M. L. Moeschberger, "Survival Analysis", 2nd ed. 2003, section 7.3 (log-rank).
@@ -22,6 +22,8 @@ from gan_jax.metrics.survival import Onset, check_share, times_and_failures
 
 
 class LogRank(NamedTuple):
+    """The chi-square statistic of a log-rank test, its degrees of freedom and p value; `note` says what is missing."""
+
     statistic: float | None = None
     degrees_of_freedom: int | None = None
     p: float | None = None
@@ -29,7 +31,7 @@ class LogRank(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """`z` is positive where a larger covariate goes with earlier failure; its square is the chi-square statistic."""
+    """A trend test. `z` is positive if a larger covariate means earlier failure; z^2 is the chi-square statistic."""
 
     z: float | None = None
     p: float | None = None
@@ -37,7 +39,7 @@ class Trend(NamedTuple):
 
 
 class HazardRatio(NamedTuple):
-    """The ratio with its limits, the p value of Wald's test that it is 1, and the logarithm of the ratio."""
+    """A hazard ratio with its confidence limits, the p value of Wald's test that it is 1, and its logarithm."""
 
     ratio: float | None = None
     lower: float | None = None
@@ -48,9 +50,10 @@ class HazardRatio(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """An arm (the "first" of the notes) against the baseline; a hazard ratio above 1 means that the arm fails sooner.
+    """An arm ("first" in notes) compared with the baseline; a hazard ratio above 1 means that the arm fails sooner.
 
-    `hazard_ratio_detectable` is what `num_events`, those of both arms, show with 80 % power at a two-sided 5 %.
+    `hazard_ratio_detectable` is the ratio that `num_events`, those of both arms, detect with 80 % power at a two-sided
+    level of 5 %.
     """
 
     log_rank: LogRank
@@ -61,10 +64,10 @@ class Comparison(NamedTuple):
 
 
 def log_rank(arms: Mapping[str, Sequence[Onset]]) -> LogRank:
-    """The chi-square test that all arms fail at one rate, with the variance of tied times.
+    """The log-rank test: a chi-square test that all arms have the same hazard, with the variance for tied times.
 
-    Arms that had all ended before the first failure of any arm hold no information: they are left out, and each takes
-    a degree of freedom along. Arms that are alike have p = 1, and so do arms that fail all at once.
+    Arms whose runs all ended before the first failure of any arm hold no information: they are left out, with one
+    degree of freedom each. Equal arms have p = 1, and so do arms whose runs all fail at the same time.
     """
     data = {name: times_and_failures(onsets) for name, onsets in checked_arms(arms).items()}
     failures = np.concatenate([times[failed] for times, failed in data.values()])
@@ -84,12 +87,13 @@ def log_rank(arms: Mapping[str, Sequence[Onset]]) -> LogRank:
 
 
 def log_rank_trend(onsets: Sequence[Onset], covariate: Sequence[float]) -> Trend:
-    r"""The log-rank test for a trend over a number, one for each run: Cox's score test with the variance of tied times.
+    r"""The log-rank test for a trend over a covariate: Cox's score test with the variance for tied times.
 
     $$ U = \sum_i \sum_{j \in D_i} (x_j - \bar x_i), \qquad
        V = \sum_i \frac{d_i (n_i - d_i)}{n_i - 1} \frac{1}{n_i} \sum_{j \in R_i} (x_j - \bar x_i)^2 $$
 
-    over the failures D_i of each time and the runs R_i at risk (Tarone, 1975). With two values it is the log-rank test.
+    over the failures D_i at each time and the runs R_i at risk (Tarone, 1975). For a covariate with two values it is
+    the log-rank test. `covariate` has one number for each run.
     """
     times, failed = times_and_failures(onsets)
     values = _covariate(covariate, len(times))
@@ -109,7 +113,16 @@ def log_rank_trend(onsets: Sequence[Onset], covariate: Sequence[float]) -> Trend
 
 
 def hazard_ratio(first: Sequence[Onset], second: Sequence[Onset], confidence: float = 0.95) -> HazardRatio:
-    """The hazard of the first arm in units of the second's, by Cox's model with Efron's ties."""
+    """The ratio of the hazards of two arms, by Cox's model with Efron's method for ties.
+
+    Args:
+        first: onsets of the arm in the numerator.
+        second: onsets of the arm in the denominator.
+        confidence: level of the limits, between 0 and 1.
+
+    Returns:
+        The ratio; above 1 if the first arm fails sooner. Its numbers are None, with a note, if it does not exist.
+    """
     check_share(confidence=confidence)
     for name, arm in (("first", first), ("second", second)):
         if not times_and_failures(arm)[1].any():
@@ -121,16 +134,23 @@ def hazard_ratio(first: Sequence[Onset], second: Sequence[Onset], confidence: fl
 def hazard_ratio_per_unit(
     onsets: Sequence[Onset], covariate: Sequence[float], *, unit: float = 1.0, confidence: float = 0.95
 ) -> HazardRatio:
-    """The factor on the hazard for each `unit` more of a number, one for each run, by Cox's model with Efron's ties.
+    """The factor of the hazard for an increase of a covariate by `unit`, by Cox's model with Efron's method for ties.
 
-    It does not exist if at every failure the runs that failed had the largest covariate of those at risk, or at every
-    one the smallest (complete separation).
+    It does not exist under complete separation: if at every failure the failed runs had the largest covariate of those
+    at risk, or at every failure the smallest.
 
     Args:
-        onsets: of the runs that formed.
-        covariate: such as the rate of label noise.
-        unit: above 0; 0.01 makes it the factor for a percentage point.
-        confidence: of the limits.
+        onsets: those of the runs that formed.
+        covariate: a number for each run, such as its rate of label noise.
+        unit: increase of the covariate, above 0; 0.01 gives the factor for a percentage point.
+        confidence: level of the limits, between 0 and 1.
+
+    Returns:
+        The ratio; its numbers are None, with a note, if it does not exist.
+
+    Raises:
+        ValueError: if `unit` or `confidence` is out of range, or the covariate does not have a finite number for each
+            onset.
     """
     check_share(confidence=confidence)
     if not (math.isfinite(unit) and unit > 0):
@@ -143,18 +163,18 @@ def hazard_ratio_per_unit(
     from lifelines import CoxPHFitter
     from lifelines.exceptions import ConvergenceError
 
-    # Only the order of the times counts; and a covariate of small variance is no sign of trouble once it is scaled.
+    # Only the order of the times matters. The covariate is scaled, since lifelines warns of small variances.
     order, scale = np.unique(times, return_inverse=True)[1] + 1.0, float(values.std())
     table = pd.DataFrame({"time": order, "failed": failed.astype(int), "value": (values - values.mean()) / scale})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            # The default precision leaves an error in the third digit of ratios of a few runs.
+            # With the default precision, ratios of a few runs have an error in the third digit.
             options = {"precision": 1e-12}
             row = CoxPHFitter().fit(table, "time", "failed", fit_options=options).summary.loc["value"]
         except ConvergenceError as failure:
             return HazardRatio(note=f"Cox's model did not converge: {failure}")
-    # The other warnings of lifelines guess at separation, which is settled above.
+    # The other warnings of lifelines are about separation, which is checked above.
     if any("Newton-Raphson" in str(warning.message) for warning in caught):
         return HazardRatio(note="Cox's model did not converge")
     log_ratio, error = (float(row[name]) * unit / scale for name in ("coef", "se(coef)"))
@@ -166,9 +186,18 @@ def hazard_ratio_per_unit(
 
 
 def pairwise(arms: Mapping[str, Sequence[Onset]], baseline: str, confidence: float = 0.95) -> dict[str, Comparison]:
-    """Every other arm against the baseline, with p values of the log-rank test raw and adjusted by Holm's procedure.
+    """Compares every other arm with the baseline; p values of the log-rank tests are adjusted by Holm's procedure.
 
-    The family of the adjustment are the comparisons that have a p value.
+    Args:
+        arms: onsets by the arm's name.
+        baseline: name of the arm that the others are compared with.
+        confidence: level of the limits of hazard ratios, between 0 and 1.
+
+    Returns:
+        A comparison for each other arm. Holm's procedure adjusts over the comparisons that have a p value.
+
+    Raises:
+        ValueError: if the baseline is not an arm, or an arm has no runs.
     """
     if baseline not in checked_arms(arms):
         raise ValueError(f"baseline {baseline!r} is no arm: the arms are {', '.join(arms)}")
@@ -190,6 +219,11 @@ def pairwise(arms: Mapping[str, Sequence[Onset]], baseline: str, confidence: flo
 
 
 def checked_arms(arms: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+    """The arms, unchanged.
+
+    Raises:
+        ValueError: if there are no arms, or an arm has no runs.
+    """
     if not arms or not all(len(runs) for runs in arms.values()):
         empty = ", ".join(repr(name) for name, runs in arms.items() if not len(runs))
         raise ValueError(f"arms without runs: {empty or 'no arm at all'}; give each arm at least one run, or drop it")
@@ -204,12 +238,12 @@ def _covariate(covariate: Sequence[float], num: int) -> np.ndarray:
 
 
 def _risk_sets(times: np.ndarray, failed: np.ndarray, values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """At each time of failure, the covariate of the runs that failed and of all that were at risk."""
+    """For each time of failure, the covariates of the failed runs and of all runs at risk."""
     return [(values[(times == time) & failed], values[times >= time]) for time in np.unique(times[failed])]
 
 
 def _no_ratio(times: np.ndarray, failed: np.ndarray, values: np.ndarray) -> str | None:
-    """Why Cox's partial likelihood of one covariate has no maximum; None where it has one."""
+    """The reason why Cox's partial likelihood of one covariate has no maximum; None if it has one."""
     pairs = _risk_sets(times, failed, values)
     if not pairs:
         return "no run failed"

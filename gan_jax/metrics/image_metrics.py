@@ -1,8 +1,7 @@
-"""Diversity and fidelity of generated images, judged by a frozen classifier and by pixels.
+"""Diversity and fidelity of generated images, measured by a frozen classifier and by pixels.
 
-Every measurement is a pure function of arrays, jitted, and fit for `vmap` over stacks of sample sets and for
-`scan`. `definition` stamps a result with the rule that made it, and `image_ceilings` gives what real held-out
-images score by the same rule.
+Every measurement is a jitted pure function of arrays, which works under `vmap` over sample sets and in `scan`.
+`definition` describes the rule of a result. `image_ceilings` gives the metrics of real held-out images by that rule.
 """
 
 from __future__ import annotations
@@ -12,37 +11,37 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gan_jax.metrics.classifier import NUM_CLASSES, Classifier, as_floats, classifier_hash, classify
+from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.metrics.classifier import Classifier, as_floats, classifier_hash, classify
 
 LEAST_CLASS_SIZE = 50
-"""Samples of a class from which the spread inside it is estimated."""
+"""Least number of samples of a class from which its within-class variance is estimated."""
 LEAST_CLASS_SHARE = 0.1
-"""A class is present from this share of its real frequency on."""
+"""A class is present if its share is at least this fraction of its real share."""
 DEFAULT_CONFIDENCE = 0.9
 _LEAST_PROBABILITY = 1e-6
 
 
 class ImageMetrics(NamedTuple):
-    r"""What a set of samples scores; all finite where there is a classifier, whatever the samples.
+    r"""The metrics of a set of samples. With a classifier all are finite for any samples.
 
-    A sample is *confident* if its greatest class probability is at least `confidence`; its class is the most
-    probable one; $\hat p$ is the share of each class among the confident samples; $\phi$ are the classifier's
-    features.
+    A sample is *confident* if its largest class probability is at least `confidence`; its class is the most probable
+    one. $\hat p$ are the class shares among confident samples; $\phi$ are the classifier's features.
 
     Attributes:
         class_share: $\hat p$, `[10]`; zeros if no sample is confident.
         junk: J, the share of samples that are not confident.
         effective_classes: $E = \exp(-\sum_c \hat p_c \ln \hat p_c)$, 1..10; 0 if no sample is confident.
-        modes: M, the number of classes with $\hat p_c \ge 0.1 p_c$, p being the real shares.
-        max_share: the greatest $\hat p_c$.
+        modes: M, the number of classes with $\hat p_c \ge 0.1 p_c$, where p are the real shares.
+        max_share: the largest $\hat p_c$.
         variance_ratio: V = tr Cov(phi) over all samples, divided by that of real images.
-        intra_class_ratio: V_c, the same inside a class (confident samples), the median over the classes with at
-            least 50; 1 if there is none, which is no evidence of collapse inside a class.
-        intra_classes: the number of classes that this median is over.
+        intra_class_ratio: V_c, the same inside a class (confident samples): the median over classes with at least 50
+            samples. It is 1 if there is no such class, which is no evidence of collapse inside a class.
+        intra_classes: the number of classes in this median.
         pairwise_ratio: P, the mean Euclidean pixel distance of n/2 disjoint pairs, divided by that of real ones.
         pixel_std: standard deviation of each pixel over the samples, mean over pixels, for pixels in [-1, 1].
-        kl: $\sum_c \hat p_c \ln(\hat p_c / p_c)$ in nats; if no sample is confident, that of the worst single
-            class.
+        kl: $\sum_c \hat p_c \ln(\hat p_c / p_c)$ in nats; if no sample is confident, that of all mass on the class with
+            the largest such value.
         finite: whether every pixel of every sample is finite.
     """
 
@@ -61,14 +60,14 @@ class ImageMetrics(NamedTuple):
 
 
 class ImageReference(NamedTuple):
-    """What real held-out images measure: the denominators of `ImageMetrics`.
+    """The moments of real held-out images: the denominators of `ImageMetrics`.
 
     Attributes:
         class_share: share of each class among the confident real images, `[10]`.
-        feature_variance: trace of the covariance of their features, all images.
+        feature_variance: trace of the covariance of the features of all images.
         class_variance: the same inside each class, `[10]`.
         pairwise_distance: mean distance of disjoint pairs, root mean square over pixels.
-        ceilings: the metrics of all the images that made the reference.
+        ceilings: the metrics of all images of the reference.
     """
 
     class_share: jax.Array
@@ -79,7 +78,7 @@ class ImageReference(NamedTuple):
 
 
 class _Measured(NamedTuple):
-    """The raw moments of a set of images, from which both the reference and the metrics are made."""
+    """The moments of a set of images, from which the reference and the metrics are computed."""
 
     counts: jax.Array
     junk: jax.Array
@@ -102,7 +101,10 @@ def make_reference(
     Args:
         classifier: a validated classifier, or None for a data set without one.
         test_images: real held-out images `[n, size, size, 1]`, in [-1, 1] or uint8, at the samples' size.
-        confidence: probability in [0, 1] from which an image counts for its class; as used for the samples.
+        confidence: least class probability, in [0, 1], of an image that counts for its class; the same as for samples.
+
+    Returns:
+        The reference; without a classifier its first three fields are zeros.
     """
     measured = _measure(classifier, test_images, confidence)
     class_share = measured.counts / jnp.maximum(jnp.sum(measured.counts), 1.0)
@@ -122,16 +124,19 @@ def image_metrics(
 ) -> ImageMetrics:
     """Measures generated images.
 
-    Without a classifier `pairwise_ratio`, `pixel_std` and `finite` are measured, and all else is NaN. Samples
-    are clipped to [-1, 1], as they are when shown, and pixels that are not finite count as 0 (mid-grey): the
-    metrics stay finite, and `finite` tells.
+    Without a classifier only `pairwise_ratio`, `pixel_std` and `finite` are measured; the others are NaN. Samples are
+    clipped to [-1, 1], as for display. Non-finite pixels count as 0 (mid-grey), so the metrics stay finite; `finite`
+    reports them.
 
     Args:
         classifier: the classifier of the reference, or None.
         reference: made by `make_reference` from real images of the samples' size.
-        samples: `[n, size, size, 1]`, floats in [-1, 1] or uint8, n at least 2; the order matters only to the
-            pairing, which is a fixed permutation.
-        confidence: probability in [0, 1], traced; the one that made the reference.
+        samples: `[n, size, size, 1]`, floats in [-1, 1] or uint8, n at least 2; the order affects only the pairs, which
+            come from a fixed permutation.
+        confidence: as in `make_reference`; it may be traced.
+
+    Returns:
+        The metrics, scalars but for `class_share`.
     """
     return _metrics(classifier is not None, reference, _measure(classifier, samples, confidence))
 
@@ -144,14 +149,17 @@ def image_ceilings(
     *,
     confidence: float | jax.Array = DEFAULT_CONFIDENCE,
 ) -> ImageMetrics:
-    """What n real held-out images score: the ceiling of every metric at that sample size.
+    """The metrics of n real held-out images: the ceiling of every metric at that sample size.
 
     Args:
         classifier: the classifier of the reference, or None.
         reference: made by `make_reference`.
         test_images: the images of the reference; n of them are drawn by a fixed permutation.
-        n: number of samples, as will be drawn from the generator.
-        confidence: as for `image_metrics`.
+        n: number of samples, the same as of the generator.
+        confidence: as in `make_reference`.
+
+    Returns:
+        The metrics.
 
     Raises:
         ValueError: if there are fewer than n images.
@@ -175,14 +183,17 @@ def definition(
     classifier: Classifier | None = None,
     accuracy: float | None = None,
 ) -> dict[str, Any]:
-    """The rule behind a result, to be stored with it.
+    """The definition of a result's metrics, which is stored with it.
 
     Args:
-        confidence: the probability from which a sample counts for its class.
-        num_samples: generated samples a measurement.
+        confidence: least class probability of a sample that counts for its class.
+        num_samples: number of samples of a measurement.
         name: the classifier's data set.
-        classifier: the classifier used, or None.
-        accuracy: its accuracy measured on the real images at hand.
+        classifier: the classifier, or None.
+        accuracy: its measured accuracy on the real images, or None.
+
+    Returns:
+        A dict for JSON: the rule in one line, the numbers above, and the classifier's name, hash and accuracy.
     """
     pixel_rule = (
         "P = mean Euclidean distance of n/2 disjoint pairs / that of real held-out images; pixel_std = mean "
@@ -203,20 +214,20 @@ def definition(
 
 
 def effective_classes(class_share: jax.Array) -> jax.Array:
-    """Exp of the entropy of class shares `[..., K]`: 1..K; 0 where all shares are 0."""
+    """The exponential of the entropy of class shares `[..., K]`: 1..K; 0 where all shares are 0."""
     entropy = -jnp.sum(jax.scipy.special.xlogy(class_share, class_share), axis=-1)
     return jnp.where(jnp.sum(class_share, axis=-1) > 0.0, jnp.exp(entropy), 0.0)
 
 
 def present_modes(class_share: jax.Array, real_share: jax.Array) -> jax.Array:
-    """Number of classes that occur, with at least a tenth of their real share; shares are `[K]`."""
+    """Number of classes that occur with at least a tenth of their real share; shares are `[K]`."""
     present = (class_share > 0.0) & (class_share >= LEAST_CLASS_SHARE * real_share)
     return jnp.sum(present.astype(jnp.float32))
 
 
 def class_divergence(class_share: jax.Array, real_share: jax.Array) -> jax.Array:
-    """KL of class shares `[K]` to the real ones, nats; the worst single class's where all shares are 0."""
-    # A class that real images lack gets a floor, so that a sample of it costs 14 nats, not infinitely many.
+    """KL of class shares `[K]` to the real ones in nats; if all shares are 0, the largest KL of a single class."""
+    # A class that real images lack gets a small share, so that its KL is 14 nats and not infinite.
     log_real = jnp.log(jnp.maximum(real_share, _LEAST_PROBABILITY))
     divergence = jnp.sum(jax.scipy.special.xlogy(class_share, class_share) - class_share * log_real)
     return jnp.where(jnp.sum(class_share) > 0.0, jnp.maximum(divergence, 0.0), jnp.max(-log_real))
@@ -269,7 +280,7 @@ def _measure(classifier: Classifier | None, images: jax.Array, confidence: float
 
 def _feature_variances(features: jax.Array, classes: jax.Array, counts: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Traces of the unbiased covariance of all features, and of those of each class `[10]`."""
-    # About the first sample first: copies of one image then vary by exactly 0, not by a mean's rounding.
+    # The first sample is subtracted, so that copies of one image have a variance of exactly 0, without rounding.
     features = features - features[:1]
     centred = features - jnp.mean(features, axis=0, keepdims=True)
     total = jnp.sum(jnp.square(centred)) / (features.shape[0] - 1)
@@ -280,7 +291,7 @@ def _feature_variances(features: jax.Array, classes: jax.Array, counts: jax.Arra
 
 def _pairwise_distance(images: jax.Array) -> jax.Array:
     """Mean over floor(n/2) disjoint pairs of the root mean square pixel difference."""
-    # Paired by a fixed permutation, so that samples sorted by class are not compared with their own class.
+    # A fixed permutation makes the pairs, so that samples sorted by class are not compared within their class.
     half = images.shape[0] // 2
     order = jax.random.permutation(jax.random.key(0), images.shape[0])
     first, second = images[order[:half]], images[order[half : 2 * half]]

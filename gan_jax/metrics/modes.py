@@ -1,7 +1,7 @@
-"""Mode coverage of samples from a known mixture: modes captured, high-quality share, KL, spread inside the modes.
+"""Mode coverage of samples from a known mixture: modes captured, high-quality share, KL, within-mode spread.
 
-Published definitions disagree (distance, threshold, count, which samples enter the KL), so the definition is a
-component, `Rule`, and every result is stamped with it.
+Published definitions differ (distance, threshold, count, which samples enter the KL), so the definition is a component,
+`Rule`, and every result is stored with it.
 
 References:
     A. Srivastava et al., "VEEGAN", NeurIPS 2017, section 5.1: within 3 standard deviations, at least 1 sample.
@@ -24,43 +24,46 @@ from gan_jax.experiment.component import component, setting
 
 @component
 class Rule:
-    """When a sample belongs to a mode, and when a mode counts as captured.
+    """The definition of a high-quality sample and of a captured mode.
 
-    With the distance d from the nearest mode in units of that mode's standard deviation, a sample is of high quality if
+    d is a sample's distance from its nearest mode, in standard deviations of that mode. A sample is of high quality if
 
     * `l2`: the Euclidean d is at most `radius` (VEEGAN, PacGAN: radius 3; others 4);
     * `linf`: every coordinate of d is at most `radius`;
-    * `mass`: the chi-square probability of d^2 with as many degrees of freedom as noisy coordinates is at most the
-      probability of `radius` standard deviations in 2-D. In two dimensions this is `l2`; in 1,200 it is what a literal
-      radius cannot be: real data pass at 98.89 %, not at 0 %. Data without noise count as of one noisy coordinate.
+    * `mass`: the chi-square probability of d^2, with one degree of freedom for each noisy coordinate, is at most that
+      of `radius` standard deviations in 2-D. In two dimensions this equals `l2`. In 1,200 dimensions 98.89 % of real
+      data pass, where none pass a literal radius. Data without noise count as having one noisy coordinate.
 
-    A mode is captured if at least `min_share * n * weight` high-quality samples of n are nearest to it, and at least 1.
-    `min_share=0` is the published "at least one"; 0.1 is not moved by strays, and is the default for onsets.
+    A mode is captured if at least `min_share * n * weight` of n samples, and at least 1, are of high quality and
+    nearest to it. `min_share=0` is the published "at least one". The default 0.1 is robust to stray samples, as onsets
+    require.
     """
 
-    norm: Literal["l2", "linf", "mass"] = setting(default="l2", doc="how the distance is measured")
-    radius: float = setting(default=3.0, above=0, doc="in standard deviations")
+    norm: Literal["l2", "linf", "mass"] = setting(default="l2", doc="measure of the distance from the nearest mode")
+    radius: float = setting(
+        default=3.0, above=0, doc="greatest distance of a high-quality sample, in standard deviations"
+    )
     min_share: float = setting(
-        default=0.1, at_least=0, below=1, doc="of a mode's expected samples that make it captured"
+        default=0.1, at_least=0, below=1, doc="share of a mode's expected samples at which it is captured"
     )
 
     def describe(self, num_samples: int) -> str:
-        """The definition in one line, as written beside every result."""
+        """The definition in one line, as it is stored with every result."""
         least = f"count>={self.min_share:g}*n*weight" if float(self.min_share) > 0 else "count>=1"
         return f"{self.norm}<={self.radius:g}std; {least}; n={num_samples}"
 
 
 class ModeMetrics(NamedTuple):
-    """One evaluation of n samples. Scalars unless said otherwise.
+    """One evaluation of n samples. Fields are scalars unless a shape is given.
 
     Attributes:
-        modes: number captured under the rule.
-        modes_any: number with at least one high-quality sample (VEEGAN, PacGAN).
+        modes: number of modes that are captured under the rule.
+        modes_any: number of modes with at least one high-quality sample (VEEGAN, PacGAN).
         high_quality: share of all n samples that are of high quality.
         kl: sum_k p_k ln(p_k / w_k) in nats, over high-quality counts; NaN if there are none.
-        kl_all: the same over nearest-mode counts of all samples. It can look good on junk.
-        spread: median over captured modes of (standard deviation of its high-quality samples) / std; 0 if none is
-            captured, and 1 for captured modes of data without noise, which have no spread to lose.
+        kl_all: the same over nearest-mode counts of all samples; it may be small for junk.
+        spread: within-mode spread: the median over captured modes of (standard deviation of the mode's high-quality
+            samples) / std; 0 if no mode is captured, and 1 for captured modes of data without noise.
         dominant_mode: index of the mode with the most high-quality samples.
         counts: [K] high-quality samples by mode.
         finite: whether all samples are finite.
@@ -78,7 +81,15 @@ class ModeMetrics(NamedTuple):
 
 
 def mode_metrics(source: MixtureSource, samples: Array, rule: Rule) -> ModeMetrics:
-    """Measures samples [n, d] against a mixture's modes [K, d].
+    """Measures samples against a mixture's modes.
+
+    Args:
+        source: the mixture, with K modes in d dimensions.
+        samples: [n, d], in data units.
+        rule: the definition of high quality and of capture; its floats may be traced.
+
+    Returns:
+        The metrics; KL in nats, spread relative to the mode's standard deviation.
 
     Example:
         >>> import jax
@@ -107,7 +118,7 @@ def mode_metrics(source: MixtureSource, samples: Array, rule: Rule) -> ModeMetri
     counts = jnp.sum(members, axis=0)
     captured = counts >= jnp.maximum(rule.min_share * num * source.weights, 1.0)
 
-    # Spread: the per-coordinate variance of a mode's members about their own mean, over the noisy coordinates.
+    # Spread: the variance of a mode's members about their own mean, averaged over the noisy coordinates.
     share = members / jnp.maximum(counts, 1)[None]
     mean = share.T @ points
     deviation = (points[:, None, :] - mean[None]) * source.noisy[None, None]
@@ -140,7 +151,7 @@ def count_divergence(counts: Array, weights: Array) -> Array:
 
 
 class Bound(NamedTuple):
-    """What a metric gets on real data (`ceiling`) and what finite samples make of a perfect sampler (`floor`)."""
+    """A metric's value on real data (`ceiling`), and for a perfect sampler at this number of samples (`floor`)."""
 
     ceiling: float | None
     floor: float | None
@@ -149,8 +160,16 @@ class Bound(NamedTuple):
 def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str, Bound]:
     """Ceilings and floors of `mode_metrics` for the true mixture, in closed form.
 
-    The ceiling of `high_quality` is 98.89 % for l2 <= 3 in two dimensions, 99.46 % for linf <= 3, 99.97 % for l2 <= 4;
-    data without noise are all of high quality, and have no spread.
+    The ceiling of `high_quality` is 98.89 % for l2 <= 3 in two dimensions, 99.46 % for linf <= 3, 99.97 % for l2 <= 4.
+    Data without noise are all of high quality, and have no spread.
+
+    Args:
+        source: the mixture.
+        rule: the definition of high quality and of capture.
+        num_samples: n, samples of an evaluation.
+
+    Returns:
+        A bound for each metric's name, in the metric's unit.
     """
     num_modes = source.modes.shape[0]
     num_noisy = float(jnp.sum(source.noisy))
@@ -174,14 +193,14 @@ def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str
 
 
 def _expected_captured(source: MixtureSource, inside: float, min_share: float, num_samples: int) -> float:
-    """Modes that true samples capture on average: K, but for modes so rare that they may get too few samples."""
+    """Expected number of modes that true samples capture: K, less what rare modes miss by having too few samples."""
     weights = np.asarray(source.weights, float)
     needed = np.ceil(np.maximum(min_share * num_samples * weights, 1.0) - 1e-6)
     return float(np.sum(binom.sf(needed - 1, num_samples, weights * inside)))
 
 
 def truncated_spread(radius: float, dim: float) -> float:
-    """Standard deviation per coordinate of a unit Gaussian in `dim` dimensions cut off at `radius`: 0.974 for 3 in 2-D.
+    """Standard deviation of each coordinate of a unit Gaussian in `dim` dimensions truncated at `radius`.
 
     E[r^2; r <= R] / d = P(d/2 + 1, R^2/2), with P the regularised incomplete gamma function.
 

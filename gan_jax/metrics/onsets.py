@@ -1,4 +1,4 @@
-"""The onsets of a study: everything that `survival`, `hazards` and `power` say of the verdicts of its runs."""
+"""The onsets of a study: all statistics of `survival`, `hazards` and `power` on the verdicts of its runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gan_jax.metrics.hazards import (
 )
 from gan_jax.metrics.power import hazard_ratio_detectable, seeds_per_arm
 from gan_jax.metrics.survival import (
-    CAUSES,
+    FAILURE_CAUSES,
     Onset,
     SurvivalCurve,
     check_share,
@@ -31,7 +31,7 @@ from gan_jax.metrics.survival import (
 )
 
 
-def summary(
+def onset_summary(
     arms: Mapping[str, Sequence[Mapping[str, Any]]],
     horizon: float | None = None,
     baseline: str | None = None,
@@ -40,18 +40,26 @@ def summary(
     unit: float = 1.0,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
-    """All of this module on the verdicts of the runs of each arm, ready for JSON; works with one arm and with one run.
+    """All statistics of the onsets of each arm's runs, for JSON. One arm, or one run, is enough.
 
     Args:
-        arms: verdicts (`Verdict.to_json()`) by name.
-        horizon: of restricted means and incidences; by default the last time to which all arms can be followed.
-        baseline: the arm that the others are compared with; by default the first.
-        covariate: a number for each arm, such as its rate of label noise, for the trend.
-        unit: of the covariate, for the hazard ratio.
-        confidence: of all limits.
+        arms: verdicts (`Verdict.to_json()`) by the arm's name.
+        horizon: time up to which restricted means and incidences are taken, in the verdicts' steps. None takes the last
+            time to which all arms can be followed.
+        baseline: the arm that the others are compared with. None takes the first.
+        covariate: a number for each arm, such as its rate of label noise, for the trend. None leaves out the trend.
+        unit: increase of the covariate for the hazard ratio, above 0.
+        confidence: level of all limits, between 0 and 1.
+
+    Returns:
+        A dict of numbers, lists and notes; a number that does not exist is None, and a note has the reason.
+
+    Raises:
+        ValueError: if an argument is out of range, an arm has no runs, or the baseline or the covariate does not match
+            the arms.
     """
     if unknown := set(covariate or arms) ^ set(checked_arms(arms)):
-        raise ValueError(f"covariate: give a number for each arm and no other; look at {', '.join(sorted(unknown))}")
+        raise ValueError(f"covariate: give a number for each arm and no other; see {', '.join(sorted(unknown))}")
     check_share(confidence=confidence)
     check_time("horizon", 0 if horizon is None else horizon)
     baseline = next(iter(arms)) if baseline is None else baseline
@@ -99,14 +107,14 @@ def summary(
             "note": None if num_events else "no run failed, so the share that fails is not known",
         },
     }
-    return to_json(result)
+    return plain_json(result)
 
 
 def _arm(
     onsets: Sequence[Onset | None], curve: SurvivalCurve | None, horizon: float | None, confidence: float
 ) -> dict[str, Any]:
     formed = [onset for onset in onsets if onset is not None]
-    counts = {cause: sum(onset.cause == cause for onset in formed) for cause in CAUSES}
+    counts = {cause: sum(onset.cause == cause for onset in formed) for cause in FAILURE_CAUSES}
     result: dict[str, Any] = {
         "num_runs": len(onsets),
         "num_never_formed": len(onsets) - len(formed),
@@ -122,7 +130,7 @@ def _arm(
     mean = curve.restricted_mean(horizon)
     last = np.searchsorted(curve.times, horizon, side="right") - 1
     causes = {}
-    for cause in CAUSES:
+    for cause in FAILURE_CAUSES:
         incidence = cumulative_incidence(formed, cause, confidence)._asdict()
         at = {name: None if mean.mean is None else array[last] for name, array in incidence.items() if name != "times"}
         causes[cause] = {"at_horizon": at, "curve": incidence}
@@ -138,14 +146,14 @@ def _arm(
     }
 
 
-def to_json(value: Any) -> Any:
-    """A result as plain dicts, lists and numbers; what is not finite is None."""
+def plain_json(value: Any) -> Any:
+    """A result as dicts, lists and numbers; a number that is not finite becomes None."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
-        return {str(name): to_json(item) for name, item in value.items()}
+        return {str(name): plain_json(item) for name, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
+        return [plain_json(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

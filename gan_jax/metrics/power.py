@@ -1,4 +1,4 @@
-"""How many runs it takes: events and seeds for a log-rank test between two arms.
+"""Sample sizes: the number of failures and of seeds that a log-rank test between two arms needs.
 
 References:
     D. Schoenfeld, "The Asymptotic Properties of Nonparametric Tests for Comparing Survival Distributions", Biometrika
@@ -15,15 +15,18 @@ from gan_jax.metrics.survival import check_share
 
 
 def events_needed(hazard_ratio: float, power: float = 0.8, alpha: float = 0.05, share: float = 0.5) -> float:
-    r"""Failures in both arms together that show a hazard ratio (Schoenfeld, 1981), not rounded.
+    r"""The number of failures, of both arms together, that detect a hazard ratio (Schoenfeld, 1981), not rounded.
 
     $$ E = \frac{(z_{1 - \alpha / 2} + z_{power})^2}{q (1 - q) \ln^2 HR} $$
 
     Args:
         hazard_ratio: above 0 and not 1; 1 / HR needs as many.
-        power: the probability to see it.
-        alpha: level of the two-sided log-rank test.
-        share: q, of the runs that are in the first arm.
+        power: probability to detect it, between `alpha` and 1.
+        alpha: level of the two-sided log-rank test, between 0 and 1.
+        share: q, share of the runs in the first arm, between 0 and 1.
+
+    Returns:
+        The number E of failures.
 
     Example:
         >>> [round(events_needed(ratio)) for ratio in (2, 3, 5)]
@@ -33,7 +36,17 @@ def events_needed(hazard_ratio: float, power: float = 0.8, alpha: float = 0.05, 
 
 
 def power_of(hazard_ratio: float, num_events: float, alpha: float = 0.05, share: float = 0.5) -> float:
-    """The probability that a log-rank test on so many failures, of both arms together, shows a hazard ratio."""
+    """The probability that a log-rank test detects a hazard ratio.
+
+    Args:
+        hazard_ratio: above 0 and not 1.
+        num_events: failures of both arms together, above 0.
+        alpha: level of the two-sided log-rank test, between 0 and 1.
+        share: share of the runs in the first arm, between 0 and 1.
+
+    Returns:
+        The power, in [0, 1].
+    """
     check_share(alpha=alpha, share=share)
     _check_events(num_events)
     reach = _log_ratio(hazard_ratio) * math.sqrt(num_events * share * (1 - share))
@@ -41,14 +54,37 @@ def power_of(hazard_ratio: float, num_events: float, alpha: float = 0.05, share:
 
 
 def hazard_ratio_detectable(num_events: float, power: float = 0.8, alpha: float = 0.05, share: float = 0.5) -> float:
-    """The hazard ratio above 1 that so many failures, of both arms together, show with this power."""
+    """The smallest hazard ratio above 1 that a number of failures detects.
+
+    Args:
+        num_events: failures of both arms together, above 0.
+        power: probability to detect it, between `alpha` and 1.
+        alpha: level of the two-sided log-rank test, between 0 and 1.
+        share: share of the runs in the first arm, between 0 and 1.
+
+    Returns:
+        The ratio; infinite if it is beyond exp(700).
+    """
     _check_events(num_events)
     log_ratio = _reach(power, alpha, share) / math.sqrt(num_events)
     return math.exp(log_ratio) if log_ratio < 700 else math.inf
 
 
 def seeds_per_arm(hazard_ratio: float, event_share: float, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Runs of each of two equal arms that show a hazard ratio, if `event_share` (0 to 1) of all runs of both fail."""
+    """The number of runs in each of two equal arms that detects a hazard ratio.
+
+    Args:
+        hazard_ratio: above 0 and not 1.
+        event_share: share of the runs of both arms that fail, above 0 and at most 1.
+        power: probability to detect it, between `alpha` and 1.
+        alpha: level of the two-sided log-rank test, between 0 and 1.
+
+    Returns:
+        Runs (seeds) of each arm, rounded up.
+
+    Raises:
+        ValueError: if `event_share` or another argument is out of range.
+    """
     if not 0 < event_share <= 1:
         raise ValueError(f"event_share={event_share}: give a share above 0, at most 1")
     return math.ceil(events_needed(hazard_ratio, power, alpha) / (2 * event_share))
@@ -63,7 +99,7 @@ def _log_ratio(hazard_ratio: float) -> float:
 def _reach(power: float, alpha: float, share: float) -> float:
     check_share(power=power, alpha=alpha, share=share)
     if power <= alpha:
-        raise ValueError(f"power={power}: give more than alpha={alpha}, which a test has without any difference")
+        raise ValueError(f"power={power}: give more than alpha={alpha}, the power of a test when arms do not differ")
     return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) / math.sqrt(share * (1 - share))
 
 

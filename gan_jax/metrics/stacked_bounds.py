@@ -1,6 +1,6 @@
-"""What real stacked images score, in closed form from the classifier's readings of the held-out single images.
+"""The metrics of real stacked images, in closed form from the classifier's outputs for held-out single images.
 
-Channels are independent, so the share of a mode is the product of three class shares, and no image need be stacked.
+Channels are independent, so the share of a mode is the product of three class shares, and no image has to be stacked.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import binom
 
+from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.data.stacked import NUM_MODES
-from gan_jax.metrics.classifier import NUM_CLASSES
 from gan_jax.metrics.modes import Bound
 from gan_jax.metrics.stacked_metrics import StackedReference, StackedRule, triple_share
 
@@ -19,8 +19,17 @@ _LEAST = 1e-6
 def stacked_bounds(reference: StackedReference, rule: StackedRule, num_samples: int) -> dict[str, Bound]:
     """Ceilings and floors of `stacked_metrics`, in expectation over n samples.
 
-    The ceiling is what stacked held-out images score, so the classifier's mistakes and doubts are in it. The floor of a
-    KL is that of a sampler of the very distribution it is taken to, read without mistakes: (K - 1) / 2n to first order.
+    The ceiling is the value for stacked held-out images, including the classifier's errors and unconfident outputs. The
+    floor of a KL is the value for a perfect sampler of the distribution that the KL is taken to, classified without
+    errors: (K - 1) / 2n to first order.
+
+    Args:
+        reference: made by `make_stacked_reference` with a classifier.
+        rule: the definition of the metrics.
+        num_samples: n, samples of an evaluation.
+
+    Returns:
+        A bound for each metric's name, in the metric's unit.
 
     Example:
         >>> from gan_jax.data.stacked import StackedImages
@@ -60,16 +69,19 @@ def stacked_bounds(reference: StackedReference, rule: StackedRule, num_samples: 
 
 
 def expected_divergence(share: np.ndarray, weights: np.ndarray, num: float) -> float:
-    r"""Expected KL to `weights` of the counts of n draws from `share`, in nats, exactly.
+    r"""The exact expected KL, in nats, of the counts of n draws from `share` to `weights`.
 
     $$ E\left[\sum_k \frac{c_k}{n} \ln \frac{c_k}{n w_k}\right], \qquad c_k \sim \mathrm{Binomial}(n, p_k) $$
 
-    which for share = weights is (K - 1) / 2n to first order (Miller, 1955), and more where modes get few samples.
+    For share = weights it is (K - 1) / 2n to first order (Miller, 1955), and larger where modes get few samples.
 
     Args:
         share: [K] the sampler's shares p, summing to 1.
-        weights: [K] the shares w that it is compared with; a mode without weight and with draws makes it infinite.
+        weights: [K] the shares w that it is compared with.
         num: n, rounded.
+
+    Returns:
+        The expected KL in nats; infinite if a mode with draws has weight 0, NaN for n below 1.
 
     Example:
         >>> uniform = np.full(1000, 1e-3)
@@ -84,7 +96,7 @@ def expected_divergence(share: np.ndarray, weights: np.ndarray, num: float) -> f
         return float("inf")
     pairs, times = np.unique(np.stack([share[there], weights[there]]), axis=1, return_counts=True)
     mean = num * pairs[0]
-    # 12 standard deviations and a bit: beyond lies less than 1e-12.
+    # The probability beyond 12 standard deviations and 40 counts is below 1e-12.
     most = int(min(num, np.max(mean + 12 * np.sqrt(mean) + 40)))
     count = np.arange(1, most + 1)
     terms = (count / num) * (np.log(count / num)[None] - np.log(pairs[1])[:, None])

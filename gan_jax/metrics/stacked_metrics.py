@@ -1,8 +1,8 @@
-r"""Coverage of the 1,000 modes of stacked images: a frozen classifier reads each channel, and a triple is a mode.
+r"""Coverage of the 1,000 modes of stacked images: a mode is the triple of the classes of the three channels.
 
-Published counts depend on the rule more than on the generator (the same runs have 747 modes with at least 1 sample of
-any confidence, and 3 with at least 10 samples above 0.9), so the rule is a component and every result is stamped with
-it. `stacked_bounds` says what real images score by it.
+A frozen classifier classifies each channel. Published counts depend on the rule more than on the generator (the same
+runs have 747 modes with at least 1 sample of any confidence, and 3 with at least 10 samples above 0.9), so the rule is
+a component and is stored with every result. `stacked_bounds` has the metrics of real images under a rule.
 
 References:
     L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, arXiv 1611.02163, section 3.3.1.
@@ -18,39 +18,43 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.data.stacked import NUM_CHANNELS, NUM_MODES
 from gan_jax.experiment.component import component, setting
-from gan_jax.metrics.classifier import NUM_CLASSES, Classifier, as_floats, classify
+from gan_jax.metrics.classifier import Classifier, as_floats, classify
 from gan_jax.metrics.image_metrics import LEAST_CLASS_SIZE, effective_classes
 from gan_jax.metrics.modes import count_divergence
 
-_BLOCK = 80  # three channels of 80 fit one block of the classifier
+_BLOCK = 80  # three channels of 80 images fit into one block of the classifier
 _NUM_PAIRS = 2_000
 _LEAST = 1e-6
 
 
 @component
 class StackedRule:
-    """When a stacked sample belongs to a mode, and when a mode is captured.
+    """The definition of a sample's mode, and of captured and held modes.
 
-    A sample's mode is 100 a + 10 b + c, with a, b, c the most probable class of each channel, and its confidence the
-    least of the three probabilities. It counts if that is at least `confidence`; a mode is captured by at least
-    `min_count` samples that count. The defaults are the published rule, by which junk and misread samples capture modes
-    too: of 25,600 real samples of MNIST, 400 are misread.
+    A sample's mode is 100 a + 10 b + c, where a, b, c are the most probable classes of the channels. Its confidence is
+    the least of their three probabilities. A sample counts if its confidence is at least `confidence`. A mode is
+    captured by at least `min_count` samples that count. The defaults are the published rule, under which junk and
+    misclassified samples capture modes too: of 25,600 real samples of MNIST, 400 are misclassified.
 
-    A mode is held, which is what the detector's labels go by, with at least `min_share` of the samples that the data
-    would give it.
+    A mode is held if it gets at least `min_share` of the samples that it has in the data. The detector uses held modes.
     """
 
-    confidence: float = setting(default=0.0, at_least=0, at_most=1, doc="of every channel, from which a sample counts")
-    min_count: float = setting(default=1.0, at_least=1, doc="samples that capture a mode")
-    min_share: float = setting(default=0.1, at_least=0, below=1, doc="of a mode's expected samples that make it held")
+    confidence: float = setting(
+        default=0.0, at_least=0, at_most=1, doc="least class probability of every channel of a sample that counts"
+    )
+    min_count: float = setting(default=1.0, at_least=1, doc="number of samples that capture a mode")
+    min_share: float = setting(
+        default=0.1, at_least=0, below=1, doc="share of a mode's expected samples at which it is held"
+    )
     quality: float = setting(
-        default=0.6, at_least=0, at_most=1, doc="confidence of a high-quality sample; below it a sample is junk"
+        default=0.6, at_least=0, at_most=1, doc="least confidence of a high-quality sample; below it a sample is junk"
     )
 
     def describe(self, num_samples: int) -> str:
-        """The definition in one line, as written beside every result."""
+        """The definition in one line, as it is stored with every result."""
         return (
             f"class triple, each p>={self.confidence:g}; count>={self.min_count:g}; held: "
             f"count>={self.min_share:g}*n*weight; high quality: each p>={self.quality:g}; n={num_samples}"
@@ -58,17 +62,19 @@ class StackedRule:
 
 
 class StackedMetrics(NamedTuple):
-    r"""One evaluation of n samples. Scalars unless said otherwise; without a classifier all but the last three are NaN.
+    r"""One evaluation of n samples. Fields are scalars unless a shape is given.
+
+    Without a classifier only the last three are measured; the others are NaN.
 
     Attributes:
-        modes: number captured under the rule.
-        modes_held: number held under the rule.
-        modes_sure: number with at least one high-quality sample.
-        high_quality: share of all n samples whose every channel is a class with probability at least `quality`.
+        modes: number of modes that are captured under the rule.
+        modes_held: number of modes that are held under the rule.
+        modes_sure: number of modes with at least one high-quality sample.
+        high_quality: share of all n samples whose channels all have a class of probability at least `quality`.
         kl: KL of the mode shares to the uniform distribution in nats, as published; NaN if no sample counts.
-        kl_data: the same to the product of the class shares of the data.
-        channel_classes: [3] exp of the entropy of each channel's class shares, 1..10; 0 if no sample counts.
-        max_share: the greatest mode share.
+        kl_data: KL of the mode shares to the product of the data's class shares, in nats.
+        channel_classes: [3] exponential of the entropy of each channel's class shares, 1..10; 0 if no sample counts.
+        max_share: the largest mode share.
         intra_class_ratio: trace of the classifier's feature covariance inside a class (high-quality channels, the three
             pooled) over that of real images, median over the classes with at least 50; 1 if there is none.
         dominant_mode: the mode with the most samples; -1 if no sample counts.
@@ -95,14 +101,14 @@ class StackedMetrics(NamedTuple):
 
 
 class StackedReference(NamedTuple):
-    """What real images measure. Without a classifier the first five are zeros and never read.
+    """The moments of real images. Without a classifier the second to the fifth are zeros and not used.
 
     Attributes:
-        class_share: [10] of the images that channels are drawn from.
+        class_share: [10] class shares of the images from which channels are drawn.
         test_classes: int32 [m] most probable class of each held-out image.
-        test_confidence: [m] its probability.
-        class_mean: [10, features] of the confident held-out images.
-        class_variance: [10] trace of the covariance inside each class.
+        test_confidence: [m] the probability of that class.
+        class_mean: [10, features] mean features of the confident held-out images of each class.
+        class_variance: [10] trace of the feature covariance inside each class.
         pairwise_distance: mean root-mean-square pixel difference of two stacked images.
         pixel_std: mean over pixels of the standard deviation over images.
     """
@@ -124,9 +130,12 @@ def make_stacked_reference(
 
     Args:
         classifier: a validated classifier, or None.
-        labels: int [n], classes of the images that channels are drawn from.
+        labels: int [n], classes of the images from which channels are drawn.
         test_images: real held-out single images [m, size, size, 1], in [-1, 1] or uint8.
-        quality: as in the rule.
+        quality: least confidence of an image that counts for its class; as in the rule.
+
+    Returns:
+        The reference.
     """
     images = as_floats(test_images)
     num = images.shape[0]
@@ -153,16 +162,19 @@ def make_stacked_reference(
 def stacked_metrics(
     classifier: Classifier | None, reference: StackedReference, samples: Array, rule: StackedRule
 ) -> StackedMetrics:
-    """Measures stacked samples, in blocks, so that memory is bounded by the samples themselves.
+    """Measures stacked samples in blocks, which need no more memory than the samples themselves.
 
-    Samples are clipped to [-1, 1], as they are when shown, and pixels that are not finite count as 0: the metrics stay
-    finite, and `finite` tells.
+    Samples are clipped to [-1, 1], as for display. Non-finite pixels count as 0, so the metrics stay finite; `finite`
+    reports them.
 
     Args:
         classifier: the classifier of the reference, or None.
         reference: made by `make_stacked_reference`.
         samples: [n, size, size, 3], floats in [-1, 1] or uint8, n at least 2, in random order.
-        rule: its floats may be traced.
+        rule: the definition of the metrics; its floats may be traced.
+
+    Returns:
+        The metrics; KL in nats.
 
     Raises:
         ValueError: if the samples have another shape.
@@ -174,7 +186,7 @@ def stacked_metrics(
     apart = jnp.sqrt(jnp.mean(jnp.square(clean[:half] - clean[half : 2 * half]), axis=(1, 2, 3)))
     pixels = {
         "pairwise_ratio": jnp.mean(apart) / jnp.maximum(reference.pairwise_distance, _LEAST),
-        # About the first sample: copies of one picture then vary by exactly 0, not by a mean's rounding.
+        # The first sample is subtracted, so that copies of one image have a variance of exactly 0, without rounding.
         "pixel_std": jnp.mean(jnp.std(clean - clean[:1], axis=0)),
         "finite": jnp.all(jnp.isfinite(samples)),
     }
@@ -221,7 +233,7 @@ def _clean(samples: Array) -> Array:
 def _read(
     classifier: Classifier, reference: StackedReference, samples: Array, quality: float | Array
 ) -> tuple[Array, Array, Array]:
-    """Classes int32 [n, 3] and their probabilities [n, 3]; and the median of the variances inside the classes."""
+    """Classes int32 [n, 3], their probabilities [n, 3], and the median ratio of the within-class variances."""
     num = samples.shape[0]
     num_blocks = -(-num // _BLOCK)
     padded = jnp.pad(samples, [(0, num_blocks * _BLOCK - num)] + [(0, 0)] * 3)
@@ -234,7 +246,7 @@ def _read(
         classes, confidence = jnp.argmax(probabilities, axis=1), jnp.max(probabilities, axis=1)
         sure = (confidence >= quality) & jnp.repeat(real, NUM_CHANNELS)
         members = jax.nn.one_hot(classes, NUM_CLASSES) * sure[:, None]
-        # About the real mean of the class, so that the difference of the two moments below loses no digits.
+        # The real mean of the class is subtracted, so that the difference of the two moments below does not cancel.
         centred = features - reference.class_mean[classes]
         moments = jnp.sum(members, axis=0), members.T @ centred, members.T @ jnp.sum(centred**2, axis=1)
         return classes.reshape(_BLOCK, -1), confidence.reshape(_BLOCK, -1), *moments

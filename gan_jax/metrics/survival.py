@@ -1,9 +1,9 @@
-"""Statistics of right-censored onsets: of a run that ended without collapse it is known only that its time is longer.
+"""Survival statistics of right-censored onsets: the onset of a run that ended without collapse is only bounded below.
 
-A censored time is therefore never averaged with onsets, and a run that fails of one cause stays at risk of no other.
-Runs that never formed have no onset; they are counted apart. Onsets come in whole evaluations, so ties are the rule.
-Where a number does not exist it is None (NaN in arrays), and `note` says why. Comparisons of arms are in `hazards`, the
-number of seeds that they need in `power`, all of it on the runs of a sweep in `onsets`.
+A censored time is therefore never averaged with onsets. A run that fails of one cause is no longer at risk of another.
+Runs that never formed have no onset and are counted separately. Onsets are times of evaluations, so ties are common. A
+number that does not exist is None (NaN in arrays), and `note` has the reason. Comparisons of arms are in `hazards`, the
+seeds that they need in `power`, and all of it for the runs of a sweep in `onsets`.
 
 References:
     E. L. Kaplan, P. Meier, "Nonparametric Estimation from Incomplete Observations", JASA 53, 1958.
@@ -25,18 +25,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import CensoredData, ecdf, norm
 
-CAUSES = ("collapse", "junk", "non-finite")
-"""Of what a run can fail; each run of the first that happens."""
+FAILURE_CAUSES = ("collapse", "junk", "non-finite")
+"""The causes of failure; the first that occurs is the cause of a run's failure."""
 
 
 class Onset(NamedTuple):
-    """The time of failure and its cause or, with cause None, the last time at which a run was seen without failure."""
+    """The time of failure and its cause; with cause None, the last time at which the run had not failed."""
 
     time: float
     cause: str | None
 
 
 class RestrictedMean(NamedTuple):
+    """The expected time without failure up to a horizon, its standard error, and a note if one does not exist."""
+
     horizon: float
     mean: float | None = None
     standard_error: float | None = None
@@ -44,13 +46,15 @@ class RestrictedMean(NamedTuple):
 
 
 class SurvivalCurve(NamedTuple):
-    """A step function, constant from each time (the first is 0, the others are all at which a run failed or ended).
+    """A step function that is constant from each time to the next.
 
     Attributes:
+        times: 0, and every time at which a run failed or ended.
         survival: [times] probability of no failure up to and including each time.
-        lower, upper: [times] its log-log Greenwood limits; NaN where it is 0 or 1, where they do not exist.
-        at_risk, events: [times] runs just before each time without failure, and how many of them failed at it.
-        median, median_lower, median_upper: first time with survival (its lower, its upper limit) of at most a half.
+        lower, upper: [times] log-log Greenwood limits of the survival; NaN where it is 0 or 1.
+        at_risk, events: [times] number of runs without failure just before each time, and of those that fail at it.
+        median, median_lower, median_upper: the first time at which the survival (its lower, upper limit) is at most
+            1/2; None if there is no such time.
     """
 
     times: np.ndarray
@@ -64,13 +68,13 @@ class SurvivalCurve(NamedTuple):
     median_upper: float | None
 
     def restricted_mean(self, horizon: float) -> RestrictedMean:
-        r"""Expected time without failure up to the horizon h, the area under the curve (Klein, Moeschberger, 4.5.1-3).
+        r"""Expected time without failure up to the horizon h: the area under the curve (Klein, Moeschberger, 4.5.1-3).
 
         $$ \int_0^h S, \qquad \mathrm{Var} = \sum_i \left[\int_{t_i}^h S\right]^2 \frac{d_i}{n_i (n_i - d_i)} $$
         """
         check_time("horizon", horizon)
         if horizon > self.times[-1] and self.survival[-1] > 0:
-            return RestrictedMean(horizon, note=f"some had not failed by the last time, {self.times[-1]:g}")
+            return RestrictedMean(horizon, note=f"some runs had not failed by the last time, {self.times[-1]:g}")
         inside = self.times < horizon
         areas = self.survival[inside] * np.diff(np.append(self.times[inside], horizon))
         after = np.cumsum(areas[::-1])[::-1]
@@ -81,7 +85,7 @@ class SurvivalCurve(NamedTuple):
 
 
 class CumulativeIncidence(NamedTuple):
-    """[times] probability to have failed of one cause by each time, its limits and standard error (NaN at 0 and 1)."""
+    """[times] probability of failure of one cause by each time, its limits and standard error (NaN at 0 and 1)."""
 
     times: np.ndarray
     incidence: np.ndarray
@@ -93,8 +97,11 @@ class CumulativeIncidence(NamedTuple):
 def onset_of(verdict: Mapping[str, Any]) -> Onset | None:
     """The onset in a verdict (`Verdict.to_json()`); None for a run that never formed.
 
-    A run that collapsed and only later stopped being finite failed when it collapsed; one that stopped being finite
-    before it had formed failed then.
+    A run that collapsed and later became non-finite failed when it collapsed. A run that became non-finite before it
+    formed failed at that time.
+
+    Raises:
+        ValueError: if the verdict's outcome is unknown.
     """
     outcome, onset = verdict["outcome"], verdict["onset_step"]
     if outcome == "never formed":
@@ -116,8 +123,11 @@ def kaplan_meier(onsets: Sequence[Onset], confidence: float = 0.95) -> SurvivalC
     """The probability of no failure of any cause over time.
 
     Args:
-        onsets: of the runs of one arm that formed; their order does not matter.
-        confidence: of the limits of the curve (pointwise) and of its median.
+        onsets: those of the runs of one arm that formed, in any order.
+        confidence: level of the limits of the curve (pointwise) and of its median, between 0 and 1.
+
+    Returns:
+        The curve, over the unit of time of the onsets.
 
     Example:
         >>> curve = kaplan_meier([Onset(10, "collapse"), Onset(20, "junk"), Onset(20, None), Onset(30, None)])
@@ -135,7 +145,7 @@ def kaplan_meier(onsets: Sequence[Onset], confidence: float = 0.95) -> SurvivalC
     lower, upper = (np.where(survival < 1, side.evaluate(times), np.nan) for side in (interval.low, interval.high))
 
     def half(values: np.ndarray) -> float | None:
-        # A product of fractions that is a half in truth may be one rounding above it.
+        # A product of fractions that equals 1/2 may be larger by rounding.
         there = np.flatnonzero(values <= 0.5 + 1e-9)
         return float(times[there[0]]) if there.size else None
 
@@ -144,21 +154,30 @@ def kaplan_meier(onsets: Sequence[Onset], confidence: float = 0.95) -> SurvivalC
 
 
 def cumulative_incidence(onsets: Sequence[Onset], cause: str, confidence: float = 0.95) -> CumulativeIncidence:
-    r"""The probability to fail of one cause by each time, where the others prevent it (Aalen, Johansen, 1978).
+    r"""The probability of failure of one cause by each time, with the others as competing risks.
 
-    With d_i failures, c_i of them of the cause, among n_i runs at risk, and S the survival of all causes,
+    With d_i failures, c_i of them of this cause, among n_i runs at risk, and S the survival for all causes together,
 
     $$ F(t) = \sum_{t_i \le t} S(t_{i-1}) \frac{c_i}{n_i}, \qquad \mathrm{Var} F(t) = \sum_{t_i \le t}
        (F(t) - F(t_i))^2 \frac{d_i}{n_i (n_i - d_i)} + S(t_{i-1})^2 \frac{c_i (n_i - c_i)}{n_i^3}
        - 2 (F(t) - F(t_i)) S(t_{i-1}) \frac{c_i}{n_i^2} $$
 
-    Over the causes they add up to 1 - S, ties or not (lifelines moves tied times at random, and warns). The variance is
-    Greenwood's for a single cause, F (1 - F) / n without censoring; the limits are those of log(-log F).
+    This is the estimator of Aalen and Johansen (1978). The incidences of all causes sum to 1 - S, also with ties
+    (lifelines moves tied times at random, with a warning). For a single cause the variance is Greenwood's, and
+    F (1 - F) / n without censoring. The limits are those of log(-log F).
+
+    Args:
+        onsets: those of the runs of one arm that formed, in any order.
+        cause: one of `FAILURE_CAUSES`.
+        confidence: level of the pointwise limits, between 0 and 1.
+
+    Returns:
+        The incidence at the times of `kaplan_meier`.
     """
     check_share(confidence=confidence)
     _check_cause(cause)
     times, at_risk, events = _table(onsets)
-    failures, own = events.sum(0), events[CAUSES.index(cause)]
+    failures, own = events.sum(0), events[FAILURE_CAUSES.index(cause)]
     before = np.append(1.0, np.cumprod(1 - failures / at_risk)[:-1])
     incidence = np.minimum(np.cumsum(before * own / at_risk), 1.0)
     since = np.tril(incidence[:, None] - incidence[None, :])
@@ -173,6 +192,11 @@ def cumulative_incidence(onsets: Sequence[Onset], cause: str, confidence: float 
 
 
 def times_and_failures(onsets: Sequence[Onset]) -> tuple[np.ndarray, np.ndarray]:
+    """(times [n], whether each is a failure [n]) of onsets.
+
+    Raises:
+        ValueError: if there are no onsets, or a time or a cause is invalid.
+    """
     if not len(onsets):
         raise ValueError("no onsets: give at least one run that formed")
     for time, cause in onsets:
@@ -183,30 +207,34 @@ def times_and_failures(onsets: Sequence[Onset]) -> tuple[np.ndarray, np.ndarray]
 
 
 def _table(onsets: Sequence[Onset]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct times from 0 on, runs at risk just before each, and [causes, times] failures."""
+    """Distinct times from 0 on, the number of runs at risk just before each, and failures [causes, times]."""
     every, _ = times_and_failures(onsets)
     times = np.unique(np.append(0.0, every))
-    of_cause = [np.array([time for time, own in onsets if own == cause]) for cause in CAUSES]
+    of_cause = [np.array([time for time, own in onsets if own == cause]) for cause in FAILURE_CAUSES]
     events = np.stack([np.sum(own[None, :] == times[:, None], axis=1) for own in of_cause])
     return times, np.sum(every[None, :] >= times[:, None], axis=1), events
 
 
 def _greenwood(failures: np.ndarray, at_risk: np.ndarray) -> np.ndarray:
-    """The terms d / n(n - d); 0 where all at risk fail, as what it multiplies (what happens later) is 0 there."""
+    """The terms d / n(n - d); 0 where all runs at risk fail, because the later part that it multiplies is 0 there."""
     return np.divide(failures, at_risk * (at_risk - failures), out=np.zeros(len(at_risk)), where=failures < at_risk)
 
 
 def check_share(**shares: float) -> None:
+    """Raises ValueError for an argument that is not between 0 and 1."""
     for name, value in shares.items():
         if not 0 < value < 1:
             raise ValueError(f"{name}={value}: give a number between 0 and 1, such as 0.95 or 0.05")
 
 
 def check_time(name: str, time: float) -> None:
+    """Raises ValueError for a time that is negative or not finite."""
     if not (math.isfinite(time) and time >= 0):
         raise ValueError(f"{name}={time}: give a finite number of steps or epochs, 0 or more")
 
 
 def _check_cause(cause: str) -> None:
-    if cause not in CAUSES:
-        raise ValueError(f"cause {cause!r} is unknown: it must be one of {', '.join(CAUSES)} (or None: censored)")
+    if cause not in FAILURE_CAUSES:
+        raise ValueError(
+            f"cause {cause!r} is unknown: it must be one of {', '.join(FAILURE_CAUSES)} (or None: censored)"
+        )

@@ -1,7 +1,7 @@
 """Trains the image metrics' classifiers: `python -m gan_jax.metrics.train_classifier mnist --data DIR --out FILE`.
 
-Beside real images, every batch holds junk with uniform targets, and mixtures of two images with mixed targets,
-so that what is not a digit (or a garment) gets no confident label: a generator's junk must be counted as junk.
+Besides real images, every batch has junk with uniform targets, and mixtures of two images with mixed targets. So images
+that are not digits (or garments) get no confident label, and a generator's junk is counted as junk.
 
 References:
     D. Hendrycks et al., "Deep Anomaly Detection with Outlier Exposure", ICLR 2019, arXiv 1812.04606, eq. 1.
@@ -41,15 +41,16 @@ from gan_jax.networks.classifier_network import (
 
 
 class Recipe(NamedTuple):
-    """How one classifier is trained; chosen on images held back from the training set, never on the test set.
+    """Hyperparameters of a classifier, chosen on images held back from the training set, never on the test set.
 
     Attributes:
-        num_held_back: training images, the last ones, that are not trained on.
-        learning_rate: the peak, after a linear warm-up over a tenth of the steps and before a cosine to 0.
-        num_mixtures: mixtures of two images in a batch, beside `batch_size` real ones.
-        num_junk: images of no class in a batch.
-        augmented_share: of the real images.
-        max_shift: of the augmentation, pixels of 28; `max_zoom`: relative; `max_radius`: of the blur, pixels.
+        num_held_back: number of last training images that are not used for training.
+        learning_rate: the peak rate, after a linear warm-up over a tenth of the steps and before a cosine decay to 0.
+        num_mixtures: mixtures of two images in a batch, in addition to `batch_size` real ones.
+        num_junk: junk images in a batch.
+        augmented_share: share of the real images that are augmented.
+        max_shift: largest shift of the augmentation, in pixels of 28; `max_zoom` is relative; `max_radius` is that of
+            the blur, in pixels.
         flip: whether an image may be mirrored left to right.
     """
 
@@ -85,14 +86,17 @@ RECIPES = {
 def train_classifier(
     images: jax.Array, labels: jax.Array, recipe: Recipe, key: jax.Array, report: Callable[[int, float], None]
 ) -> Classifier:
-    """Trains `ClassifierModule` with AdamW and a cosine schedule, and folds its batch norm away.
+    """Trains `ClassifierModule` with AdamW and a cosine schedule, and folds its batch norm into the convolutions.
 
     Args:
         images: uint8 or floats in [-1, 1], `[n, size, size, 1]`.
         labels: whole numbers in 0..9, `[n]`.
         recipe: the hyperparameters.
-        key: of the initial weights, the order of the images, and all that is random in the batches.
-        report: called with the number of epochs done and the mean loss (nats) of the last one.
+        key: typed PRNG key of the initial weights, the order of the images, and the random parts of the batches.
+        report: called after each epoch with the number of epochs and the mean loss of the last one, in nats.
+
+    Returns:
+        The classifier.
     """
     module = ClassifierModule(normalize=True, train=True)
     init_key, order_key, batch_key = jax.random.split(key, 3)
@@ -105,7 +109,9 @@ def train_classifier(
     # One jitted step in a Python loop: XLA:CPU's gradients of native convolutions are 40 times slower in a scan.
     @jax.jit
     def step(state: Any, indices: jax.Array, step_index: jax.Array) -> tuple[Any, jax.Array]:
-        x, targets = make_batch(jax.random.fold_in(batch_key, step_index), images[indices], labels[indices], recipe)
+        x, targets = classifier_batch(
+            jax.random.fold_in(batch_key, step_index), images[indices], labels[indices], recipe
+        )
 
         def loss_fn(params: Any) -> tuple[jax.Array, Any]:
             model = {"params": params, "batch_stats": state[1]}
@@ -128,8 +134,16 @@ def train_classifier(
     return Classifier(fold_normalization(state[0], state[1]))
 
 
-def make_batch(key: jax.Array, images: jax.Array, labels: jax.Array, recipe: Recipe) -> tuple[jax.Array, jax.Array]:
+def classifier_batch(
+    key: jax.Array, images: jax.Array, labels: jax.Array, recipe: Recipe
+) -> tuple[jax.Array, jax.Array]:
     """A training batch: augmented real images, mixtures of two of them, and junk.
+
+    Args:
+        key: typed PRNG key of the batch.
+        images: real images `[batch_size, size, size, 1]`, uint8 or floats in [-1, 1].
+        labels: their classes `[batch_size]`, whole numbers in 0..9.
+        recipe: the hyperparameters.
 
     Returns:
         Images `[batch, 28, 28, 1]` in [-1, 1] and target probabilities `[batch, 10]`.
@@ -149,15 +163,18 @@ def make_batch(key: jax.Array, images: jax.Array, labels: jax.Array, recipe: Rec
 
 
 def augment(key: jax.Array, images: jax.Array, recipe: Recipe) -> jax.Array:
-    """Small shifts, zooms and resampling blurs of a share of the images; the rest stay as they are.
+    """Shifts, zooms and blurs a share of the images slightly; the others are unchanged.
 
-    Each axis is resampled with a triangle kernel of radius r about c_i = c + z (i - c) + t, which is shift (t),
-    zoom (z) and the blur of enlarging and reducing (r > 1) in one product per axis.
+    Each axis is resampled with a triangle kernel of radius r about c_i = c + z (i - c) + t. That is a shift (t), a zoom
+    (z) and the blur of enlarging and reducing (r > 1) in one matrix product for each axis.
 
     Args:
-        key: of every random choice.
+        key: typed PRNG key.
         images: `[batch, size, size]` in [0, 1], background 0.
-        recipe: its `augmented_share`, `max_shift`, `max_zoom`, `max_radius` and `flip`.
+        recipe: its `augmented_share`, `max_shift`, `max_zoom`, `max_radius` and `flip` are used.
+
+    Returns:
+        Images of the same shape.
     """
     change_key, radius_key, flip_key, shift_key, zoom_key = jax.random.split(key, 5)
     n = images.shape[0]
@@ -173,22 +190,32 @@ def augment(key: jax.Array, images: jax.Array, recipe: Recipe) -> jax.Array:
 
 
 def resampling(size: int, zoom: jax.Array, shift: jax.Array, radius: jax.Array) -> jax.Array:
-    """Matrices `[n, size, size]` that resample one axis; zoom, shift and radius (pixels) are `[n, 1]`."""
+    """Matrices that resample one axis of images with a triangle kernel.
+
+    Args:
+        size: pixels along the axis.
+        zoom: `[n, 1]`, relative to 1.
+        shift: `[n, 1]`, in pixels.
+        radius: `[n, 1]`, of the kernel, in pixels, at least 1.
+
+    Returns:
+        `[n, size, size]`.
+    """
     margin = 8
     centre = 0.5 * (size - 1)
     sources = jnp.arange(-margin, size + margin, dtype=jnp.float32)
     positions = centre + zoom * (jnp.arange(size, dtype=jnp.float32) - centre)[None] + shift
     distances = jnp.abs(positions[:, :, None] - sources[None, None, :])
     weights = jax.nn.relu(1.0 - distances / radius[:, :, None])
-    # Normalised before the margin is cut off: what lies outside counts as background.
+    # Normalised before the margin is cut off, so that pixels outside the image count as background.
     weights = weights / jnp.maximum(jnp.sum(weights, axis=2, keepdims=True), 1e-6)
     return weights[:, :, margin : margin + size]
 
 
 def junk(key: jax.Array, images: jax.Array) -> jax.Array:
-    """Images of no class, from images `[n, 28, 28]` in [0, 1]: half noise, a quarter tiles, a quarter flat.
+    """Junk images made from images `[n, 28, 28]` in [0, 1]: half noise, a quarter tiles, a quarter of one grey level.
 
-    The noise is white or smooth, with a random share of background; the tiles are the images' own, 4x4 or 7x7
+    The noise is white or smooth, with a random share of background. The tiles are those of the images, of 4x4 or 7x7
     pixels, in random order.
     """
     noise_key, radius_key, gamma_key, tile_key, flat_key = jax.random.split(key, 5)
@@ -211,7 +238,16 @@ def junk(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def shuffle_tiles(key: jax.Array, image: jax.Array, tile: int) -> jax.Array:
-    """An image `[size, size]` whose square tiles are in random order."""
+    """Permutes the square tiles of an image at random.
+
+    Args:
+        key: typed PRNG key.
+        image: `[size, size]`.
+        tile: pixels along a tile's side; it divides the size.
+
+    Returns:
+        The image `[size, size]`.
+    """
     n = image.shape[0] // tile
     tiles = image.reshape(n, tile, n, tile).swapaxes(1, 2).reshape(n * n, tile, tile)
     tiles = jax.random.permutation(key, tiles)
@@ -219,7 +255,7 @@ def shuffle_tiles(key: jax.Array, image: jax.Array, tile: int) -> jax.Array:
 
 
 def write_classifier(path: Path, classifier: Classifier) -> None:
-    """Writes the weights as float16 arrays named "layer/parameter"; the file appears whole or not at all."""
+    """Writes the weights as float16 arrays named "layer/parameter". The file is renamed into place when complete."""
     arrays: dict[str, Any] = {
         f"{layer}/{name}": np.asarray(array, np.float16)
         for layer, params in sorted(classifier.params.items())
@@ -232,13 +268,13 @@ def write_classifier(path: Path, classifier: Classifier) -> None:
     os.replace(file.name, path)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Trains one classifier, writes it, and prints its accuracy as it will be read back."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+def run_command(arguments: list[str] | None = None) -> None:
+    """Trains one classifier, writes it, reads it back, and prints its accuracy."""
+    parser = argparse.ArgumentParser(description=run_command.__doc__)
     parser.add_argument("name", choices=sorted(GATES))
-    parser.add_argument("--data", default=None, help="directory of the data set; digits need none")
+    parser.add_argument("--data", default=None, help="directory of the data set; digits ignore it")
     parser.add_argument("--out", type=Path, required=True, help="the npz file to write")
-    parser.add_argument("--key", type=int, default=0, help="seed of the key of everything random")
+    parser.add_argument("--key", type=int, default=0, help="seed of the random key")
     options = parser.parse_args(arguments)
     recipe = RECIPES[options.name]
     started = time.monotonic()
@@ -261,4 +297,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command()

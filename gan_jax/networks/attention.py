@@ -1,4 +1,4 @@
-"""Self-attention over the positions of a map of features."""
+"""Self-attention over the positions of a feature map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jax import Array
 
 
 class SelfAttention(nn.Module):
-    r"""y = x + gamma o: each position gets a weighted mean of a linear map of all positions, by matrix products.
+    r"""y = x + gamma o: o is, at each position, a weighted mean over all positions, computed by matrix products.
 
     $$ \beta_{j,i} = \mathrm{softmax}_i(f(x_i)^\top g(x_j)), \qquad o_j = v(\sum_i \beta_{j,i} h(x_i)) $$
 
@@ -19,12 +19,12 @@ class SelfAttention(nn.Module):
     C. gamma, one number, starts at 0: the layer starts as the identity. Time and memory grow as (height width)^2.
 
     Args:
-        reduction: channels of the input for each one of f, g and h; 8 as published.
-        pool: whether f and h are max-pooled over 2x2 blocks, a quarter of the cost.
-        dtype: of the computation; None takes the wider one of the input's and float32. Parameters are float32.
+        reduction: ratio of the input's channels C to those of f, g and h; 8 as published.
+        pool: whether f and h are max-pooled over 2x2 blocks, at a quarter of the cost.
+        dtype: dtype of the computation; None takes the wider of the input's and float32. Parameters are float32.
 
     Raises:
-        ValueError: if maps of odd size are to be pooled.
+        ValueError: if `pool` is set and the map has an odd size.
 
     References:
         H. Zhang, I. Goodfellow, D. Metaxas, A. Odena, "Self-Attention Generative Adversarial Networks", ICML 2019,

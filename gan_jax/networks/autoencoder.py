@@ -1,4 +1,4 @@
-"""Discriminators that are autoencoders: what they reconstruct badly is fake."""
+"""Discriminators that are autoencoders: the reconstruction error is the score."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gan_jax.networks.network import Variables, apply_module, compute_dtype, ini
 
 @component
 class AutoencoderDiscriminator:
-    r"""score(x) = -energy(x), the error of the reconstruction of a flattened sample x times `input_scale`.
+    r"""score(x) = -energy(x), where the energy is the reconstruction error of a flattened sample x times `input_scale`.
 
     $$ energy(x) = \frac{1}{d} \sum_{k=1}^{d} |Dec(Enc(x))_k - x_k|^p, \qquad p = 2 (EBGAN), 1 (BEGAN) $$
 
-    Scores are at most 0, and the energy's unit is that of the scaled data (squared). The code is the narrowest layer of
-    `widths`, and is linear; so is the output. `features` are the encoder's hidden layers and, last, "code".
+    Scores are at most 0. The energy's unit is that of the scaled data, squared for p = 2. The code is the narrowest
+    layer of `widths`; it is linear, and so is the output. `features` are the encoder's hidden layers and, last, "code".
 
     Params are {"encoder", "decoder"}, each of an MLP.
 
@@ -35,13 +35,17 @@ class AutoencoderDiscriminator:
         D. Berthelot, T. Schumm, L. Metz, "BEGAN", arXiv 1703.10717, section 3.1.
     """
 
-    widths: tuple[int, ...] = setting(default=(128, 32, 128), doc="units of the hidden layers; the least is the code")
-    activation: Activation = setting(default="relu", doc="of the hidden layers but the code")
-    loss: Literal["squared", "absolute"] = setting(default="squared", doc="error: squared (EBGAN), absolute (BEGAN)")
+    widths: tuple[int, ...] = setting(
+        default=(128, 32, 128), doc="units of the hidden layers; the narrowest is the code"
+    )
+    activation: Activation = setting(default="relu", doc="activation of the hidden layers except the code")
+    loss: Literal["squared", "absolute"] = setting(
+        default="squared", doc="reconstruction error: squared (EBGAN) or absolute (BEGAN)"
+    )
     init_name: Init = setting(default="orthogonal", doc="distribution of the initial weights")
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
-    input_scale: float = setting(default=1.0, above=0, doc="multiplies the input, and is the unit of its error")
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    input_scale: float = setting(default=1.0, above=0, doc="factor of the input before it is reconstructed")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def validate(self) -> None:
         if not self.widths or min(self.widths) < 1:
@@ -52,10 +56,11 @@ class AutoencoderDiscriminator:
 
     @property
     def code_dim(self) -> int:
+        """Dimensions of the code."""
         return min(self.widths)
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """An MLP reconstructs data of any shape."""
+        """Accepts data of any shape."""
 
     def _modules(self, num_inputs: int) -> tuple[MLPModule, MLPModule]:
         at = self.widths.index(self.code_dim)

@@ -1,4 +1,4 @@
-"""The small frozen classifier that judges generated images: ten classes, 28x28 grey inputs."""
+"""The network of the image metrics' classifier: ten classes, 28x28 grey inputs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ClassifierModule(nn.Module):
     Args:
         widths: channels after each convolution.
         num_features: units of the hidden layer.
-        num_classes: logits.
-        normalize: batch norm after each convolution, as while training. The shipped weights have it folded into the
-            convolutions (`fold_normalization`), so that what is said of an image depends on no other.
+        num_classes: number of logits.
+        normalize: batch norm after each convolution, as in training. In the shipped weights it is folded into the
+            convolutions (`fold_normalization`), so the output for an image depends on no other image.
         train: with `normalize`, whether batch statistics are used (and updated in `batch_stats`).
     """
 
@@ -36,7 +36,7 @@ class ClassifierModule(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Logits `[batch, num_classes]` and features `[batch, num_features]` of images `[batch, 28, 28, 1]`."""
-        # In [0, 1] the background of these images is 0, which the convolutions' zero padding continues.
+        # In [0, 1] the background of these images is 0, as is the convolutions' padding.
         x = 0.5 * (x + 1.0)
         for i, width in enumerate(self.widths):
             if i > 0:
@@ -55,7 +55,7 @@ class ClassifierModule(nn.Module):
 
 
 def fold_normalization(params: Mapping[str, Any], batch_stats: Mapping[str, Any]) -> dict[str, Any]:
-    r"""Parameters of the plain module that equals a normalised one with frozen statistics.
+    r"""Parameters of the module without batch norm that equals one with frozen batch statistics.
 
     $$ W' = W \cdot s / \sqrt{v + \epsilon}, \qquad b' = \beta - m \cdot s / \sqrt{v + \epsilon} $$
 
@@ -81,14 +81,14 @@ def fold_normalization(params: Mapping[str, Any], batch_stats: Mapping[str, Any]
 
 
 def resize_for_classifier(x: jax.Array) -> jax.Array:
-    """Images of any size at the classifier's 28x28, bilinear with antialiasing; the identity at 28.
+    """Resizes images of any size to the classifier's 28x28, bilinear with antialiasing; the identity at 28.
 
     Args:
         x: images `[batch, height, width, 1]`.
 
     Returns:
-        Images `[batch, 28, 28, 1]` in the same range: every output is a convex combination of inputs.
+        Images `[batch, 28, 28, 1]` in the same range: every output pixel is a convex combination of input pixels.
     """
     shape = (x.shape[0], CLASSIFIER_SIZE, CLASSIFIER_SIZE, x.shape[3])
-    # Two products with matrices [size, 28] that depend on the shape alone.
+    # This is two products with matrices [size, 28] that depend on the shape alone.
     return x if x.shape == shape else jax.image.resize(x, shape, "linear", antialias=True)

@@ -1,4 +1,4 @@
-"""Several discriminators at once, and a discriminator that also says which generator made a sample."""
+"""Several discriminators as one network, and a discriminator that also classifies samples."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from gan_jax.networks.packing import pack_size
 
 @component
 class Committee:
-    """`num` independent discriminators D_1, ..., D_num of the same form, each of which judges every sample.
+    """`num` independent discriminators D_1, ..., D_num of the same form, each of which scores every sample.
 
-    Scores are flat, [batch * num], and example-major: `scores.reshape(-1, num)` has a row a sample. A loss that takes
-    the mean over all of them is GMAN's arithmetic mean of the members' objectives; harder generators weigh the columns.
-    Features are those of all members, member by member along the last axis.
+    Scores are flat, [batch * num], and example-major: `scores.reshape(-1, num)` has one row for each sample. The mean
+    over all scores' losses is GMAN's arithmetic mean of the members' objectives; aggregations weight the columns.
+    Features are those of all members, joined along the last axis.
 
-    Every leaf of the parameters and statistics has a leading axis [num]; so what looks at kernels, like `SpectralNorm`,
-    goes inside a committee and not around it.
+    Every leaf of the parameters and statistics has a leading axis [num]. A wrapper that reads kernels, such as
+    `SpectralNorm`, therefore goes inside a committee and not around it.
 
     References:
         I. Durugkar, I. Gemp, S. Mahadevan, "Generative Multi-Adversarial Networks", ICLR 2017, arXiv 1611.01673,
             sections 3 and 4.
     """
 
-    network: DiscriminatorNetwork = setting(doc="of each member")
-    num: int = setting(default=3, at_least=1, doc="members")
+    network: DiscriminatorNetwork = setting(doc="network of each member")
+    num: int = setting(default=3, at_least=1, doc="number of members")
 
     @property
     def num_heads(self) -> int:
-        """Scores a sample."""
+        """Number of scores for each sample."""
         return self.num * num_heads(self.network)
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -61,7 +61,7 @@ class Committee:
         def one(params: Any, statistics: Any) -> tuple[Array, tuple[Array, ...]]:
             member = Variables(params, statistics)
             scores, features = self.network.features(member, samples, train=train, axis_name=axis_name)
-            names[:] = features  # vmap would sort them, and the last layer has to stay the last
+            names[:] = features  # vmap would sort the names, and the last layer must stay last
             return scores, tuple(features.values())
 
         scores, values = jax.vmap(one)(variables.params, variables.statistics)
@@ -74,7 +74,7 @@ class Committee:
 
 
 def num_heads(network: Any) -> int:
-    """Scores a sample (or a pack) of a discriminator, through its wrappers (what they hold as `network`); 1 by default.
+    """Number of scores that a discriminator, inside any wrappers, gives each sample or pack; 1 by default.
 
     Example:
         >>> from gan_jax.networks.mlp import MLPDiscriminator
@@ -89,10 +89,10 @@ def num_heads(network: Any) -> int:
 
 @component
 class ClassifierHead:
-    """A discriminator whose last features also give, by one linear map, the logits of `num_classes` classes.
+    """A discriminator with a classifier: one linear map from its last features to the logits of `num_classes` classes.
 
-    Scores are the network's. `features` has the logits as "class_logits" [batch, num_classes]: in MGAN, of the
-    component that made a fake sample, by whose cross-entropy C and the generators are trained beside the GAN's game.
+    Scores are the network's. `features` has the logits as "class_logits" [batch, num_classes]. In MGAN the classes are
+    the components that made the fakes, and their cross-entropy trains the classifier C and the generators.
 
     Params are {"network", "head": {"kernel", "bias"}}.
 
@@ -102,7 +102,7 @@ class ClassifierHead:
     """
 
     network: DiscriminatorNetwork = setting(doc="with hidden features: an MLP, a DCGAN, ...")
-    num_classes: int = setting(at_least=2, doc="the number of generators, in MGAN")
+    num_classes: int = setting(at_least=2, doc="number of classes: in MGAN, the number of generators")
 
     def check(self, shape: tuple[int, ...]) -> None:
         self.network.check(shape)
@@ -131,20 +131,37 @@ def _inner(variables: Variables) -> Variables:
 
 
 def last_features(owner: str, network: DiscriminatorNetwork, features: dict[str, Array]) -> Array:
-    """The last layer's activations, flattened: [batch, size].
+    """The activations of a network's last hidden layer, flattened.
+
+    Args:
+        owner: name of the component that needs them, for the message.
+        network: the network.
+        features: its activations [batch, ...] by layer name, in the order of the layers.
+
+    Returns:
+        [batch, size].
 
     Raises:
-        ValueError: if the network has none.
+        ValueError: if the network has no hidden layers.
     """
     if not features:
         name = type(network).__name__
-        raise ValueError(f"{owner}.network is a {name}, which has no hidden features: use an MLP or a DCGAN")
+        raise ValueError(f"{owner}.network is a {name}, which has no hidden layers: use an MLP or a DCGAN")
     last = list(features.values())[-1]
     return last.reshape(last.shape[0], -1)
 
 
 def last_features_size(owner: str, network: DiscriminatorNetwork, shape: tuple[int, ...]) -> int:
-    """How many `last_features` a network has of samples of a shape; nothing is computed."""
+    """The size of `last_features`, from shapes alone.
+
+    Args:
+        owner: name of the component that needs them, for the message.
+        network: the network.
+        shape: of one sample.
+
+    Returns:
+        The number of features of a sample (or a pack).
+    """
 
     def run() -> Array:
         samples = jnp.zeros((pack_size(network), *shape))

@@ -1,14 +1,14 @@
-"""Convolutions, plain and transposed, in two implementations of the same parameters.
+"""Convolutions and transposed convolutions, in two implementations that share their parameters.
 
-"native" is `lax.conv_general_dilated`. "matmul" is matrix products, slices and reshapes only, because XLA:CPU runs
-the gradients of a native convolution some 40 times too slowly inside `scan`, `while` and `cond` (jax#12868), and the
-weight gradient of a transposed one anywhere (jax#23783), and because `vmap` over native kernels is a grouped
-convolution where `vmap` over products is a batched product.
+"native" is `lax.conv_general_dilated`. "matmul" uses matrix products, slices and reshapes only, for two reasons. First,
+XLA:CPU is some 40 times too slow for the gradients of a native convolution inside `scan`, `while` and `cond`
+(jax#12868), and for the weight gradient of a transposed one anywhere (jax#23783). Second, `vmap` over native kernels
+gives a grouped convolution, where `vmap` over products gives a batched product.
 
 A stride-s convolution with a kernel of q*s by q*s is a stride-1 convolution with q by q taps on s by s blocks of
-pixels (space to depth). So k4 s2 p1, DCGAN's workhorse, is four products of [N, 4*in] with [4*in, out] instead of
-sixteen strided ones, and its transpose is four products whose blocks are added with offsets and then unfolded. The
-products are summed rather than joined into one with patches as rows, which costs a copy of the patches.
+pixels (space to depth). So DCGAN's usual convolution (kernel 4, stride 2, padding 1) is four products of [N, 4*in] with
+[4*in, out] instead of sixteen strided ones. Its transpose is four products whose blocks are added with offsets and then
+unfolded. The products are summed, since a single product with patches as rows would copy the patches.
 """
 
 from __future__ import annotations
@@ -24,16 +24,24 @@ from jax import lax
 
 IMPLEMENTATIONS = ("auto", "native", "matmul")
 
-# Below this many channels a block the products are too thin to be worth one each, and patches are joined after all.
+# With fewer channels in a block than this, single products are too thin to be efficient, and patches are joined.
 _THIN = 64
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 Padding = int | tuple[int, int]
-"""Zeros on all four sides; or (before, after): above and to the left, below and to the right."""
+"""Number of zeros on all four sides; or (before, after): above and to the left, below and to the right."""
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's "SAME": (before, after) that take `size` pixels to ceil(size / stride), the odd zero coming after.
+    """TensorFlow's "SAME" padding, by which `size` pixels become ceil(size / stride).
+
+    Args:
+        size: pixels along the axis.
+        kernel_size: pixels of the kernel along the axis.
+        stride: step of the kernel, at least 1.
+
+    Returns:
+        (before, after), numbers of zeros; an odd total has one more after.
 
     Example:
         >>> same_padding(28, 3, 2), same_padding(7, 3, 2)
@@ -44,7 +52,7 @@ def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
 
 
 def default_implementation() -> str:
-    """What "auto" means on the default backend: "matmul" on the CPU, "native" elsewhere."""
+    """The implementation that "auto" selects on the default backend: "matmul" on the CPU, "native" elsewhere."""
     return "matmul" if jax.default_backend() == "cpu" else "native"
 
 
@@ -111,7 +119,7 @@ def conv_transpose(
         x: [batch, height, width, in].
         kernel: [kernel_height, kernel_width, in, out], of x's dtype.
         stride: s, the same for both axes.
-        padding: p, what is cropped from all four sides; or (p, q), what is cropped before and after on both axes.
+        padding: p, pixels cropped from all four sides; or (p, q), pixels cropped before and after on both axes.
         implementation: "native", "matmul", or "auto" (see `default_implementation`).
 
     Returns:
@@ -126,7 +134,7 @@ def conv_transpose(
     out_h, out_w = (height - 1) * stride - before - after + kh, (width - 1) * stride - before - after + kw
     _check_output(out_h, out_w, x, kernel, stride, padding)
     if implementation == "native":
-        # The adjoint of a convolution: x spread out by the stride, correlated with the flipped kernel.
+        # The adjoint of a convolution: x dilated by the stride, correlated with the flipped kernel.
         pads = [(kh - 1 - before, kh - 1 - after), (kw - 1 - before, kw - 1 - after)]
         return lax.conv_general_dilated(
             x, kernel[::-1, ::-1], (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=_LAYOUT
@@ -163,10 +171,10 @@ class Conv(nn.Module):
         features: output channels.
         kernel_size: (height, width).
         stride, padding: as in `conv`.
-        use_bias: whether a bias [features] is added; a batch norm behind the layer makes it redundant.
+        use_bias: whether a bias [features] is added; a batch norm after the layer makes it redundant.
         kernel_init: the kernel's initialiser.
-        dtype: of the computation; None takes the wider one of the input's and float32. Parameters are float32.
-        implementation: as in `conv`. Parameters are the same for all of them.
+        dtype: dtype of the computation; None takes the wider of the input's and float32. Parameters are float32.
+        implementation: as in `conv`; all implementations have the same parameters.
     """
 
     features: int
@@ -212,7 +220,7 @@ def _layer(layer: Conv | ConvTranspose, function: Any, x: jax.Array) -> jax.Arra
 
 
 def _tap_blocks(kernel: jax.Array, stride: int) -> jax.Array:
-    """[kh, kw, in, out] -> [ceil(kh / s), ceil(kw / s), s, s, in, out], filled up with zeros."""
+    """[kh, kw, in, out] -> [ceil(kh / s), ceil(kw / s), s, s, in, out], padded with zeros."""
     kh, kw, channels, features = kernel.shape
     across, along = -(-kh // stride), -(-kw // stride)
     kernel = _pad(_pad(kernel, 0, 0, across * stride - kh), 1, 0, along * stride - kw)
@@ -221,7 +229,7 @@ def _tap_blocks(kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def _pad(x: jax.Array, axis: int, low: int, high: int) -> jax.Array:
-    # lax.pad, unlike jnp.pad, takes negative amounts: rows that a stride leaves over are cropped.
+    # lax.pad, unlike jnp.pad, takes negative amounts: rows that no stride reaches are cropped.
     if low == high == 0:
         return x
     config = [(low, high, 0) if axis == i else (0, 0, 0) for i in range(x.ndim)]

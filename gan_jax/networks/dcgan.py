@@ -1,12 +1,12 @@
 """The DCGAN family at 16, 28, 32 and 64 pixels.
 
 The generator goes from the latent to a 4x4 (at 28 pixels: 7x7) map by one transposed convolution and doubles it until
-the image is reached; the discriminator mirrors it. No convolution has a bias (a batch norm behind it would cancel it,
-and the published ends have none either).
+the image size is reached; the discriminator mirrors it. No convolution has a bias: batch norm would cancel it, and the
+published first and last layers have none either.
 
 References:
     Radford, Metz and Chintala, Unsupervised Representation Learning with DCGANs, arXiv 1511.06434, section 3.
-    The PyTorch DCGAN example, which fixes the initialisers (section 4) and the ends.
+    The PyTorch DCGAN example, which defines the initialisers (section 4) and the first and last layers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
-from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.layers import BatchNorm, Norm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
@@ -37,8 +37,8 @@ _SIZES: dict[int, tuple[int, tuple[int, ...]]] = {
     64: (4, (8, 4, 2, 1)),
 }
 
-# "identity" is the published label-noise code: it says LeakyReLU(True), whose slope is 1, so that its generator is
-# linear between its batch norms.
+# "identity" is the published label-noise code: it has LeakyReLU(True), whose slope is 1, so its generator is linear
+# between batch norms.
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "identity": lambda x: x,
@@ -50,9 +50,9 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 Implementation = Literal["auto", "native", "matmul"]
-Norm = Literal["batch", "pixel", "none", "virtual"]
+
 _WIDTH = "channels of the widest map; 64 as published"
-_CONVOLUTION = "native, matrix products, or whichever is fast on the backend"
+_CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
 _ATTENTION = "self-attention on the map of a quarter of the image's side"
 
 
@@ -60,21 +60,23 @@ _ATTENTION = "self-attention on the map of a quarter of the image's side"
 class DCGANGenerator:
     """The DCGAN generator: transposed convolutions, batch norm, tanh; no biases (Radford et al., ICLR 2016).
 
-    At 64 pixels and width 64 this is the label-noise study's net. `activation="identity"` is its published code, which
-    says `LeakyReLU(True)`: slope 1, so that G is linear between its batch norms; its README says ReLU.
+    At 64 pixels and width 64 this is the network of the label-noise study. `activation="identity"` is its published
+    code, which has `LeakyReLU(True)`, of slope 1, so G is linear between batch norms; its README has ReLU.
 
     `norm` is the published batch norm, virtual batch norm in its place, feature vectors of unit mean square after each
-    activation ("pixel"), or none; the convolutions of the last two have biases.
+    activation ("pixel"), or none. With the last two, convolutions have biases.
     """
 
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
     activation: Literal["relu", "identity"] = setting(
-        default="relu", doc="relu: as documented; identity: as the code runs"
+        default="relu", doc="relu, as documented; or identity, as the published code runs"
     )
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
-    norm: Norm = setting(default="batch", doc="of the maps between convolutions")
-    num_reference: int = setting(default=64, at_least=2, doc="samples in virtual batch norm's reference batch")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
+    norm: Norm = setting(default="batch", doc="normalisation of the maps between convolutions")
+    num_reference: int = setting(
+        default=64, at_least=2, doc="number of samples in virtual batch norm's reference batch"
+    )
     attention: bool = setting(default=False, doc=_ATTENTION)
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -106,27 +108,46 @@ class DCGANGenerator:
     def features(
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """(samples [batch, *shape], activations by layer)."""
+        """The samples, and the hidden activations behind them.
+
+        Args:
+            variables: parameters and statistics.
+            latent: [batch, latent_dim].
+            shape: of one sample.
+            train: whether batch norm uses the batch's statistics.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            (samples [batch, *shape], activations by layer name).
+        """
         images, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
         return images.astype(jnp.result_type(latent)), features
 
 
 @component
 class DCGANDiscriminator:
-    """The DCGAN discriminator: strided convolutions, batch norm but in the first block, LeakyReLU; no biases."""
+    """The DCGAN discriminator: strided convolutions, batch norm after all but the first, LeakyReLU; no biases.
+
+    A linear map of the features that `minibatch` appends is added to the score.
+    """
 
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
-    negative_slope: float = setting(default=0.2, at_least=0, at_most=1, doc="of the LeakyReLU")
+    negative_slope: float = setting(
+        default=0.2, at_least=0, at_most=1, doc="slope of the LeakyReLU for negative values"
+    )
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     minibatch: MinibatchLayer | None = setting(
         default=None,
         choices=(MinibatchDiscrimination, MinibatchStddev),
-        doc="what the last convolution's input shows of the batch; adds a linear map of it to the score",
+        doc="layer that compares the samples of a batch before the last convolution; None disables it",
     )
     attention: bool = setting(default=False, doc=_ATTENTION)
     dropout_rate: float | None = setting(
-        default=None, at_least=0, below=1, doc="share of each block's output that is dropped in training; none: none"
+        default=None,
+        at_least=0,
+        below=1,
+        doc="share of each block's output that is dropped in training; None disables it",
     )
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -173,15 +194,15 @@ class DCGANGeneratorModule(nn.Module):
 
     Args:
         image_size: 16, 28, 32 or 64.
-        channels: of the image.
-        width: w, the channels of the last block; the published net at 64 pixels has 8w, 4w, 2w, w = 512, ..., 64.
+        channels: channels of the image.
+        width: w, the channels of the last block; the published network at 64 pixels has 8w, 4w, 2w, w = 512, ..., 64.
         activation: a name; "relu" as in the paper, "identity" as in the published label-noise code.
         convolution: the implementation, as in `convolution.conv`.
-        dtype: of the computation; parameters and statistics are float32.
+        dtype: dtype of the computation; parameters and statistics are float32.
         axis_name: the mapped axis over which batch statistics are shared, or None.
         norm: "batch" or "virtual" before each activation, "pixel" after it, or "none".
-        num_reference: with "virtual", the samples in the reference batch.
-        attention: whether the map of a quarter of the image's side goes through `SelfAttention`.
+        num_reference: number of samples in the reference batch of "virtual".
+        attention: whether `SelfAttention` is applied to the map of a quarter of the image's side.
 
     Raises:
         ValueError: if the image size or the activation is unknown.
@@ -227,7 +248,7 @@ class DCGANGeneratorModule(nn.Module):
 
     def _conv(self, i: int, features: int, size: int, double: bool) -> ConvTranspose:
         settings = {**_settings(double), **_conv_settings(self)}
-        # The image's convolution has no bias in any case, as published.
+        # The last convolution never has a bias, as published.
         settings["use_bias"] = self.norm in ("none", "pixel") and i < len(_family(self.image_size)[1])
         return ConvTranspose(features, (size, size), **settings, name=f"conv_{i}")
 
@@ -237,11 +258,12 @@ class DCGANDiscriminatorModule(nn.Module):
 
     Args:
         image_size: 16, 28, 32 or 64.
-        width: w, the channels of the first block; they double with every further one.
-        negative_slope: of the LeakyReLU.
+        width: w, the channels of the first block; they double with every further block.
+        negative_slope: slope of the LeakyReLU for negative values.
         convolution, dtype, axis_name, attention: as in `DCGANGeneratorModule`.
-        minibatch: of what it appends to the last block, flattened, a linear map is added to the score; or None.
-        dropout_rate: of each block's output, behind what is sown of it; None for no dropout.
+        minibatch: layer on the last block's flattened output; a linear map of the features that it appends is added to
+            the score. None disables it.
+        dropout_rate: share of each block's output that is dropped, after it is sown. None disables it.
 
     Raises:
         ValueError: if the image size is unknown, or not that of the input.
@@ -312,7 +334,7 @@ def _norm(module: _Module, i: int) -> BatchNorm:
 
 
 def _keep(module: _Module, i: int, h: jax.Array) -> None:
-    # At init, sow would put the activations among the variables.
+    # At init, `sow` would put the activations among the variables.
     if not module.is_initializing():
         module.sow("features", f"block_{i}", h)
 

@@ -1,4 +1,4 @@
-"""Dropout for networks that are given no key: the stream of masks is a statistic of the layer."""
+"""Dropout without a key argument: the state of the stream of masks is a statistic of the layer."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ _DIGIT = 2**16
 
 
 class Dropout(nn.Module):
-    """Inverted dropout: in training each activation is 0 with probability `rate`, and the others are / (1 - rate).
+    """Inverted dropout: in training each activation is 0 with probability `rate`; the others are divided by 1 - rate.
 
-    The collection `dropout` holds a seed, drawn at init, and the number of training passes so far, from which the mask
-    of a pass follows. Both go in and out with the other statistics, so that a resumed run draws what an uninterrupted
-    one draws. A pass whose statistics are thrown away (G's, and those of penalties) has the mask of the next one kept.
+    The collection `dropout` holds a seed, drawn at init, and the number of training passes so far. Both determine the
+    mask of a pass. They go in and out with the other statistics, so a resumed run draws the same masks as an
+    uninterrupted one. A pass whose statistics are discarded (G's passes, and those of penalties) has the same mask as
+    the next pass whose statistics are kept.
 
-    Seed and number are two digits each, whole numbers below 2^16 as floats: the mean over up to 256 devices of equal
-    ones is exact, and no number of passes is too large for float32.
+    The seed and the number are stored as two digits each, whole numbers below 2^16 as floats: the mean of equal digits
+    over up to 256 devices is exact, and no number of passes is too large for float32.
 
-    With an axis, the mask is drawn for the whole batch, of which each device takes its share: n devices drop what one
-    does. Without one, every device drops the same of its own batch.
+    With an axis, the mask is drawn for the whole batch, and each device takes its shard: n devices drop the same
+    activations as one. Without an axis, every device applies the same mask to its own batch.
 
     Args:
-        rate: probability in [0, 1); may be traced.
+        rate: probability of dropping, in [0, 1); may be traced.
         axis_name: the mapped axis over which the batch is split, or None.
 
     References:
@@ -44,7 +45,7 @@ class Dropout(nn.Module):
         passes = self.variable("dropout", "passes", jnp.zeros, (2,), jnp.float32)
         if not train:
             return x
-        # The generator is named, so that a session with another default one has the same masks.
+        # The generator is named, so that another default generator gives the same masks.
         key = jax.random.fold_in(jax.random.key(_number(seed), impl="threefry2x32"), _number(passes.value))
         shared = self.axis_name is not None and not self.is_initializing()
         num = lax.axis_size(self.axis_name) if shared else 1
@@ -60,7 +61,7 @@ class Dropout(nn.Module):
 
 
 def _number(digits: Array) -> Array:
-    """The whole number of two digits, uint32."""
+    """The whole number that two digits represent, uint32."""
     high, low = digits.astype(jnp.uint32)
     return high * jnp.uint32(_DIGIT) + low
 

@@ -1,4 +1,4 @@
-"""Networks of the games with an encoder: a generator that also maps samples to latents, and a joint discriminator.
+"""Networks of GANs with an encoder: a generator that also maps samples to latents, and a joint discriminator.
 
 References:
     V. Dumoulin et al., "Adversarially Learned Inference", ICLR 2017, arXiv 1606.00704.
@@ -23,16 +23,16 @@ from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork, Var
 
 @component
 class Bidirectional:
-    """A generator G(z) and an encoder F(x), which VEEGAN calls the reconstructor, trained as one player.
+    """A generator G(z) and an encoder F(x) that are trained as one player. VEEGAN calls F the reconstructor.
 
-    As a network it is the generator; `encode` is the encoder: a linear map of the trunk's last hidden features. The
-    trunk's own score is not used, and the parameters behind it do not move.
+    `apply` is the generator; `encode` is the encoder, a linear map of the trunk's last hidden features. The trunk's own
+    score is not used, and the parameters of its output layer get no gradient.
 
     Params are {"generator", "encoder": {"trunk", "head": {"kernel", "bias"}}}; statistics {"generator", "trunk"}.
     """
 
     network: GeneratorNetwork = setting(doc="the generator")
-    trunk: DiscriminatorNetwork = setting(doc="the encoder but for its last layer: an MLP, a DCGAN, ...")
+    trunk: DiscriminatorNetwork = setting(doc="the encoder without its last layer: an MLP, a DCGAN, ...")
 
     def check(self, shape: tuple[int, ...]) -> None:
         self.network.check(shape)
@@ -56,10 +56,20 @@ class Bidirectional:
     def encode(
         self, variables: Variables, samples: Array, latent_dim: int, *, train: bool, axis_name: str | None = None
     ) -> Array:
-        """The latents [batch, latent_dim] that the encoder gives samples [batch, *shape].
+        """The encoder's latents of samples.
+
+        Args:
+            variables: parameters and statistics.
+            samples: [batch, *shape].
+            latent_dim: dimensions of the latent; those that `init` got.
+            train: whether batch norm uses the batch's statistics.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            [batch, latent_dim].
 
         Raises:
-            ValueError: if the encoder was made for another latent_dim.
+            ValueError: if the encoder was initialised with another `latent_dim`.
         """
         head = variables.params["encoder"]["head"]
         if head["bias"].shape[-1] != latent_dim:
@@ -71,7 +81,16 @@ class Bidirectional:
         return linear(head, last_features("Bidirectional", self.trunk, features))
 
     def advance(self, variables: Variables, samples: Array, *, axis_name: str | None = None) -> Any:
-        """The statistics after a batch [batch, *shape] that was encoded in training mode."""
+        """The statistics after a batch was encoded in training mode.
+
+        Args:
+            variables: parameters and statistics.
+            samples: [batch, *shape], the batch.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            The new statistics, in the form of `variables.statistics`.
+        """
         _, statistics = self.trunk.apply(self._trunk(variables), samples, train=True, axis_name=axis_name)
         return {**variables.statistics, "trunk": statistics}
 
@@ -81,20 +100,20 @@ class Bidirectional:
 
 @component
 class JointDiscriminator:
-    """D(x, z) of joint vectors: a sample x of the given shape, flattened, followed by a latent z.
+    """D(x, z) on joint vectors: a sample x of the given shape, flattened, followed by a latent z.
 
-    The last hidden features of `network` on x are joined with z, and go through one layer of `width` leaky ReLUs
-    to the score. (For data that are vectors an MLPDiscriminator takes the joint vector as it is.) The network's own
-    score is not used, and the parameters behind it do not move.
+    The last hidden features of `network` on x are joined with z. One layer of `width` leaky ReLUs maps them to the
+    score. (For data that are vectors an MLPDiscriminator takes the joint vector itself.) The network's own score is not
+    used, and the parameters of its output layer get no gradient.
 
     Params are {"network", "hidden", "output"}; the statistics are the network's.
     """
 
-    network: DiscriminatorNetwork = setting(doc="that sees the sample")
-    shape: tuple[int, ...] = setting(doc="of one sample")
-    width: int = setting(default=128, at_least=1, doc="units of the layer that sees the sample and the latent")
+    network: DiscriminatorNetwork = setting(doc="network whose hidden features describe the sample")
+    shape: tuple[int, ...] = setting(doc="shape of one sample")
+    width: int = setting(default=128, at_least=1, doc="units of the layer on the sample's features and the latent")
 
-    num_heads = 1  # whatever the network's
+    num_heads = 1  # also if the network has several
 
     def check(self, shape: tuple[int, ...]) -> None:
         self._latent_dim(shape)
@@ -112,7 +131,7 @@ class JointDiscriminator:
     ) -> tuple[Array, Any]:
         scores, _ = self.features(variables, samples, train=train, axis_name=axis_name)
         inner, x = self._network(variables), self._split(samples)[0]
-        # The part that gives the scores was computed above, and the compiler computes it once.
+        # `features` computes the same hidden layers; the compiler computes them once.
         _, statistics = self.network.apply(inner, x, train=train, axis_name=axis_name)
         return scores, statistics
 
@@ -138,7 +157,7 @@ class JointDiscriminator:
         if len(shape) != 1 or shape[0] <= size:
             what = " x ".join(str(n) for n in shape)
             raise ValueError(
-                f"JointDiscriminator takes vectors of more than {size} numbers (a sample and a latent) and these are "
-                f"{what}: set its shape to that of one sample, which is {self.shape} now"
+                f"JointDiscriminator takes vectors of more than {size} numbers (a sample and a latent), and its inputs "
+                f"are {what}: set its shape to that of one sample, which is {self.shape} now"
             )
         return shape[0] - size

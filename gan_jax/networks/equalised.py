@@ -1,4 +1,4 @@
-"""Layers of progressive growing: run-time weight scales, unit-length features, and the batch's spread as a feature.
+"""Layers of progressive growing: weights scaled at run time, pixel norm, and the minibatch standard deviation.
 
 References:
     T. Karras, T. Aila, S. Laine, J. Lehtinen, "Progressive Growing of GANs for Improved Quality, Stability, and
@@ -22,13 +22,13 @@ _EPSILON = 1e-8
 
 
 def pixel_norm(x: jax.Array, epsilon: float = _EPSILON) -> jax.Array:
-    r"""Every position's feature vector at unit root mean square (Karras et al., section 4.2).
+    r"""Scales the feature vector at every position to unit root mean square (Karras et al., section 4.2).
 
     $$ b_c = a_c / \sqrt{\tfrac{1}{C} \sum_{c'} a_{c'}^2 + \epsilon} $$
 
     Args:
         x: [..., channels].
-        epsilon: keeps a vector of zeros at zero.
+        epsilon: added to the mean square, so that a vector of zeros stays zero.
 
     Returns:
         [..., channels], of x's dtype; the mean of squares is taken in float32 or wider.
@@ -41,17 +41,17 @@ def pixel_norm(x: jax.Array, epsilon: float = _EPSILON) -> jax.Array:
     return (wide * lax.rsqrt(jnp.mean(wide * wide, -1, keepdims=True) + epsilon)).astype(x.dtype)
 
 
-class MinibatchStddev(nn.Module):
-    r"""Appends one constant channel: how much the samples of the batch differ (Karras et al., section 3).
+class MinibatchStddevChannel(nn.Module):
+    r"""Appends one constant channel: the standard deviation over the batch, averaged (Karras et al., section 3).
 
     $$ \frac{1}{HWC} \sum_{hwc} \sqrt{\mathrm{Var}_b[x_{bhwc}] + \epsilon} $$
 
-    It depends on the whole batch, in training and outside it: a batch of one, or of equal samples, has
+    It depends on the whole batch, in training and in evaluation. For a batch of one, or of equal samples, it is
     \(\sqrt\epsilon\). The variance is the biased one.
 
     Args:
-        axis_name: the mapped axis whose members' batches count as one, or None.
-        epsilon: in the root, whose derivative at equal samples would otherwise be infinite.
+        axis_name: the mapped axis over which the batch is split, or None.
+        epsilon: added to the variances; without it the root's derivative at equal samples would be infinite.
     """
 
     axis_name: str | None = None
@@ -61,7 +61,7 @@ class MinibatchStddev(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, height, width, channels] -> [batch, height, width, channels + 1]."""
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        # The variance from deviations, not from E[x^2] - E[x]^2: under the root, rounding of the latter shows.
+        # The variance is taken from deviations, not from E[x^2] - E[x]^2, whose rounding error the root would amplify.
         deviations = wide - self._over_batch(wide)
         stddev = jnp.mean(jnp.sqrt(self._over_batch(deviations * deviations) + self.epsilon))
         return jnp.concatenate([x, jnp.broadcast_to(stddev.astype(x.dtype), (*x.shape[:-1], 1))], axis=-1)
@@ -72,17 +72,17 @@ class MinibatchStddev(nn.Module):
 
 
 class EqualisedDense(nn.Module):
-    r"""A dense layer over the last axis whose weights are N(0, 1) and are scaled at run time (Karras et al., 4.1).
+    r"""A dense layer over the last axis: weights are drawn from N(0, 1) and scaled at run time (Karras et al., 4.1).
 
     $$ y = x \, (c W) + b, \qquad c = g / \sqrt{n_\mathrm{in}} $$
 
-    Adam's steps do not depend on a gradient's scale, so that weights of one scale all learn at one speed.
+    Adam's steps do not depend on the scale of a gradient, so weights of equal scale learn at equal speed.
 
     Args:
-        features: outputs.
-        gain: g; sqrt(2), He's, before a (leaky) ReLU, and 1 in an output layer.
-        equalised: whether c is applied at run time; if not, W is drawn from N(0, c^2): the same function at first.
-        dtype: of the computation; None takes the wider one of the input's and float32. Parameters are float32.
+        features: number of outputs.
+        gain: g; sqrt(2) (He et al.) before a (leaky) ReLU, and 1 in an output layer.
+        equalised: whether c is applied at run time; if not, W is drawn from N(0, c^2): the same initial function.
+        dtype: dtype of the computation; None takes the wider of the input's and float32. Parameters are float32.
     """
 
     features: int
@@ -98,7 +98,7 @@ class EqualisedDense(nn.Module):
 
 
 class EqualisedConv(nn.Module):
-    """A convolution of stride 1 whose weights are scaled as those of `EqualisedDense`; fan-in: kernel area times in.
+    """A convolution of stride 1, scaled as `EqualisedDense`; the fan-in is the kernel area times the input channels.
 
     Args:
         features: output channels.

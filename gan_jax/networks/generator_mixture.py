@@ -1,4 +1,4 @@
-"""Mixtures of generators: several networks that share a latent space and divide the data among them."""
+"""Mixtures of generators: several networks with one latent space, each of which makes a part of a batch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gan_jax.networks.network import GeneratorNetwork, Variables
 
 @component
 class GeneratorMixture:
-    """p = (1 / num) sum_k p_k: `num` independent generators, of which sample i of a batch comes from i mod num.
+    """p = (1 / num) sum_k p_k: `num` independent generators; sample i of a batch comes from generator i mod num.
 
-    So every component has the same share of every batch, and a device's contiguous share of a batch is a mixture too if
-    it is a multiple of `num`. A batch that is none is filled up with its own first latents, whose samples are cut off;
-    batch norm then counts those twice.
+    Every component makes the same number of samples of every batch. So does a device's shard of a batch, if its size is
+    a multiple of `num`. A batch of another size is padded with its own first latents, and the extra samples are cut
+    off; batch norm then counts those latents twice.
 
     Every leaf of the parameters and statistics has a leading axis [num]. The paper's generators share all layers but
-    the first one, and a classifier of the components keeps them apart (`committee.ClassifierHead`); these share none.
+    the first, and a classifier of the components keeps them apart (`committee.ClassifierHead`). These share none.
 
     Example:
         >>> from gan_jax.networks.mlp import MLPGenerator
@@ -33,14 +33,18 @@ class GeneratorMixture:
             ICLR 2018, section 3.
     """
 
-    network: GeneratorNetwork = setting(doc="of each component")
-    num: int = setting(default=4, at_least=1, doc="components")
+    network: GeneratorNetwork = setting(doc="network of each component")
+    num: int = setting(default=4, at_least=1, doc="number of components")
 
     def check(self, shape: tuple[int, ...]) -> None:
         self.network.check(shape)
 
     def check_batch(self, batch_size: int) -> None:
-        """Raises ValueError, with the remedy, for a batch (of one device) in which the components' shares differ."""
+        """Checks the size of a batch on one device.
+
+        Raises:
+            ValueError: with the remedy, if the components cannot make equal parts of it.
+        """
         if batch_size % self.num:
             fitting = max(batch_size // self.num, 1) * self.num
             raise ValueError(
@@ -49,7 +53,7 @@ class GeneratorMixture:
             )
 
     def component_index(self, n: int) -> Array:
-        """Which component makes each of n samples: int [n]."""
+        """The component that makes each of n samples: int [n] in 0..num-1."""
         return jnp.arange(n) % self.num
 
     def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
@@ -59,7 +63,7 @@ class GeneratorMixture:
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, Any]:
         n = latent.shape[0]
-        if axis_name is not None:  # a filled-up share would shift the components of the next device's
+        if axis_name is not None:  # padding would shift the components of the next device's shard
             self.check_batch(n)
         rows = -(-n // self.num)
         latent = latent[jnp.arange(rows * self.num) % n].reshape(rows, self.num, -1)

@@ -1,14 +1,17 @@
-"""Layers that the networks share and flax does not have in the needed form."""
+"""Layers of several networks that flax lacks in this form."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+Norm = Literal["none", "batch", "pixel", "virtual"]
+"""Normalisation between layers: none, batch norm, unit mean square per position, or virtual batch norm."""
 
 
 class BatchNorm(nn.Module):
@@ -16,16 +19,16 @@ class BatchNorm(nn.Module):
 
     out = scale (x - mean) / sqrt(var + eps) + bias
 
-    With train=True, mean and var = E[x^2] - E[x]^2 (biased) are the batch's, and the running ones, in the collection
-    `batch_stats`, move towards them: r <- momentum r + (1 - momentum) s, where s is the batch's mean and, as in
-    PyTorch and unlike in flax, the unbiased n / (n - 1) var. With train=False the running ones are used.
+    With train=True, mean and var = E[x^2] - E[x]^2 (biased) are those of the batch. The running statistics, in the
+    collection `batch_stats`, are updated by r <- momentum r + (1 - momentum) s, where s is the batch's mean and, as in
+    PyTorch and unlike in flax, its unbiased variance n / (n - 1) var. With train=False the running statistics are used.
 
     Args:
-        axis_name: the mapped axis whose members' batches count as one (synchronised), or None.
-        momentum: what is kept of the running statistics; 0.9 is PyTorch's 0.1.
+        axis_name: the mapped axis over which the batch is split (synchronised batch norm), or None.
+        momentum: factor of the old running statistics; 0.9 is PyTorch's 0.1.
         epsilon: added to the variance.
         scale_init: the initialiser of `scale`; `bias` starts at 0.
-        dtype: of the result; statistics are taken in float32 or wider. None keeps the input's.
+        dtype: dtype of the result; statistics are taken in float32 or wider. None keeps the input's.
 
     References:
         Ioffe and Szegedy, Batch Normalization, arXiv 1502.03167, algorithm 1.
@@ -52,7 +55,7 @@ class BatchNorm(nn.Module):
             if self.axis_name is not None and not self.is_initializing():
                 mean, square = lax.pmean((mean, square), self.axis_name)
                 count *= lax.axis_size(self.axis_name)
-            # Rounding can push the difference of the two below zero.
+            # Rounding can make the difference negative.
             var = jnp.maximum(square - mean * mean, 0.0)
             if not self.is_initializing():
                 unbiased = var * (count / max(count - 1, 1))
@@ -61,7 +64,7 @@ class BatchNorm(nn.Module):
                     running.value = kept + (1 - self.momentum) * new.astype(kept.dtype)
         else:
             mean, var = running_mean.value, running_var.value
-        # One multiplication and one addition an element; the rest is on [features].
+        # One multiplication and one addition for each element; the rest is computed on [features].
         factor = scale * lax.rsqrt(var + self.epsilon)
         shape = (1,) * (x.ndim - 1) + (features,)
         out = x * factor.reshape(shape) + (bias - mean * factor).reshape(shape)
@@ -69,7 +72,16 @@ class BatchNorm(nn.Module):
 
 
 def init_linear(key: jax.Array, num_inputs: int, num_outputs: int) -> dict[str, jax.Array]:
-    """{"kernel" [inputs, outputs], "bias" [outputs]}: a linear map on what another network gives."""
+    """Initial parameters of a linear map: LeCun normal weights and a bias of 0.
+
+    Args:
+        key: typed PRNG key.
+        num_inputs: number of inputs.
+        num_outputs: number of outputs.
+
+    Returns:
+        {"kernel": [num_inputs, num_outputs], "bias": [num_outputs]}, float32.
+    """
     kernel = nn.initializers.lecun_normal()(key, (num_inputs, num_outputs), jnp.float32)
     return {"kernel": kernel, "bias": jnp.zeros(num_outputs, jnp.float32)}
 

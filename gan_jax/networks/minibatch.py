@@ -1,7 +1,7 @@
-"""Layers by which a discriminator sees a whole batch: what of a sample is close to, or varies over, the others.
+"""Layers that compare the samples of a batch: minibatch discrimination and the minibatch standard deviation.
 
-Each is a component that a network takes as its `minibatch`: a maker of Flax modules [batch, features] ->
-[batch, features + k], applied to its last hidden features.
+Each is a component that a discriminator takes as its setting `minibatch`. It makes a Flax module [batch, features] ->
+[batch, features + k], which is applied to the last hidden features.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from gan_jax.experiment.component import component, setting
 
 @runtime_checkable
 class MinibatchLayer(Protocol):
-    """A component that makes a layer."""
+    """A component that makes a minibatch layer."""
 
     def module(self, name: str, axis_name: str | None) -> nn.Module:
-        """A module [batch, features] -> [batch, features + k], over the batches of all of a mapped axis' members."""
+        """A module [batch, features] -> [batch, features + k]; the batch may be split over a mapped axis."""
         ...
 
 
 @component
 class MinibatchDiscrimination:
-    """Appends to each sample how close it is to the others: see `MinibatchDiscriminationModule`."""
+    """Appends to each sample measures of its closeness to the others; see `MinibatchDiscriminationModule`."""
 
-    num_kernels: int = setting(default=16, at_least=1, doc="B, the features appended; 100 as published")
-    kernel_dim: int = setting(default=5, at_least=1, doc="C, the dimension in which samples are compared")
+    num_kernels: int = setting(default=16, at_least=1, doc="B, number of features appended; 100 as published")
+    kernel_dim: int = setting(default=5, at_least=1, doc="C, dimension in which samples are compared")
 
     def module(self, name: str, axis_name: str | None) -> nn.Module:
         return MinibatchDiscriminationModule(self.num_kernels, self.kernel_dim, axis_name, name=name)
@@ -37,7 +37,7 @@ class MinibatchDiscrimination:
 
 @component
 class MinibatchStddev:
-    """Appends one number, the same for all samples: how much the batch varies; see `MinibatchStddevModule`."""
+    """Appends the mean standard deviation over the batch to every sample; see `MinibatchStddevModule`."""
 
     def module(self, name: str, axis_name: str | None) -> nn.Module:
         return MinibatchStddevModule(axis_name, name=name)
@@ -48,13 +48,13 @@ class MinibatchDiscriminationModule(nn.Module):
 
     $$ M_i = f(x_i) T, \qquad o(x_i)_b = \sum_{j \ne i} \exp(-\|M_{i,b} - M_{j,b}\|_1) $$
 
-    o(x_i) [B] is appended to f(x_i). The paper's sum has j = i too, which adds 1; it is left out, so that a batch of
+    o(x_i) [B] is appended to f(x_i). The paper's sum includes j = i, which adds 1; here it is left out, so a batch of
     one gives 0. Time and memory grow as batch^2 B.
 
     Args:
         num_kernels: B.
         kernel_dim: C.
-        axis_name: the mapped axis with all of whose members' samples each is compared, or None.
+        axis_name: the mapped axis over which the batch is split, or None; each sample is compared with all shards.
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, arXiv 1606.03498, section 3.2.
@@ -67,7 +67,7 @@ class MinibatchDiscriminationModule(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[batch, features] -> [batch, features + num_kernels]."""
-        # Kernels of about unit length, whatever the number of features.
+        # The kernels have about unit length for any number of features.
         shape = (x.shape[1], self.num_kernels * self.kernel_dim)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
         wide, kernel = nn.dtypes.promote_dtype(x, kernel)
@@ -84,8 +84,8 @@ class MinibatchStddevModule(nn.Module):
     """The standard deviation of each feature over the batch, averaged over the features, as one more feature.
 
     Args:
-        axis_name: the mapped axis whose members' batches count as one, or None.
-        epsilon: added to the variances, for the derivative where nothing varies.
+        axis_name: the mapped axis over which the batch is split, or None.
+        epsilon: added to the variances; without it the root's derivative would be infinite where nothing varies.
 
     References:
         T. Karras et al., "Progressive Growing of GANs", ICLR 2018, arXiv 1710.10196, section 3.

@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons for the mixtures: the nets of the unrolled-GAN paper, of its notebook, of VEEGAN."""
+"""Multi-layer perceptrons: the networks of the unrolled-GAN paper, of its notebook, and of VEEGAN for mixtures."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from jax import Array
 from gan_jax.experiment.component import component, setting
 from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
-from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.layers import BatchNorm, Norm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
-Norm = Literal["none", "batch", "pixel", "virtual"]
 Init = Literal["orthogonal", "lecun_normal", "he_normal", "normal"]
 _WIDTHS = "units of each hidden layer"
-_NORM = "between layers: batch norm, features of unit mean square, or virtual batch norm"
-_GAIN = "factor of the initial weights (of `normal`: their standard deviation)"
+_NORM = "normalisation between layers: batch norm, features of unit mean square (pixel), or virtual batch norm"
+_GAIN = "factor of the initial weights; for `normal` their standard deviation"
 
 
 class MLPModule(nn.Module):
-    """Dense layers with an activation between them. The hidden ones are sown as features `hidden_i`.
+    """Dense layers with an activation between them. Hidden layers are sown as features `hidden_i`.
 
     Args:
-        widths, num_outputs: units of the hidden layers and of the output, which is linear.
+        widths, num_outputs: units of the hidden layers and of the linear output.
         activation: a name; "maxout" takes the largest of `pieces` linear maps for every unit.
-        init_name, gain: of the kernels.
-        dtype: of the computation; None for the parameters' own.
-        norm: "batch" and "virtual" come before the activation, and replace the bias; "pixel" comes after it.
-        num_reference: with "virtual", the samples in the reference batch.
-        pieces: with "maxout".
-        minibatch: applied to the last hidden layer, and sown as feature `hidden_minibatch`.
+        init_name, gain: distribution of the initial kernels, and its factor.
+        dtype: dtype of the computation; None takes the parameters' own.
+        norm: "batch" and "virtual" come before the activation and replace the bias; "pixel" comes after it.
+        num_reference: number of samples in the reference batch of "virtual".
+        pieces: number of linear maps of "maxout".
+        minibatch: layer on the last hidden layer, sown as feature `hidden_minibatch`. None disables it.
         axis_name: the mapped axis over which batch statistics are shared, or None.
-        dropout_rate: of each hidden layer, behind what is sown of it; None for no dropout.
+        dropout_rate: share of each hidden layer that is dropped, after it is sown. None disables it.
     """
 
     widths: tuple[int, ...]
@@ -57,6 +56,7 @@ class MLPModule(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
+        """[batch, inputs] -> [batch, num_outputs]."""
         kernel_init, num_reference = _initializer(self.init_name, self.gain), 0
         if self.norm == "virtual":
             x, num_reference = with_reference(self, x, self.num_reference), self.num_reference
@@ -105,22 +105,24 @@ def _initializer(name: Init, gain: Any) -> nn.initializers.Initializer:
 
 @component
 class MLPGenerator:
-    """Latent to a vector (or, reshaped, to an image), with a linear output times `output_scale`."""
+    """Maps a latent to a vector or, reshaped, to an image; the linear output is multiplied by `output_scale`."""
 
     widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
-    activation: Activation = setting(default="relu", doc="of the hidden layers")
+    activation: Activation = setting(default="relu", doc="activation of the hidden layers")
     init_name: Init = setting(default="orthogonal", doc="distribution of the initial weights")
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
-    output_scale: float = setting(default=1.0, above=0, doc="multiplies the output: the scale of the data")
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    output_scale: float = setting(default=1.0, above=0, doc="factor of the output: the scale of the data")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     norm: Norm = setting(default="none", doc=_NORM)
-    num_reference: int = setting(default=64, at_least=2, doc="samples in virtual batch norm's reference batch")
+    num_reference: int = setting(
+        default=64, at_least=2, doc="number of samples in virtual batch norm's reference batch"
+    )
 
     def validate(self) -> None:
         _check_widths("MLPGenerator", self.widths)
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """An MLP makes data of any shape."""
+        """Accepts data of any shape."""
 
     def _module(self, shape: tuple[int, ...], axis_name: str | None) -> MLPModule:
         return MLPModule(
@@ -147,44 +149,58 @@ class MLPGenerator:
     def features(
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """(samples [batch, *shape], activations by layer)."""
+        """The samples, and the hidden activations behind them.
+
+        Args:
+            variables: parameters and statistics.
+            latent: [batch, latent_dim].
+            shape: of one sample.
+            train: whether batch norm uses the batch's statistics.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            (samples [batch, *shape], activations by layer name).
+        """
         outputs, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
         return (self.output_scale * outputs).reshape(latent.shape[0], *shape), features
 
 
 @component
 class MLPDiscriminator:
-    """A vector (or a flattened image), times `input_scale`, to one raw score.
+    """Maps a vector or a flattened image, multiplied by `input_scale`, to one raw score.
 
-    `activation="maxout"` is the D of PacGAN's ring and grid, of five pieces.
+    `activation="maxout"` with five pieces is the D of PacGAN's ring and grid.
 
     References:
         I. Goodfellow et al., "Maxout Networks", ICML 2013, arXiv 1302.4389, section 2.
     """
 
     widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
-    activation: Activation | Literal["maxout"] = setting(default="relu", doc="of the hidden layers")
+    activation: Activation | Literal["maxout"] = setting(default="relu", doc="activation of the hidden layers")
     init_name: Init = setting(default="orthogonal", doc="distribution of the initial weights")
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
     input_scale: float = setting(
-        default=1.0, above=0, doc="multiplies the input; the unrolled-GAN paper's ring uses 1/4"
+        default=1.0, above=0, doc="factor of the input; the unrolled-GAN paper's ring uses 1/4"
     )
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
-    pieces: int = setting(default=5, at_least=1, doc="linear maps a maxout unit takes the largest of")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
+    pieces: int = setting(default=5, at_least=1, doc="number of linear maps of which a maxout unit takes the largest")
     minibatch: MinibatchLayer | None = setting(
         default=None,
         choices=(MinibatchDiscrimination, MinibatchStddev),
-        doc="what the last hidden layer sees of the batch",
+        doc="layer that compares the samples of a batch after the last hidden layer; None disables it",
     )
     dropout_rate: float | None = setting(
-        default=None, at_least=0, below=1, doc="share of each hidden layer that is dropped in training; none: none"
+        default=None,
+        at_least=0,
+        below=1,
+        doc="share of each hidden layer that is dropped in training; None disables it",
     )
 
     def validate(self) -> None:
         _check_widths("MLPDiscriminator", self.widths)
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """An MLP scores data of any shape."""
+        """Accepts data of any shape."""
 
     def _module(self, axis_name: str | None) -> MLPModule:
         return MLPModule(

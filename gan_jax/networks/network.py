@@ -1,6 +1,6 @@
-"""The two interfaces that every network has, and the passage from a Flax module to them.
+"""The interfaces of generator and discriminator networks, and their implementation by a Flax module.
 
-Parameters and statistics (of batch norm, of spectral norm) go in and come out explicitly; nothing else is kept.
+Parameters and statistics (of batch norm, of spectral norm) are explicit inputs and outputs; there is no other state.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from jax import Array
 
 
 class Variables(NamedTuple):
-    """What a network is made of.
+    """The arrays of a network.
 
     Attributes:
-        params: the pytree that the optimiser moves.
-        statistics: running statistics by collection; empty for networks without any.
-        memory: what the player's remedies remember (old fakes, averages of scores); networks do not see it.
+        params: pytree of the parameters that the optimiser updates.
+        statistics: running statistics by collection; {} for networks without any.
+        memory: state of the player's remedies (earlier fakes, averages of scores); networks do not read it.
     """
 
     params: Any
@@ -28,44 +28,97 @@ class Variables(NamedTuple):
 
 @runtime_checkable
 class GeneratorNetwork(Protocol):
-    """Latents to samples. `latent_dim` and `shape` (of one sample) are given by the experiment."""
+    """A map from latents to samples. The experiment gives `latent_dim` and `shape` (of one sample)."""
 
-    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables: ...
+    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+        """Initial parameters and statistics.
+
+        Args:
+            key: typed PRNG key.
+            latent_dim: dimensions of the latent.
+            shape: of one sample.
+
+        Returns:
+            The variables.
+        """
+        ...
 
     def apply(
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, Any]:
-        """(samples [batch, *shape], new statistics)."""
+        """The samples of latents.
+
+        Args:
+            variables: parameters and statistics.
+            latent: [batch, latent_dim].
+            shape: of one sample.
+            train: whether batch norm uses the batch's statistics, and the running ones advance.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            (samples [batch, *shape], new statistics).
+        """
         ...
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raises ValueError, with the remedy, for data that the network cannot make."""
+        """Raises ValueError, with the remedy, if the network cannot make samples of this shape."""
         ...
 
 
 @runtime_checkable
 class DiscriminatorNetwork(Protocol):
-    """Samples to raw scores, and on request the features behind them."""
+    """A map from samples to raw scores and, on request, to the hidden features behind them."""
 
     def init(self, key: Array, shape: tuple[int, ...]) -> Variables: ...
 
     def apply(
         self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, Any]:
-        """(scores [batch], new statistics)."""
+        """The raw scores of samples.
+
+        Args:
+            variables: parameters and statistics.
+            samples: [batch, *shape].
+            train: whether batch norm uses the batch's statistics, and running statistics advance.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            (scores [batch], new statistics).
+        """
         ...
 
     def features(
         self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """(scores [batch], activations by layer name)."""
+        """The raw scores, and the hidden activations behind them.
+
+        Args:
+            variables: parameters and statistics.
+            samples: [batch, *shape].
+            train: whether batch norm uses the batch's statistics.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            (scores [batch], activations by layer name, in the order of the layers).
+        """
         ...
 
-    def check(self, shape: tuple[int, ...]) -> None: ...
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raises ValueError, with the remedy, if the network cannot score samples of this shape."""
+        ...
 
 
 def init_module(module: nn.Module, key: Array, example: Array) -> Variables:
-    """A Flax module's variables, split into parameters and statistics."""
+    """A Flax module's initial variables, split into parameters and statistics.
+
+    Args:
+        module: called as `module(inputs, train=...)`.
+        key: typed PRNG key.
+        example: an input [1, ...].
+
+    Returns:
+        The variables; the collection "features" is dropped.
+    """
     collections = dict(module.init(key, example, train=False))
     params = collections.pop("params")
     collections.pop("features", None)
@@ -73,7 +126,17 @@ def init_module(module: nn.Module, key: Array, example: Array) -> Variables:
 
 
 def apply_module(module: nn.Module, variables: Variables, inputs: Array, *, train: bool) -> tuple[Array, Any]:
-    """Runs a module; in training mode the statistics it returns are the advanced ones."""
+    """Runs a Flax module.
+
+    Args:
+        module: called as `module(inputs, train=...)`.
+        variables: parameters and statistics.
+        inputs: [batch, ...].
+        train: whether the module is in training mode, in which its statistics advance.
+
+    Returns:
+        (outputs, statistics).
+    """
     collections = {"params": variables.params, **variables.statistics}
     if not train or not variables.statistics:
         return cast(Array, module.apply(collections, inputs, train=train)), variables.statistics
@@ -84,12 +147,22 @@ def apply_module(module: nn.Module, variables: Variables, inputs: Array, *, trai
 def module_features(
     module: nn.Module, variables: Variables, inputs: Array, *, train: bool
 ) -> tuple[Array, dict[str, Array]]:
-    """Runs a module and also returns what it `sow`s into the collection "features"; statistics stay as they are."""
+    """Runs a Flax module and returns the values that it sows into the collection "features"; statistics do not advance.
+
+    Args:
+        module: called as `module(inputs, train=...)`.
+        variables: parameters and statistics.
+        inputs: [batch, ...].
+        train: whether the module is in training mode.
+
+    Returns:
+        (outputs, features by name, in the order in which they were sown).
+    """
     collections = {"params": variables.params, **variables.statistics}
     outputs, sown = module.apply(collections, inputs, train=train, mutable=[*variables.statistics, "features"])
     return outputs, {name: values[-1] for name, values in sown.get("features", {}).items()}
 
 
 def compute_dtype(name: str) -> Any:
-    """The dtype argument of Flax layers: None (the parameters' own) for float32, so that float64 tests stay float64."""
+    """The dtype argument of Flax layers: None (the parameters' own) for "float32", so float64 tests stay in float64."""
     return None if name == "float32" else jnp.dtype(name)

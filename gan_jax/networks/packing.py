@@ -1,4 +1,4 @@
-"""Packed discriminators: several samples of one side are judged together, so that D sees how much they vary."""
+"""Packed discriminators: D scores several samples of one side together, and so sees how much they vary."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gan_jax.networks.network import DiscriminatorNetwork, Variables
 class Packed:
     """D(x_1, ..., x_m): one score for every `num` consecutive samples of a batch.
 
-    Vectors are joined ([batch / num, num * dim]) and images are stacked along their channels, sample by sample, so that
-    only the network's first layer grows. A batch [batch, *shape] gets scores [batch / num]. The samples of a pack are
-    of one side: real and fake batches are packed apart, and each must be a multiple of `num`.
+    Vectors are joined ([batch / num, num * dim]), and images are stacked along their channels, sample by sample, so
+    only the network's first layer grows. A batch [batch, *shape] gets scores [batch / num]. Real and fake batches are
+    packed separately, and the size of each must be a multiple of `num`.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -32,14 +32,18 @@ class Packed:
             NeurIPS 2018, arXiv 1712.04086, section 2.
     """
 
-    network: DiscriminatorNetwork = setting(doc="that judges the packs")
-    num: int = setting(default=2, at_least=1, doc="samples a pack; 2, 3 and 4 as published, 1 for none")
+    network: DiscriminatorNetwork = setting(doc="network that scores the packs")
+    num: int = setting(default=2, at_least=1, doc="samples in a pack; 2, 3 and 4 as published; 1 is no packing")
 
     def check(self, shape: tuple[int, ...]) -> None:
         self.network.check(self._shape(shape))
 
     def check_batch(self, batch_size: int) -> None:
-        """Raises ValueError, with the remedy, for a batch (of one side, on one device) that gives no whole packs."""
+        """Checks the size of a batch of one side on one device.
+
+        Raises:
+            ValueError: with the remedy, if it does not divide into packs.
+        """
         size = pack_size(self)
         if batch_size % size:
             fitting = max(batch_size // size, 1) * size
@@ -74,7 +78,7 @@ class Packed:
 
 
 def pack_size(network: Any) -> int:
-    """Samples behind one score of a discriminator, through its wrappers (what they hold as `network`); 1 if not packed.
+    """Number of samples that a discriminator, inside any wrappers, scores together; 1 if it is not packed.
 
     Example:
         >>> from gan_jax.networks.mlp import MLPDiscriminator

@@ -1,7 +1,7 @@
-"""Players of one vector each: a generator that is a point, and a discriminator that is a direction.
+"""Players of one vector each: the generator is a point, the discriminator a direction.
 
-With them a GAN is a game of two numbers (in one dimension) whose trajectories are known in closed form, played by the
-same training step as any other.
+In one dimension they make a GAN a game of two numbers, whose trajectories are known in closed form. The training step
+is the same as for other networks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gan_jax.networks.network import Variables
 
 @component
 class PointGenerator:
-    """Gives the same learnt point theta for every latent: params {"point": [*shape]}.
+    """Maps every latent to the same learnt point theta: params {"point": [*shape]}.
 
     References:
         L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018,
@@ -28,7 +28,7 @@ class PointGenerator:
     start: float = setting(default=1.0, doc="every coordinate of the point before training, in data units")
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """A point may be of any shape."""
+        """Accepts data of any shape."""
 
     def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
         return Variables({"point": jnp.full(shape, self.start, float)}, {})
@@ -47,7 +47,7 @@ class LinearDiscriminator:
     start: float = setting(default=1.0, doc="every coordinate of the direction before training, score per data unit")
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """A direction may be of any shape."""
+        """Accepts data of any shape."""
 
     def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
         return Variables({"direction": jnp.full(math.prod(shape), self.start, float)}, {})

@@ -1,14 +1,14 @@
-"""Networks that grow from 4x4 pixels to the data's size, stage by stage, with one tree of parameters for all stages.
+"""Networks that grow from 4x4 pixels to the data's size in stages, with one tree of parameters for all stages.
 
-Stage s works at r = 4 * 2^s pixels: G enlarges its image to the data's size, and D averages its input down, so that
-samples always have the data's shape. The parameters are those of the full network from the start, and the blocks that
-a stage does not use get gradients of 0: growing changes the function and nothing in the state. A new block is faded in:
+Stage s works at r = 4 * 2^s pixels. G enlarges its image to the data's size and D averages its input down, so samples
+always have the data's shape. All parameters of the full network exist from the start, and blocks that a stage does not
+use get gradients of 0: growth changes the function and leaves the state alone. A new block is faded in:
 
     G: image_s = (1 - fade) up(to_image_{r/2}(h_{r/2})) + fade to_image_r(h_r)
     D: h_{r/2} = (1 - fade) from_image_{r/2}(down(x)) + fade down(block_r(from_image_r(x)))
 
-Maps have `width` channels up to 16 pixels and half as many with every doubling beyond, but never under 8 (published:
-512 up to 32 pixels, halved beyond).
+Maps have `width` channels up to 16 pixels, and half as many with every further doubling, but at least 8 (published: 512
+up to 32 pixels, then halved).
 
 References:
     T. Karras, T. Aila, S. Laine, J. Lehtinen, "Progressive Growing of GANs for Improved Quality, Stability, and
@@ -27,10 +27,10 @@ from jax import Array
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule
 from gan_jax.networks.dcgan import Implementation
-from gan_jax.networks.equalised import EqualisedConv, EqualisedDense, MinibatchStddev, pixel_norm
+from gan_jax.networks.equalised import EqualisedConv, EqualisedDense, MinibatchStddevChannel, pixel_norm
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
 
-IMAGE_SIZES = (16, 32, 64)
+PROGRESSIVE_SIZES = (16, 32, 64)
 _SMALLEST = 4
 _SLOPE = 0.2
 _MIN_CHANNELS = 8
@@ -38,23 +38,25 @@ _WIDEST_UP_TO = 16
 
 _WIDTH = "channels of the maps up to 16 pixels; 512 as published"
 _EQUALISED = "weights N(0, 1) scaled at run time; if not, He initialisation"
-_CONVOLUTION = "native, matrix products, or whichever is fast on the backend"
-_STAGE = "works at 4 * 2^stage pixels; None: at the data's size"
-_FADE = "weight of the newest block against the path around it; 1: faded in"
+_CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
+_STAGE = "stage, at 4 * 2^stage pixels; None takes the last one, at the data's size"
+_FADE = "weight of the newest block against the path around it; 1 once it is faded in"
 
 
 @component
 class ProgressiveGenerator:
     """The growing generator: pairs of 3x3 convolutions, LeakyReLU, pixel norm; a linear 1x1 convolution to the image.
 
-    Samples are in no fixed range: the output is linear, as published.
+    The output is linear, as published, so samples have no fixed range.
     """
 
     width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
-    pixel_norm: bool = setting(default=True, doc="features and latent at unit root mean square, after every activation")
+    pixel_norm: bool = setting(
+        default=True, doc="scale latents, and features after every activation, to unit root mean square"
+    )
     equalised: bool = setting(default=True, doc=_EQUALISED)
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     stage: int | None = setting(default=None, at_least=0, doc=_STAGE)
     fade: float | Schedule = setting(default=1.0, at_least=0, at_most=1, choices=SCHEDULES, doc=_FADE)
 
@@ -84,7 +86,7 @@ class ProgressiveGenerator:
         )
 
     def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
-        # The last stage has every parameter; a parameter's draw depends on its name alone.
+        # The last stage has all parameters; the initial value of a parameter depends on its name alone.
         return init_module(self.at_stage(None)._module(shape), key, jnp.zeros((1, latent_dim)))
 
     def apply(
@@ -96,23 +98,34 @@ class ProgressiveGenerator:
     def features(
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """(samples [batch, *shape], the last activation of every block in use, `block_{pixels}`)."""
+        """The samples, and the hidden activations behind them.
+
+        Args:
+            variables: parameters and statistics.
+            latent: [batch, latent_dim].
+            shape: of one sample.
+            train: whether batch norm uses the batch's statistics.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            (samples [batch, *shape], the last activation of every block in use by the name `block_{pixels}`).
+        """
         images, features = module_features(self._module(shape), variables, latent, train=train)
         return images.astype(jnp.result_type(latent)), features
 
 
 @component
 class ProgressiveDiscriminator:
-    """The growing discriminator: pairs of 3x3 convolutions and LeakyReLU, mean pooling; the batch's spread at 4x4.
+    """The growing discriminator: pairs of 3x3 convolutions, LeakyReLU, mean pooling; minibatch stddev at 4x4.
 
-    With `minibatch_stddev` a score depends on the other samples of its batch, in training and outside it.
+    With `minibatch_stddev` a score depends on the other samples of its batch, in training and in evaluation.
     """
 
     width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
     equalised: bool = setting(default=True, doc=_EQUALISED)
-    minibatch_stddev: bool = setting(default=True, doc="the batch's mean standard deviation as a feature at 4x4")
+    minibatch_stddev: bool = setting(default=True, doc="append the batch's mean standard deviation as a channel at 4x4")
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     stage: int | None = setting(default=None, at_least=0, doc=_STAGE)
     fade: float | Schedule = setting(default=1.0, at_least=0, at_most=1, choices=SCHEDULES, doc=_FADE)
 
@@ -149,7 +162,7 @@ class ProgressiveDiscriminator:
         return apply_module(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
 
     def faded(self, images: Array) -> Array:
-        """Real images [batch, *shape] as a stage sees them: what it adds to the last one fades in, as it does in G."""
+        """Real images [batch, *shape] at this stage's resolution; its new details fade in, as in G's images."""
         stage = self.num_stages(images.shape[1:]) - 1 if self.stage is None else self.stage
         if stage == 0:
             return images
@@ -162,23 +175,23 @@ class ProgressiveDiscriminator:
     def features(
         self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """(scores [batch], the last activation of every block in use, `block_{pixels}`)."""
+        """(scores [batch], the last activation of every block in use by the name `block_{pixels}`)."""
         return module_features(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
 
 
 def upsample(x: Array, factor: int = 2) -> Array:
-    """[batch, height, width, channels], each pixel repeated `factor` times along both axes (nearest neighbour)."""
+    """Repeats each pixel of [batch, height, width, channels] `factor` times along both axes (nearest neighbour)."""
     return jnp.repeat(jnp.repeat(x, factor, axis=1), factor, axis=2) if factor > 1 else x
 
 
 def average_pool(x: Array) -> Array:
-    """[batch, height, width, channels] -> [batch, height / 2, width / 2, channels]: the means of 2x2 blocks."""
+    """Means of 2x2 blocks: [batch, height, width, channels] -> [batch, height / 2, width / 2, channels]."""
     batch, height, width, channels = x.shape
     return jnp.mean(x.reshape(batch, height // 2, 2, width // 2, 2, channels), axis=(2, 4))
 
 
 class ProgressiveGeneratorModule(nn.Module):
-    """See `ProgressiveGenerator`; `stage` is a number here, and what it does not use has no parameters."""
+    """See `ProgressiveGenerator`; here `stage` is a number, and only the blocks that it uses have parameters."""
 
     image_size: int
     channels: int
@@ -192,7 +205,7 @@ class ProgressiveGeneratorModule(nn.Module):
 
     @nn.compact
     def __call__(self, latent: Array, *, train: bool) -> Array:
-        """[batch, latent_dim] -> [batch, image_size, image_size, channels], linear: in no fixed range."""
+        """[batch, latent_dim] -> [batch, image_size, image_size, channels], linear, without a fixed range."""
         h = pixel_norm(latent) if self.pixel_norm else latent
         images = []
         for size in _sizes(self.stage):
@@ -203,7 +216,7 @@ class ProgressiveGeneratorModule(nn.Module):
                 h = self._activate(self._conv(f"conv_{size}_0", size)(upsample(h)))
             h = self._activate(self._conv(f"conv_{size}_1", size)(h))
             _keep(self, size, h)
-            # All are made and the last two are used: the compiler drops the others.
+            # All images are computed and the last two are used: the compiler removes the others.
             images.append(EqualisedDense(self.channels, 1.0, self.equalised, self.dtype, name=f"to_image_{size}")(h))
         image = images[-1] if self.stage == 0 else _blend(self.fade, upsample(images[-2]), images[-1])
         return upsample(image, self.image_size // image.shape[1])
@@ -217,7 +230,7 @@ class ProgressiveGeneratorModule(nn.Module):
 
 
 class ProgressiveDiscriminatorModule(nn.Module):
-    """See `ProgressiveDiscriminator`; `stage` is a number here."""
+    """See `ProgressiveDiscriminator`; here `stage` is a number."""
 
     width: int
     stage: int
@@ -241,7 +254,7 @@ class ProgressiveDiscriminatorModule(nn.Module):
             skip = self._from_image(size // 2, x)
             h = _blend(self.fade, skip, average_pool(h)) if size == sizes[-1] else average_pool(h)
         if self.minibatch_stddev:
-            h = MinibatchStddev(self.axis_name)(h)
+            h = MinibatchStddevChannel(self.axis_name)(h)
         h = nn.leaky_relu(_conv(self, f"conv_{_SMALLEST}", self.width)(h), _SLOPE)
         hidden = EqualisedDense(self.width, equalised=self.equalised, dtype=self.dtype, name="dense")
         h = nn.leaky_relu(hidden(h.reshape(h.shape[0], -1)), _SLOPE)
@@ -288,14 +301,14 @@ def _channels(width: int, size: int) -> int:
 
 
 def _blend(fade: Any, old: Array, new: Array) -> Array:
-    # Not old + fade (new - old), which at fade 1 keeps rounding of the old path. In bfloat16 a fade has three digits.
+    # Not old + fade (new - old), which at fade 1 has rounding errors of the old path. A bfloat16 fade has three digits.
     return ((1.0 - fade) * old + fade * new).astype(new.dtype)
 
 
 def _weight(owner: str, fade: float | Schedule) -> Any:
     if isinstance(fade, Schedule):
         raise ValueError(
-            f"{owner}.fade is {fade}, which changes with the step: apply the network at a number, "
+            f"{owner}.fade is {fade}, a schedule, and a network needs its value at the step: use "
             "at_stage(stage, value_at(fade, step))"
         )
     return fade
@@ -311,10 +324,10 @@ def _check_shape(owner: str, shape: tuple[int, ...], stage: int | None) -> None:
 
 
 def _num_stages(owner: str, shape: tuple[int, ...]) -> int:
-    if len(shape) != 3 or shape[0] not in IMAGE_SIZES or shape[1] != shape[0]:
+    if len(shape) != 3 or shape[0] not in PROGRESSIVE_SIZES or shape[1] != shape[0]:
         what = " x ".join(str(n) for n in shape)
         raise ValueError(
-            f"{owner} is for square images of {', '.join(map(str, IMAGE_SIZES))} pixels and the data are {what}: "
+            f"{owner} is for square images of {', '.join(map(str, PROGRESSIVE_SIZES))} pixels and the data are {what}: "
             "set data.image_size to one of these, or use a DCGAN"
         )
     return (shape[0] // _SMALLEST).bit_length()

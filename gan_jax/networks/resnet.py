@@ -1,9 +1,9 @@
 """The small residual networks of spectral normalisation, at 16, 28, 32 and 64 pixels.
 
-G goes from a 4x4 (at 28 pixels: 7x7) map by blocks that double it, with batch norm; D halves its input until it is 8
-pixels or fewer, has two more blocks, and sums over positions. All maps of a network have one width, as in the published
-nets for CIFAR-10 (32 pixels), which these are at width 256 in G and 128 in D. D has no normalisation of its own: wrap
-it in `SpectralNorm` for the published one.
+G starts from a 4x4 (at 28 pixels: 7x7) map, which each block doubles, with batch norm. D halves its input until it has
+8 pixels or fewer, has two more blocks, and sums over positions. All maps of a network have the same number of channels.
+With 256 in G and 128 in D at 32 pixels these are the published networks for CIFAR-10. D has no normalisation of its
+own: wrap it in `SpectralNorm` for the published one.
 
 References:
     T. Miyato, T. Kataoka, M. Koyama, Y. Yoshida, "Spectral Normalization for Generative Adversarial Networks", ICLR
@@ -25,13 +25,13 @@ from gan_jax.networks.layers import BatchNorm
 from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
 from gan_jax.networks.progressive import average_pool, upsample
 
-# image size -> size of G's smallest map
+# The size of G's smallest map by image size.
 _SMALLEST = {16: 4, 28: 7, 32: 4, 64: 4}
 _LARGEST_PLAIN = 8
 _NUM_PLAIN = 2
-_CONVOLUTION = "native, matrix products, or whichever is fast on the backend"
+_CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
 
-# As in the published code: Glorot's, times sqrt(2) inside residual branches.
+# As in the published code: Glorot's initialisation, multiplied by sqrt(2) inside residual branches.
 _GLOROT = nn.initializers.glorot_uniform()
 _BRANCH = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 
@@ -40,12 +40,12 @@ _BRANCH = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 class ResNetGenerator:
     """Residual blocks that double the map: batch norm, ReLU, 3x3 convolution, twice; tanh at the end.
 
-    The published net also has biases in its blocks, which the batch norms cancel.
+    The published network also has biases in its blocks, which batch norm cancels.
     """
 
     width: int = setting(default=256, at_least=1, doc="channels of every map; 256 as published")
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("ResNetGenerator", shape)
@@ -73,7 +73,18 @@ class ResNetGenerator:
     def features(
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """(samples [batch, *shape], every block's output, `block_i`)."""
+        """The samples, and the hidden activations behind them.
+
+        Args:
+            variables: parameters and statistics.
+            latent: [batch, latent_dim].
+            shape: of one sample.
+            train: whether batch norm uses the batch's statistics.
+            axis_name: mapped axis over which batch statistics are shared, or None.
+
+        Returns:
+            (samples [batch, *shape], every block's output by the name `block_i`).
+        """
         images, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
         return images.astype(jnp.result_type(latent)), features
 
@@ -84,7 +95,7 @@ class ResNetDiscriminator:
 
     width: int = setting(default=128, at_least=1, doc="channels of every map; 128 as published")
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("ResNetDiscriminator", shape)
@@ -104,7 +115,7 @@ class ResNetDiscriminator:
     def features(
         self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """(scores [batch], every block's output, `block_i`)."""
+        """(scores [batch], every block's output by the name `block_i`)."""
         return module_features(self._module(samples.shape[1:]), variables, samples, train=train)
 
 
@@ -133,7 +144,7 @@ class ResNetGeneratorModule(nn.Module):
         return jnp.tanh(_conv(self, "output", self.channels, True, _GLOROT)(h))
 
     def _block(self, h: Array, index: int, train: bool) -> Array:
-        # A 1x1 convolution before the enlargement is the same as one behind it, at a quarter of the cost.
+        # A 1x1 convolution before the upsampling equals one after it, at a quarter of the cost.
         skip = nn.Dense(self.width, use_bias=False, kernel_init=_GLOROT, dtype=self.dtype, name=f"skip_{index}")(h)
         h = upsample(self._norm(h, f"norm_{index}_0", train))
         h = _conv(self, f"conv_{index}_0", self.width, False, _BRANCH)(h)
@@ -166,12 +177,12 @@ class ResNetDiscriminatorModule(nn.Module):
         return score[:, 0].astype(jnp.promote_types(score.dtype, jnp.float32))
 
     def _block(self, x: Array, index: int, halve: bool) -> Array:
-        h = x if index == 0 else nn.relu(x)  # the first block sees pixels
+        h = x if index == 0 else nn.relu(x)  # the input of the first block is pixels
         h = nn.relu(_conv(self, f"conv_{index}_0", self.width, True, _BRANCH)(h))
         h = _conv(self, f"conv_{index}_1", self.width, True, _BRANCH)(h)
         if not halve:
             return h + x
-        # A 1x1 convolution behind the pooling is the same as one before it, at a quarter of the cost.
+        # A 1x1 convolution after the pooling equals one before it, at a quarter of the cost.
         skip = nn.Dense(self.width, kernel_init=_GLOROT, dtype=self.dtype, name=f"skip_{index}")(average_pool(x))
         return average_pool(h) + skip
 

@@ -1,4 +1,4 @@
-"""Spectral normalisation of any discriminator, differentiated as it is computed."""
+"""Spectral normalisation of any discriminator, with exact derivatives of the power iteration."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from gan_jax.networks.network import DiscriminatorNetwork, Variables
 
 @component
 class SpectralNorm:
-    """A discriminator each of whose kernels W is divided by an estimate of its largest singular value.
+    """A discriminator whose kernels W are each divided by an estimate of their largest singular value.
 
         v = W u / |W u|,   u' = W^T v / |W^T v|,   sigma = |W u'|,   W_SN = W / sigma
 
-    W is a kernel as a matrix [inputs, outputs]. u [outputs] is a statistic: in training mode `num_iterations` rounds
-    advance it, otherwise sigma is taken at the stored one and nothing changes. Kernels are the parameters of two or
-    more axes; biases and the scales of batch norm are left alone.
+    W is a kernel as a matrix [inputs, outputs]. u [outputs] is a statistic: in training mode `num_iterations` rounds of
+    the power iteration advance it; otherwise sigma is computed from the stored u, which does not change. Kernels are
+    the parameters of two or more axes; biases and the scales of batch norm are not normalised.
 
-    The derivative goes through the iteration too. Published code holds u and v constant, which is right for first
-    derivatives at their fixed point only; second ones, which an unrolled G needs, are then wrong.
+    The derivative includes the iteration. Published code holds u and v constant, which is right only for first
+    derivatives at the fixed point; second derivatives, which an unrolled G needs, are then wrong.
 
-    (Algorithm 1 of the paper has sigma = v^T W u', half an iteration earlier; both approach the same value from below.)
+    (Algorithm 1 of the paper has sigma = v^T W u', half an iteration earlier; both converge to the same value from
+    below.)
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -39,7 +40,7 @@ class SpectralNorm:
         T. Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, algorithm 1.
     """
 
-    network: DiscriminatorNetwork = setting(doc="whose kernels are normalised")
+    network: DiscriminatorNetwork = setting(doc="network whose kernels are normalised")
     num_iterations: int = setting(default=1, at_least=1, doc="rounds of the power iteration; 1 as published")
 
     def check(self, shape: tuple[int, ...]) -> None:

@@ -1,10 +1,10 @@
-"""The nets of the Stacked MNIST experiment of the unrolled-GAN paper, as its table was re-implemented for PacGAN.
+"""The networks of the Stacked MNIST experiment of the unrolled-GAN paper, as re-implemented for PacGAN.
 
-G has 64, 32, 16 and 8 channels, and D a quarter or a half as many (2, 4, 8 or 4, 8, 16): so weak a D that G collapses
-without unrolling. Maps are of 28, 14, 7 and 4 pixels, by TensorFlow's "SAME" padding.
+G has 64, 32, 16 and 8 channels, and D a quarter or a half of the channels of G's last maps (2, 4, 8 or 4, 8, 16): D is
+so small that G collapses without unrolling. Maps have 28, 14, 7 and 4 pixels, by TensorFlow's "SAME" padding.
 
-The published code also has biases under its batch norms, which cancel them, so that the function and its training are
-those without; an Adam step on such a bias, whose gradient is rounding noise, is noise that unrolling would amplify.
+The published code also has biases before batch norm, which cancels them; they are left out. Their gradient is rounding
+noise, so an Adam step on them is noise, which unrolling would amplify.
 
 References:
     L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, arXiv 1611.02163, section 3.3.1, appendix E.
@@ -38,8 +38,10 @@ _KERNEL = 3
 class StackedGenerator:
     """Latent -> 4x4x64 -> 7x7x32 -> 14x14x16 -> 28x28x8 -> 28x28 image: batch norm and ReLU each, tanh at the end."""
 
-    convolution: Implementation = setting(default="auto", doc="native, matrix products, or the backend's faster one")
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    convolution: Implementation = setting(
+        default="auto", doc="native, matrix products, or the faster of them on the backend (auto)"
+    )
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("StackedGenerator makes", shape)
@@ -61,10 +63,18 @@ class StackedGenerator:
 class StackedDiscriminator:
     """28x28 image -> 14x14 -> 7x7 -> 4x4 -> one raw score: batch norm in every layer, LeakyReLU."""
 
-    width: int = setting(default=2, at_least=1, doc="channels of the first layer, then twice and four times; 2 and 4")
-    negative_slope: float = setting(default=0.3, at_least=0, at_most=1, doc="of the LeakyReLU")
-    convolution: Implementation = setting(default="auto", doc="native, matrix products, or the backend's faster one")
-    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="arithmetic of the layers")
+    width: int = setting(
+        default=2,
+        at_least=1,
+        doc="channels of the first layer; the next two have twice and four times as many; 2 or 4 as published",
+    )
+    negative_slope: float = setting(
+        default=0.3, at_least=0, at_most=1, doc="slope of the LeakyReLU for negative values"
+    )
+    convolution: Implementation = setting(
+        default="auto", doc="native, matrix products, or the faster of them on the backend (auto)"
+    )
+    compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("StackedDiscriminator scores", shape)
@@ -112,7 +122,7 @@ class StackedGeneratorModule(nn.Module):
         h = dense(latent).reshape(latent.shape[0], _SMALLEST, _SMALLEST, widths[0])
         h = self._block(0, h, train)
         for i in range(1, len(widths)):
-            # The adjoint of the convolution that halves the larger map.
+            # The padding of the convolution that halves the larger map, whose adjoint this is.
             padding = same_padding(_GENERATOR_MAPS[i], _KERNEL, 2)
             upscale = ConvTranspose(
                 widths[i], (_KERNEL, _KERNEL), 2, padding, False, normal, self.dtype, self.convolution, name=f"conv_{i}"

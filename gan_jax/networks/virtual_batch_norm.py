@@ -1,4 +1,4 @@
-"""Virtual batch normalisation: each sample is normalised by a batch that is chosen once and by itself, by no other."""
+"""Virtual batch normalisation: a sample is normalised by a fixed reference batch and itself, and by no other sample."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from jax import Array, lax
 
 
 class VirtualBatchNorm(nn.Module):
-    r"""Normalises samples by the statistics of a reference batch to which each is added in turn.
+    r"""Normalises each sample by the statistics of the reference batch with that sample added.
 
     With n reference samples of mean m and variance v, and a sample of mean m_x and variance v_x over its positions (for
     a vector, x itself and 0), w = 1 / (n + 1) and
 
         mean = (1 - w) m + w m_x,   var = (1 - w) v + w v_x + w (1 - w) (m - m_x)^2
 
-    which are the mean and the variance of the n + 1 together. The reference samples are normalised by m and v. A sample
-    costs what it would alone, plus its share of the reference batch, and every device computes the same.
+    are the mean and the variance of the n + 1 samples together. The reference samples are normalised by m and v. The
+    reference batch is computed once for each batch, and the result is the same on every device.
 
     Args:
-        num_reference: n, the leading rows of the input.
+        num_reference: n, number of leading rows of the input that are the reference batch.
         epsilon: added to the variance.
         scale_init: the initialiser of `scale`; `bias` starts at 0.
-        dtype: of the result; statistics are taken in float32 or wider. None keeps the input's.
+        dtype: dtype of the result; statistics are taken in float32 or wider. None keeps the input's.
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, arXiv 1606.03498, section 3.5.
@@ -57,9 +57,18 @@ class VirtualBatchNorm(nn.Module):
 
 
 def with_reference(module: nn.Module, latent: Array, num_reference: int) -> Array:
-    """A module's reference latents, in front of others: [num_reference + batch, latent_dim].
+    """Puts a module's reference latents in front of others.
 
-    They are drawn from N(0, 1) at init, whatever the prior, kept in the collection `reference`, and not trained.
+    The reference latents are drawn from N(0, 1) at init, for any prior, stored in the collection `reference`, and not
+    trained.
+
+    Args:
+        module: the Flax module that owns the collection.
+        latent: [batch, latent_dim].
+        num_reference: number of reference latents.
+
+    Returns:
+        [num_reference + batch, latent_dim].
     """
 
     def draw() -> Array:

@@ -1,4 +1,4 @@
-"""Pictures of checkpoints in a row: frames for the report's slider, and a GIF."""
+"""Pictures of successive checkpoints: frames for the report's slider, and a GIF."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from PIL import Image
 
 FRAME_MS, LAST_FRAME_MS = 350, 1800
-"""How long a frame of the film stays, in milliseconds, and the last one."""
+"""Durations of a frame of the film and of the last one, in milliseconds."""
 
 
 def picture(figure: Any, dpi: int = 80) -> Image.Image:
-    """A figure as a picture of at most 256 colours, which is what a GIF holds and makes a PNG small."""
+    """A figure as a picture of at most 256 colours: the limit of a GIF, and a small PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     buffer.seek(0)
@@ -24,6 +24,12 @@ def picture(figure: Any, dpi: int = 80) -> Image.Image:
 
 def keep_frames(run: Path, name: str, steps: Sequence[int], frames: Sequence[Image.Image]) -> list[str]:
     """Writes frames into RUN/diagnosis/NAME, in place of older ones.
+
+    Args:
+        run: folder of the run.
+        name: of the folder of the frames.
+        steps: training step of each frame.
+        frames: as many pictures.
 
     Returns:
         Their files, relative to the run's folder.

@@ -1,22 +1,26 @@
-"""What the reports are made of: a page without anything from outside, sections, tables, texts to copy.
+"""A report's page: one HTML file without anything from outside, its sections, tables and texts to copy.
 
-page.css and page.js are put into every page; page_live.js into those that `gan-jax watch` serves.
+page.css and page.js are part of every page; page_live.js of those that `gan-jax watch` serves.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import html
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from gan_jax.experiment.component import is_component
 from gan_jax.experiment.settings import walk
+from gan_jax.reports.html_parts import render_template
 
 MAX_BYTES = 9_500_000
-"""Of a page: below the 10 MB that mail takes."""
+"""Largest size of a page: below the 10 MB that most mail servers accept."""
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E"
     "%3Ccircle cx='4' cy='4' r='3' fill='%232a78d6'/%3E%3C/svg%3E"
@@ -25,15 +29,15 @@ _ICON = (
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of a page, with its entry in the list of sections.
+    """A section of a page, with an entry in the list of sections.
 
     Attributes:
-        title: also makes its address within the page.
-        body: HTML.
+        title: the heading; its slug is the section's id within the page.
+        body: HTML; a section with an empty body is left out.
     """
 
     title: str
-    body: str
+    body: Markup
 
     @property
     def address(self) -> str:
@@ -42,75 +46,70 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Live:
-    """What a page that is served needs to keep itself up to date.
+    """State of a page that is served and keeps itself up to date.
 
     Attributes:
-        version: of the page.
-        seconds: between looks at the server.
-        ended: whether nothing more is to come.
-        said: a line on what the run is doing.
+        version: number of the page.
+        seconds: between two requests to the server.
+        ended: whether the page will not change any more.
+        status: a line on what the run is doing.
     """
 
     version: int
     seconds: float
     ended: bool
-    said: str
+    status: str
 
 
 def document(title: str, about: str, sections: Sequence[Section], live: Live | None = None) -> str:
-    """The page.
+    """The HTML of a page.
 
     Args:
-        title: its heading.
-        about: the line under it.
+        title: the heading.
+        about: the line under the heading.
         sections: in order; those without a body are left out.
-        live: of a page that is served; None for a file.
+        live: state of a page that is served; None for a file.
+
+    Returns:
+        The whole document; characters that UTF-8 cannot hold are replaced.
     """
-    sections = [section for section in sections if section.body]
-    links = "".join(f'<li><a href="#{part.address}">{html.escape(part.title)}</a></li>' for part in sections)
-    parts = "\n".join(
-        f'<section aria-labelledby="{part.address}"><h2 id="{part.address}">{html.escape(part.title)}</h2>\n'
-        f"{part.body}\n</section>"
-        for part in sections
+    page = render_template(
+        "page",
+        title=title,
+        about=about,
+        sections=[section for section in sections if section.body],
+        live=live,
+        icon=Markup(_ICON),
+        style=_asset("page.css"),
+        script=_asset("page.js") + (_asset("page_live.js") if live is not None else ""),
     )
-    data, said, script = "", "", _asset("page.js")
-    if live is not None:
-        data = f' data-version="{live.version}" data-seconds="{live.seconds:g}" data-ended="{str(live.ended).lower()}"'
-        said = f'<p class="live" id="live" role="status">{html.escape(live.said)}</p>'
-        script += _asset("page_live.js")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{html.escape(title)}</title>
-<link rel="icon" href="{_ICON}">
-<style>
-{_asset("page.css")}</style>
-</head>
-<body{data}>
-<a class="skip" href="#main">Skip to the report</a>
-<header>
-<div><h1>{html.escape(title)}</h1><p class="about">{html.escape(about)}</p>{said}</div>
-<button type="button" id="theme" hidden></button>
-</header>
-<div class="layout">
-<nav aria-label="Sections"><ul>{links}</ul></nav>
-<main id="main" tabindex="-1">
-{parts}
-</main>
-</div>
-<footer>Made by gan-jax. This page is one file and loads nothing from elsewhere.</footer>
-<script>
-{script}</script>
-</body>
-</html>
-"""
+    return page.encode("utf-8", "replace").decode("utf-8") + "\n"
 
 
-def _asset(name: str) -> str:
-    return Path(__file__).with_name(name).read_text()
+def _asset(name: str) -> Markup:
+    return Markup(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8 under a temporary name and renames it, so that no reader sees half of it.
+
+    Something that is not a regular file, such as /dev/stdout, is written to directly.
+
+    Raises:
+        OSError: if the file cannot be written; what was there before is kept.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        target.write_text(text, encoding="utf-8")
+        return
+    temporary = target.with_name(f"{target.name}.tmp{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def slug(text: str) -> str:
@@ -123,40 +122,45 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", keys: Sequence[str] = ()) -> str:
-    """A table in a box of its own, which scrolls where the page is narrow. Texts are escaped.
+def html_table(
+    head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", keys: Sequence[Markup] = ()
+) -> Markup:
+    """A table, which scrolls in a box of its own where the page is narrow.
 
     Args:
-        head: of the columns; empty for a table without.
-        rows: the first cell of each names the row; numbers are set to the right.
-        caption: said above it.
-        keys: HTML before the names of the rows, which then stay in sight when the table scrolls.
+        head: names of the columns; empty for a table without a head.
+        rows: one cell a column; the first cell names the row. Columns of numbers are aligned to the right.
+        caption: text above the table; its first sentence is the table's label for screen readers.
+        keys: HTML before the names of the rows, one a row. With keys, the names stay visible when the table scrolls.
+
+    Returns:
+        HTML; the cells are escaped.
+
+    Raises:
+        ValueError: if a row has more or fewer cells than there are columns, or there are not as many keys as rows.
     """
-    columns = range(len(head))
-    numeric = [at > 0 and bool(rows) and all(_is_number(row[at]) for row in rows) for at in columns]
-    top = ""
-    if head:
-        cells = (
-            f'<th scope="col"{_kind(number)}>{html.escape(cell)}</th>'
-            for cell, number in zip(head, numeric, strict=True)
-        )
-        top = f"<thead><tr>{''.join(cells)}</tr></thead>"
-    lines = []
-    for index, (first, *rest) in enumerate(rows):
-        key = keys[index] if keys else ""
-        cells = (
-            f"<td{_kind(bool(head) and numeric[column])}>{html.escape(show(cell))}</td>"
-            for column, cell in enumerate(rest, start=1)
-        )
-        lines.append(f'<tr><th scope="row">{key}{html.escape(show(first))}</th>{"".join(cells)}</tr>')
-    said = f'<p class="caption">{html.escape(caption)}</p>' if caption else ""
-    label = f' aria-label="{html.escape(caption.split(".")[0])}"' if caption else ""
-    body = f"<table{label}>{top}<tbody>{''.join(lines)}</tbody></table>"
-    return f'<div class="table{" keyed" if keys else ""}">{said}<div class="scroll">{body}</div></div>'
-
-
-def _kind(number: bool) -> str:
-    return ' class="number"' if number else ""
+    num_columns = len(head) if head or not rows else len(rows[0])
+    for index, row in enumerate(rows):
+        if len(row) != num_columns:
+            raise ValueError(
+                f"row {index} of a table has {len(row)} cells ({row!r}), and there are {num_columns} columns "
+                f"({', '.join(head)}): give one cell a column, None where there is no value"
+            )
+    if keys and len(keys) != len(rows):
+        raise ValueError(f"{len(keys)} keys for {len(rows)} rows: give one key a row, or none")
+    numeric = [
+        bool(head) and column > 0 and bool(rows) and all(_is_number(row[column]) for row in rows)
+        for column in range(num_columns)
+    ]
+    return render_template(
+        "table",
+        head=head,
+        rows=[[show(cell) for cell in row] for row in rows],
+        caption=caption,
+        label=caption.split(".")[0],
+        keys=keys,
+        numeric=numeric,
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -164,14 +168,19 @@ def _is_number(value: Any) -> bool:
 
 
 def show(value: Any) -> str:
-    """A cell of a table: four digits of a number, a dash for none."""
+    """A value as the text of a cell: four significant digits of a float, a dash for None.
+
+    Example:
+        >>> show(12345), show(0.123456), show(None)
+        ('12,345', '0.1235', '–')
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def settings_table(experiment: Any) -> str:
-    """All settings of an experiment with their values and meanings, folded away."""
+def settings_table(experiment: Any) -> Markup:
+    """All settings of an experiment with their values and descriptions, folded."""
     rows = []
     for setting in walk(experiment):
         value = setting.value
@@ -179,22 +188,14 @@ def settings_table(experiment: Any) -> str:
             value = ", ".join(type(v).__name__ if is_component(v) else str(v) for v in value) or "none"
         shown = type(value).__name__ if is_component(value) else str(value)
         rows.append([setting.path, shown, setting.field.metadata.get("doc", "")])
-    return folded(f"{len(rows)} settings", table(["setting", "value", "what it is"], rows))
+    return folded(f"{len(rows)} settings", html_table(["setting", "value", "what it is"], rows))
 
 
-def folded(summary: str, body: str) -> str:
-    """A part of the page that is opened by its summary; two of one page need two summaries."""
-    return f'<details id="{slug(summary)}-more"><summary>{html.escape(summary)}</summary>{body}</details>'
+def folded(summary: str, body: Markup) -> Markup:
+    """HTML that opens at a click on its summary; two of one page need two summaries."""
+    return render_template("details", name=slug(summary), summary=summary, body=body)
 
 
-def command(text: str, name: str) -> str:
+def command(text: str, name: str) -> Markup:
     """A text to copy, with its button; `name` is its id within the page."""
-    return (
-        f'<div class="command"><pre><code id="{name}">{html.escape(text)}</code></pre>'
-        f'<button type="button" class="copy" data-copies="{name}" hidden>Copy</button></div>'
-    )
-
-
-def failed(line: str) -> str:
-    """A line in place of a part that cannot be shown."""
-    return f'<p class="failed">{html.escape(line)}</p>'
+    return render_template("command", text=text, name=name)

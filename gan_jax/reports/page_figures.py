@@ -1,77 +1,72 @@
-"""Figures inside the page: matplotlib's SVG in the page's colours and font, for light and dark."""
+"""Figures inside a page: matplotlib's SVG in the colours and the font of the page, for light and dark."""
 
 from __future__ import annotations
 
-import html
 import io
-import re
+import xml.etree.ElementTree as ElementTree
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
+import matplotlib
+from markupsafe import Markup
+from matplotlib.colors import to_hex
+
+from gan_jax.reports.figures import BAD, GOOD, LINES, SERIES
+from gan_jax.reports.html_parts import render_template
 from gan_jax.reports.page_pictures import picture_uri
 
-COLOURS = ("#2a78d6", "#e8590c", "#2f9e44", "#9c36b5", "#c2255c", "#868e96", "#f08c00", "#0b7285")
-"""Of the series of a figure, in order. On the page each is a pair, one for light and one for dark (page.css)."""
-GOOD, BAD, QUIET = "#2b8a3e", "#c92a2a", "#888888"
-_DASHES = (("-", "solid"), ("--", "dashed"), (":", "dotted"), ("-.", "double"))
 _MAX_SVG_BYTES = 400_000
 _TAB10 = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 _ON_PAGE = {
-    **{colour: f"var(--s{index})" for colours in (COLOURS, _TAB10) for index, colour in enumerate(colours)},
+    **{colour: f"var(--s{index})" for colours in (SERIES, _TAB10) for index, colour in enumerate(colours)},
     GOOD: "var(--good)",
     BAD: "var(--bad)",
     "#d62728": "var(--bad)",
 }
-_MOST_GREYS = 8
+_MAX_GREYS = 8
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+# HTML knows the elements of SVG and the prefix of links without namespaces.
+_PREFIXES = {"http://www.w3.org/2000/svg": "", "http://www.w3.org/1999/xlink": "xlink:"}
+_LINK = "xlink:href"
 
 
-def series_style(index: int) -> tuple[str, str]:
-    """(colour, dashes) of a series, for matplotlib: when the colours have been used up they come again, dashed."""
-    return COLOURS[index % len(COLOURS)], _DASHES[index // len(COLOURS) % len(_DASHES)][0]
-
-
-def swatch(index: int) -> str:
+def swatch(index: int) -> Markup:
     """A piece of the line of `series_style(index)`, for tables and lists."""
-    dashes = _DASHES[index // len(COLOURS) % len(_DASHES)][1]
-    return f'<span class="swatch" style="border-top: 3px {dashes} var(--s{index % len(COLOURS)})"></span>'
+    line = LINES[index // len(SERIES) % len(LINES)][1]
+    return render_template("swatch", line=line, colour=index % len(SERIES))
 
 
-def new_figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure (inches) and its axes, to be drawn without any window."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasSVG(figure)
-    return figure, figure.add_subplot()
-
-
-def figure_svg(figure: Any, label: str, *, whole: bool = False) -> str:
+def figure_svg(figure: Any, label: str, *, whole: bool = False) -> Markup:
     """A figure as an element of the page, in the page's colours.
 
-    One that is heavy as SVG (thousands of points) becomes a picture on white. One that is wide scrolls in a box of its
+    A figure that is large as SVG (thousands of points) becomes a picture on white. A wide one scrolls in a box of its
     own on a phone, so that its texts stay legible.
 
     Args:
-        figure: of matplotlib; its background is taken away.
-        label: its text for those who do not see it; two figures of one page need two labels.
-        whole: whether it takes the page's width, rather than a place among others.
+        figure: of matplotlib; its background is removed.
+        label: the text for screen readers; two figures of one page need two labels.
+        whole: whether it takes the page's width, rather than a place in a grid.
+
+    Returns:
+        HTML of a `figure` element.
     """
     _clear(figure)
-    svg = _to_svg(figure, label)
     points = float(figure.get_figwidth()) * 72
-    kind = "plot whole" if whole else "plot"
-    natural = f' style="--natural: {points * 4 / 3:.0f}px"' if points > 320 else ""
-    if len(svg) > _MAX_SVG_BYTES:
-        inner = f'<img class="plate" alt="{html.escape(label)}"{natural} src="{_as_picture(figure)}">'
-    else:
-        inner = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"{natural}', 1)
-    return f'<figure class="{kind}"><div class="scroll">{inner}</div></figure>'
+    style = f"--natural: {points * 4 / 3:.0f}px" if points > 320 else ""
+    svg = _to_svg(figure, label, style)
+    fits = len(svg) <= _MAX_SVG_BYTES
+    return render_template(
+        "figure",
+        svg=Markup(svg) if fits else "",
+        address="" if fits else _as_picture(figure),
+        label=label,
+        style=style,
+        whole=whole,
+    )
 
 
 def _clear(figure: Any) -> None:
-    from matplotlib.colors import to_hex
-
     figure.patch.set_alpha(0)
     for axes in figure.axes:
         if to_hex(axes.get_facecolor()) == "#ffffff":
@@ -84,29 +79,64 @@ def _clear(figure: Any) -> None:
             legend.get_frame().set_alpha(0)
 
 
-def _to_svg(figure: Any, label: str) -> str:
-    import matplotlib
-
-    buffer = io.StringIO()
+def _to_svg(figure: Any, label: str, style: str) -> str:
+    buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r" ?font-family: [^;\"]*;?", "", svg)
-    found = set(re.findall(r"#[0-9a-f]{6}\b", svg))
-    greys = {colour for colour in found if colour[1:3] == colour[3:5] == colour[5:]}
-    # More greys than these are a colour map's, and mean something.
-    on_page = _ON_PAGE | {grey: _grey(grey) for grey in greys if len(greys) <= _MOST_GREYS or grey == "#000000"}
-    svg = re.sub(r"#[0-9a-f]{6}\b", lambda match: on_page.get(match.group(), match.group()), svg)
-    # The page gives the size; ids would clash between the figures of one page.
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+        figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
+    root = ElementTree.fromstring(buffer.getvalue())
+    colours = _page_colours(root)
+    # Ids would clash between the figures of one page.
     prefix = f"f{zlib.crc32(label.encode()):08x}"
-    return re.sub(r'(id="|xlink:href="#|url\(#)', lambda match: match.group(1) + prefix, svg)
+    for element in root.iter():
+        element.tag = _without_namespace(element.tag)
+        attributes = {_without_namespace(name): value for name, value in element.attrib.items()}
+        element.attrib.clear()
+        for name, value in attributes.items():
+            if name == "style":
+                value = "; ".join(
+                    f"{key}: {_own_reference(colours.get(setting, setting), prefix)}"
+                    for key, setting in _declarations(value)
+                    if key != "font-family"
+                )
+            elif name == "id":
+                value = prefix + value
+            elif name == _LINK and value.startswith("#"):
+                value = f"#{prefix}{value[1:]}"
+            element.set(name, _own_reference(value, prefix))
+    # The page gives the size.
+    for name in ("width", "height"):
+        root.attrib.pop(name, None)
+    root.attrib.update({"role": "img", "aria-label": label} | ({"style": style} if style else {}))
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _without_namespace(name: str) -> str:
+    namespace, closed, local = name.removeprefix("{").partition("}")
+    return _PREFIXES[namespace] + local if closed and namespace in _PREFIXES else name
+
+
+def _declarations(style: str) -> Iterator[tuple[str, str]]:
+    """Property and value of each declaration of a style attribute."""
+    for declaration in style.split(";"):
+        key, colon, value = declaration.partition(":")
+        if colon:
+            yield key.strip(), value.strip()
+
+
+def _own_reference(value: str, prefix: str) -> str:
+    return f"url(#{prefix}{value[5:]}" if value.startswith("url(#") else value
+
+
+def _page_colours(root: ElementTree.Element) -> dict[str, str]:
+    """The page's colour for each of a figure's that has one."""
+    values = {value for element in root.iter() for _, value in _declarations(element.get("style", ""))}
+    greys = {value for value in values if len(value) == 7 and value[0] == "#" and value[1:3] == value[3:5] == value[5:]}
+    # More greys than these belong to a colour map, where they carry values.
+    return _ON_PAGE | {grey: _grey(grey) for grey in greys if len(greys) <= _MAX_GREYS or grey == "#000000"}
 
 
 def _grey(colour: str) -> str:
-    """Of ink, lines and grounds: the page's own, which turn with the theme."""
+    """The page's colour for a grey of text, lines or backgrounds, which changes with the theme."""
     level = int(colour[1:3], 16)
     if level == 255:
         return "var(--paper)"

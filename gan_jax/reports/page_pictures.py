@@ -1,16 +1,19 @@
-"""Pictures inside the page: as they are where they fit, smaller where they do not; frames over time with a slider."""
+"""Pictures inside a page, reduced where they would not fit, and frames over time with a slider."""
 
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from markupsafe import Markup
+
+from gan_jax.reports.html_parts import render_template
+
 _ENCODED = 4 / 3  # base64
-_MOST = 40
+_MAX_FRAMES = 40
 _WIDTH = 720
 _END_OF_PNG = b"IEND\xaeB`\x82"
 
@@ -20,11 +23,11 @@ class Frame(NamedTuple):
 
     Attributes:
         picture: the PNG file's bytes, when asked for; None if they cannot be read.
-        said: what it shows, in a few words: "step 500: healthy".
+        caption: what it shows, in a few words: "step 500: healthy".
     """
 
     picture: Callable[[], bytes | None]
-    said: str
+    caption: str
 
 
 def read_png(path: Path) -> bytes | None:
@@ -37,7 +40,7 @@ def read_png(path: Path) -> bytes | None:
 
 
 def picture_uri(png: bytes, room: float) -> str:
-    """A picture as an address that holds it, of at most about `room` bytes: a JPEG where the PNG is larger."""
+    """A picture as a data address of at most about `room` bytes; a JPEG if the PNG is larger."""
     for encode in (lambda: png, *(lambda width=width: as_jpeg(png, width) for width in (_WIDTH, 360, 180))):
         data = encode()
         if len(data) * _ENCODED <= room:
@@ -73,20 +76,28 @@ def spread(num: int, most: int) -> list[int]:
 
 
 def fit(frames: Sequence[Frame], room: float) -> list[tuple[str, str]]:
-    """As many frames as the room (bytes of the page) holds, as (address, what it shows); PNG where all of 40 fit."""
-    for most, small in ((_MOST, False), (_MOST, True), (24, True), (12, True), (6, True), (2, True), (1, True)):
-        chosen = [(frames[index].picture(), frames[index].said) for index in spread(len(frames), most)]
-        data = [(as_jpeg(png) if small else png, said) for png, said in chosen if png is not None]
+    """As many frames as `room` bytes of the page hold, as (address, caption); PNG if up to 40 of them fit."""
+    for most, small in (
+        (_MAX_FRAMES, False),
+        (_MAX_FRAMES, True),
+        (24, True),
+        (12, True),
+        (6, True),
+        (2, True),
+        (1, True),
+    ):
+        chosen = [(frames[index].picture(), frames[index].caption) for index in spread(len(frames), most)]
+        data = [(as_jpeg(png) if small else png, caption) for png, caption in chosen if png is not None]
         if sum(len(picture) for picture, _ in data) * _ENCODED <= room:
             kind = "jpeg" if small else "png"
-            return [(f"data:image/{kind};base64,{base64.b64encode(part).decode()}", said) for part, said in data]
+            return [(f"data:image/{kind};base64,{base64.b64encode(part).decode()}", caption) for part, caption in data]
     return []
 
 
 def fit_all(pictures: Sequence[Path], room: float) -> list[str] | None:
-    """All of some PNG files as addresses that hold them, smaller where that is needed; None if they do not fit.
+    """All of some PNG files as addresses that hold them, reduced if needed; None if they do not fit `room` bytes.
 
-    A file that cannot be read is left empty.
+    The address of a file that cannot be read is empty.
     """
     data = [read_png(path) for path in pictures]
     for width in (None, _WIDTH, 360, 180):
@@ -97,40 +108,30 @@ def fit_all(pictures: Sequence[Path], room: float) -> list[str] | None:
     return None
 
 
-def slider(frames: Sequence[Frame], name: str, what: str, room: float, marks: Sequence[tuple[str, int]] = ()) -> str:
-    """Frames over time, the last one shown; a slider, a button that plays them, and buttons for those that matter.
+def slider(
+    frames: Sequence[Frame], name: str, subject: str, room: float, marks: Sequence[tuple[str, int]] = ()
+) -> Markup:
+    """Frames over time, the last one visible, with a slider, a button that plays them, and buttons for some of them.
 
     Args:
-        frames: in order.
+        frames: in order of time.
         name: its id within the page.
-        what: is shown, for the pictures' texts: "samples".
-        room: bytes of the page that they may take.
-        marks: (the button's text, index into `frames`).
+        subject: what the frames show, for their alternative texts: "samples".
+        room: bytes of the page that they may take; with less, fewer and smaller frames are shown.
+        marks: (text of a button, index into `frames`).
+
+    Returns:
+        HTML; empty without a frame that can be read.
     """
     shown = fit(frames, room)
     if not shown:
-        return ""
-    last = len(shown) - 1
-    images = "".join(
-        f'<img class="plate" {"" if index == last else "hidden "}alt="{html.escape(f"{what} at {said}")}" '
-        f'data-said="{html.escape(said)}" src="{uri}">'
-        for index, (uri, said) in enumerate(shown)
+        return Markup()
+    at = {caption: index for index, (_, caption) in enumerate(shown)}
+    return render_template(
+        "frames",
+        frames=shown,
+        name=name,
+        subject=subject,
+        marks=[(text, at[frames[index].caption]) for text, index in marks if frames[index].caption in at],
+        num_pictures=len(frames),
     )
-    said = html.escape(shown[-1][1])
-    output = f'<output class="said">{said}</output>'
-    controls = ""
-    if last:
-        at = {words: index for index, (_, words) in enumerate(shown)}
-        buttons = "".join(
-            f'<button type="button" data-frame="{at[frames[index].said]}">{html.escape(text)}</button>'
-            for text, index in marks
-            if frames[index].said in at
-        )
-        controls = (
-            '<div class="controls" hidden><button type="button" class="play">Play</button>'
-            f'<input type="range" id="{name}-range" min="0" max="{last}" step="1" value="{last}" '
-            f'aria-label="{html.escape(what)}: step of training" aria-valuetext="{said}">{buttons}</div>'
-        )
-    left_out = len(frames) - len(shown)
-    note = f'<p class="note">{len(shown)} of {len(frames)} pictures; the others are in the folder.</p>'
-    return f'<div class="frames" id="{name}">{images}{output}{controls}</div>{note if left_out else ""}'

@@ -1,17 +1,19 @@
-"""The report on a run: one self-contained HTML file, the verdict first, then what led to it, then everything else."""
+"""The report on a run: one self-contained HTML file with the verdict, its onset, samples, curves and settings."""
 
 from __future__ import annotations
 
-import html
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_jax.reports.page import MAX_BYTES, Live, Section, document, show, table
+from markupsafe import Markup
+
+from gan_jax.reports.html_parts import paragraph, render_template
+from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, show, write_text
 from gan_jax.reports.page_pictures import Frame, read_png, slider
-from gan_jax.reports.report_curves import curves, signals
+from gan_jax.reports.report_curves import probe_curves, run_curves
 from gan_jax.reports.report_diagnoses import diagnoses, film, onset_section
-from gan_jax.reports.report_experiment import experiment, provenance
+from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord
 from gan_jax.runs.runner import read_verdict
 
@@ -25,13 +27,21 @@ METRICS = {
     "intra_class_ratio": "variance ratio in a class",
     "kl": "KL of modes (nats)",
 }
-"""The metrics that are shown first, in this order, and what people call them."""
+"""The metrics that are shown first, in this order, with their names on the page."""
 _SHARES = ("high_quality", "junk")
-_MOST_TILES = 6
+_MAX_TILES = 6
+_BOUNDS_NOTE = "The ceiling is the value of real data, the floor that of finite samples of a perfect generator."
 
 
 def write_report(path: Path, out: Path | None = None) -> Path:
     """Writes the report of a run, finished or not.
+
+    Args:
+        path: folder of the run.
+        out: file to write; report.html of the run if None.
+
+    Returns:
+        The file that was written.
 
     Raises:
         RunError: if the folder is no run, has no metrics yet, or the report cannot be written.
@@ -42,37 +52,46 @@ def write_report(path: Path, out: Path | None = None) -> Path:
         raise RunError(f"{path} has no metrics yet: let it train to its first evaluation")
     target = out or run.report_path
     try:
-        target.write_text(render(run, rows))
+        write_text(target, render_run(run, rows))
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error
     return target
 
 
-def render(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None = None) -> str:
-    """The page's HTML, of at most `MAX_BYTES`."""
+def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None = None) -> str:
+    """The HTML of a run's page, of at most `MAX_BYTES`.
+
+    Args:
+        run: folder of the run.
+        rows: of its metrics, at least one.
+        live: state of a page that is served; None for a file.
+
+    Returns:
+        The whole document.
+    """
     record, verdict = run.read_record(), read_verdict(run)
     first = [Section("Verdict", _verdict(record, rows, verdict)), onset_section(run, verdict)]
-    drawn = [Section("Curves", curves(rows, verdict)), Section("ProbeValues", signals(run, verdict))]
+    drawn = [Section("Curves", run_curves(rows, verdict)), Section("Probe values", probe_curves(run, verdict))]
     rest = [
         Section("All numbers", _numbers(rows[-1], verdict)),
-        Section("Experiment", experiment(record.config, record.experiment)),
+        Section("Experiment", experiment_settings(record.config, record.experiment)),
         Section("How to reproduce it", _provenance(record)),
     ]
     found = diagnoses(run)
 
-    def page(samples: str, landscape: str) -> str:
-        seen = [shown.section(landscape if kind == "landscape" else "") for kind, shown in found.items()]
+    def page(samples: Markup, landscape: Markup) -> str:
+        seen = [shown.section(landscape if kind == "landscape" else Markup()) for kind, shown in found.items()]
         sections = [*first, Section("Samples over training", samples), *drawn, *seen, *rest]
         return document(title_of(record), _about(record, rows), sections, live)
 
     # Texts and figures come first; pictures take what these leave.
-    room = MAX_BYTES - len(page("", "").encode())
+    room = MAX_BYTES - len(page(Markup(), Markup()).encode())
     landscape = film(run, 0.4 * room)
     return page(_samples(run, rows, verdict, room - len(landscape)), landscape)
 
 
 def title_of(record: RunRecord) -> str:
-    """A run's name for people."""
+    """The title of a run: its config and seed."""
     return f"{Path(record.config).stem or 'run'}, seed {record.seed}"
 
 
@@ -84,43 +103,37 @@ def _about(record: RunRecord, rows: list[dict[str, Any]]) -> str:
 
 
 def state_of(record: RunRecord, rows: list[dict[str, Any]]) -> str:
-    """How far a run is that has not ended."""
+    """The progress of a run that has not ended, in words."""
     step, num_steps = rows[-1]["step"], record.experiment.num_steps
     return f"not finished: step {step:,} of {num_steps:,} ({step / num_steps:.0%}), {rows[-1]['label']}"
 
 
-def _verdict(record: RunRecord, rows: list[dict[str, Any]], verdict: dict[str, Any] | None) -> str:
-    sentence = verdict["sentence"] if verdict else state_of(record, rows)
-    outcome = verdict["outcome"].replace(" ", "-") if verdict else "running"
-    parts = [f'<p class="verdict {outcome}">{html.escape(sentence)}.</p>']
-    if verdict and verdict.get("message"):
-        parts.append(f"<p>{html.escape(verdict['message'])}</p>")
-    bounds = verdict["bounds"] if verdict else {}
-    tiles = []
-    for name, value in watched(rows[-1]["evaluation"]).items():
-        if name not in METRICS or not isinstance(value, (int, float)):
-            continue
-        bound = bounds.get(name, {})
-        known = [key for key in ("ceiling", "floor") if bound.get(key) is not None]
-        said = ", ".join(f"{key} {_short(name, bound[key])}" for key in known)
-        tiles.append(
-            (
-                list(METRICS).index(name),
-                f'<div><dt>{METRICS[name]}</dt><dd class="value">{_short(name, value)}</dd>'
-                f'<dd class="bound">{said or "&nbsp;"}</dd></div>',
-            )
-        )
-    shown = "".join(tile for _, tile in sorted(tiles)[:_MOST_TILES])
-    parts.append(f'<dl class="tiles">{shown}</dl>' if shown else "")
-    note = "The ceiling is what real data get, the floor what finite samples make of a perfect generator."
-    if not verdict:
-        note = "Ceilings and floors are there when the run has ended."
-    parts.append(f'<p class="note">At step {rows[-1]["step"]:,}. {note}</p>')
-    return "".join(parts)
+def _verdict(record: RunRecord, rows: list[dict[str, Any]], verdict: dict[str, Any] | None) -> Markup:
+    evaluation = watched(rows[-1]["evaluation"])
+    bounds = (verdict or {}).get("bounds", {})
+    tiles = [
+        (METRICS[name], _short(name, evaluation[name]), _bound_text(name, bounds.get(name, {})))
+        for name in METRICS
+        if isinstance(evaluation.get(name), (int, float))
+    ]
+    return render_template(
+        "verdict",
+        outcome=verdict["outcome"].replace(" ", "-") if verdict else "running",
+        sentence=verdict["sentence"] if verdict else state_of(record, rows),
+        message=verdict.get("message") if verdict else None,
+        tiles=tiles[:_MAX_TILES],
+        step=f"{rows[-1]['step']:,}",
+        note=_BOUNDS_NOTE if verdict else "Ceilings and floors are computed at the end of the run.",
+    )
+
+
+def _bound_text(name: str, bound: dict[str, Any]) -> str:
+    known = [key for key in ("ceiling", "floor") if bound.get(key) is not None]
+    return ", ".join(f"{key} {_short(name, bound[key])}" for key in known)
 
 
 def watched(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The metrics of the mode of batch norm that the detector looks at."""
+    """The metrics of the mode of batch norm that the detector reads."""
     return evaluation.get("batch") or evaluation.get("running") or {}
 
 
@@ -128,21 +141,20 @@ def _short(name: str, value: float) -> str:
     return f"{100 * value:.3g} %" if name in _SHARES else f"{value:.3g}"
 
 
-def _numbers(row: dict[str, Any], verdict: dict[str, Any] | None) -> str:
-    bounds = verdict["bounds"] if verdict else {}
+def _numbers(row: dict[str, Any], verdict: dict[str, Any] | None) -> Markup:
+    bounds = (verdict or {}).get("bounds", {})
     modes = list(row["evaluation"])
     lines = []
-    for name, first in row["evaluation"][modes[0]].items():
-        if isinstance(first, (list, bool)):
+    for name in dict.fromkeys(name for mode in modes for name in row["evaluation"][mode]):
+        values = [row["evaluation"][mode].get(name) for mode in modes]
+        if any(isinstance(value, (list, bool)) for value in values):
             continue
         bound = bounds.get(name, {})
-        values = [row["evaluation"][mode].get(name) for mode in modes] + [bound.get("ceiling"), bound.get("floor")]
-        lines.append([name.replace("_", " "), *values])
-    evaluated = table(
+        lines.append([name.replace("_", " "), *values, bound.get("ceiling"), bound.get("floor")])
+    evaluated = html_table(
         ["metric", *(f"{mode} statistics" for mode in modes), "ceiling", "floor"],
         lines,
-        f"Last evaluation, step {row['step']:,}. Rule: {row['rule']}. The ceiling is what real data get, the floor "
-        "what finite samples make of a perfect generator.",
+        f"Last evaluation, step {row['step']:,}. Rule: {row['rule']}. {_BOUNDS_NOTE}",
     )
     bands = row.get("train_band", {})
     trained = [
@@ -151,27 +163,27 @@ def _numbers(row: dict[str, Any], verdict: dict[str, Any] | None) -> str:
     ]
     head = ["metric", "mean", *(["10 % below", "10 % above"] if bands else [])]
     speed = row.get("steps_per_second")
-    said = f" {show(float(speed))} steps/s." if speed else ""
-    return evaluated + table(head, trained, f"Training, over the steps since the evaluation before.{said}")
+    speed_text = f" {show(float(speed))} steps/s." if speed else ""
+    caption = f"Training, over the steps since the previous evaluation.{speed_text}"
+    return evaluated + html_table(head, trained, caption)
 
 
-def _samples(run: RunDirectory, rows: list[dict[str, Any]], verdict: dict[str, Any] | None, room: float) -> str:
+def _samples(run: RunDirectory, rows: list[dict[str, Any]], verdict: dict[str, Any] | None, room: float) -> Markup:
     labels = {row["step"]: row["label"] for row in rows}
     pictures = run.pictures()
     steps = [int(picture.stem.removeprefix("step_")) for picture in pictures]
-    said = [f"step {step:,}" + (f": {labels[step]}" if step in labels else "") for step in steps]
-    frames = [Frame(partial(read_png, picture), words) for picture, words in zip(pictures, said, strict=True)]
+    captions = [f"step {step:,}" + (f": {labels[step]}" if step in labels else "") for step in steps]
+    frames = [Frame(partial(read_png, picture), text) for picture, text in zip(pictures, captions, strict=True)]
     marks = []
     for key, words in (("formed_step", "Formed"), ("onset_step", "Collapsed"), ("recovered_step", "Recovered")):
         step = (verdict or {}).get(key)
         if step is not None and steps:
             nearest = min(range(len(steps)), key=lambda index: abs(steps[index] - step))
             marks.append((f"{words}: step {step:,}", nearest))
-    shown = slider(frames, "samples-film", "samples", room, marks)
-    return shown or "<p>No pictures were kept.</p>"
+    return slider(frames, "samples-film", "samples", room, marks) or paragraph("No pictures were kept.")
 
 
-def _provenance(record: RunRecord) -> str:
+def _provenance(record: RunRecord) -> Markup:
     return provenance(
         record,
         {

@@ -1,16 +1,18 @@
-"""The curves of a run: training metrics with their bands, evaluations with their ceilings, recorded signals."""
+"""The curves of a run: training metrics with their bands, evaluations with their ceilings, recorded probe values."""
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
+from gan_jax.reports.figures import BAD, GOOD, QUIET, SERIES, new_figure, plain_text, series_style
+from gan_jax.reports.html_parts import render_template
 from gan_jax.reports.page import slug
-from gan_jax.reports.page_figures import BAD, COLOURS, GOOD, QUIET, figure_svg, new_figure, series_style
+from gan_jax.reports.page_figures import figure_svg
 from gan_jax.runs.run_directory import RunDirectory, read_lines
 
 CURVES = {
@@ -33,10 +35,10 @@ CURVES = {
 }
 """By title, the group of a row of metrics.jsonl and the metrics that are drawn together."""
 
-MOST_POINTS = 240
-_MOST_GROUPS = 24
+MAX_POINTS = 240
+_MAX_GROUPS = 24
 _LOG_FROM = 30
-WIDTH, HEIGHT = 4.2, 2.8
+CURVE_WIDTH, CURVE_HEIGHT = 4.2, 2.8
 """Of a curve's figure, in inches."""
 
 
@@ -49,7 +51,7 @@ class Series(NamedTuple):
     high: np.ndarray
 
 
-def make_series(points: Iterable[tuple[int, float, float, float]], most: int = MOST_POINTS) -> Series | None:
+def make_series(points: Iterable[tuple[int, float, float, float]], most: int = MAX_POINTS) -> Series | None:
     """A curve of (step, value, low, high), by step; None without finite values.
 
     More than `most` points are put together: the mean of the values, and the band from the lowest to the highest.
@@ -67,7 +69,7 @@ def make_series(points: Iterable[tuple[int, float, float, float]], most: int = M
     )
 
 
-def curves(rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -> str:
+def run_curves(rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -> Markup:
     """The figures of `CURVES` that a run has values for."""
     drawn = [_curve(title, rows, verdict) for title in CURVES]
     notes = []
@@ -77,11 +79,10 @@ def curves(rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -> st
         )
     else:
         notes.append("Training metrics are means of the steps since the last evaluation.")
-    if len(rows) > MOST_POINTS:
-        notes.append(
-            f"{len(rows):,} rows are drawn as {MOST_POINTS} points, with bands from the lowest to the highest."
-        )
-    return f'<p class="note">{" ".join([*notes, _marks_note(verdict)])}</p><div class="plots">{"".join(drawn)}</div>'
+    if len(rows) > MAX_POINTS:
+        notes.append(f"{len(rows):,} rows are drawn as {MAX_POINTS} points, with bands from the lowest to the highest.")
+    note = " ".join([*notes, _marks_note(verdict)])
+    return render_template("plots", note=note, key="", figures=drawn)
 
 
 def _marks_note(verdict: dict[str, Any] | None) -> str:
@@ -90,9 +91,11 @@ def _marks_note(verdict: dict[str, Any] | None) -> str:
     return f"Upright lines: where the run had {' and '.join(found)}." if found else ""
 
 
-def _curve(title: str, rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -> str:
+def _curve(title: str, rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -> Markup:
     group, metrics = CURVES[title]
-    modes = [None] if group == "train" else list(rows[0]["evaluation"])
+    modes: list[str | None] = [None]
+    if group == "evaluation":
+        modes = list(dict.fromkeys(mode for row in rows for mode in row["evaluation"]))
     series: dict[str, tuple[int, str, Series]] = {}
     for index, metric in enumerate(metrics):
         for style, mode in zip(("-", ":"), modes, strict=False):
@@ -102,16 +105,17 @@ def _curve(title: str, rows: Sequence[dict[str, Any]], verdict: dict[str, Any] |
                 label = metric.replace("_", " ")
                 series[label if len(modes) == 1 else f"{label}, {mode}"] = (index, style, found)
     if not series:
-        return ""
-    figure, axes = new_figure(WIDTH, HEIGHT)
+        return Markup()
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
+    axes = figure.add_subplot()
     for label, (index, style, one) in series.items():
-        _draw(axes, one, label, COLOURS[index % len(COLOURS)], style)
+        _draw(axes, one, label, SERIES[index % len(SERIES)], style)
     bound = (verdict or {}).get("bounds", {}).get(metrics[0], {}) if len(metrics) == 1 else {}
     for name, x, side in (("ceiling", 1, "right"), ("floor", 0, "left")):
         if bound.get(name) is not None:
             axes.axhline(bound[name], color=QUIET, linewidth=1, linestyle="--")
-            where = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
-            axes.annotate(name, (x, bound[name]), **where, fontsize=8)
+            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
+            axes.annotate(name, (x, bound[name]), **place, fontsize=8)
     if len(series) > 1:
         figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     ends = ", ".join(f"{label} {one.values[-1]:.3g}" for label, (_, _, one) in series.items())
@@ -131,12 +135,21 @@ def _point(row: dict[str, Any], metric: str, mode: str | None) -> tuple[int, flo
 def _draw(axes: Any, series: Series, label: str, colour: str, style: str = "-") -> None:
     # A single point is no line: it gets a marker.
     marker = "o" if len(series.steps) == 1 else ""
-    axes.plot(series.steps, series.values, style, color=colour, linewidth=1.4, marker=marker, markersize=4, label=label)
+    axes.plot(
+        series.steps,
+        series.values,
+        style,
+        color=colour,
+        linewidth=1.4,
+        marker=marker,
+        markersize=4,
+        label=plain_text(label),
+    )
     if np.any(series.high > series.low):
         axes.fill_between(series.steps, series.low, series.high, color=colour, alpha=0.16, linewidth=0)
 
 
-def _finish(figure: Any, axes: Any, title: str, verdict: dict[str, Any] | None, label: str) -> str:
+def _finish(figure: Any, axes: Any, title: str, verdict: dict[str, Any] | None, label: str) -> Markup:
     for key, colour in (("formed_step", GOOD), ("onset_step", BAD)):
         if verdict and verdict.get(key) is not None:
             axes.axvline(verdict[key], color=colour, linewidth=1)
@@ -145,8 +158,14 @@ def _finish(figure: Any, axes: Any, title: str, verdict: dict[str, Any] | None, 
 
 
 def dress(axes: Any, title: str, unit: str) -> None:
-    """Title, labels and ticks of a curve's axes, in sizes that a phone shows legibly."""
-    axes.set_title(title, fontsize=10, loc="left")
+    """Sets title, labels and ticks of a curve's axes, in sizes that are legible on a phone.
+
+    Args:
+        axes: of matplotlib.
+        title: on the left; `$` has no special meaning in it.
+        unit: label of the horizontal axis.
+    """
+    axes.set_title(plain_text(title), fontsize=10, loc="left")
     axes.set_xlabel(unit, fontsize=9)
     axes.tick_params(labelsize=9)
     axes.locator_params(axis="x", nbins=5)
@@ -157,11 +176,11 @@ def dress(axes: Any, title: str, unit: str) -> None:
 # --- Probe values -----------------------------------------------------------------------------------------------------
 
 
-def signals(run: RunDirectory, verdict: dict[str, Any] | None) -> str:
+def probe_curves(run: RunDirectory, verdict: dict[str, Any] | None) -> Markup:
     """The figures of signals.jsonl, one a group: "player/quantity" of "player/quantity/layer", "kind" of "kind/name".
 
     A row is {"step": int, "signals": {name: number}}. A group whose values are all positive and differ by more than 30
-    times is drawn on a logarithmic scale. "" without the file.
+    times is drawn on a logarithmic scale. The result is empty without the file.
     """
     found: dict[str, dict[str, list[tuple[int, float, float, float]]]] = {}
     for row in read_lines(run.path / "signals.jsonl"):
@@ -178,19 +197,20 @@ def signals(run: RunDirectory, verdict: dict[str, Any] | None) -> str:
         if series:
             groups[group] = series
     if not groups:
-        return ""
-    figures = [_signal_figure(group, groups[group], verdict) for group in list(groups)[:_MOST_GROUPS]]
-    left_out = list(groups)[_MOST_GROUPS:]
-    note = "What the recorder noted while training."
-    if any(len(points) > MOST_POINTS for own in found.values() for points in own.values()):
-        note += " Bands: the lowest and the highest of the looks that are drawn as one point."
+        return Markup()
+    figures = [_probe_figure(group, groups[group], verdict) for group in list(groups)[:_MAX_GROUPS]]
+    left_out = list(groups)[_MAX_GROUPS:]
+    note = "Values that the recorder's probes gave during training."
+    if any(len(points) > MAX_POINTS for own in found.values() for points in own.values()):
+        note += " Bands: the lowest and the highest of the values that are drawn as one point."
     if left_out:
         note += f" Not drawn: {', '.join(left_out)}."
-    return f'<p class="note">{html.escape(note)}</p><div class="plots">{"".join(figures)}</div>'
+    return render_template("plots", note=note, key="", figures=figures)
 
 
-def _signal_figure(group: str, series: dict[str, Series], verdict: dict[str, Any] | None) -> str:
-    figure, axes = new_figure(WIDTH, HEIGHT + 0.13 * math.ceil(len(series) / 2))
+def _probe_figure(group: str, series: dict[str, Series], verdict: dict[str, Any] | None) -> Markup:
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT + 0.13 * math.ceil(len(series) / 2))
+    axes = figure.add_subplot()
     for index, (label, one) in enumerate(series.items()):
         _draw(axes, one, label.replace("_", " "), *series_style(index))
     low = min(float(one.low.min()) for one in series.values())
@@ -201,4 +221,4 @@ def _signal_figure(group: str, series: dict[str, Series], verdict: dict[str, Any
         figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     title = ": ".join(part.replace("_", " ") for part in group.split("/"))
     title = title[0].upper() + title[1:]
-    return _finish(figure, axes, title, verdict, f"Signal {slug(title)} by step, {len(series)} curves")
+    return _finish(figure, axes, title, verdict, f"Probe values {slug(title)} by step, {len(series)} curves")

@@ -1,11 +1,10 @@
-"""What was found by `gan-jax diagnose`, in a run's report: the story of the onset, and a section for each other kind.
+"""The results of `gan-jax diagnose` in a run's report: the onset, and a section for each other kind.
 
 A file that is broken, or that today's code cannot draw, costs its own section and no more.
 """
 
 from __future__ import annotations
 
-import html
 import importlib
 import json
 import shlex
@@ -13,8 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_jax.cli.diagnose_options import RUN_KINDS
-from gan_jax.reports.page import Section, command, failed, folded
+from markupsafe import Markup
+
+from gan_jax.reports.diagnosis_kinds import RUN_KINDS, read_diagnosis
+from gan_jax.reports.html_parts import paragraph, render_template
+from gan_jax.reports.page import Section, command, folded
 from gan_jax.reports.page_figures import figure_svg
 from gan_jax.reports.page_pictures import Frame, read_png, slider
 from gan_jax.runs.run_directory import RunDirectory
@@ -32,33 +34,31 @@ _MAX_TABLE = 60_000
 
 
 class Shown(NamedTuple):
-    """A diagnosis as parts of a page: what was found in words, and then its figure and table (HTML)."""
+    """A diagnosis as HTML: its sentences, and its figure and table."""
 
     title: str
-    said: str
-    drawn: str
+    words: Markup
+    drawn: Markup
 
-    def section(self, between: str = "") -> Section:
-        return Section(self.title, self.said + between + self.drawn)
+    def section(self, between: Markup | str = "") -> Section:
+        return Section(self.title, self.words + between + self.drawn)
 
 
 def onset_section(run: RunDirectory, verdict: dict[str, Any] | None) -> Section:
-    """What led to the collapse and what followed; without a diagnosis of it, the command that makes one."""
+    """The diagnosis of the onset; without one, the command that makes it."""
     title = _TITLES["onset"]
     path = run.path / "diagnosis" / "onset.json"
     if path.is_file():
         return _diagnosis("onset", path).section()
     if not verdict or verdict["outcome"] != "collapsed":
-        return Section(title, "")
+        return Section(title, Markup())
     line = f"gan-jax diagnose onset {shlex.quote(str(run.path))}"
-    body = (
-        "<p>Nobody has looked into it yet. This replays the steps around it, and adds what led and what followed:</p>"
-    )
-    return Section(title, body + command(line, "onset-command"))
+    text = "There is no diagnosis of it yet. This command replays the steps around it and adds the order of events:"
+    return Section(title, paragraph(text) + command(line, "onset-command"))
 
 
 def diagnoses(run: RunDirectory) -> dict[str, Shown]:
-    """By kind, the diagnoses that are kept in the run's folder, but that of the onset."""
+    """The diagnoses in a run's folder by kind, except that of the onset."""
     paths = {path.stem: path for path in sorted((run.path / "diagnosis").glob("*.json"))}
     order = [kind for kind in RUN_KINDS if kind in paths] + [kind for kind in paths if kind not in RUN_KINDS]
     return {kind: _diagnosis(kind, paths[kind]) for kind in order if kind != "onset"}
@@ -66,39 +66,43 @@ def diagnoses(run: RunDirectory) -> dict[str, Shown]:
 
 def _diagnosis(kind: str, path: Path) -> Shown:
     if kind not in RUN_KINDS:
-        return Shown(f"Diagnosis: {kind}", failed(f"{path} is of no known kind ({', '.join(RUN_KINDS)})"), "")
+        return _failure(f"Diagnosis: {kind}", f"{path} is of no known kind ({', '.join(RUN_KINDS)})")
     title = _TITLES[kind]
     try:
-        result = json.loads(path.read_text())
-        module = importlib.import_module(f"gan_jax.cli.diagnose_{kind}")
+        result = read_diagnosis(kind, path)
+        module = importlib.import_module(f"gan_jax.reports.diagnosis_{kind}")
         sentence, text = str(result["sentence"]), module.table(result)
-        story = "".join(f"<li>{html.escape(str(line))}</li>" for line in result.get("story", ()))
+        story = [str(line) for line in result.get("story", ())]
         figure = figure_svg(module.figure(result), f"{title}. {sentence}", whole=True)
     # Files of other versions and half-written ones fail in ways of their own.
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         again = f"gan-jax diagnose {kind} {shlex.quote(str(path.parent.parent))}"
-        return Shown(title, failed(f"{path} cannot be shown ({why}). To make it anew: {again}"), "")
+        return _failure(title, f"{path} cannot be shown ({why}). To make it again: {again}")
     if len(text) > _MAX_TABLE:
         text = text[:_MAX_TABLE].rpartition("\n")[0] + f"\n... the rest is in {path}"
-    said = f"<p>{html.escape(sentence[:1].upper() + sentence[1:])}</p>"
-    said += f'<ol class="story">{story}</ol>' if story else ""
-    return Shown(title, said, figure + folded(f"{title} in numbers", f"<pre>{html.escape(text)}</pre>"))
+    words = render_template("diagnosis", sentence=sentence[:1].upper() + sentence[1:], story=story)
+    numbers = folded(f"{title} in numbers", render_template("preformatted", text=text))
+    return Shown(title, words, figure + numbers)
 
 
-def film(run: RunDirectory, room: float) -> str:
-    """D's landscape over training with a slider: the pictures that landscape.json names; "" without them."""
+def _failure(title: str, line: str) -> Shown:
+    return Shown(title, paragraph(line, "failed"), Markup())
+
+
+def film(run: RunDirectory, room: float) -> Markup:
+    """D's landscape over training with a slider: the pictures that landscape.json names; empty without them."""
     try:
-        names = json.loads((run.path / "diagnosis" / "landscape.json").read_text()).get("frames") or []
+        names = json.loads((run.path / "diagnosis" / "landscape.json").read_text(encoding="utf-8")).get("frames") or []
         inside = run.path.resolve()
         # A path that leads out of the folder is no picture of this run.
         files = [file for name in names if (file := (inside / name).resolve()).is_relative_to(inside)]
     except (OSError, ValueError, TypeError, AttributeError):
-        return ""
-    frames = [Frame(partial(read_png, file), _said(file, index)) for index, file in enumerate(files)]
+        return Markup()
+    frames = [Frame(partial(read_png, file), _caption(file, index)) for index, file in enumerate(files)]
     return slider(frames, "landscape-film", "D's landscape", room)
 
 
-def _said(file: Path, index: int) -> str:
+def _caption(file: Path, index: int) -> str:
     digits = file.stem.rpartition("_")[2]
     return f"step {int(digits):,}" if digits.isdigit() else f"picture {index + 1}"

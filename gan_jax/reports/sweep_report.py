@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import html
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from gan_jax.reports.page import MAX_BYTES, Live, Section, document, table
-from gan_jax.reports.page_figures import figure_svg, new_figure, series_style, swatch
+from gan_jax.reports.figures import new_figure, series_style
+from gan_jax.reports.html_parts import paragraph, render_template
+from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, write_text
+from gan_jax.reports.page_figures import figure_svg, swatch
 from gan_jax.reports.page_pictures import fit_all
 from gan_jax.reports.report import METRICS, watched
-from gan_jax.reports.report_curves import CURVES, HEIGHT, WIDTH, Series, dress, make_series
-from gan_jax.reports.report_experiment import experiment, provenance
+from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series
+from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
@@ -27,9 +29,12 @@ def write_sweep_report(path: Path, out: Path | None = None, baseline: str | None
     """Writes report.html and statistics.json of a sweep, finished or not.
 
     Args:
-        path: of the sweep.
-        out: where the report goes; report.html of the sweep if None.
-        baseline: the arm that the others are compared with; the first if None.
+        path: folder of the sweep.
+        out: file to write; report.html of the sweep if None.
+        baseline: name of the arm that the others are compared with; the first if None.
+
+    Returns:
+        The report's file.
 
     Raises:
         RunError: if the folder is no sweep, has no evaluation yet or no such arm, or the report cannot be written.
@@ -44,60 +49,79 @@ def write_sweep_report(path: Path, out: Path | None = None, baseline: str | None
         raise RunError(f"--baseline: {error}") from error
     target = out or directory.report_path
     try:
-        (path / "statistics.json").write_text(json.dumps(statistics, indent=2) + "\n")
-        target.write_text(render(directory, rows, statistics))
+        write_text(path / "statistics.json", json.dumps(statistics, indent=2) + "\n")
+        write_text(target, render_sweep(directory, rows, statistics))
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error
     return target
 
 
-def render(
+def render_sweep(
     directory: SweepDirectory,
     rows: list[dict[str, Any]],
     statistics: dict[str, Any],
     live: Live | None = None,
 ) -> str:
-    """The page's HTML, of at most `MAX_BYTES`."""
+    """The HTML of a sweep's page, of at most `MAX_BYTES`.
+
+    Args:
+        directory: folder of the sweep.
+        rows: of its members, at least one.
+        statistics: from `sweep_statistics`.
+        live: state of a page that is served; None for a file.
+
+    Returns:
+        The whole document.
+    """
     record, metrics = directory.read_record(), directory.read_metrics()
     unit, per_unit = _time_unit(record)
     arms, num_seeds = record.sweep.arms, len(record.sweep.seeds)
     title = f"{Path(record.config).stem or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
     named = [(group, name) for group, names in CURVES.values() for name in names]
-    figures = "".join(_curve(group, name, metrics, rows, unit, per_unit) for group, name in named)
+    figures = [_curve(group, name, metrics, rows, unit, per_unit) for group, name in named]
     note = f"Medians over seeds; bands from the smallest to the largest. By {unit}."
     before = [
-        Section("Arms", _verdict(record, rows, statistics) + _outcomes(rows) + _coincide(metrics, rows)),
+        Section("Arms", _verdict(record, rows, statistics) + _outcomes_table(rows) + _coincide(metrics, rows)),
         Section(
             "Survival",
             survival_plots(statistics, unit, per_unit)
             + survival_table(statistics, unit, per_unit)
             + survival_tests(record, statistics),
         ),
-        Section("Curves", f'<p class="note">{note}</p>{_key(rows)}<div class="plots">{figures}</div>'),
+        Section("Curves", render_template("plots", note=note, key=_key(rows), figures=figures)),
     ]
     after = [Section("Experiment", _settings(record)), Section("How to reproduce it", _provenance(directory, record))]
 
-    def page(samples: str) -> str:
+    def page(samples: Markup) -> str:
         about = f"Sweep of {len(arms) * num_seeds} runs, {len(rows)} with an evaluation"
         return document(title, about, [*before, Section("Samples", samples), *after], live)
 
-    return page(_samples(directory, rows, MAX_BYTES - len(page("").encode())))
+    return page(_samples(directory, rows, MAX_BYTES - len(page(Markup()).encode())))
 
 
-def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
+def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> Markup:
     ended, num = sum(row["ended"] for row in rows), len(record.sweep.arms) * len(record.sweep.seeds)
-    said = f'<p class="verdict">{html.escape(_sentence(record, rows, statistics))}.</p>'
+    shown = paragraph(f"{_sentence(record, rows, statistics)}.", "verdict")
     if ended < num:
-        said += f"<p>{ended} of {num} runs have ended; the others are judged by what they have done so far.</p>"
-    return said
+        shown += paragraph(f"{ended} of {num} runs have ended; the others are judged by what they have done so far.")
+    return shown
 
 
 def _sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
-    counts = {name: sum(row["verdict"]["outcome"] == name for row in rows) for name in _OUTCOMES}
-    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    counts = ", ".join(f"{_count(rows, name)} {name}" for name in _outcomes(rows))
     test = statistics["log_rank"]
     found = f"log-rank over the arms p = {test['p']:.2g}" if test["p"] is not None else f"no test: {test['note']}"
-    return f"{len(rows)} runs of {len(record.sweep.arms)} arms: {said}; {found}"
+    return f"{len(rows)} runs of {len(record.sweep.arms)} arms: {counts}; {found}"
+
+
+def _outcomes(rows: list[dict[str, Any]]) -> list[str]:
+    """The outcomes that occur, in the order of `_OUTCOMES`; others come last."""
+    found = {row["verdict"]["outcome"] for row in rows}
+    return [*(name for name in _OUTCOMES if name in found), *sorted(found.difference(_OUTCOMES))]
+
+
+def _count(rows: list[dict[str, Any]], outcome: str) -> int:
+    return sum(row["verdict"]["outcome"] == outcome for row in rows)
 
 
 def _time_unit(record: SweepRecord) -> tuple[str, float]:
@@ -105,33 +129,32 @@ def _time_unit(record: SweepRecord) -> tuple[str, float]:
     return ("step", 1.0) if record.steps_per_epoch is None else ("epoch", record.steps_per_epoch)
 
 
-def _outcomes(rows: list[dict[str, Any]]) -> str:
+def _outcomes_table(rows: list[dict[str, Any]]) -> Markup:
+    outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
     lines = []
-    seen = [name for name in _OUTCOMES if any(row["verdict"]["outcome"] == name for row in rows)]
     for arm in _arms(rows):
         own = [row for row in rows if row["arm"] == arm]
-        counts = [sum(row["verdict"]["outcome"] == name for row in own) for name in seen]
-        lines.append([arm, len(own), *counts, *_last_metrics(own)])
-    head = ["arm", "runs", *seen, *(METRICS[name] for name in _shown_metrics(rows))]
-    caption = "What the runs ended in. Last metrics as median over seeds, in brackets the smallest and the largest."
-    return table(head, lines, caption, [swatch(index) for index in range(len(lines))])
+        counts = [_count(own, name) for name in outcomes]
+        # Of the metrics of all arms: one that an arm lacks is an empty cell.
+        lines.append([arm, len(own), *counts, *(_last_values(own, name) for name in metrics)])
+    head = ["arm", "runs", *outcomes, *(METRICS[name] for name in metrics)]
+    caption = "Outcomes of the runs. Last metrics as median over seeds, in brackets the smallest and the largest."
+    return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
 
 def _shown_metrics(rows: list[dict[str, Any]]) -> list[str]:
+    """The metrics of `METRICS` for which any member has a number."""
     found = {name for row in rows for name, value in watched(row["last"]).items() if isinstance(value, (int, float))}
     return [name for name in METRICS if name in found]
 
 
-def _last_metrics(own: list[dict[str, Any]]) -> list[str]:
-    cells = []
-    for name in _shown_metrics(own):
-        values = [v for row in own if isinstance(v := watched(row["last"]).get(name), (int, float))]
-        cells.append(f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "–")
-    return cells
+def _last_values(own: list[dict[str, Any]], name: str) -> str:
+    values = [v for row in own if isinstance(v := watched(row["last"]).get(name), (int, float))]
+    return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "–"
 
 
-def _coincide(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
-    """Which arms are the same experiment as far as the numbers go: equal in every metric of every seed."""
+def _coincide(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Markup:
+    """A line on the arms that are equal in every metric of every seed; empty if there are none."""
     of_member = {row["member"]: (row["arm"], row["seed"]) for row in rows}
     curves: dict[str, list[Any]] = {}
     for row in metrics:
@@ -144,27 +167,28 @@ def _coincide(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
         for other in arms[index + 1 :]
         if curves.get(one) and _sorted(curves[one]) == _sorted(curves.get(other, []))
     ]
-    return f"<p>Equal in every number of every seed: {html.escape('; '.join(same))}.</p>" if same else ""
+    return paragraph(f"Equal in every number of every seed: {'; '.join(same)}.") if same else Markup()
 
 
 def _sorted(curve: list[Any]) -> str:
     return json.dumps(sorted(curve, key=lambda point: point[:2]))
 
 
-def _key(rows: list[dict[str, Any]]) -> str:
-    """Which line is which arm, for all figures."""
-    items = "".join(f"<li>{swatch(index)}{html.escape(arm)}</li>" for index, arm in enumerate(_arms(rows)))
-    return f'<ul class="key" aria-label="Lines of the arms">{items}</ul>'
+def _key(rows: list[dict[str, Any]]) -> Markup:
+    """The line of each arm, for all figures."""
+    lines = [(swatch(index), arm) for index, arm in enumerate(_arms(rows))]
+    return render_template("key", label="Lines of the arms", lines=lines)
 
 
 def _curve(
     group: str, metric: str, metrics: list[dict[str, Any]], rows: list[dict[str, Any]], unit: str, per_unit: float
-) -> str:
+) -> Markup:
     arm_of = {row["member"]: row["arm"] for row in rows}
     found = [_over_seeds(metrics, arm_of, arm, group, metric) for arm in _arms(rows)]
     if all(series is None for series in found):
-        return ""
-    figure, axes = new_figure(WIDTH, HEIGHT)
+        return Markup()
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
+    axes = figure.add_subplot()
     for index, series in enumerate(found):
         if series is not None:
             colour, dashes = series_style(index)
@@ -190,7 +214,7 @@ def _over_seeds(
     return make_series((step, float(np.median(found)), min(found), max(found)) for step, found in at.items())
 
 
-def _samples(directory: SweepDirectory, rows: list[dict[str, Any]], room: float) -> str:
+def _samples(directory: SweepDirectory, rows: list[dict[str, Any]], room: float) -> Markup:
     """The last picture of the first seeds of every arm; of fewer seeds, then of fewer arms, where room is short."""
     arms = _arms(rows)
     for num_seeds, num_arms in ((_PICTURES_PER_ARM, len(arms)), *((1, len(arms) // part) for part in (1, 4, 16, 64))):
@@ -204,40 +228,39 @@ def _samples(directory: SweepDirectory, rows: list[dict[str, Any]], room: float)
         if uris is not None:
             break
     else:
-        return "<p>The pictures are too many for one page; they are in the folder.</p>"
+        return paragraph("The pictures are too many for one page; they are in the folder.")
     if not chosen:
-        return "<p>No pictures were kept.</p>"
+        return paragraph("No pictures were kept.")
     found = {row["member"]: (picture, uri) for row, picture, uri in zip(chosen, pictures, uris, strict=True) if uri}
-    parts = []
+    shown = []
     for arm, own in of_arm.items():
-        figures = [_sample(row, *found[row["member"]]) for row in own if row["member"] in found]
-        parts.append(f'<h3>{html.escape(arm)}</h3><div class="pictures">{"".join(figures)}</div>' if figures else "")
+        pictured = [_sample(row, *found[row["member"]]) for row in own if row["member"] in found]
+        if pictured:
+            shown.append((arm, pictured))
     seeds = "seed" if num_seeds == 1 else f"{num_seeds} seeds"
     of = "every arm" if num_arms == len(arms) else f"the first {num_arms} arms of {len(arms)}"
     note = f"The last samples of the first {seeds} of {of}; the same latents in all arms."
-    return f'<p class="note">{note}</p>{"".join(parts)}'
+    return render_template("arms", note=note, arms=shown)
 
 
-def _sample(row: dict[str, Any], picture: Path, uri: str) -> str:
+def _sample(row: dict[str, Any], picture: Path, uri: str) -> tuple[str, str, str]:
+    """Alternative text, address and caption of a picture."""
     sentence = ("" if row["ended"] else "so far: ") + row["verdict"]["sentence"]
-    said = f"{row['arm']}, seed {row['seed']}, step {picture_step(picture):,}: {sentence}"
-    return (
-        f'<figure><img class="plate" alt="{html.escape(said)}" src="{uri}">'
-        f"<figcaption>seed {row['seed']}: {html.escape(sentence)}</figcaption></figure>"
-    )
+    alt = f"{row['arm']}, seed {row['seed']}, step {picture_step(picture):,}: {sentence}"
+    return alt, uri, f"seed {row['seed']}: {sentence}"
 
 
-def _settings(record: SweepRecord) -> str:
+def _settings(record: SweepRecord) -> Markup:
     lines = [[arm.name, ", ".join(f"{k} = {v}" for k, v in arm.settings.items()) or "–"] for arm in record.sweep.arms]
     first = record.sweep.arms[0]
     return (
-        table(["arm", "what sets it apart"], lines)
-        + f"<h3>{html.escape(first.name)}</h3>"
-        + experiment(record.config, first.experiment)
+        html_table(["arm", "what sets it apart"], lines)
+        + render_template("heading", text=first.name)
+        + experiment_settings(record.config, first.experiment)
     )
 
 
-def _provenance(directory: SweepDirectory, record: SweepRecord) -> str:
+def _provenance(directory: SweepDirectory, record: SweepRecord) -> Markup:
     strategies = []
     for plan in directory.read_plans():
         line = f"{plan.strategy} over {plan.num_devices} devices, {sum(map(len, plan.batches))} members"

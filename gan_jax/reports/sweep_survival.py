@@ -1,26 +1,36 @@
-"""What the report on a sweep says of onsets: curves, medians, tests, hazard ratios, power."""
+"""Onsets in the report on a sweep: survival curves, medians, tests, hazard ratios, power."""
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from gan_jax.metrics.hazards import log_rank, log_rank_trend
-from gan_jax.metrics.onsets import summary, to_json
-from gan_jax.metrics.survival import Onset, kaplan_meier
-from gan_jax.reports.page import table
-from gan_jax.reports.page_figures import COLOURS, figure_svg, new_figure, series_style, swatch
-from gan_jax.reports.report_curves import HEIGHT, WIDTH, dress
+from gan_jax.metrics.onsets import onset_summary, plain_json
+from gan_jax.metrics.survival import Onset, SurvivalCurve, kaplan_meier
+from gan_jax.reports.figures import SERIES, draw_survival, new_figure, plain_text, series_style
+from gan_jax.reports.html_parts import paragraph, render_template
+from gan_jax.reports.page import html_table
+from gan_jax.reports.page_figures import figure_svg, swatch
+from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, dress
 from gan_jax.runs.sweep_directory import SweepRecord
 
 _LONG_LABEL = 26
-"""Letters from which two labels have no room beside each other."""
+"""Length of a label in characters above which the legend has one column."""
 
 
 def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: str | None = None) -> dict[str, Any]:
-    """`onsets.summary` against the baseline, or the first arm; with a trend if one number sets the arms apart.
+    """The statistics of `onsets.onset_summary`, with a trend over the arms if they differ in one numeric setting.
+
+    Args:
+        record: of the sweep.
+        rows: of its members.
+        baseline: name of the arm that the others are compared with; the first if None.
+
+    Returns:
+        Values for JSON, with the statistics of the time to forming under "forming".
 
     Raises:
         ValueError: if the baseline is no arm.
@@ -30,7 +40,7 @@ def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: 
         arms.setdefault(row["arm"], []).append(row["verdict"])
     numbers = _covariate(record, arms)
     covariate, unit = (numbers[1], numbers[2]) if numbers else (None, 1.0)
-    made = summary(arms, baseline=baseline, covariate=covariate, unit=unit)
+    made = onset_summary(arms, baseline=baseline, covariate=covariate, unit=unit)
     return {**made, "forming": _forming(arms, covariate)}
 
 
@@ -46,7 +56,7 @@ def _forming(arms: dict[str, list[dict[str, Any]]], covariate: dict[str, float] 
     curves = {name: kaplan_meier(onsets) for name, onsets in times.items()}
     pooled = [onset for onsets in times.values() for onset in onsets]
     numbers = [covariate[name] for name, onsets in times.items() for _ in onsets] if covariate else []
-    return to_json(
+    return plain_json(
         {
             "median": {name: curve.median for name, curve in curves.items()},
             "log_rank": log_rank(times),
@@ -72,39 +82,40 @@ def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str
     return (path, values, float(f"{span / 20:.0e}")) if span > 0 else None
 
 
-def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> str:
-    """Kaplan-Meier curves of the arms with their bands, and cumulative incidence by cause."""
-    figure, axes = new_figure(WIDTH, HEIGHT)
+def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Markup:
+    """Kaplan-Meier curves of the arms with their bands, and cumulative incidence by cause.
+
+    Args:
+        statistics: from `sweep_statistics`.
+        unit: of the time axis: "step" or "epoch".
+        per_unit: steps of one unit.
+
+    Returns:
+        HTML.
+    """
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
+    axes = figure.add_subplot()
     drawn = 0
     for index, (name, arm) in enumerate(statistics["arms"].items()):
         curve = arm["curve"]
         if curve is None:
             continue
         drawn += 1
-        times = np.array(curve["times"]) / per_unit
-        survival, low, high = (
-            np.array([np.nan if v is None else v for v in curve[key]]) for key in ("survival", "lower", "upper")
-        )
-        colour, _ = series_style(index)
-        # Arms that coincide are told apart by dashes of different lengths.
-        dashes = "-" if index < 1 else (0, (7 - index % 6, 1 + index % 3))
         formed = arm["num_runs"] - arm["num_never_formed"]
-        label = f"{name} ({formed} of {arm['num_runs']} formed)"
-        axes.step(times, survival, where="post", color=colour, linestyle=dashes, linewidth=1.6, label=label)
-        axes.fill_between(times, low, high, step="post", color=colour, alpha=0.1, linewidth=0)
-        ends = [t for t, n, d in zip(times, curve["at_risk"], curve["events"], strict=True) if n and not d and t > 0]
-        axes.plot(ends, np.interp(ends, times, survival), "|", color=colour, markersize=7)
+        label = plain_text(f"{name} ({formed} of {arm['num_runs']} formed)")
+        draw_survival(axes, _read_curve(curve), index=index, label=label, per_unit=per_unit)
     dress(axes, "Share without failure (95 % bands; | censored)", unit)
     axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
     if not drawn:
-        return "<p>No run has formed: there is no time of collapse to speak of.</p>"
-    if drawn <= len(COLOURS):
+        return paragraph("No run has formed, so there are no times of collapse.")
+    if drawn <= len(SERIES):
         columns = 2 if max(map(len, axes.get_legend_handles_labels()[1])) <= _LONG_LABEL else 1
-        figure.set_figheight(HEIGHT + 0.16 * -(-drawn // columns))
+        figure.set_figheight(CURVE_HEIGHT + 0.16 * -(-drawn // columns))
         figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     figures = [figure_svg(figure, "Kaplan-Meier curves of the arms")]
     for cause in ("collapse", "junk"):
-        figure, axes = new_figure(WIDTH, HEIGHT)
+        figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
+        axes = figure.add_subplot()
         for index, arm in enumerate(statistics["arms"].values()):
             if arm["causes"] is None:
                 continue
@@ -115,11 +126,28 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> st
         dress(axes, f"Cumulative incidence of {cause}", unit)
         axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
         figures.append(figure_svg(figure, f"cumulative incidence of {cause}"))
-    return f'<div class="plots">{"".join(figures)}</div>'
+    return render_template("plots", note="", key="", figures=figures)
 
 
-def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> str:
-    """A row an arm: failures, median, restricted mean, hazard ratio and log-rank test against the first."""
+def _read_curve(values: dict[str, Any]) -> SurvivalCurve:
+    """A curve from JSON, in which None stands for NaN."""
+    arrays: dict[str, Any] = {name: np.array(values[name], float) for name in ("times", "survival", "lower", "upper")}
+    counts: dict[str, Any] = {name: np.array(values[name], int) for name in ("at_risk", "events")}
+    medians: dict[str, Any] = {name: values.get(name) for name in ("median", "median_lower", "median_upper")}
+    return SurvivalCurve(**arrays, **counts, **medians)
+
+
+def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Markup:
+    """A row an arm: failures, median, restricted mean, hazard ratio and log-rank test against the baseline.
+
+    Args:
+        statistics: from `sweep_statistics`.
+        unit: of the times: "step" or "epoch".
+        per_unit: steps of one unit.
+
+    Returns:
+        HTML.
+    """
     against = statistics["pairwise"]["against"]
     lines = []
     for name, arm in statistics["arms"].items():
@@ -155,7 +183,7 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> st
         "Of the runs that formed. Censored times are never averaged: a run without failure counts as lasting at least "
         "as long as it was seen. A hazard ratio above 1 fails sooner than the baseline."
     )
-    return table(head, lines, caption, [swatch(index) for index in range(len(lines))])
+    return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
 
 def _median(value: float | None, scale: float) -> str:
@@ -190,8 +218,8 @@ def _p(raw: float | None, adjusted: float | None) -> str:
     return "–" if raw is None else f"{raw:.2g}" + (f" ({adjusted:.2g})" if adjusted is not None else "")
 
 
-def survival_tests(record: SweepRecord, statistics: dict[str, Any]) -> str:
-    """The tests over all arms, the trend, and what the number of failures can show, in sentences."""
+def survival_tests(record: SweepRecord, statistics: dict[str, Any]) -> Markup:
+    """The tests over all arms, the trend, and the power of the number of failures, in sentences."""
     test, trend, power = statistics["log_rank"], statistics["trend"], statistics["power"]
     lines = []
     if test["p"] is not None:
@@ -229,4 +257,4 @@ def survival_tests(record: SweepRecord, statistics: dict[str, Any]) -> str:
         )
     else:
         lines.append(f"Power: {power['note']}.")
-    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+    return Markup().join(paragraph(line) for line in lines)

@@ -1,4 +1,4 @@
-"""`gan-jax watch`: the report of a run or a sweep while it goes on, served to this machine's browser."""
+"""`gan-jax watch`: the report of a run or a sweep in progress, served to a browser on this machine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gan_jax.reports import report, sweep_report
+from gan_jax.reports.html_parts import paragraph
 from gan_jax.reports.page import Live, Section, document
 from gan_jax.reports.sweep_survival import sweep_statistics
 from gan_jax.runs.run_directory import RunDirectory, RunError
@@ -25,21 +26,21 @@ from gan_jax.runs.sweep_directory import SweepDirectory
 HOST = "127.0.0.1"
 _PORTS = 20
 _REST = 3
-"""Times as long as a drawing took, at least, from its end to the next: a run on the same cores is not held up by it."""
+"""Least pause between two drawings, as a multiple of the time of one, so that a run on the same cores keeps going."""
 _NOTHING = "no metrics yet: waiting for the first evaluation"
 _OWN_FILES = ("report.html", "statistics.json", ".lock")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
 class Drawing(NamedTuple):
-    """A folder's page, as of when its files were last seen to change.
+    """A folder's page, as of the last change of its files.
 
     Attributes:
-        files: what was seen of them.
-        version: counts the pages.
+        files: name, time and size of each.
+        version: number of the page, counted from 1.
         page: HTML; "" before the first.
         phase: "waiting" for the first metrics, "going on", or "ended".
-        line: on what the run is doing.
+        line: on the state of the run.
     """
 
     files: frozenset[tuple[str, int, int]] = frozenset()
@@ -49,14 +50,14 @@ class Drawing(NamedTuple):
     line: str = ""
 
 
-def watch(path: Path, *, port: int, every: float, say: Callable[[str], None]) -> None:
+def watch(path: Path, *, port: int, every: float, log: Callable[[str], None]) -> None:
     """Serves the page of a folder to this machine, until it is interrupted.
 
     Args:
         path: the folder of a run or a sweep.
         port: the first to try; 0 for any that is free.
-        every: seconds between looks at the folder.
-        say: called with a line where something happens.
+        every: seconds between two checks of the folder.
+        log: called with a line for each event.
 
     Raises:
         RunError: if the folder is neither, or no port is free.
@@ -64,21 +65,31 @@ def watch(path: Path, *, port: int, every: float, say: Callable[[str], None]) ->
     # Drawing needs no accelerator, and must not take the memory of the run's.
     jax.config.update("jax_platforms", "cpu")
     with contextlib.suppress(KeyboardInterrupt):
-        drawing = draw(path, Drawing(), every)
+        drawing = draw_page(path, Drawing(), every)
         with make_server(port) as server:
             server.drawing = drawing
             threading.Thread(target=server.serve_forever, daemon=True).start()
             taken = f"port {port} is taken; " if port not in (0, server.server_port) else ""
-            say(f"{taken}{path} is shown at http://{HOST}:{server.server_port}/ (Ctrl-C ends this)")
-            say(drawing.line)
-            for later in drawings(path, drawing, every, say):
+            log(f"{taken}{path} is shown at http://{HOST}:{server.server_port}/ (Ctrl-C ends this)")
+            log(drawing.line)
+            for later in drawings(path, drawing, every, log):
                 if later.phase != server.drawing.phase:
-                    say(later.line)
+                    log(later.line)
                 server.drawing = later
 
 
-def drawings(path: Path, drawing: Drawing, every: float, say: Callable[[str], None]) -> Iterator[Drawing]:
-    """The pages that follow one, for ever: each time that the folder's files have changed."""
+def drawings(path: Path, drawing: Drawing, every: float, log: Callable[[str], None]) -> Iterator[Drawing]:
+    """A new page each time that the folder's files have changed, without end.
+
+    Args:
+        path: the folder of a run or a sweep.
+        drawing: the page before.
+        every: seconds between two checks of the folder.
+        log: called with a line when the folder cannot be drawn; the last page then stays.
+
+    Yields:
+        The pages after `drawing`, in order.
+    """
     rest, problem = every, ""
     while True:
         time.sleep(rest)
@@ -87,18 +98,18 @@ def drawings(path: Path, drawing: Drawing, every: float, say: Callable[[str], No
             continue
         began = time.monotonic()
         try:
-            drawing, problem = draw(path, drawing, every), ""
+            drawing, problem = draw_page(path, drawing, every), ""
             yield drawing
         # A file that is being written can be wrong in any way. What was drawn last stays until it is right.
         except Exception as error:
             if str(error) != problem:
-                say(f"{path} cannot be drawn now ({type(error).__name__}: {error}); trying again")
+                log(f"{path} cannot be drawn now ({type(error).__name__}: {error}); trying again")
             problem = str(error)
         rest = max(every, _REST * (time.monotonic() - began))
 
 
 def seen(path: Path) -> frozenset[tuple[str, int, int]]:
-    """Name, time and size of the files that the page is made of."""
+    """Name, time and size of each file that the page is made of."""
     found = set()
     for part in (path, path / "samples", path / "diagnosis"):
         for file in part.iterdir() if part.is_dir() else ():
@@ -111,8 +122,16 @@ def seen(path: Path) -> frozenset[tuple[str, int, int]]:
     return frozenset(found)
 
 
-def draw(path: Path, before: Drawing, every: float) -> Drawing:
-    """The page of a folder as it is now; one that says so where there is no metric yet.
+def draw_page(path: Path, before: Drawing, every: float) -> Drawing:
+    """The page of a folder as it is now; without metrics, a page that waits for them.
+
+    Args:
+        path: the folder of a run or a sweep.
+        before: the page before, for the number of this one.
+        every: seconds between two checks of the folder, which the page repeats; at most 5 on the page.
+
+    Returns:
+        The page and the state of the run.
 
     Raises:
         RunError: if it is the folder of no run and no sweep.
@@ -133,8 +152,8 @@ def _run(run: RunDirectory) -> tuple[str, str, Callable[[Live], str]]:
     if not rows:
         return "waiting", _NOTHING, partial(_waiting, report.title_of(record))
     if run.verdict_path.is_file():
-        return "ended", "the run has ended", partial(report.render, run, rows)
-    return "going on", report.state_of(record, rows), partial(report.render, run, rows)
+        return "ended", "the run has ended", partial(report.render_run, run, rows)
+    return "going on", report.state_of(record, rows), partial(report.render_run, run, rows)
 
 
 def _sweep(directory: SweepDirectory) -> tuple[str, str, Callable[[Live], str]]:
@@ -142,14 +161,14 @@ def _sweep(directory: SweepDirectory) -> tuple[str, str, Callable[[Live], str]]:
     if not rows:
         return "waiting", _NOTHING, partial(_waiting, Path(record.config).stem or "sweep")
     num, ended = len(record.sweep.arms) * len(record.sweep.seeds), sum(row["ended"] for row in rows)
-    render = partial(sweep_report.render, directory, rows, sweep_statistics(record, rows))
+    render = partial(sweep_report.render_sweep, directory, rows, sweep_statistics(record, rows))
     if ended == num:
         return "ended", "the sweep has ended", render
     return "going on", f"not finished: {ended} of {num} runs have ended", render
 
 
 def _waiting(title: str, live: Live) -> str:
-    body = "<p>There is no evaluation yet. This page shows the first one as soon as it is there.</p>"
+    body = paragraph("There is no evaluation yet. This page shows the first one as soon as it is there.")
     return document(title, "Nothing to report yet", [Section("Waiting", body)], live)
 
 
@@ -163,7 +182,7 @@ class Server(http.server.ThreadingHTTPServer):
     drawing = Drawing()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that has gone away is no error; others are shown as ever."""
+        """A browser that has gone away is no error; others are shown as usual."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -17,8 +17,9 @@ from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.runs.run_states import RunStates
 from gan_jax.runs.window_replay import plain, plain_experiment, players_hash
 from gan_jax.runs.run_directory import RunError
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import ChunkSpec, chunk, plan
+from gan_jax.training.state import TrainState
+from gan_jax.training.chunks import ChunkSpec, chunks, plan
+from gan_jax.scaling.programs import compiled_chunk
 from gan_jax.losses.transforms import BernoulliFlips
 
 _BRANCH = 0xB7A2
@@ -92,25 +93,24 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
         return {"name": name, "words": words, "refused": str(error)}
     experiment = dataclasses.replace(experiment, num_steps=horizon)
     state = plain(states.restore(begin))
-    program = list(plan(experiment, states.resources, begin))
+    specs = list(plan(experiment, states.resources, begin))
     say(f"branch {name}: {1 if name == 'same' else num} x {horizon - begin:,} steps")
     if name == "same":
-        return {"name": name, "words": words, **_same(states, experiment, state, program)}
+        return {"name": name, "words": words, **_same(states, experiment, state, specs)}
     state = state._replace(detector=without_onset(state.detector))
     keys = [jax.random.fold_in(jax.random.fold_in(state.key, _BRANCH), index) for index in range(num)]
     large = isinstance(experiment.data, ImageData) and jax.default_backend() == "cpu"
     strategy = Strategy("map" if large else "vmap")
     resources = strategy.place_resources(states.resources)
     members = strategy.place([experiment] * num, [state._replace(key=key) for key in keys])
-    current, rows, steps = members, [], []
-    for part in program:
-        result = strategy.compile(current, resources, part)(current.experiments, resources, current.states)
-        current = current._replace(states=result.state)
-        if part.evaluates:
-            detector = strategy.gather(result.state.detector, num)
-            rows.append([LABELS[int(label)] for label in detector.label])
+    rows: list[list[str]] = []
+    steps: list[int] = []
+    final: Any = None
+    for spec, result in chunks(strategy.advance(), members.experiments, resources, members.states, specs):
+        if spec.evaluates:
+            final = strategy.gather(result.state.detector, num)
+            rows.append([LABELS[int(label)] for label in final.label])
             steps.append(int(np.asarray(result.state.step).ravel()[0]))
-    final = strategy.gather(current.states.detector, num)
     onsets = [int(step) if step >= 0 else None for step in np.asarray(final.onset_step)[:, 0]]
     return {
         "name": name,
@@ -125,18 +125,17 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
 
 
 def without_onset(detector: DetectorState) -> DetectorState:
-    """A detector that has formed if it had, and has seen no onset: one of before the branch is none of its own."""
+    """The detector's state with its onset cleared, so that only later onsets count."""
     fresh = init_detector()
     names = ("bad_run", "bad_start", "onset_step", "onset_label", "recovered_run", "recovered_start", "recovered_step")
     return detector._replace(**{name: getattr(fresh, name) for name in names})
 
 
-def _same(states: RunStates, experiment: Experiment, state: TrainState, program: list[ChunkSpec]) -> dict[str, Any]:
+def _same(states: RunStates, experiment: Experiment, state: TrainState, specs: list[ChunkSpec]) -> dict[str, Any]:
     labels, steps, checked = [], [], {}
-    for part in program:
-        result = chunk(experiment, states.resources, state, **part._asdict())
+    for spec, result in chunks(compiled_chunk, experiment, states.resources, state, specs):
         state, step = result.state, int(result.state.step)
-        if part.evaluates:
+        if spec.evaluates:
             labels.append(LABELS[int(state.detector.label)])
             steps.append(step)
         if step in states.steps:

@@ -11,21 +11,22 @@ import jax
 from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.player_losses import sample_latent
+from gan_jax.training.batches import sample_latent
 from gan_jax.training.growth import at_stage, at_step, num_stages
 from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
 from gan_jax.runs.rows import named_numbers
-from gan_jax.runs.run_directory import RunDirectory, RunError
+from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.stored_run import open_run
 from gan_jax.runs.runner import state_template
 from gan_jax.experiment.settings import override
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Resources, latent_bank, load_resources, sample_modes
+from gan_jax.training.state import TrainState
+from gan_jax.training.evaluations import LoadedData, latent_bank, load_data, sample_modes
 
 
 @functools.partial(jax.jit, static_argnames="fresh")
 def measure_generator(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     state: TrainState,
     key: jax.Array,
     *,
@@ -54,7 +55,7 @@ def measure_generator(
 
 
 def evaluate_run(
-    path: Path,
+    name: str | Path,
     *,
     step: int | None = None,
     num_samples: int | None = None,
@@ -65,7 +66,7 @@ def evaluate_run(
     """Restores a checkpoint and measures its generator.
 
     Args:
-        path: the run folder.
+        name: the run's folder, or "SWEEP#MEMBER".
         step: of the checkpoint; None: the newest that can be read.
         num_samples: to draw; None: as many as in training.
         seed: of fresh latents; None: the run's own bank, which gives the numbers of its log.
@@ -75,26 +76,17 @@ def evaluate_run(
     Raises:
         RunError: if there is no such run or checkpoint, or the latents cannot be truncated.
     """
-    run = RunDirectory.open(path)
-    record = run.read_record()
+    stored = open_run(name)
+    record = stored.record
     experiment = record.experiment
     if num_samples is not None:
         experiment = override(experiment, "detector.num_samples", str(num_samples))
     place = location or record.location
-    resources = load_resources(experiment, Path(place) if place else None)
-    checkpoints = Checkpoints(run.checkpoints_path, read_only=True)
-    template = state_template(record.experiment)
-    try:
-        state: TrainState | None
-        problems: list[str] = []
-        if step is not None:
-            state = checkpoints.restore(template, step)
-        else:
-            state, problems = checkpoints.restore_latest(template)
-    except CheckpointError as error:
-        raise RunError(str(error)) from error
-    if state is None:
-        raise RunError(f"{path} has no checkpoint that can be read: train it, or resume it")
+    resources = load_data(experiment, Path(place) if place else None)
+    if step is None:
+        state, problems = stored.restore_latest()
+    else:
+        state, problems = stored.restore(step), []
     if isinstance(experiment.data, ImageData) and fingerprint(resources.dataset) != record.data:
         problems.append("the data are not those of the run: their contents differ")
     if truncation is not None and (truncation <= 0 or experiment.generator.latent != "normal"):
@@ -110,7 +102,7 @@ def evaluate_run(
     metrics = measure_generator(grown, resources, state, key, fresh=fresh, truncation=truncation)
     source = experiment.data.source(resources.dataset)
     return {
-        "run": str(path),
+        "run": stored.name,
         "step": int(state.step),
         "num_samples": experiment.detector.num_samples,
         "problems": problems,
@@ -120,22 +112,3 @@ def evaluate_run(
         "bounds": experiment.detector.bounds(source, resources.reference),
         "metrics": {name: named_numbers(values) for name, values in metrics.items()},
     }
-
-
-def table(result: dict[str, Any]) -> str:
-    """The result of `evaluate_run` as text: a row a metric, with its ceiling and floor."""
-    columns = list(result["metrics"])
-    names = [n for n, v in result["metrics"][columns[0]].items() if not isinstance(v, (list, bool))]
-    rows = [["metric", *columns, "ceiling", "floor"]]
-    for name in names:
-        bound = result["bounds"].get(name, {})
-        values = [result["metrics"][column][name] for column in columns]
-        rows.append([name, *(_show(v) for v in (*values, bound.get("ceiling"), bound.get("floor")))])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    head = f"{result['run']} at step {result['step']:,}; {result['definition']['rule']}; latents: {result['latents']}"
-    return "\n".join([*(f"note: {problem}" for problem in result["problems"]), head, *lines])
-
-
-def _show(value: Any) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.train import Evaluation
+from gan_jax.training.evaluations import Evaluation
 
 
 def metrics_row(

@@ -7,74 +7,65 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_jax.data.images import fingerprint
-from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
-from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, write_json
-from gan_jax.runs.runner import read_verdict, state_template
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Resources, load_resources
+from gan_jax.runs.run_directory import RunDirectory, RunError, write_json
+from gan_jax.runs.stored_run import StoredRun, open_run
+from gan_jax.training.evaluations import LoadedData
+from gan_jax.training.state import TrainState
 
 
 class RunStates(NamedTuple):
-    """A run, its data, and the steps of its checkpoints.
+    """A stored run, its data, and the steps of its checkpoints.
 
     Attributes:
-        run: the folder.
-        record: what it is a run of.
-        resources: of its experiment.
+        stored: the run, or the member of a sweep.
+        resources: its data.
         steps: of the checkpoints that are there, ascending; those around the onset among them.
-        verdict: verdict.json; None if the run has not ended.
     """
 
-    run: RunDirectory
-    record: RunRecord
-    resources: Resources
+    stored: StoredRun
+    resources: LoadedData
     steps: tuple[int, ...]
-    verdict: dict[str, Any] | None
+
+    @property
+    def run(self) -> RunDirectory:
+        """The folder where results of diagnoses are kept."""
+        return self.stored.directory
+
+    @property
+    def name(self) -> str:
+        """The run's name for messages."""
+        return self.stored.name
+
+    @property
+    def verdict(self) -> dict[str, Any] | None:
+        """What verdict.json holds; None if the run has not ended."""
+        return self.stored.verdict
 
     @property
     def experiment(self) -> Experiment:
-        return self.record.experiment
+        """The run's settings."""
+        return self.stored.experiment
 
     def restore(self, step: int) -> TrainState:
-        """The state of a checkpoint.
-
-        Raises:
-            RunError: if there is none of that step, or it cannot be read.
-        """
-        kept = self.run.onset_path / "checkpoints"
-        folder = kept if (kept / str(step)).is_dir() else self.run.checkpoints_path
-        try:
-            return Checkpoints(folder, read_only=True).restore(state_template(self.experiment), step)
-        except CheckpointError as error:
-            raise RunError(str(error)) from error
+        """The state of a checkpoint; see `StoredRun.restore`."""
+        return self.stored.restore(step)
 
 
-def open_states(path: Path, location: str | None = None) -> RunStates:
+def open_states(name: str | Path, location: str | None = None) -> RunStates:
     """Reads a run's record and its data.
 
     Args:
-        path: the run's folder.
+        name: the run's folder, or "SWEEP#MEMBER".
         location: of the data, if they have moved.
 
     Raises:
         RunError: if it is no run, has no checkpoint, or its data are not those that it was trained on.
     """
-    run = RunDirectory.open(path)
-    record = run.read_record()
-    place = location or record.location
-    if place is not None and isinstance(record.experiment.data, ImageData) and not Path(place).exists():
-        raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
-    resources = load_resources(record.experiment, Path(place) if place else None)
-    if record.data and fingerprint(resources.dataset) != record.data:
-        raise RunError(f"the data are not those that {path} was trained on: say where they lie with --data")
-    folders = (run.checkpoints_path, run.onset_path / "checkpoints")
-    steps = {step for folder in folders if folder.is_dir() for step in Checkpoints(folder, read_only=True).steps()}
-    if not steps:
-        raise RunError(f"{path} has no checkpoint yet: let it train to its first evaluation")
-    return RunStates(run, record, resources, tuple(sorted(steps)), read_verdict(run))
+    stored = open_run(name)
+    if not stored.steps:
+        raise RunError(f"{stored.name} has no checkpoint yet: let it train to its first evaluation")
+    return RunStates(stored, stored.load_data(location), stored.steps)
 
 
 def chosen_steps(states: RunStates, options: argparse.Namespace) -> list[int]:
@@ -83,7 +74,7 @@ def chosen_steps(states: RunStates, options: argparse.Namespace) -> list[int]:
         return list(states.steps)
     if options.step not in states.steps:
         known = ", ".join(f"{step:,}" for step in states.steps)
-        raise RunError(f"{states.run.path} has no checkpoint of step {options.step}; it has {known}")
+        raise RunError(f"{states.name} has no checkpoint of step {options.step}; it has {known}")
     return [options.step]
 
 
@@ -95,7 +86,7 @@ def diagnosis_path(run: RunDirectory, kind: str) -> Path:
 def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path:
     """Writes a result into the run's folder."""
     path = diagnosis_path(run, kind)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result)
     return path
 
@@ -103,4 +94,4 @@ def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path
 def read_diagnoses(run: RunDirectory) -> dict[str, dict[str, Any]]:
     """By kind, the results that are in a run's folder."""
     folder = run.path / "diagnosis"
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}

@@ -14,20 +14,25 @@ import jax
 import numpy as np
 
 from gan_jax.diagnostics.detector import LABELS
-from gan_jax.diagnostics.verdict import Verdict, judge
+from gan_jax.diagnostics.verdict import Verdict, verdict_on
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.scaling import hosts
 from gan_jax.runs.checkpoint import CheckpointError, Checkpoints, from_host, to_host
 from gan_jax.runs.onset_window import FlightRecorder
-from gan_jax.reports.sample_pictures import picture_samples
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, write_json
 from gan_jax.scaling.data_parallel import assert_replicas
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Chunk, Resources, chunk, init, plan
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.chunks import Advance, chunks, players_finite
+from gan_jax.training.evaluations import LoadedData
+from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
+
+Draw = Callable[[Path, Any, np.ndarray, str], None]
+"""Writes a picture of samples: (file, source of the data, samples [n, *shape], title)."""
+_players_finite = jax.jit(players_finite)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +47,8 @@ class HostOptions:
         tensorboard: whether to also write TensorBoard event files (extra `tensorboard`).
         data_parallel: whether each batch is split over the devices; several processes always do.
         num_devices: how many of them; None: all.
+        draw: writes a picture of samples: (file, source, samples, title). None: the run has no pictures. An error in it
+            is logged and never stops the run.
     """
 
     num_pictures: int = 24
@@ -51,25 +58,37 @@ class HostOptions:
     tensorboard: bool = False
     data_parallel: bool = False
     num_devices: int | None = None
+    draw: Draw | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class RunResult:
-    """A finished (or stopped) run: its verdict, last metrics, and speed without compilation."""
+    """A finished (or stopped) run.
+
+    Attributes:
+        verdict: outcome, onset and cause.
+        metrics: of the last evaluation, by mode of G's batch norm.
+        steps_per_second: without compilation; None where it is not known.
+        message: what stopped the run early; None otherwise.
+        record: what verdict.json holds.
+    """
 
     verdict: Verdict
     metrics: dict[str, Any]
     steps_per_second: float | None
     message: str | None = None
+    record: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def train_run(
     run: RunDirectory,
-    resources: Resources,
+    record: RunRecord,
+    resources: LoadedData,
     state: TrainState,
     options: HostOptions = HostOptions(),
+    *,
     on_chunk: Callable[[TrainState], None] | None = None,
-    advance: Callable[..., Chunk] = chunk,
+    advance: Advance = compiled_chunk,
 ) -> RunResult:
     """Trains from a state to the experiment's end, filling the run folder.
 
@@ -78,14 +97,17 @@ def train_run(
 
     Args:
         run: the folder; in several processes only the leader writes there.
+        record: what it is a run of.
         resources: of the experiment.
         state: where to start; donated.
         options: of the host.
         on_chunk: called after every chunk with its state.
-        advance: `train.chunk`, or one of `parallel.make_parallel_chunk`, after which replicas are compared.
+        advance: `compiled_chunk`, or what `make_parallel_chunk` returns; replicas are then compared.
+
+    Returns:
+        The verdict and the last metrics.
     """
-    record, leads = run.read_record(), hosts.is_leader()
-    experiment = record.experiment
+    experiment, leads = record.experiment, hosts.is_leader()
     source = experiment.data.source(resources.dataset)
     start = int(state.step)
     checkpoints = None
@@ -97,38 +119,39 @@ def train_run(
     writer = _tensorboard(run.path) if options.tensorboard and leads else None
     message = None
     pending: dict[str, list[Any]] = {}
+    last_row: dict[str, Any] | None = None
     with TrainingProgress(experiment.num_steps, start, enabled=options.progress and leads) as progress:
         began = time.monotonic()
-        for part in plan(experiment, resources, start):
-            result = jax.block_until_ready(advance(experiment, resources, state, **part._asdict()))
-            state, step = result.state, int(result.state.step)
+        for spec, result in chunks(advance, experiment, resources, state):
+            state, step = jax.block_until_ready(result).state, int(result.state.step)
             seconds, began = time.monotonic() - began, time.monotonic()
             for name, series in result.metrics.items():
                 pending.setdefault(name, []).append(np.asarray(series))
             flight.note(step - len(pending["generator_loss"][-1]), result.metrics, result.evaluation is not None)
             if result.signals is not None and leads:
-                run.append_signals(signals_rows(result.signals, step - bool(part.short_count), part.num_steps))
+                run.append_signals(signals_rows(result.signals, step - bool(spec.short_count), spec.num_steps))
             label = LABELS[int(state.detector.label)]
-            progress.update(step, seconds, label, part)
+            progress.update(step, seconds, label, spec)
             if result.evaluation is not None and leads:
-                row = metrics_row(experiment, step, result.evaluation, pending, label, progress.steps_per_second)
+                row = last_row = metrics_row(experiment, step, result.evaluation, pending, label, progress.steps_per_second)
                 run.append_metrics(row)
                 pending = {}
                 if writer is not None:
                     _write_scalars(writer, row)
                 if step % picture_every == 0 or step == experiment.num_steps:
                     title = f"step {step:,}: {label}"
-                    picture_samples(run.picture_path(step), source, np.asarray(result.evaluation.samples[:1500]), title)
-            if int(state.nonfinite_step) < 0 and not _finite(state):
+                    samples = np.asarray(result.evaluation.samples[:1500])
+                    decorate(options.draw, run.picture_path(step), source, samples, title)
+            if int(state.nonfinite_step) < 0 and not _players_finite(state):
                 state = state._replace(nonfinite_step=state.step)
             if int(state.nonfinite_step) >= 0:
-                first = step - part.num_steps - bool(part.short_count)
+                first = step - spec.length
                 message = _nonfinite_message(state, first, step, checkpoints) if checkpoints is not None else ""
                 if checkpoints is not None:
                     flight.keep(checkpoints.directory)
                 break
             if result.evaluation is not None:
-                if advance is not chunk:
+                if advance is not compiled_chunk:
                     assert_replicas(state)
                 if checkpoints is not None:
                     checkpoints.save(state)
@@ -141,16 +164,16 @@ def train_run(
         checkpoints.close()
     if writer is not None:
         writer.close()
-    return hosts.from_leader(lambda: _finish(run, experiment, resources, state, progress.steps_per_second, message))
+    speed = progress.steps_per_second
+    return hosts.from_leader(lambda: _finish(run, experiment, resources, state, last_row, (speed, message)))
 
 
-def resume(run: RunDirectory) -> tuple[TrainState, list[str]]:
+def resume(run: RunDirectory, record: RunRecord) -> tuple[TrainState, list[str]]:
     """The newest readable state of a run, from which it continues bit for bit, and what was wrong with newer ones.
 
     What the run wrote after that state is dropped from its folder, to be made again. With no checkpoint at all the run
     starts over from its key, which gives the same numbers.
     """
-    record = run.read_record()
     template = state_template(record.experiment)
     arrays, problems = hosts.from_leader(lambda: _resume_here(run, record, template))
     return from_host(template, arrays), problems
@@ -166,7 +189,7 @@ def _resume_here(run: RunDirectory, record: RunRecord, template: TrainState) -> 
         checkpoints.drop_after(off_plan[0] - 1)
     state, problems = checkpoints.restore_latest(template)
     if state is None:
-        state = init(record.experiment, jax.random.key(record.seed))
+        state = compiled_init(record.experiment, jax.random.key(record.seed))
     step = int(state.step)
     checkpoints.drop_after(step)
     checkpoints.close()
@@ -180,44 +203,10 @@ def same_shapes(template: Any, other: Any) -> bool:
     return shapes[0] == shapes[1] and jax.tree.structure(template) == jax.tree.structure(other)  # type: ignore[operator]
 
 
-def branch_state(parent: RunDirectory, step: int | None, record: RunRecord, new_key: bool) -> TrainState:
-    """An old state of a run, under another experiment of the same shapes.
-
-    Args:
-        parent: the run to branch from.
-        step: which of its checkpoints; None: the newest.
-        record: of the branch. Its experiment may differ in anything that leaves the state's shapes alone.
-        new_key: whether the branch takes its own seed's key rather than the parent's.
-
-    Raises:
-        RunError: if the parent has no such checkpoint, or its state does not fit the experiment.
-    """
-    template = state_template(parent.read_record().experiment)
-    wanted = state_template(record.experiment)
-    if not same_shapes(template, wanted):
-        raise RunError(
-            f"a state of {parent.path} does not fit the branch's networks or optimisers: "
-            + "; ".join(parent.read_record().differences(record)[:4])
-        )
-
-    def read() -> dict[str, Any]:
-        checkpoints = Checkpoints(parent.checkpoints_path, read_only=True)
-        steps = checkpoints.steps()
-        if not steps:
-            raise RunError(f"{parent.path} has no checkpoint to branch from")
-        try:
-            return to_host(checkpoints.restore(template, steps[-1] if step is None else step))
-        except CheckpointError as error:
-            raise RunError(str(error)) from error
-
-    state = from_host(template, hosts.from_leader(read))
-    return state._replace(key=jax.random.key(record.seed)) if new_key else state
-
-
 def state_template(experiment: Experiment) -> TrainState:
     """Shapes and dtypes of the experiment's state, without computing it; its key is a real one, of the right kind."""
     key = jax.random.key(0)
-    return jax.eval_shape(init, experiment, key)._replace(key=key)
+    return jax.eval_shape(compiled_init, experiment, key)._replace(key=key)
 
 
 def stacked_template(experiment: Experiment, num: int) -> TrainState:
@@ -235,13 +224,6 @@ def spaced(experiment: Experiment, num: int) -> int:
     return max(1, round(evaluations / max(1, num))) * experiment.eval_every_steps
 
 
-@jax.jit
-def _finite(state: TrainState) -> jax.Array:
-    """Whether both players' variables are finite: the last update of a chunk can break them unseen by any loss."""
-    leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables))
-    return jax.numpy.all(jax.numpy.stack([jax.numpy.all(jax.numpy.isfinite(leaf)) for leaf in leaves]))
-
-
 def _nonfinite_message(state: TrainState, start: int, stop: int, checkpoints: Checkpoints) -> str:
     good = checkpoints.steps()
     last = f"the last good checkpoint is of step {good[-1]} in {checkpoints.directory}" if good else "no checkpoint yet"
@@ -251,28 +233,50 @@ def _nonfinite_message(state: TrainState, start: int, stop: int, checkpoints: Ch
 def _finish(
     run: RunDirectory,
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     state: TrainState,
-    speed: float | None,
-    message: str | None,
+    row: dict[str, Any] | None,
+    ending: tuple[float | None, str | None],
 ) -> RunResult:
-    rows = run.read_metrics()
-    last: dict[str, Any] = rows[-1] if rows else {"step": int(state.step), "evaluation": {}}
-    window = float(experiment.detector.window)
-    verdict = judge(state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step), credible_window=window)
-    source = experiment.data.source(resources.dataset)
-    write_json(
-        run.verdict_path,
-        {
-            **verdict.to_json(),
-            "message": message,
-            "evaluation": {mode: without_long_lists(values) for mode, values in last["evaluation"].items()},
-            "definition": experiment.detector.definition(experiment.data, resources.reference),
-            "bounds": experiment.detector.bounds(source, resources.reference),
-            "steps_per_second": speed,
-        },
+    if row is None:  # a resumed run that had nothing left to do: its last row is on the disk
+        rows = run.read_metrics()
+        row = rows[-1] if rows else {"evaluation": {}}
+    (speed, message), metrics = ending, row["evaluation"]
+    verdict = verdict_on(
+        state.detector,
+        last_step=int(state.step),
+        nonfinite_step=int(state.nonfinite_step),
+        credible_window=float(experiment.detector.window),
     )
-    return RunResult(verdict, last["evaluation"], speed, message)
+    source = experiment.data.source(resources.dataset)
+    record = {
+        **verdict.to_json(),
+        "message": message,
+        "evaluation": {mode: without_long_lists(values) for mode, values in metrics.items()},
+        "definition": experiment.detector.definition(experiment.data, resources.reference),
+        "bounds": experiment.detector.bounds(source, resources.reference),
+        "steps_per_second": speed,
+    }
+    write_json(run.verdict_path, record)
+    return RunResult(verdict, metrics, speed, message, record)
+
+
+def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, title: str) -> None:
+    """Draws a picture of samples, if there is a function for it. An error is logged: a picture never stops a run.
+
+    Args:
+        draw: writes the picture; None for none.
+        path: of the picture.
+        source: of the data, which knows real modes.
+        samples: [n, *shape].
+        title: over the picture.
+    """
+    if draw is None:
+        return
+    try:
+        draw(path, source, samples, title)
+    except Exception as error:
+        _log.warning("gan-jax: no picture %s: %s", path.name, str(error).splitlines()[0] if str(error) else error)
 
 
 def read_verdict(run: RunDirectory) -> dict[str, Any] | None:

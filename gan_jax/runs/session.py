@@ -16,12 +16,13 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.scaling import hosts
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
+from gan_jax.runs.stored_run import StoredRun, open_run
+from gan_jax.runs.checkpoint import from_host, to_host
 from gan_jax.runs.runner import (
     HostOptions,
     RunResult,
-    branch_state,
     read_verdict,
     resume,
     same_shapes,
@@ -29,10 +30,12 @@ from gan_jax.runs.runner import (
     state_template,
     train_run,
 )
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.chunks import Advance
+from gan_jax.training.evaluations import LoadedData, load_data
+from gan_jax.training.state import TrainState
 from gan_jax.scaling.data_parallel import check_split, make_parallel_chunk, replicate
 from gan_jax.experiment.settings import override
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Chunk, Resources, chunk, init, load_resources
 
 __all__ = ["Done", "HostOptions", "Request", "branch_training", "resume_training", "start_training"]
 
@@ -99,7 +102,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     """Trains a config from its first step in a new folder."""
     assert request.config is not None
     say = hosts.leader_only(say)
-    experiment = apply_settings(load_config(request.config), request)
+    experiment = apply_settings(load(request.config), request)
     experiment, resources, data = prepare_data(experiment, request)
     advance, resources, spread = _advance(host, experiment, resources)
     warn_of_pixels_only(experiment, resources, say)
@@ -113,19 +116,19 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
 
     run = RunDirectory(hosts.from_leader(create))
     say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {run.path}")
-    return _train(run, resources, init(experiment, jax.random.key(seed)), host, advance)
+    return _train(run, record, resources, compiled_init(experiment, jax.random.key(seed)), host, advance)
 
 
 def _advance(
-    host: HostOptions, experiment: Experiment, resources: Resources
-) -> tuple[Callable[..., Chunk], Resources, str]:
+    host: HostOptions, experiment: Experiment, resources: LoadedData
+) -> tuple[Advance, LoadedData, str]:
     """The function that makes a chunk, on one device or on several; the resources in their place; a word about it.
 
     Raises:
         ValueError: if a batch does not divide evenly over the devices.
     """
     if not host.data_parallel and hosts.num_hosts() == 1:
-        return chunk, resources, ""
+        return compiled_chunk, resources, ""
     devices = jax.devices()
     if host.num_devices is not None and hosts.num_hosts() == 1:
         if host.num_devices > len(devices):
@@ -137,11 +140,11 @@ def _advance(
     return make_parallel_chunk(devices), replicate(resources, devices), spread
 
 
-def load_state(request: Request) -> tuple[Experiment, Resources, TrainState | None]:
+def load_state(request: Request) -> tuple[Experiment, LoadedData, TrainState | None]:
     """The experiment, data and newest state of a run folder; of a config, which has no state, the first two."""
     assert request.config is not None
     if not (Path(request.config) / "experiment.json").is_file():
-        experiment, resources, _ = prepare_data(apply_settings(load_config(request.config), request), request)
+        experiment, resources, _ = prepare_data(apply_settings(load(request.config), request), request)
         return experiment, resources, None
     run = RunDirectory.open(Path(request.config))
     record = run.read_record()
@@ -161,7 +164,7 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
     say = hosts.leader_only(say)
     run = RunDirectory.open(path)
     record = run.read_record()
-    base = load_config(request.config) if request.config else record.experiment
+    base = load(request.config) if request.config else record.experiment
     experiment, resources, data = prepare_data(apply_settings(base, request), request, record.location)
     asked = dataclasses.replace(
         record,
@@ -184,14 +187,14 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
             return Done(path, finished, finished["message"])
         if longer and hosts.is_leader():
             write_json(run.record_path, asked.to_json())
-        state, problems = resume(run)
+        state, problems = resume(run, asked)
         now = _environment(host)
         if any(now[what] != record.environment.get(what, 1) for what in ("versions", "device", "batch_devices")):
             say("gan-jax: versions or devices differ from the run's first ones: it continues, but not bit for bit")
         for problem in problems:
             say(f"gan-jax: {problem}; using the one before")
         say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}{spread}")
-        return _done(run, train_run(run, resources, state, host, advance=advance))
+        return _done(run, train_run(run, asked, resources, state, host, advance=advance))
 
 
 def branch_training(request: Request, parent: str, host: HostOptions, say: Callable[[str], None]) -> Done:
@@ -200,9 +203,9 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     name, _, step_text = parent.partition("@")
     if step_text and not step_text.isdigit():
         raise RunError(f"--branch-from takes RUN@STEP, and {step_text!r} is not a step")
-    source = RunDirectory.open(Path(name))
-    old = source.read_record()
-    base = load_config(request.config) if request.config else old.experiment
+    source = open_run(name)
+    old = source.record
+    base = load(request.config) if request.config else old.experiment
     experiment, resources, data = prepare_data(apply_settings(base, request), request, old.location)
     record = _record(request, experiment, old.seed if request.seed is None else request.seed, data, host)
     record = dataclasses.replace(record, config=record.config or old.config, location=record.location or old.location)
@@ -211,11 +214,12 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     if step >= experiment.num_steps:
         raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
     advance, resources, spread = _advance(host, experiment, resources)
+    record = dataclasses.replace(record, parent=f"{name}@{step}", first_step=step)
 
     def create() -> Path:
-        default = new_run_path(source.path.parent, f"{source.path.name}-branch{step}")
+        default = new_run_path(*_branch_place(source, step))
         path = Path(request.run_dir) if request.run_dir else default
-        run = RunDirectory.create(path, dataclasses.replace(record, parent=f"{name}@{step}", first_step=step))
+        run = RunDirectory.create(path, record)
         checkpoints = Checkpoints(run.checkpoints_path)  # to resume from, if it is killed before its first own one
         checkpoints.save(state)
         checkpoints.close()
@@ -224,10 +228,50 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     run = RunDirectory(hosts.from_leader(create))
     changes = old.differences(record)
     say(f"branching {name} at step {step:,} into {run.path}: {'; '.join(changes) or 'nothing changed'}{spread}")
-    return _train(run, resources, state, host, advance)
+    return _train(run, record, resources, state, host, advance)
 
 
-def warn_of_pixels_only(experiment: Experiment, resources: Resources, say: Callable[[str], None]) -> None:
+def branch_state(parent: StoredRun, step: int | None, record: RunRecord, new_key: bool) -> TrainState:
+    """An old state of a run, under another experiment of the same shapes.
+
+    Args:
+        parent: the run to branch from.
+        step: which of its checkpoints; None: the newest.
+        record: of the branch. Its experiment may differ in anything that leaves the state's shapes alone.
+        new_key: whether the branch takes its own seed's key rather than the parent's.
+
+    Returns:
+        The state.
+
+    Raises:
+        RunError: if the parent has no such checkpoint, or its state does not fit the experiment.
+    """
+    template = state_template(parent.experiment)
+    if not same_shapes(template, state_template(record.experiment)):
+        raise RunError(
+            f"a state of {parent.name} does not fit the branch's networks or optimisers: "
+            + "; ".join(parent.record.differences(record)[:4])
+        )
+
+    def read() -> dict[str, Any]:
+        if not parent.steps:
+            raise RunError(f"{parent.name} has no checkpoint to branch from")
+        return to_host(parent.restore(parent.steps[-1] if step is None else step))
+
+    state = from_host(template, hosts.from_leader(read))
+    return state._replace(key=jax.random.key(record.seed)) if new_key else state
+
+
+def _branch_place(source: StoredRun, step: int) -> tuple[Path, str]:
+    """Where a branch goes by default: beside its parent, or beside the sweep that its parent is a member of."""
+    path = source.directory.path
+    if source.member is None:
+        return path.parent, f"{path.name}-branch{step}"
+    sweep = path.parents[1]
+    return sweep.parent, f"{sweep.name}-member{source.member}-branch{step}"
+
+
+def warn_of_pixels_only(experiment: Experiment, resources: LoadedData, say: Callable[[str], None]) -> None:
     if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
         say(
             f"gan-jax: there is no classifier that is validated on {experiment.data.name} at "
@@ -255,12 +299,12 @@ def apply_settings(experiment: Experiment, request: Request) -> Experiment:
 
 def prepare_data(
     experiment: Experiment, request: Request, location: str | None = None
-) -> tuple[Experiment, Resources, str]:
+) -> tuple[Experiment, LoadedData, str]:
     """(the experiment with its length in steps, its resources, the fingerprint of its data)."""
     place = request.location or location
     if place is not None and isinstance(experiment.data, ImageData) and not Path(place).exists():
         raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
-    resources = load_resources(experiment, Path(place) if place else None)
+    resources = load_data(experiment, Path(place) if place else None)
     if not isinstance(experiment.data, ImageData):
         return experiment, resources, ""
     if request.num_epochs is not None:
@@ -268,7 +312,7 @@ def prepare_data(
     return experiment, resources, fingerprint(resources.dataset)
 
 
-def steps_per_epoch(experiment: Experiment, resources: Resources) -> float | None:
+def steps_per_epoch(experiment: Experiment, resources: LoadedData) -> float | None:
     """Training steps of an epoch; None for data without epochs."""
     if not isinstance(experiment.data, ImageData):
         return None
@@ -280,7 +324,7 @@ def steps_per_epoch(experiment: Experiment, resources: Resources) -> float | Non
     return batches / experiment.discriminator.updates_per_step
 
 
-def with_num_epochs(experiment: Experiment, resources: Resources, num_epochs: float) -> Experiment:
+def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: float) -> Experiment:
     """The experiment with its length given in epochs of its data set.
 
     Raises:
@@ -320,13 +364,16 @@ def _lock(run: RunDirectory) -> contextlib.AbstractContextManager[None]:
 
 
 def _train(
-    run: RunDirectory, resources: Resources, state: TrainState, host: HostOptions, advance: Callable[..., Chunk]
+    run: RunDirectory,
+    record: RunRecord,
+    resources: LoadedData,
+    state: TrainState,
+    host: HostOptions,
+    advance: Advance,
 ) -> Done:
     with _lock(run):
-        return _done(run, train_run(run, resources, state, host, advance=advance))
+        return _done(run, train_run(run, record, resources, state, host, advance=advance))
 
 
 def _done(run: RunDirectory, result: RunResult) -> Done:
-    verdict = read_verdict(run)
-    assert verdict is not None
-    return Done(run.path, verdict, result.message)
+    return Done(run.path, result.record, result.message)

@@ -68,7 +68,7 @@ class GroupPlan:
     """How the members of one structure are run.
 
     Attributes:
-        strategy: one of `gan_jax.experiment.sweep.STRATEGIES`.
+        strategy: one of `gan_jax.scaling.strategies.STRATEGIES`.
         num_devices: on which the plan was made; all processes together.
         batches: members that run together, by number; one batch after another.
         timings: what was measured to choose the strategy: steps/s of all members by name; empty if it was given.
@@ -80,6 +80,9 @@ class GroupPlan:
     batches: list[list[int]]
     timings: dict[str, float] = dataclasses.field(default_factory=dict)
     convolution: str | None = None
+
+
+_PLAN_NAMES = {"strategy": "strategy"}
 
 
 class SweepDirectory:
@@ -127,7 +130,9 @@ class SweepDirectory:
     def read_plans(self) -> list[GroupPlan]:
         if not self.plan_path.is_file():
             return []
-        return [GroupPlan(**value) for value in json.loads(self.plan_path.read_text())]
+        plans = json.loads(self.plan_path.read_text(encoding="utf-8"))
+        # Plans of version 0.1.0 call the strategy an strategy.
+        return [GroupPlan(**{_PLAN_NAMES.get(k, k): v for k, v in plan.items()}) for plan in plans]
 
     def write_plans(self, plans: Sequence[GroupPlan]) -> None:
         write_json(self.plan_path, [dataclasses.asdict(plan) for plan in plans])

@@ -12,15 +12,18 @@ import jax
 
 from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
-from gan_jax.scaling.strategies import Strategy, device_bytes, fastest_strategy, members_that_fit, program_bytes
+from gan_jax.scaling.strategies import Strategy, device_bytes, make_strategy, fastest_strategy, members_that_fit, program_bytes
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.scaling import hosts
+from gan_jax.runs.runner import Draw
 from gan_jax.runs.sweep_directory import GroupPlan
 from gan_jax.networks.convolution import default_implementation
 from gan_jax.experiment.settings import override
-from gan_jax.training.steps import TrainState
+from gan_jax.training.state import TrainState
 from gan_jax.experiment.sweep import Member
-from gan_jax.training.train import ChunkSpec, Resources, init, load_resources, plan
+from gan_jax.training.chunks import ChunkSpec, plan
+from gan_jax.training.evaluations import LoadedData, load_data
+from gan_jax.scaling.programs import compiled_init
 
 _MEMORY_SHARE = 0.85  # of a device's memory that a plan fills: the rest is for fragments and the program itself
 
@@ -30,11 +33,12 @@ class SweepOptions:
     """What the host does beside training.
 
     Attributes:
-        strategy: one of `gan_jax.experiment.sweep.STRATEGIES`, or "auto".
+        strategy: one of `gan_jax.scaling.strategies.STRATEGIES`, or "auto".
         max_members: run at most so many members at once; None: as many as fit the memory.
         memory_bytes: of each device, if not what it reports.
         num_pictures: of each member over its run; the last evaluation always has one.
         progress: whether to report progress on standard error.
+        draw: writes a picture of samples, as in `HostOptions`.
     """
 
     strategy: str = "auto"
@@ -42,6 +46,7 @@ class SweepOptions:
     memory_bytes: float | None = None
     num_pictures: int = 4
     progress: bool = True
+    draw: Draw | None = None
 
 
 class Library:
@@ -53,17 +58,17 @@ class Library:
 
     def __init__(self, location: str | None) -> None:
         self._location = Path(location) if location else None
-        self._loaded: dict[Any, Resources] = {}
+        self._loaded: dict[Any, LoadedData] = {}
         self.fingerprints: dict[str, str] = {}
 
-    def resources(self, experiment: Experiment) -> Resources:
+    def resources(self, experiment: Experiment) -> LoadedData:
         """What an experiment needs beside itself."""
         if not isinstance(experiment.data, ImageData):
-            return load_resources(experiment, self._location)
+            return load_data(experiment, self._location)
         # A detector of images makes its reference from all its settings.
         key = (experiment.data, experiment.detector)
         if key not in self._loaded:
-            self._loaded[key] = load_resources(experiment, self._location)
+            self._loaded[key] = load_data(experiment, self._location)
             self.fingerprints[data_name(experiment)] = fingerprint(self._loaded[key].dataset)
         return self._loaded[key]
 
@@ -80,7 +85,7 @@ def data_name(experiment: Experiment) -> str:
 def make_plan(
     members: Sequence[Member],
     group: list[int],
-    resources: Resources,
+    resources: LoadedData,
     options: SweepOptions,
     say: Callable[[str], None],
 ) -> GroupPlan:
@@ -91,7 +96,7 @@ def make_plan(
     experiments, states = [members[i].arm.experiment for i in mine], first_states(members, mine)
     first = experiments[0]
     say(f"{len(group)} members of one structure: {first.num_steps:,} steps of batch {first.batch_size}")
-    part = next(plan(first, resources, 0))
+    spec = next(plan(first, resources))
     timings: dict[str, float] = {}
     name, convolution, at_once = options.strategy, None, len(mine)
     if name == "auto":
@@ -107,7 +112,7 @@ def make_plan(
                     best, name, convolution = timing.member_steps_per_second, timing.strategy, way
         name = "map" if name == "auto" else name
     experiments = [with_convolution(experiment, convolution) for experiment in experiments]
-    at_once = _fitting(make_strategy(name), experiments, resources, states, part, options)
+    at_once = _fitting(make_strategy(name), experiments, resources, states, spec, options)
     # Each process has measured for itself, and all must do the same.
     name, convolution, at_once, timings = hosts.from_leader(lambda: (name, convolution, at_once, timings))
     size = at_once * hosts.num_hosts()
@@ -145,14 +150,14 @@ def _networks(experiment: Experiment) -> tuple[Any, Any]:
 def _fitting(
     strategy: Strategy,
     experiments: Sequence[Experiment],
-    resources: Resources,
+    resources: LoadedData,
     states: Sequence[TrainState],
-    part: ChunkSpec,
+    spec: ChunkSpec,
     options: SweepOptions,
 ) -> int:
     """How many of these members an strategy can hold at once, from XLA's own analysis of the chunk."""
     stack, placed = strategy.place(experiments, states), strategy.place_resources(resources)
-    used = program_bytes(strategy.compile(stack, placed, part, num_samples(experiments[0])))
+    used = program_bytes(strategy.compile(stack, placed, spec, num_samples(experiments[0])))
     if used <= _budget(options):
         return len(experiments)
     each = -(-len(experiments) // len(strategy.devices))
@@ -170,11 +175,7 @@ def num_samples(experiment: Experiment) -> int:
     return 64 if len(experiment.data.shape) == 3 else 1500
 
 
-# Programs stay compiled from batch to batch.
-make_strategy = functools.cache(Strategy)
-
-
 def first_states(members: Sequence[Member], which: Sequence[int]) -> list[TrainState]:
     """The states of some members before their first step."""
     # One by one and not vmapped: an orthogonal matrix of a batch of factorisations differs in its last bits.
-    return [init(members[i].arm.experiment, jax.random.key(members[i].seed)) for i in which]
+    return [compiled_init(members[i].arm.experiment, jax.random.key(members[i].seed)) for i in which]

@@ -13,15 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.diagnostics.detector import LABELS
-from gan_jax.diagnostics.verdict import judge
+from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.scaling.strategies import Strategy
+from gan_jax.training.chunks import chunks, plan
+from gan_jax.training.evaluations import LoadedData
+from gan_jax.training.state import TrainState
 from gan_jax.scaling import hosts
 from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
-from gan_jax.reports.sample_pictures import picture_samples
 from gan_jax.scaling.program_memory import forget_programs
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
-from gan_jax.runs.runner import spaced, stacked_template
+from gan_jax.runs.runner import decorate, spaced, stacked_template
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.sweep_plan import (
     Library,
@@ -32,9 +34,7 @@ from gan_jax.runs.sweep_plan import (
     num_samples,
     with_convolution,
 )
-from gan_jax.training.steps import TrainState
 from gan_jax.experiment.sweep import Member, groups
-from gan_jax.training.train import ChunkSpec, Resources, plan
 
 
 def run_sweep(
@@ -93,7 +93,7 @@ class _BatchRunner:
         number: int,
         members: Sequence[Member],
         batch: list[int],
-        resources: Resources,
+        resources: LoadedData,
         group_plan: GroupPlan,
         options: SweepOptions,
         say: Callable[[str], None],
@@ -121,24 +121,19 @@ class _BatchRunner:
         broken = np.asarray(states.nonfinite_step) >= 0
         resources = strategy.place_resources(self.resources)
         checkpoints = Checkpoints(self._checkpoints_path(), keep=2) if self.directory is not None else None
-        programs: dict[ChunkSpec, Any] = {}
         pending: dict[str, list[np.ndarray]] = {}
         with TrainingProgress(first.num_steps, step, enabled=self.options.progress and hosts.is_leader()) as progress:
-            for part in plan(first, self.resources, step):
-                if broken.all():
-                    break
-                if part not in programs:
-                    programs[part] = strategy.compile(stack, resources, part, num_samples(first))
-                began = time.monotonic()
-                result = programs[part](stack.experiments, resources, stack.states)
+            advance, specs = strategy.advance(num_samples(first)), plan(first, self.resources, step)
+            began = time.monotonic()
+            for spec, result in chunks(advance, stack.experiments, resources, stack.states, specs):
                 stack = stack._replace(states=jax.block_until_ready(result.state))
-                step += part.num_steps + bool(part.short_count)
+                step += spec.length
                 host = self._gather(strategy, result._replace(state=_small(result.state)), stack.num)
-                progress.update(step, time.monotonic() - began, self._label(host), part)
+                progress.update(step, time.monotonic() - began, self._label(host), spec)
                 for name, series in host.metrics.items():
                     pending.setdefault(name, []).append(series)
                 if host.signals is not None:
-                    self._record_signals(host.signals, broken, step - bool(part.short_count), part.num_steps)
+                    self._record_signals(host.signals, broken, step - bool(spec.short_count), spec.num_steps)
                 if result.evaluation is not None:
                     self._record(host, pending, broken, step, progress.steps_per_second)
                     pending = {}
@@ -151,6 +146,9 @@ class _BatchRunner:
                         checkpoints.save(state, step)
                 if on_chunk is not None:
                     on_chunk(step)
+                if broken.all():
+                    break
+                began = time.monotonic()
         if checkpoints is not None:
             checkpoints.close()
         rows = hosts.from_leader(lambda: [self.rows[i] for i in self.batch])
@@ -219,7 +217,8 @@ class _BatchRunner:
             if pictured and self.directory is not None:
                 title = f"{self.members[member].arm.name}, seed {self.members[member].seed}, step {step:,}: {label}"
                 source = experiment.data.source(self.resources.dataset)
-                picture_samples(self.directory.picture_path(member, step), source, own.evaluation.samples, title)
+                path = self.directory.picture_path(member, step)
+                decorate(self.options.draw, path, source, own.evaluation.samples, title)
         if self.directory is not None:
             self.directory.append_metrics(rows)
 
@@ -240,7 +239,9 @@ class _BatchRunner:
             state = jax.tree.map(lambda leaf, place=place: leaf[place], host.state)
             window = float(experiment.detector.window)
             nonfinite = int(state["nonfinite_step"])
-            verdict = judge(state["detector"], int(state["step"]), nonfinite_step=nonfinite, credible_window=window)
+            verdict = verdict_on(
+                state["detector"], last_step=int(state["step"]), nonfinite_step=nonfinite, credible_window=window
+            )
             last = self.rows.get(index, {}).get("last", {})
             self.rows[index] = {
                 "member": index,

@@ -10,7 +10,7 @@ from typing import Any
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.scaling import hosts
-from gan_jax.experiment.configs import load_config, load_sweep
+from gan_jax.experiment.configs import load, load_sweep
 from gan_jax.runs.run_directory import RunError, environment, new_run_path
 from gan_jax.runs.session import (
     RUNS,
@@ -51,7 +51,7 @@ def make_sweep(
     if axes or own is None:
         if not axes and seeds is None:
             raise RunError(f"{request.config} defines no sweep(): say what to vary, --grid PATH V1,V2,... or --seeds N")
-        made = grid(apply_settings(load_config(request.config), request), axes, 5 if seeds is None else seeds)
+        made = grid(apply_settings(load(request.config), request), axes, 5 if seeds is None else seeds)
     else:
         arms = tuple(arm._replace(experiment=apply_settings(arm.experiment, request)) for arm in own.arms)
         made = Sweep(arms, own.seeds if seeds is None else grid(arms[0].experiment, {}, seeds).seeds)
@@ -73,7 +73,7 @@ def start_sweep(
 ) -> SweepDone:
     """Runs a new sweep in a new folder."""
     say = hosts.leader_only(say)
-    library = Library(_checked_location(request.location, load_config(request.config or "")))
+    library = Library(_checked_location(request.location, load(request.config or "")))
     sweep = make_sweep(request, axes, seeds, library)
     for arm in sweep.arms:
         warn_of_pixels_only(arm.experiment, library.resources(arm.experiment), say)
@@ -148,19 +148,3 @@ def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
     target = path / "members.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in rows]), target)
     return target
-
-
-def arms_table(rows: list[dict[str, Any]]) -> str:
-    """A line an arm: how many runs ended in what, for the terminal."""
-    outcomes = ["healthy", "censored", "collapsed", "never formed", "non-finite"]
-    names = list(dict.fromkeys(row["arm"] for row in rows))
-    lines = [["arm", "runs", *outcomes, "onsets (steps)"]]
-    for name in names:
-        verdicts = [row["verdict"] for row in rows if row["arm"] == name]
-        counts = [str(sum(v["outcome"] == outcome for v in verdicts)) for outcome in outcomes]
-        onsets = sorted(v["onset_step"] for v in verdicts if v["onset_step"] is not None)
-        lines.append([name, str(len(verdicts)), *counts, ", ".join(f"{step:,}" for step in onsets) or "-"])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )

@@ -14,35 +14,29 @@ import numpy as np
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.recorder import Recorder
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.growth import at_stage
 from gan_jax.runs.checkpoint import to_host, tree_hash
 from gan_jax.runs.run_states import RunStates
 from gan_jax.runs.run_directory import RunError
-from gan_jax.training.probes import ProbeValues, init_probe_state
-from gan_jax.training.steps import TrainState, train_step
-from gan_jax.training.train import (
-    ChunkSpec,
-    Resources,
-    chunk,
-    compiler_options,
-    evaluated_variables,
-    latent_bank,
-    observe,
-    plan,
-    sample_modes,
-)
+
+from gan_jax.scaling.programs import compiled_chunk, compiler_options, has_small_networks
+from gan_jax.training.chunks import Chunk, ChunkSpec, chunks, plan
+from gan_jax.training.evaluations import LoadedData, evaluated_variables, latent_bank, sample_modes
+from gan_jax.training.growth import at_stage
+from gan_jax.training.probes import ProbeValues, init_probe_state, record
+from gan_jax.training.state import TrainState
+from gan_jax.training.steps import train_step
 
 _NUM_EXAMPLES = 256
 
 
-class Replay(NamedTuple):
-    """What was seen of a part of a run.
+class ReplayedWindow(NamedTuple):
+    """Measurements of a part of a run.
 
     Attributes:
-        steps: [looks] of the looks, ascending.
-        signals: by name, [looks]: those of `gan_jax.training.probes`, and under "training/" the means of the training metrics
-            over the steps since the look before.
-        metrics: the detector's metrics at the looks, by name, [looks]; scalars only.
+        steps: [probes], step of each probe, ascending.
+        signals: by name, [probes]: the values of `gan_jax.training.probes`, and under "training/" the means of the
+            training metrics over the steps since the probe before.
+        metrics: the detector's metrics at the probes, by name, [probes]; scalars only.
         checked: by step of a checkpoint on the way, whether the replayed players are those, bit for bit.
     """
 
@@ -52,14 +46,17 @@ class Replay(NamedTuple):
     checked: dict[int, bool]
 
 
-def replay(states: RunStates, start: int, stop: int, stride: int) -> Replay:
-    """Trains again from the nearest checkpoint to `stop`, looking every `stride` steps from `start` on.
+def replay_window(states: RunStates, start: int, stop: int, stride: int) -> ReplayedWindow:
+    """Trains again from the nearest checkpoint to `stop`, with a probe every `stride` steps from `start` on.
 
     Args:
         states: of the run.
-        start: step of the first look.
+        start: step of the first probe.
         stop: step of the last one.
-        stride: steps between looks; looks are at multiples of it, and at the ends of epochs with a short batch.
+        stride: steps between probes, which are at multiples of it and at the ends of epochs with a short batch.
+
+    Returns:
+        What was measured.
 
     Raises:
         RunError: if there is no checkpoint at or before `start`, or no step from there to `stop`.
@@ -68,29 +65,30 @@ def replay(states: RunStates, start: int, stop: int, stride: int) -> Replay:
     state = plain(states.restore(begin))
     watched = watching(states.experiment)
     memory: Any = init_probe_state(watched, state.generator.variables, state.discriminator.variables)
-    looks: list[tuple[int, ProbeValues, Any]] = []
+    found: list[tuple[int, ProbeValues, Any]] = []
     checked: dict[int, bool] = {}
     pending: list[tuple[int, dict[str, Any]]] = []
-    for part, ends_cut in parts(states, begin, start, stop, stride):
-        before = int(state.step)
-        state, means = steps(plain_experiment(states.experiment), states.resources, state, part)
-        step = int(state.step)
-        pending.append((step - before, means))
+    pairs = list(cut_specs(states, begin, start, stop, stride))
+    specs, cuts = [spec for spec, _ in pairs], [ends_cut for _, ends_cut in pairs]
+    experiment = plain_experiment(states.experiment)
+    for (spec, result), ends_cut in zip(chunks(advance, experiment, states.resources, state, specs), cuts, strict=True):
+        state, step = result.state, int(result.state.step)
+        pending.append((spec.length, {name: series[0] for name, series in result.metrics.items()}))
         if step in states.steps:
             checked[step] = players_hash(state) == players_hash(states.restore(step))
         if step >= start and ends_cut:
-            memory, signals, metrics = _observed(watched, states.resources, state._replace(probe_state=memory))
-            looks.append((step, signals | _means(pending), metrics))
+            memory, values, metrics = _probed(watched, states.resources, state._replace(probe_state=memory))
+            found.append((step, values | _means(pending), metrics))
         if step + 1 >= start and ends_cut:
             pending = []
-    if not looks:
-        raise RunError(f"{states.run.path}: there is no step to replay between {start:,} and {stop:,}")
-    names, kinds = sorted(looks[-1][1]), looks[-1][2]._asdict()
-    return Replay(
-        steps=np.array([step for step, _, _ in looks]),
-        signals={name: np.array([float(signals.get(name, np.nan)) for _, signals, _ in looks]) for name in names},
+    if not found:
+        raise RunError(f"{states.name}: there is no step to replay between {start:,} and {stop:,}")
+    names, kinds = sorted(found[-1][1]), found[-1][2]._asdict()
+    return ReplayedWindow(
+        steps=np.array([step for step, _, _ in found]),
+        signals={name: np.array([float(signals.get(name, np.nan)) for _, signals, _ in found]) for name in names},
         metrics={
-            name: np.array([float(getattr(metrics, name)) for _, _, metrics in looks])
+            name: np.array([float(getattr(metrics, name)) for _, _, metrics in found])
             for name, value in kinds.items()
             if np.ndim(value) == 0
         },
@@ -107,30 +105,36 @@ def _means(parts: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
     }
 
 
-def steps(
-    experiment: Experiment, resources: Resources, state: TrainState, part: ChunkSpec
-) -> tuple[TrainState, dict[str, Any]]:
-    """(the state after a part of the run, means of its training metrics): the numbers of `train.chunk`, bit for bit.
+def advance(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
+    """A chunk without its evaluation, whose steps are those of `compiled_chunk` bit for bit, however few they are.
 
-    A scan of one step is compiled without its loop, and rounds otherwise than one of many. A loop of any length is the
-    same loop, and compiles once.
+    A scan of one step is compiled without its loop, and rounds otherwise than one of many. A loop whose length is an
+    argument is the same loop for every length, and compiles once.
+
+    Args:
+        experiment: without a recorder.
+        resources: of the run.
+        state: where to start.
+        spec: the static part of the chunk.
+
+    Returns:
+        The state after the chunk, and the means of its training metrics, each [1].
     """
     metrics: dict[str, Any] = {}
-    if part.num_steps:
-        program = _loop(small=len(experiment.data.shape) == 1)
-        state, metrics = program(experiment, resources, state, part.num_steps, stage=part.stage)
-    if part.short_count is not None:
-        short = chunk(experiment, resources, state, **part._replace(num_steps=0)._asdict())
-        num = part.num_steps
-        state = short.state
+    if spec.num_steps:
+        program = _loop(small=has_small_networks(experiment))
+        state, metrics = program(experiment, resources, state, spec.num_steps, stage=spec.stage)
+    if spec.short_count is not None:
+        short = compiled_chunk(experiment, resources, state, spec._replace(num_steps=0, evaluates=False))
+        num, state = spec.num_steps, short.state
         last = {name: series[0] for name, series in short.metrics.items()}
         metrics = {name: (num * metrics.get(name, 0.0) + value) / (num + 1) for name, value in last.items()}
-    return state, metrics
+    return Chunk(state, {name: jnp.asarray(value)[None] for name, value in metrics.items()}, None)
 
 
 @functools.cache
 def _loop(*, small: bool) -> Any:
-    def run(experiment: Experiment, resources: Resources, state: TrainState, num_steps: Any, stage: int | None) -> Any:
+    def run(experiment: Experiment, resources: LoadedData, state: TrainState, num_steps: Any, stage: int | None) -> Any:
         experiment = at_stage(experiment, stage)
         step = functools.partial(train_step, experiment, resources.dataset)
         shapes = jax.eval_shape(step, state)[1]
@@ -156,13 +160,13 @@ def nearest(states: RunStates, step: int) -> int:
     earlier = [known for known in states.steps if known <= step]
     if not earlier:
         raise RunError(
-            f"{states.run.path} has no checkpoint at or before step {step}; the first is of step {states.steps[0]}: "
+            f"{states.name} has no checkpoint at or before step {step}; the first is of step {states.steps[0]}: "
             "train with more --branch-points"
         )
     return earlier[-1]
 
 
-def parts(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[tuple[ChunkSpec, bool]]:
+def cut_specs(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[tuple[ChunkSpec, bool]]:
     """Chunks from `begin` to `start`, and from there to `stop` with a cut every `stride` steps and at each checkpoint.
 
     Yields:
@@ -173,13 +177,13 @@ def parts(states: RunStates, begin: int, start: int, stop: int, stride: int) -> 
             continue
         cut = dataclasses.replace(states.experiment, num_steps=last, eval_every_steps=every)
         step = first
-        for part in plan(cut, states.resources, first):
-            end = step + part.num_steps
+        for spec in plan(cut, states.resources, first):
+            end = step + spec.num_steps
             for known in (known for known in states.steps if step < known < end):
-                yield part._replace(num_steps=known - step, short_count=None, evaluates=False), False
+                yield spec._replace(num_steps=known - step, short_count=None, evaluates=False), False
                 step = known
-            yield part._replace(num_steps=end - step, evaluates=False), True
-            step = end + bool(part.short_count)
+            yield spec._replace(num_steps=end - step, evaluates=False), True
+            step = end + bool(spec.short_count)
 
 
 def plain(state: TrainState) -> TrainState:
@@ -203,10 +207,16 @@ def watching(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, recorder=recorder, detector=detector)
 
 
-def look_at(experiment: Experiment, resources: Resources, state: TrainState) -> ProbeValues:
-    """A look at one state, which knows of no look before. The experiment has a recorder."""
+def probe_values_of(experiment: Experiment, resources: LoadedData, state: TrainState) -> ProbeValues:
+    """The recorder's values of one state, without a probe before it.
+
+    Args:
+        experiment: with a recorder.
+        resources: of the run.
+        state: to measure.
+    """
     memory = init_probe_state(experiment, state.generator.variables, state.discriminator.variables)
-    return _observed(experiment, resources, state._replace(probe_state=memory))[1]
+    return _probed(experiment, resources, state._replace(probe_state=memory))[1]
 
 
 def players_hash(state: TrainState) -> str:
@@ -215,11 +225,12 @@ def players_hash(state: TrainState) -> str:
 
 
 @jax.jit
-def _observed(experiment: Experiment, resources: Resources, state: TrainState) -> tuple[Any, ProbeValues, Any]:
+def _probed(experiment: Experiment, resources: LoadedData, state: TrainState) -> tuple[Any, ProbeValues, Any]:
     """(memory for the next look, signals, the detector's metrics)."""
-    memory, signals = observe(experiment, resources.dataset, state)
+    players = state.generator.variables, state.discriminator.variables
+    memory, values = record(experiment, resources.dataset, players, state.probe_state, state.key, state.step)
     latent = latent_bank(experiment, state, experiment.detector.num_samples)
     modes = sample_modes(experiment, evaluated_variables(experiment, state), latent)
     samples = modes["batch" if "batch" in modes else "running"]
     source = experiment.data.source(resources.dataset)
-    return memory, signals, experiment.detector.measure(source, resources.reference, samples)
+    return memory, values, experiment.detector.measure(source, resources.reference, samples)

@@ -1,0 +1,1 @@
+"""Execution on devices: compiled programs, many runs at once, data parallelism, several processes, ensembles."""

@@ -1,10 +1,10 @@
-"""Data parallelism: one run on several devices, each with its share of every batch, by `jax.pmap`.
+"""Data parallelism: one run on several devices, each with its shard of every batch, by `jax.pmap`.
 
 The state is the same on all devices, and no leaf of it has an axis for them. Every device draws the whole batch from
-the same key and keeps its share (`game.shard`); raw scores are gathered, so that losses and label noise are of
-the whole batch (`game.score`); batch norm takes its statistics over all devices; gradients are averaged. n devices then
-compute what one device computes on the whole batch, but for the order of sums. `Experiment.device_statistics` gives
-up the batch norm of the whole.
+the same key and keeps its share (`StepContext.shard`); raw scores are gathered, so that losses and label noise are of
+the whole batch (`player_losses.score`); batch norm takes its statistics over all devices; gradients are averaged. n
+devices then compute what one device computes on the whole batch, but for the order of sums.
+`Experiment.device_statistics` gives up the batch norm of the whole.
 
 Under `pmap`, `jax.grad` sums the cotangents that the devices send each other. A device's gradient of the whole batch's
 loss is therefore n times what its share contributes, and the mean over devices is the gradient.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,37 +25,23 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Chunk, ChunkSpec, Resources, compiler_options, run_chunk, short_batch
+from gan_jax.scaling.programs import compiler_options, has_small_networks
+from gan_jax.training.chunks import Advance, Chunk, ChunkSpec, chunk
+from gan_jax.training.evaluations import LoadedData, short_batch
+from gan_jax.training.state import TrainState
 
-AXIS = "devices"
+DEVICE_AXIS = "devices"
 """The mapped axis's name."""
 
 Devices = Sequence[jax.Device]
 
 
-class ChunkFunction(Protocol):
-    """The signature of `train.chunk`."""
-
-    def __call__(
-        self,
-        experiment: Experiment,
-        resources: Resources,
-        state: TrainState,
-        *,
-        num_steps: int,
-        short_count: int | None = None,
-        evaluates: bool = True,
-        stage: int | None = None,
-    ) -> Chunk: ...
-
-
-def check_split(experiment: Experiment, resources: Resources, num_devices: int) -> None:
+def check_split(experiment: Experiment, resources: LoadedData, num_devices: int) -> None:
     """Raises ValueError, with the remedy, if a batch of the run does not divide evenly over the devices.
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
-        >>> check_split(tiny_ring(batch_size=30), Resources((), ()), 8)
+        >>> check_split(tiny_ring(batch_size=30), LoadedData((), ()), 8)
         Traceback (most recent call last):
         ValueError: batch_size is 30, which 8 devices cannot share evenly: set it to 24 or 32, or use 6 devices
     """
@@ -98,10 +84,10 @@ def replicate(tree: Any, devices: Devices | None = None) -> Any:
     return jax.device_put(tree, everywhere)
 
 
-def make_parallel_chunk(devices: Devices | None = None) -> ChunkFunction:
-    """`train.chunk` on several devices: the same arguments, the same results, the state donated.
+def make_parallel_chunk(devices: Devices | None = None) -> Advance:
+    """A chunk on several devices: the arguments and results of `compiled_chunk`, the state donated.
 
-    It compiles once for each structure of the experiment and each length.
+    It compiles once for each structure of the experiment and each spec.
 
     Args:
         devices: which, in one order in all processes. None: all of all processes.
@@ -109,46 +95,44 @@ def make_parallel_chunk(devices: Devices | None = None) -> ChunkFunction:
     Example:
         >>> import jax
         >>> from gan_jax.experiment.examples import tiny_ring
-        >>> from gan_jax.training.train import init, load_resources
-        >>> experiment = tiny_ring()
-        >>> chunk = make_parallel_chunk(jax.devices()[:1])
-        >>> result = chunk(experiment, load_resources(experiment), init(experiment, jax.random.key(0)), num_steps=3)
+        >>>         >>> experiment = tiny_ring()
+        >>> advance = make_parallel_chunk(jax.devices()[:1])
+        >>> state = compiled_init(experiment, jax.random.key(0))
+        >>> result = advance(experiment, LoadedData(), state, ChunkSpec(num_steps=3))
         >>> int(result.state.step), replicas_agree(result.state)
         (3, True)
     """
     mapped = _all_devices(devices)
     axis = _axis(mapped)
 
-    def chunk(
-        experiment: Experiment,
-        resources: Resources,
-        state: TrainState,
-        *,
-        num_steps: int,
-        short_count: int | None = None,
-        evaluates: bool = True,
-        stage: int | None = None,
-    ) -> Chunk:
+    def advance(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
         check_split(experiment, resources, len(mapped))
-        part = ChunkSpec(num_steps, short_count, evaluates, stage)
-        program = parallel_program(mapped, part, small=len(experiment.data.shape) == 1)
+        program = parallel_program(mapped, spec, small=has_small_networks(experiment))
         resources, state = replicate(resources, mapped), replicate(state, mapped)
         if jax.process_count() > 1:
             experiment = _on_all_processes(experiment, mapped)
         return program(axis, experiment, resources, state)
 
-    return chunk
+    return advance
 
 
 @functools.cache
-def parallel_program(devices: tuple[jax.Device, ...], part: ChunkSpec, *, small: bool) -> Any:
-    """The compiled function behind a chunk: (an array with an axis over devices, experiment, resources, state)."""
+def parallel_program(devices: tuple[jax.Device, ...], spec: ChunkSpec, *, small: bool) -> Any:
+    """The compiled function behind a chunk: (an array with an axis over devices, experiment, resources, state).
 
-    def chunk(_: Array, experiment: Experiment, resources: Resources, state: TrainState) -> Chunk:
-        return run_chunk(experiment, resources, state, **part._asdict(), axis_name=AXIS)
+    Args:
+        devices: which.
+        spec: the static part of the chunk.
+        small: whether the networks are small; see `compiler_options`.
+    """
+
+    def mapped(_: Array, experiment: Experiment, resources: LoadedData, state: TrainState) -> Chunk:
+        return chunk(experiment, resources, state, spec, axis_name=DEVICE_AXIS)
 
     # pmap wants one mapped argument.
-    program = jax.pmap(chunk, AXIS, in_axes=(0, None, None, None), out_axes=None, devices=devices, donate_argnums=3)
+    program = jax.pmap(
+        mapped, DEVICE_AXIS, in_axes=(0, None, None, None), out_axes=None, devices=devices, donate_argnums=3
+    )
     options = compiler_options() if small else None
     # pmap takes no options, and a jit around it none of the other processes' devices.
     if options is None or jax.process_count() > 1:
@@ -199,12 +183,12 @@ def _comparison(devices: tuple[jax.Device, ...]) -> Any:
     def same(leaf: Array) -> Array:
         # As integers: NaN is equal to itself, and -0 is not 0.
         bits = leaf.astype(jnp.uint8) if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, _bits_type(leaf))
-        return jnp.all(jax.lax.pmin(bits, AXIS) == jax.lax.pmax(bits, AXIS))
+        return jnp.all(jax.lax.pmin(bits, DEVICE_AXIS) == jax.lax.pmax(bits, DEVICE_AXIS))
 
     def compare(_: Array, leaves: list[Array]) -> Array:
         return jnp.stack([same(leaf) for leaf in leaves])
 
-    return jax.pmap(compare, AXIS, in_axes=(0, None), out_axes=None, devices=devices)
+    return jax.pmap(compare, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=devices)
 
 
 def _bits_type(leaf: Array) -> Any:
@@ -221,16 +205,16 @@ def _all_devices(devices: Devices | None) -> tuple[jax.Device, ...]:
 
 def _local_mesh(devices: tuple[jax.Device, ...]) -> Mesh:
     # A plain Mesh, as pmap's own: arrays on one with explicit axes (`jax.make_mesh`) would compile a second time.
-    return Mesh(np.array([device for device in devices if device.process_index == jax.process_index()]), (AXIS,))
+    return Mesh(np.array([device for device in devices if device.process_index == jax.process_index()]), (DEVICE_AXIS,))
 
 
 def _on_all_processes(experiment: Experiment, devices: tuple[jax.Device, ...]) -> Experiment:
     """The floats as arrays that keep to the other operand's type, as Python's do; pmap's own would widen bfloat16."""
-    everywhere = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec())
+    everywhere = NamedSharding(Mesh(np.array(devices), (DEVICE_AXIS,)), PartitionSpec())
     return jax.jit(lambda floats: floats, out_shardings=everywhere)(experiment)
 
 
 def _axis(devices: tuple[jax.Device, ...]) -> Array:
     """What pmap maps over: an element a device."""
     mesh = _local_mesh(devices)
-    return jax.device_put(np.zeros(mesh.size, np.uint8), NamedSharding(mesh, PartitionSpec(AXIS)))
+    return jax.device_put(np.zeros(mesh.size, np.uint8), NamedSharding(mesh, PartitionSpec(DEVICE_AXIS)))

@@ -1,8 +1,9 @@
 """Mixtures of generators on weighted data: AdaGAN's rounds, bagging, and independent runs to hold them against.
 
-A round of AdaGAN trains a GAN on the reweighted points; then a fresh discriminator, the judge, learns to tell the data
-from the mixture so far, and what it says of each training point makes the weights of the next round. The weightings are
-in `gan_jax.scaling.boosting`. No program is compiled twice for that: weights and components are arguments.
+A round of AdaGAN trains a GAN on the reweighted points; then a fresh discriminator, the classifier, learns to tell the
+data from the mixture so far, and what it says of each training point makes the weights of the next round. The
+weightings are in `gan_jax.scaling.boosting`. No program is compiled twice for that: weights and components are
+arguments.
 
 References:
     I. Tolstikhin, S. Gelly, O. Bousquet, C.-J. Simon-Gabriel, B. Schölkopf, "AdaGAN: Boosting Generative Models",
@@ -29,24 +30,28 @@ from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.network import DiscriminatorNetwork, Variables
 from gan_jax.networks.packing import pack_size
 from gan_jax.scaling.boosting import WEIGHTINGS, bootstrap_weights, component_weight, density_ratio
+from gan_jax.scaling.programs import compiled_chunk, compiled_init, compiler_options, has_small_networks
+from gan_jax.training.batches import generate, sample_latent
+from gan_jax.training.chunks import ChunkSpec, chunk
+from gan_jax.training.context import StepContext
+from gan_jax.training.evaluations import LoadedData, evaluated_variables
 from gan_jax.training.optimizers import Adam
-from gan_jax.training.player_losses import generate, sample_latent
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Resources, chunk, compiler_options, evaluated_variables, init, run_chunk
+from gan_jax.training.state import TrainState
 
-TRAIN, JUDGE, RESAMPLE = range(3)
+TRAIN, CLASSIFIER, RESAMPLE = range(3)
 """Purposes of randomness: what the key is folded with first, before the number of the component."""
 
-STRATEGIES = ("vmap", "map")
+MEMBER_STRATEGIES = ("vmap", "map")
 """Of members that know nothing of each other; as in `gan_jax.scaling.strategies`, whose members share their data."""
 
 
-class Judgement(NamedTuple):
-    """What a judge saw of a mixture.
+class DensityRatioFit(NamedTuple):
+    """What a classifier saw of a mixture.
 
     Attributes:
         loss: its logistic loss over its last steps, nats: 2 log 2 = 1.386 if it cannot tell data from mixture.
-        mean_ratio: mean of its d_i = p_g / p_data over the data; 1 for an ideal judge of a mixture that stays on them.
+        mean_ratio: mean of its d_i = p_g / p_data over the data; 1 for an ideal classifier of a mixture that stays on
+            them.
     """
 
     loss: Array
@@ -60,17 +65,17 @@ class Ensemble(NamedTuple):
         generators: their variables, leaves [T, ...].
         weights: [T] of the components in the mixture, summing to 1.
         data_weights: [T, N] of the training points, as each component saw them.
-        judgements: leaves [T], of the mixture before component t was trained; NaN where there was no judge.
+        fits: leaves [T], of the mixture before component t was trained; NaN where there was no classifier.
     """
 
     generators: Variables
     weights: Array
     data_weights: Array
-    judgements: Judgement
+    fits: DensityRatioFit
 
 
 @component
-class Judge:
+class DensityRatioClassifier:
     """How the discriminator that tells the data from the mixture is trained: Adam, its rate falling linearly to 0."""
 
     network: DiscriminatorNetwork | None = setting(
@@ -93,7 +98,8 @@ def sample(experiment: Experiment, ensemble: Ensemble, key: Array, num: int) -> 
     key_component, key_latent = jax.random.split(key)
     chosen = jax.random.categorical(key_component, jnp.log(ensemble.weights), shape=(num,))
     latent = sample_latent(experiment, key_latent, num)
-    made = jax.vmap(lambda variables: generate(experiment, variables, latent, train=False)[0])(ensemble.generators)
+    context = StepContext(experiment, step=jnp.int32(0))
+    made = jax.vmap(lambda variables: generate(context, variables, latent, train=False)[0])(ensemble.generators)
     return made[chosen, jnp.arange(num)]
 
 
@@ -114,14 +120,14 @@ def first(ensemble: Ensemble, num: int) -> Ensemble:
     return ensemble._replace(weights=weights / total)
 
 
-def measure(experiment: Experiment, resources: Resources, ensemble: Ensemble, key: Array) -> Any:
+def measure(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: Array) -> Any:
     """The detector's metrics of a mixture, on as many samples as it takes."""
     samples = sample(experiment, ensemble, key, experiment.detector.num_samples)
     return _measure(experiment, resources, samples)
 
 
 @jax.jit
-def _measure(experiment: Experiment, resources: Resources, samples: Array) -> Any:
+def _measure(experiment: Experiment, resources: LoadedData, samples: Array) -> Any:
     source = experiment.data.source(resources.dataset)
     return experiment.detector.measure(source, resources.reference, samples)
 
@@ -150,49 +156,52 @@ def coverage(samples: Array, points: Array, bandwidth: float | Array) -> Array:
     return jnp.mean(log_density(points) > threshold)
 
 
-# --- The judge --------------------------------------------------------------------------------------------------------
+# --- The classifier
+# --------------------------------------------------------------------------------------------------------
 
 
 @jax.jit
 def ratios(
-    experiment: Experiment, dataset: WeightedDataset, ensemble: Ensemble, key: Array, judge: Judge
-) -> tuple[Array, Judgement]:
-    """What a fresh judge makes of a mixture.
+    experiment: Experiment, dataset: WeightedDataset, ensemble: Ensemble, key: Array, classifier: DensityRatioClassifier
+) -> tuple[Array, DensityRatioFit]:
+    """What a fresh classifier makes of a mixture.
 
     It minimises -log D(x) - log(1 - D(y)), D = sigmoid(s), over data x and samples y, at whose optimum s is
     log(p_data / p_g).
 
     Returns:
-        (d_i = p_g / p_data at all training points [N], what the judge saw).
+        (d_i = p_g / p_data at all training points [N], what the classifier saw).
     """
-    network = judge.network or experiment.discriminator.network
+    network = classifier.network or experiment.discriminator.network
     key_init, key_steps = jax.random.split(key)
     source = experiment.data.source(dataset)
-    optimizer = Adam(b1=0.9).make(judge.learning_rate)
+    optimizer = Adam(b1=0.9).make(classifier.learning_rate)
     start = network.init(key_init, experiment.data.shape)
 
     def step(carry: tuple[Variables, Any], index: Array) -> tuple[tuple[Variables, Any], Array]:
         variables, opt_state = carry
         key_real, key_fake = jax.random.split(jax.random.fold_in(key_steps, index))
-        real = source.sample(key_real, judge.batch_size)
-        fake = sample(experiment, ensemble, key_fake, judge.batch_size)
+        real = source.sample(key_real, classifier.batch_size)
+        fake = sample(experiment, ensemble, key_fake, classifier.batch_size)
 
         def loss(params: Any) -> tuple[Array, Any]:
             both = jnp.concatenate([real, fake])
             scores, statistics = network.apply(variables._replace(params=params), both, train=True)
-            losses = jax.nn.softplus(-scores[: judge.batch_size]) + jax.nn.softplus(scores[judge.batch_size :])
+            losses = jax.nn.softplus(-scores[: classifier.batch_size]) + jax.nn.softplus(
+                scores[classifier.batch_size :]
+            )
             return jnp.mean(losses), statistics
 
         (value, statistics), grads = jax.value_and_grad(loss, has_aux=True)(variables.params)
         updates, opt_state = optimizer.update(grads, opt_state, variables.params)
-        updates = optax.tree.scale(1 - index / judge.num_steps, updates)
+        updates = optax.tree.scale(1 - index / classifier.num_steps, updates)
         return (Variables(optax.apply_updates(variables.params, updates), statistics), opt_state), value
 
     carry = start, optimizer.init(start.params)
-    (variables, _), losses = jax.lax.scan(step, carry, jnp.arange(judge.num_steps))
+    (variables, _), losses = jax.lax.scan(step, carry, jnp.arange(classifier.num_steps))
     ratio = density_ratio(network.apply(variables, dataset.points, train=False)[0])
-    last = losses[-math.ceil(judge.num_steps / 10) :]
-    return ratio, Judgement(jnp.mean(last), jnp.sum(dataset.weights * ratio))
+    last = losses[-math.ceil(classifier.num_steps / 10) :]
+    return ratio, DensityRatioFit(jnp.mean(last), jnp.sum(dataset.weights * ratio))
 
 
 # --- Boosting ---------------------------------------------------------------------------------------------------------
@@ -200,24 +209,24 @@ def ratios(
 
 def rounds(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     key: Array,
     num_rounds: int,
     *,
     weighting: str = "star",
     beta: float | None = None,
-    judge: Judge | None = None,
+    classifier: DensityRatioClassifier | None = None,
 ) -> Iterator[Ensemble]:
     """AdaGAN, a round at a time: yields the mixture after each, with room for `num_rounds` components.
 
     Args:
         experiment: the GAN of a round, with `Weighted` data; `num_steps` are those of one round.
-        resources: from `load_resources`; the weights in its data set are the data's own.
+        resources: from `load_data`; the weights in its data set are the data's own.
         key: everything random follows from it and the number of the round.
         num_rounds: components in the end.
         weighting: "star" (theorem 1) or "dagger" (theorem 2); see `gan_jax.scaling.boosting`.
         beta: weight with which each component after the first joins; None: 1 / t.
-        judge: how the discriminator of data from mixture is trained; None: `Judge()`.
+        classifier: how the discriminator of data from mixture is trained; None: `DensityRatioClassifier()`.
 
     Raises:
         ValueError: for data without weights, fewer than one round, or a weighting or beta that is none.
@@ -230,58 +239,57 @@ def rounds(
         raise ValueError(
             f"beta is {beta}, and must be above 0 and at most 1, or None for 1/t (the new component's weight)"
         )
-    return _rounds(experiment, resources, key, num_rounds, weighting, beta, judge or Judge())
+    return _rounds(experiment, resources, key, num_rounds, weighting, beta, classifier or DensityRatioClassifier())
 
 
 def boost(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     key: Array,
     num_rounds: int,
     *,
     weighting: str = "star",
     beta: float | None = None,
-    judge: Judge | None = None,
+    classifier: DensityRatioClassifier | None = None,
 ) -> Ensemble:
     """AdaGAN to its end: the last mixture that `rounds` yields, of the same arguments.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
         >>> from gan_jax.experiment.examples import tiny_ring
-        >>> from gan_jax.training.train import load_resources
-        >>> experiment = tiny_ring(data=Weighted(Ring(), num_points=100), num_steps=10)
-        >>> resources = load_resources(experiment)
-        >>> mixture = boost(experiment, resources, jax.random.key(0), 2, judge=Judge(num_steps=10))
-        >>> mixture.weights.tolist(), mixture.data_weights.shape
+        >>>         >>> experiment = tiny_ring(data=Weighted(Ring(), num_points=100), num_steps=10)
+        >>> resources = load_data(experiment)
+        >>> mixture = boost(experiment, resources, jax.random.key(0), 2,
+        classifier=DensityRatioClassifier(num_steps=10)) >>> mixture.weights.tolist(), mixture.data_weights.shape
         ([0.5, 0.5], (2, 100))
     """
-    *_, last = rounds(experiment, resources, key, num_rounds, weighting=weighting, beta=beta, judge=judge)
+    *_, last = rounds(experiment, resources, key, num_rounds, weighting=weighting, beta=beta, classifier=classifier)
     return last
 
 
 def _rounds(
     experiment: Experiment,
-    resources: Resources,
+    resources: LoadedData,
     key: Array,
     num_rounds: int,
     weighting: str,
     beta: float | None,
-    judge: Judge,
+    classifier: DensityRatioClassifier,
 ) -> Iterator[Ensemble]:
     dataset = resources.dataset
     weights = dataset.weights
-    judgement = Judgement(jnp.full((), jnp.nan), jnp.full((), jnp.nan))
+    fit = DensityRatioFit(jnp.full((), jnp.nan), jnp.full((), jnp.nan))
     ensemble = None
     for index in range(num_rounds):
         share = component_weight(beta, index + 1)
         if ensemble is not None:
-            ratio, judgement = ratios(experiment, dataset, ensemble, _key(key, JUDGE, index), judge)
+            ratio, fit = ratios(experiment, dataset, ensemble, _key(key, CLASSIFIER, index), classifier)
             weights = _reweight(weighting, dataset.weights, ratio, share)
-        state = init(experiment, _key(key, TRAIN, index))
+        state = compiled_init(experiment, _key(key, TRAIN, index))
         data = resources._replace(dataset=reweighted(dataset, weights))
-        state = chunk(experiment, data, state, num_steps=experiment.num_steps, evaluates=False).state
+        state = compiled_chunk(experiment, data, state, ChunkSpec(experiment.num_steps, evaluates=False)).state
         _check_finite(state, index)
-        arrived = Ensemble(evaluated_variables(experiment, state), jnp.float32(0), weights, judgement)
+        arrived = Ensemble(evaluated_variables(experiment, state), jnp.float32(0), weights, fit)
         if ensemble is None:
             ensemble = jax.tree.map(lambda leaf: jnp.zeros((num_rounds, *leaf.shape), leaf.dtype), arrived)
         joined = jax.tree.map(lambda leaves, leaf, at=index: leaves.at[at].set(leaf), ensemble, arrived)
@@ -297,12 +305,12 @@ def _reweight(weighting: str, p_data: Array, ratio: Array, beta: float) -> Array
 # --- Members that know nothing of each other --------------------------------------------------------------------------
 
 
-def bag(experiment: Experiment, resources: Resources, key: Array, num: int, *, strategy: str = "vmap") -> Ensemble:
+def bag(experiment: Experiment, resources: LoadedData, key: Array, num: int, *, strategy: str = "vmap") -> Ensemble:
     """Bagging: GANs on bootstrap resamples of the points, trained as one program; equal weights.
 
     Args:
         experiment: the GAN of each member, with `Weighted` data.
-        resources: from `load_resources`; the weights in its data set are the data's own.
+        resources: from `load_data`; the weights in its data set are the data's own.
         key: everything random follows from it and the number of the member.
         num: members.
         strategy: "vmap" trains them side by side; "map" one after another, bit for bit the single runs.
@@ -318,7 +326,7 @@ def bag(experiment: Experiment, resources: Resources, key: Array, num: int, *, s
 
 
 def independent(
-    experiment: Experiment, resources: Resources, key: Array, num: int, *, strategy: str = "vmap"
+    experiment: Experiment, resources: LoadedData, key: Array, num: int, *, strategy: str = "vmap"
 ) -> Ensemble:
     """GANs on the data as they are, of the same arguments as `bag`: what boosting and bagging must beat.
 
@@ -334,33 +342,33 @@ def member(ensemble: Ensemble, index: int) -> Ensemble:
 
 
 def _together(
-    experiment: Experiment, resources: Resources, key: Array, weights: list[Array], strategy: str
+    experiment: Experiment, resources: LoadedData, key: Array, weights: list[Array], strategy: str
 ) -> Ensemble:
     """Member t, from the key of round t, on the points weighted by `weights[t]`; all as one program."""
-    if strategy not in STRATEGIES:
-        raise ValueError(unknown_name("no strategy for members of an ensemble", strategy, STRATEGIES))
-    states = [init(experiment, _key(key, TRAIN, index)) for index in range(len(weights))]
+    if strategy not in MEMBER_STRATEGIES:
+        raise ValueError(unknown_name("no strategy for members of an ensemble", strategy, MEMBER_STRATEGIES))
+    states = [compiled_init(experiment, _key(key, TRAIN, index)) for index in range(len(weights))]
     datasets = [reweighted(resources.dataset, each) for each in weights]
     stacked_states, stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(states, datasets, strict=True))
     dataset = stacked._replace(points=resources.dataset.points)
-    program = _members_program(strategy, len(experiment.data.shape) == 1)
+    program = _members_program(strategy, has_small_networks(experiment))
     after = program(experiment, resources._replace(dataset=dataset), stacked_states, experiment.num_steps)
     for index in range(len(weights)):
         _check_finite(jax.tree.map(lambda leaf, at=index: leaf[at], after), index)
     num = len(weights)
     unknown = jnp.full(num, jnp.nan)
     made = evaluated_variables(experiment, after)
-    return Ensemble(made, jnp.full(num, 1 / num), stacked.weights, Judgement(unknown, unknown))
+    return Ensemble(made, jnp.full(num, 1 / num), stacked.weights, DensityRatioFit(unknown, unknown))
 
 
 @functools.cache
 def _members_program(strategy: str, small: bool) -> Any:
-    def train(experiment: Experiment, resources: Resources, states: TrainState, num_steps: int) -> TrainState:
+    def train(experiment: Experiment, resources: LoadedData, states: TrainState, num_steps: int) -> TrainState:
         points, weights, cumulative = resources.dataset
 
         def alone(of_member: tuple[Array, Array, TrainState]) -> TrainState:
             data = resources._replace(dataset=WeightedDataset(points, *of_member[:2]))
-            return run_chunk(experiment, data, of_member[2], num_steps=num_steps, evaluates=False).state
+            return chunk(experiment, data, of_member[2], ChunkSpec(num_steps, evaluates=False)).state
 
         members = weights, cumulative, states
         return jax.vmap(alone)(members) if strategy == "vmap" else jax.lax.map(alone, members)
@@ -382,8 +390,8 @@ def _check(experiment: Experiment, num: int) -> None:
     network: Any = experiment.discriminator.network
     if pack_size(network) > 1 or num_heads(network) > 1 or getattr(network, "minibatch", None) is not None:
         raise ValueError(
-            f"the judge of mixture and data is the experiment's D, and {type(network).__name__} does not score one "
-            "sample at a time: use a D without packs, members and minibatch layers"
+            f"the classifier of mixture and data is the D of the experiment, and {type(network).__name__} does not "
+            "score one sample at a time: use a D without packs, members and minibatch layers"
         )
     if num < 1:
         raise ValueError(f"an ensemble of {num} components: give at least 1")

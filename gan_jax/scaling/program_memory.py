@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from gan_jax.runs.sweep_plan import make_strategy
+from gan_jax.scaling.strategies import make_strategy
 
 MOST_MAPS = 20_000
 """Memory maps from which programs are dropped. Linux allows a process 65,530, and a program on a CPU takes hundreds."""

@@ -27,11 +27,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import stack
-from gan_jax.training.steps import TrainState
-from gan_jax.training.train import Chunk, ChunkSpec, Resources, compiler_options, run_chunk
+from gan_jax.scaling.programs import compiler_options, has_small_networks
+from gan_jax.training.chunks import Advance, Chunk, ChunkSpec, guarded_chunk
+from gan_jax.training.evaluations import LoadedData
+from gan_jax.training.state import TrainState
 
 STRATEGIES = ("map", "vmap", "pmap-map", "pmap-vmap")
-AXIS = "members"
+MEMBER_AXIS = "members"
 
 
 class Stack(NamedTuple):
@@ -65,14 +67,14 @@ class Strategy:
         devices = tuple(jax.local_devices() if devices is None else devices)
         self.name = name
         self.devices = devices if name.startswith("pmap") else devices[:1]
-        self._mesh = Mesh(np.array(self.devices), (AXIS,))
+        self._mesh = Mesh(np.array(self.devices), (MEMBER_AXIS,))
         self._members_key: Any = None
         self._programs: dict[tuple[ChunkSpec, int], Any] = {}
 
     def describe(self) -> str:
         return self.name if len(self.devices) == 1 else f"{self.name} over {len(self.devices)} devices"
 
-    def place_resources(self, resources: Resources) -> Resources:
+    def place_resources(self, resources: LoadedData) -> LoadedData:
         """The data on every device, once."""
         return jax.device_put(resources, NamedSharding(self._mesh, PartitionSpec()))
 
@@ -93,7 +95,7 @@ class Strategy:
             leaf = leaf[order] if across * each > num else leaf
             return leaf.reshape(across, each, *leaf.shape[1:])
 
-        sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
+        sharding = NamedSharding(self._mesh, PartitionSpec(MEMBER_AXIS))
         dealt = jax.tree.map(deal, (stack(list(experiments)), states))
         placed = jax.device_put(dealt, sharding)
         return Stack(placed[0], placed[1], num)
@@ -109,11 +111,20 @@ class Strategy:
 
         return jax.tree.map(leaf, tree)
 
-    def compile(self, members: Stack, resources: Resources, part: ChunkSpec, num_samples: int = 0) -> Any:
+    def compile(self, members: Stack, resources: LoadedData, spec: ChunkSpec, num_samples: int = 0) -> Any:
         """The program of a chunk for these members, compiled: (experiments, resources, states) -> Chunk.
 
         Its results have the leading axes of a `Stack`; the states handed in are donated. Members whose values stopped
-        being finite stay as they are. Of the samples of an evaluation only the first `num_samples` are kept.
+        being finite stay as they are.
+
+        Args:
+            members: what it is compiled for: their shapes and structure.
+            resources: placed.
+            spec: the static part of the chunk.
+            num_samples: how many samples of an evaluation are kept.
+
+        Returns:
+            The compiled program; the same one for the same members and spec.
         """
         arguments = (members.experiments, resources, members.states)
         leaves, structure = jax.tree.flatten(arguments)
@@ -121,29 +132,49 @@ class Strategy:
         if members_key != self._members_key:  # programs of another group or batch would only take memory
             self._members_key = members_key
             self._programs = {}
-        key = part, num_samples
+        key = spec, num_samples
         if key not in self._programs:
-            small = len(members.experiments.data.shape) == 1
-            program = _program(self.name, self.devices, small)
-            self._programs[key] = program.lower(*arguments, part, num_samples).compile()
+            program = _program(self.name, self.devices, has_small_networks(members.experiments))
+            self._programs[key] = program.lower(*arguments, spec, num_samples).compile()
         return self._programs[key]
+
+    def advance(self, num_samples: int = 0) -> Advance:
+        """The chunk of stacked members as a way to advance: experiments and states are those of a `Stack`.
+
+        Args:
+            num_samples: how many samples of an evaluation are kept.
+        """
+
+        def advance(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
+            program = self.compile(Stack(experiment, state, 0), resources, spec, num_samples)
+            return program(experiment, resources, state)
+
+        return advance
+
+
+make_strategy = functools.cache(Strategy)
+"""`Strategy`, made once for the same arguments, so that its programs stay compiled from batch to batch."""
 
 
 @functools.cache
 def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
     def program(
-        experiments: Experiment, resources: Resources, states: TrainState, part: ChunkSpec, num_samples: int
+        experiments: Experiment, resources: LoadedData, states: TrainState, spec: ChunkSpec, num_samples: int
     ) -> Any:
-        def member(pair: tuple[Experiment, TrainState], shared: Resources) -> Chunk:
-            return _member_chunk(pair[0], shared, pair[1], part, num_samples)
+        def member(pair: tuple[Experiment, TrainState], shared: LoadedData) -> Chunk:
+            result = guarded_chunk(pair[0], shared, pair[1], spec)
+            if result.evaluation is None:
+                return result
+            samples = result.evaluation.samples[:num_samples]
+            return result._replace(evaluation=result.evaluation._replace(samples=samples))
 
-        def block(experiments: Experiment, shared: Resources, states: TrainState) -> Chunk:
+        def block(experiments: Experiment, shared: LoadedData, states: TrainState) -> Chunk:
             if name.endswith("vmap"):
                 return jax.vmap(member, in_axes=(0, None))((experiments, states), shared)
             return jax.lax.map(lambda pair: member(pair, shared), (experiments, states))
 
         if name.startswith("pmap"):
-            return jax.pmap(block, AXIS, in_axes=(0, None, 0), devices=devices)(experiments, resources, states)
+            return jax.pmap(block, MEMBER_AXIS, in_axes=(0, None, 0), devices=devices)(experiments, resources, states)
         first = jax.tree.map(lambda leaf: leaf[0], (experiments, states))
         return jax.tree.map(lambda leaf: leaf[None], block(first[0], resources, first[1]))
 
@@ -153,24 +184,6 @@ def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
         donate_argnums=2,
         compiler_options=compiler_options() if small else None,
     )
-
-
-def _member_chunk(
-    experiment: Experiment, resources: Resources, state: TrainState, part: ChunkSpec, num_samples: int
-) -> Chunk:
-    """The chunk of a single run, but that a run which has broken stays where it is."""
-    result = run_chunk(experiment, resources, state, **part._asdict())
-    variables = jax.tree.leaves((result.state.generator.variables, result.state.discriminator.variables))
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in variables]))
-    after = result.state
-    breaks = (after.nonfinite_step < 0) & ~finite
-    after = after._replace(nonfinite_step=jnp.where(breaks, after.step, after.nonfinite_step))
-    broken = state.nonfinite_step >= 0
-    after = jax.tree.map(lambda old, new: jnp.where(broken, old, new), state, after)
-    evaluation = result.evaluation
-    if evaluation is not None:
-        evaluation = evaluation._replace(samples=evaluation.samples[:num_samples])
-    return result._replace(state=after, evaluation=evaluation)
 
 
 class Timing(NamedTuple):
@@ -185,7 +198,7 @@ class Timing(NamedTuple):
 def time_strategies(
     strategies: Sequence[Strategy],
     experiments: Sequence[Experiment],
-    resources: Resources,
+    resources: LoadedData,
     states: Sequence[TrainState],
     budget: float = math.inf,
 ) -> list[Timing]:
@@ -197,12 +210,12 @@ def time_strategies(
     Returns:
         Medians, the fastest strategy first.
     """
-    part = ChunkSpec(50 if len(experiments[0].data.shape) == 1 else 4, None, evaluates=False)
+    spec = ChunkSpec(50 if has_small_networks(experiments[0]) else 4, evaluates=False)
     rounds, compiled = {}, {}
     for strategy in strategies:
         members, placed = strategy.place(experiments, states), strategy.place_resources(resources)
         began = time.perf_counter()
-        program = strategy.compile(members, placed, part)
+        program = strategy.compile(members, placed, spec)
         compiled[strategy.name] = time.perf_counter() - began
         if program_bytes(program) <= budget:
             first = jax.block_until_ready(program(members.experiments, placed, members.states))
@@ -216,7 +229,7 @@ def time_strategies(
             seconds[name].append(time.perf_counter() - start)
     num = len(experiments)
     timings = [
-        Timing(name, num, num * part.num_steps / statistics.median(spent), compiled[name])
+        Timing(name, num, num * spec.num_steps / statistics.median(spent), compiled[name])
         for name, spent in seconds.items()
     ]
     return sorted(timings, key=lambda timing: -timing.member_steps_per_second)
@@ -224,7 +237,7 @@ def time_strategies(
 
 def fastest_strategy(
     experiments: Sequence[Experiment],
-    resources: Resources,
+    resources: LoadedData,
     states: Sequence[TrainState],
     devices: Sequence[jax.Device] | None = None,
     budget: float = math.inf,

@@ -1,4 +1,11 @@
-"""One training step: an update of D and an update of G. Pure functions of (experiment, state, batch, key)."""
+"""One training step: updates of D and of G. Pure functions of a context, a state and a batch.
+
+`train_step` draws the batches and calls one of three forms of a step:
+
+    the players one after the other (alternating, or both from the same state):  discriminator_step, generator_step
+    G unrolled, where the first of D's unrolled updates is D's own:               unrolled_step
+    a rule on both gradients (extragradient, consensus, ...):                     dynamics_step
+"""
 
 from __future__ import annotations
 
@@ -10,235 +17,211 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan_jax.diagnostics.detector import DetectorState
 from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.networks.network import Variables
+from gan_jax.training.batches import make_batch, sample_latent
+from gan_jax.training.context import StepContext, step_context
 from gan_jax.training.dynamics import Alternating, Pair, Simultaneous
-from gan_jax.training.growth import at_step
-from gan_jax.training.player_losses import (
-    Batch,
-    discriminator_loss,
-    generator_loss,
-    make_batch,
-    mean_over_devices,
-    sample_latent,
-    shard,
-)
+from gan_jax.training.player_losses import discriminator_loss, generator_loss
 from gan_jax.training.probes import update_ratios
 from gan_jax.training.rollout import unrolled_discriminator, unrolled_generator
+from gan_jax.training.state import DATA, TRAINING, Player, TrainState
 from gan_jax.unroll import Implicit, value_and_hypergradient
 
 Metrics = dict[str, Array]
+LossOfParams = Callable[[Any], tuple[Array, tuple[Variables, Metrics]]]
+"""params -> (loss, (new statistics and memory as `Variables` without parameters, metrics))."""
 
-
-class Player(NamedTuple):
-    """One player: its network's variables and its optimiser's state."""
-
-    variables: Variables
-    opt_state: Any
-
-
-class TrainState(NamedTuple):
-    """Everything that a run carries from step to step. Arrays only.
-
-    Attributes:
-        generator, discriminator: the players.
-        average: moving average of G's parameters, or None.
-        detector: the collapse detector's memory.
-        key: the run's key. It never changes: every random number comes from it folded with a purpose and the step.
-        step: int32, steps done.
-        nonfinite_step: int32, the first step with a loss or gradient that was not finite; -1 if none.
-        probe_state: what the recorder hands from one probe to the next; () without a recorder.
-    """
-
-    generator: Player
-    discriminator: Player
-    average: Any
-    detector: DetectorState
-    key: Array
-    step: Array
-    nonfinite_step: Array
-    probe_state: Any = ()
-
-
-DATA, TRAINING, BANK, INIT = range(4)
-"""Purposes of randomness within a run: what `TrainState.key` is folded with first."""
 INNER = 0x1EAD
 """What a step's key is folded with for D's unrolled updates; far from the small numbers that `split` folds in."""
 
 
-def discriminator_step(
-    experiment: Experiment,
-    state: TrainState,
-    real: Array,
-    latent: Array,
-    key: Array,
-    *,
-    source: Any = None,
-    axis_name: str | None = None,
-) -> tuple[TrainState, Metrics]:
-    """One update of D on a batch of real examples and G's samples for the given latents.
+class Draws(NamedTuple):
+    """Everything random of an update.
 
-    If D is unrolled, it answers what becomes of G; `source` then gives the fresh examples of `Unroll.inner_data`.
+    Attributes:
+        real: [batch, *shape], real examples; this device's shard.
+        latent: [batch, latent_dim]; this device's shard.
+        key: of the loss.
+        inner_key: of the losses of unrolled updates of the opponent.
     """
-    if not is_unrolled(experiment.discriminator):
-        batch, _ = make_batch(experiment, state.generator.variables, real, latent, axis_name=axis_name)
-        player, metrics = _update_discriminator(experiment, state, batch, key, axis_name)
-        return state._replace(discriminator=player), metrics
 
-    def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
-        variables = state.discriminator.variables._replace(params=params)
-        ahead = unrolled_generator(
-            experiment, source, *state.generator, variables, real, latent, key, state.step, axis_name=axis_name
-        )
-        batch, _ = make_batch(experiment, ahead, real, latent, axis_name=axis_name)
-        return discriminator_loss(experiment, variables, batch, key, state.step, axis_name=axis_name)
+    real: Array
+    latent: Array
+    key: Array
+    inner_key: Array
 
-    player, metrics = _descend(experiment.discriminator, "discriminator", state.discriminator, loss, axis_name)
+
+def make_draws(real: Array, latent: Array, key: Array, inner_key: Array | None = None) -> Draws:
+    """The draws of an update.
+
+    Args:
+        real: [batch, *shape].
+        latent: [batch, latent_dim].
+        key: of the loss.
+        inner_key: of the losses of unrolled updates; None derives it from `key`.
+
+    Returns:
+        The draws.
+    """
+    return Draws(real, latent, key, jax.random.fold_in(key, INNER) if inner_key is None else inner_key)
+
+
+def discriminator_step(context: StepContext, state: TrainState, draws: Draws) -> tuple[TrainState, Metrics]:
+    """One update of D on real examples and on G's samples, or on those of the unrolled G.
+
+    Args:
+        context: of the step.
+        state: where to step from.
+        draws: of the update.
+
+    Returns:
+        (the state with the new D, metrics of the update).
+    """
+    loss = _discriminator_loss(context, state, draws)
+    player, metrics = _descend(context, "discriminator", state.discriminator, loss)
     return state._replace(discriminator=player), metrics
 
 
-def generator_step(
-    experiment: Experiment,
-    state: TrainState,
-    real: Array,
-    latent: Array,
-    key: Array,
-    *,
-    inner_key: Array | None = None,
-    source: Any = None,
-    axis_name: str | None = None,
-) -> tuple[TrainState, Metrics]:
-    """One update of G, for the given latents, against the D in the state, or what becomes of it if G is unrolled.
+def generator_step(context: StepContext, state: TrainState, draws: Draws) -> tuple[TrainState, Metrics]:
+    """One update of G against the D of the state, or against the unrolled D.
 
-    `inner_key` is of the loss transforms in D's updates (`key` folded, if not given); `source` as in
-    `discriminator_step`.
+    Args:
+        context: of the step.
+        state: where to step from.
+        draws: of the update.
+
+    Returns:
+        (the state with the new G and its average, metrics of the update).
     """
-    inner_key = jax.random.fold_in(key, INNER) if inner_key is None else inner_key
-    loss = generator_objective(
-        experiment, state, real, latent, key, inner_key=inner_key, source=source, axis_name=axis_name
-    )
-    player, metrics = _descend(experiment.generator, "generator", state.generator, loss, axis_name)
-    return _with_generator(experiment, state, player), metrics
+    player, metrics = _descend(context, "generator", state.generator, generator_objective(context, state, draws))
+    return _with_generator(context.experiment, state, player), metrics
 
 
-def generator_objective(
-    experiment: Experiment,
-    state: TrainState,
-    real: Array,
-    latent: Array,
-    key: Array,
-    *,
-    inner_key: Array,
-    source: Any = None,
-    axis_name: str | None = None,
-) -> Callable[[Any], tuple[Array, tuple[Any, Metrics]]]:
-    """What G descends on a batch: params -> (loss, (what G keeps, metrics)); through D's updates if unrolled.
+def generator_objective(context: StepContext, state: TrainState, draws: Draws) -> LossOfParams:
+    """G's loss as a function of its parameters, through D's updates if G is unrolled.
 
-    What it keeps is its new statistics and memory, as `Variables` without parameters.
+    Args:
+        context: of the step.
+        state: with the D that G faces.
+        draws: of the update.
+
+    Returns:
+        params -> (loss, (G's new statistics and memory as `Variables` without parameters, metrics)).
     """
 
     def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
         variables = state.generator.variables._replace(params=params)
-        batch, statistics = make_batch(experiment, variables, real, latent, axis_name=axis_name)
-        opponent = unrolled_discriminator(
-            experiment, source, *state.discriminator, batch, inner_key, state.step, axis_name=axis_name
-        )
-        value, memory = generator_loss(experiment, opponent, batch, key, state.step, axis_name=axis_name)
+        batch, statistics = make_batch(context, variables, draws.real, draws.latent)
+        opponent = unrolled_discriminator(context, *state.discriminator, batch, draws.inner_key)
+        value, memory = generator_loss(context, opponent, batch, draws.key)
         return value, (Variables((), statistics, memory), {"generator_loss": value})
 
     return loss
 
 
-def unrolled_step(
-    experiment: Experiment,
-    state: TrainState,
-    real: Array,
-    latent: Array,
-    key_disc: Array,
-    key_gen: Array,
-    *,
-    source: Any = None,
-    axis_name: str | None = None,
-) -> tuple[TrainState, Metrics]:
+def _discriminator_loss(context: StepContext, state: TrainState, draws: Draws) -> LossOfParams:
+    """D's loss as a function of its parameters; the fakes are G's, made once, unless D is unrolled."""
+    batch = None
+    if not is_unrolled(context.experiment.discriminator):
+        batch, _ = make_batch(context, state.generator.variables, draws.real, draws.latent)
+
+    def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
+        variables, inputs = state.discriminator.variables._replace(params=params), batch
+        if inputs is None:
+            examples = draws.real, draws.latent
+            opponent = unrolled_generator(context, *state.generator, variables, examples, draws.key)
+            inputs, _ = make_batch(context, opponent, *examples)
+        return discriminator_loss(context, variables, inputs, draws.key)
+
+    return loss
+
+
+def unrolled_step(context: StepContext, state: TrainState, draws: Draws, key_gen: Array) -> tuple[TrainState, Metrics]:
     """Both players at once, where the first of D's unrolled updates is D's own: see `shares_first_update`.
 
-    Equal to `discriminator_step` and `generator_step` from the same state, without doing D's step twice: it is the
-    first update of the rollout, and G's samples are made once.
+    Equal to `discriminator_step` and `generator_step` from the same state, without D's step done twice: it is the first
+    update of the rollout, and G's samples are made once.
+
+    Args:
+        context: of the step.
+        state: where to step from.
+        draws: of D's update.
+        key_gen: of G's loss.
+
+    Returns:
+        (the next state without its step counted, metrics of both updates).
     """
-    settings, step = experiment.generator.unroll, state.step
+    settings = context.experiment.generator.unroll
     assert settings is not None
 
     def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics, Player]]:
         variables = state.generator.variables._replace(params=params)
-        batch, statistics = make_batch(experiment, variables, real, latent, axis_name=axis_name)
-        moved, metrics = _update_discriminator(experiment, state, batch, key_disc, axis_name)
+        batch, statistics = make_batch(context, variables, draws.real, draws.latent)
+
+        def own_loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
+            return discriminator_loss(context, state.discriminator.variables._replace(params=params), batch, draws.key)
+
+        moved, metrics = _descend(context, "discriminator", state.discriminator, own_loss)
         opponent = moved
         if settings.inner_statistics == "frozen":
             still = state.discriminator.variables._replace(params=moved.variables.params)
             opponent = opponent._replace(variables=still)
         if settings.gradient.last_steps(settings.num_steps) < settings.num_steps:
             opponent = jax.lax.stop_gradient(opponent)
-        ahead = unrolled_discriminator(
-            experiment, source, *opponent, batch, key_disc, step, done=1, axis_name=axis_name
-        )
-        value, memory = generator_loss(experiment, ahead, batch, key_gen, step, axis_name=axis_name)
+        faced = unrolled_discriminator(context, *opponent, batch, draws.key, num_done=1)
+        value, memory = generator_loss(context, faced, batch, key_gen)
         return value, (Variables((), statistics, memory), {**metrics, "generator_loss": value}, moved)
 
     own = state.generator
     (_, (kept, metrics, moved)), grads = value_and_hypergradient(loss, own.variables.params, mode=settings.mode)
-    grads, metrics = mean_over_devices((grads, metrics), axis_name)
+    grads, metrics = context.mean((grads, metrics))
     metrics["generator_grad_norm"] = optax.tree.norm(grads)
-    player = _update(experiment.generator, own, grads, kept)
-    return _with_generator(experiment, state, player)._replace(discriminator=moved), metrics
+    player = _updated(context.experiment.generator, own, grads, kept)
+    return _with_generator(context.experiment, state, player)._replace(discriminator=moved), metrics
 
 
-def dynamics_step(
-    experiment: Experiment,
-    state: TrainState,
-    real: Array,
-    latent: Array,
-    key_disc: Array,
-    key_gen: Array,
-    *,
-    source: Any = None,
-    axis_name: str | None = None,
-) -> tuple[TrainState, Metrics]:
-    """Both players at once, by a rule of `gan_jax.training.dynamics` on their gradients."""
+def dynamics_step(context: StepContext, state: TrainState, draws: Draws, key_gen: Array) -> tuple[TrainState, Metrics]:
+    """Both players at once, by a rule of `gan_jax.training.dynamics` on their gradients.
+
+    Args:
+        context: of the step.
+        state: where to step from.
+        draws: of D's update.
+        key_gen: of G's loss.
+
+    Returns:
+        (the next state without its step counted, metrics of both updates).
+    """
+    experiment, examples = context.experiment, (draws.real, draws.latent)
     players = Pair(state.generator, state.discriminator)
     settings = Pair(experiment.generator, experiment.discriminator)
 
     def losses(params: Pair) -> tuple[Pair, Any]:
         at = Pair(*(player.variables._replace(params=p) for player, p in zip(players, params, strict=True)))
-        batch, gen_statistics = make_batch(experiment, at.generator, real, latent, axis_name=axis_name)
-        gen, disc = (Player(v, player.opt_state) for player, v in zip(players, at, strict=True))
-        ahead = unrolled_generator(
-            experiment, source, *gen, at.discriminator, real, latent, key_disc, state.step, axis_name=axis_name
-        )
-        moved = ahead is not at.generator
-        seen = make_batch(experiment, ahead, real, latent, axis_name=axis_name)[0] if moved else batch
-        disc_value, (disc_kept, metrics) = discriminator_loss(
-            experiment, at.discriminator, seen, key_disc, state.step, axis_name=axis_name
-        )
-        opponent = unrolled_discriminator(experiment, source, *disc, batch, key_disc, state.step, axis_name=axis_name)
-        value, memory = generator_loss(experiment, opponent, batch, key_gen, state.step, axis_name=axis_name)
+        batch, gen_statistics = make_batch(context, at.generator, *examples)
+        opt_state = state.generator.opt_state
+        opponent = unrolled_generator(context, at.generator, opt_state, at.discriminator, examples, draws.key)
+        moved = opponent is not at.generator
+        inputs = make_batch(context, opponent, *examples)[0] if moved else batch
+        disc_value, (disc_kept, metrics) = discriminator_loss(context, at.discriminator, inputs, draws.key)
+        faced = unrolled_discriminator(context, at.discriminator, state.discriminator.opt_state, batch, draws.key)
+        value, memory = generator_loss(context, faced, batch, key_gen)
         gen_kept = Variables((), gen_statistics, memory)
         return Pair(value, disc_value), (gen_kept, disc_kept, {**metrics, "generator_loss": value})
 
     def updated(direction: Pair) -> Pair:
         kept = (player.variables for player in players)
-        return Pair(*map(_update, settings, players, direction, kept))
+        return Pair(*map(_updated, settings, players, direction, kept))
 
     def move(direction: Pair) -> Pair:
         return Pair(*(player.variables.params for player in updated(direction)))
 
     params = Pair(*(player.variables.params for player in players))
     rates = Pair(*(player.learning_rate for player in settings))
-    direction, aux = experiment.dynamics.direction(
-        losses, params, move, rates, lambda tree: mean_over_devices(tree, axis_name)
-    )
+    direction, aux = experiment.dynamics.direction(losses, params, move, rates, context.mean)
     gen_kept, disc_kept, metrics = aux
-    metrics = dict(mean_over_devices(metrics, axis_name))
+    metrics = dict(context.mean(metrics))
     for name, part in direction._asdict().items():
         metrics[f"{name}_grad_norm"] = optax.tree.norm(part)
     moved = updated(direction)
@@ -250,7 +233,7 @@ def dynamics_step(
 
 
 def is_unrolled(player: Generator | Discriminator) -> bool:
-    """Whether a player looks ahead at all: K = 0 is the plain game, bit for bit."""
+    """Whether a player is unrolled at all: K = 0 is the plain game, bit for bit."""
     return player.unroll is not None and player.unroll.num_steps > 0
 
 
@@ -281,7 +264,7 @@ def train_step(
     count: int | None = None,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One step: `updates_per_step` updates of D on fresh batches, and those of G, in the order that the dynamics say.
+    """One step: `updates_per_step` updates of D on fresh batches, and those of G, in the order of the dynamics.
 
     With `reuse_fakes` G's first update is on the latents of D's last one. With one update each, G is then computed once
     for both, since XLA merges the two identical forward passes.
@@ -292,34 +275,32 @@ def train_step(
         state: where to step from.
         count: examples in this batch, if fewer than `batch_size`: the epoch's short last batch.
         axis_name: the mapped axis, if any, over whose devices each batch is split: each draws it whole and keeps its
-            share, and gradients and batch statistics are averaged, so that the step is that of one device.
+            shard, and gradients and batch statistics are averaged, so that the step is that of one device.
 
     Returns:
         The next state, and metrics of the last update of each player (scalars; losses in the objective's unit).
     """
-    experiment = at_step(experiment, state.step)
-    batch_size = count or experiment.batch_size
+    context = step_context(experiment, dataset, state.step, axis_name=axis_name)
+    experiment, source = context.experiment, context.source
     num_disc, num_gen = experiment.discriminator.updates_per_step, experiment.generator.updates_per_step
-    source = experiment.data.source(dataset)
     key_data = jax.random.fold_in(state.key, DATA)
     key_step = jax.random.fold_in(jax.random.fold_in(state.key, TRAINING), state.step)
     key_latent, key_disc, key_gen = jax.random.split(key_step, 3)
-    more: dict[str, Any] = {"source": source, "axis_name": axis_name}
 
     def real_batch(index: Array | int) -> Array:
         batch = source.batch(key_data, state.step * num_disc + index, experiment.batch_size, count=count)
-        return shard(batch, axis_name)
+        return context.shard(batch)
 
     def latents(index: Array | int) -> Array:
-        latent = sample_latent(experiment, jax.random.fold_in(key_latent, index), batch_size)
-        return shard(latent, axis_name)
+        key = jax.random.fold_in(key_latent, index)
+        return context.shard(sample_latent(experiment, key, count or experiment.batch_size))
 
     # Drawn once and handed to both players: XLA merges identical products, but not the loops that random numbers are.
     first = real_batch(0), latents(0)
 
     def update_discriminator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:
         real, latent = first if num_disc == 1 else (real_batch(index), latents(index))
-        return discriminator_step(experiment, carry, real, latent, jax.random.fold_in(key_disc, index), **more)
+        return discriminator_step(context, carry, make_draws(real, latent, jax.random.fold_in(key_disc, index)))
 
     def update_generator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:
         last = num_disc - 1
@@ -327,13 +308,13 @@ def train_step(
         if latent is None or num_gen > 1 or not experiment.reuse_fakes:
             latent = latents(num_disc - int(experiment.reuse_fakes) + index)
         key, inner_key = jax.random.fold_in(key_gen, index), jax.random.fold_in(key_disc, last)
-        return generator_step(experiment, carry, real, latent, key, inner_key=inner_key, **more)
+        return generator_step(context, carry, make_draws(real, latent, key, inner_key))
 
-    keys = jax.random.fold_in(key_disc, 0), jax.random.fold_in(key_gen, 0)
+    key_first, key_answer = jax.random.fold_in(key_disc, 0), jax.random.fold_in(key_gen, 0)
     if shares_first_update(experiment):
-        after, metrics = unrolled_step(experiment, state, *first, *keys, **more)
+        after, metrics = unrolled_step(context, state, make_draws(*first, key_first), key_answer)
     elif not isinstance(experiment.dynamics, (Alternating, Simultaneous)):
-        after, metrics = dynamics_step(experiment, state, *first, *keys, **more)
+        after, metrics = dynamics_step(context, state, make_draws(*first, key_first), key_answer)
     else:
         after, disc_metrics = _repeat(update_discriminator, state, num_disc)
         start = state if isinstance(experiment.dynamics, Simultaneous) else after
@@ -355,38 +336,25 @@ def _repeat(update: Any, state: TrainState, num: int) -> tuple[TrainState, Metri
     return state, jax.tree.map(lambda values: values[-1], metrics)
 
 
-def _update_discriminator(
-    experiment: Experiment, state: TrainState, batch: Batch, key: Array, axis_name: str | None
-) -> tuple[Player, Metrics]:
-    """D after one update on a given batch; differentiable, as a step of a rollout."""
-
-    def loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
-        variables = state.discriminator.variables._replace(params=params)
-        return discriminator_loss(experiment, variables, batch, key, state.step, axis_name=axis_name)
-
-    return _descend(experiment.discriminator, "discriminator", state.discriminator, loss, axis_name)
-
-
-def _descend(
-    settings: Generator | Discriminator, name: str, player: Player, loss: Any, axis_name: str | None
-) -> tuple[Player, Metrics]:
-    """One update of a player on `loss(params) -> (value, (what it keeps, metrics))`."""
+def _descend(context: StepContext, name: str, player: Player, loss: LossOfParams) -> tuple[Player, Metrics]:
+    """One update of a player on its loss; differentiable, as a step of a rollout."""
+    settings: Generator | Discriminator = getattr(context.experiment, name)
     mode = settings.unroll.mode if settings.unroll is not None and is_unrolled(settings) else "reverse"
     (_, (kept, metrics)), grads = value_and_hypergradient(loss, player.variables.params, mode=mode)
-    grads, metrics = mean_over_devices((grads, metrics), axis_name)
+    grads, metrics = context.mean((grads, metrics))
     metrics[f"{name}_grad_norm"] = optax.tree.norm(grads)
-    return _update(settings, player, grads, kept), metrics
+    return _updated(settings, player, grads, kept), metrics
 
 
 def _with_generator(experiment: Experiment, state: TrainState, player: Player) -> TrainState:
-    """The state with G moved, and its moving average after it."""
+    """The state with a new G, and its moving average after it."""
     average, decay = state.average, experiment.generator.average_decay
     if decay is not None:
         average = optax.incremental_update(player.variables.params, average, 1 - decay)
     return state._replace(generator=player, average=average)
 
 
-def _update(settings: Generator | Discriminator, player: Player, grads: Any, kept: Variables) -> Player:
+def _updated(settings: Generator | Discriminator, player: Player, grads: Any, kept: Variables) -> Player:
     optimizer = settings.optimizer.make(settings.learning_rate)
     updates, opt_state = optimizer.update(grads, player.opt_state, player.variables.params)
     params = optax.apply_updates(player.variables.params, updates)

@@ -12,7 +12,7 @@ import pytest
 
 from gan_jax.cli.main import UsageError, main, split_overrides
 from gan_jax.data.idx import write_idx
-from gan_jax.experiment.configs import config_names, load_config
+from gan_jax.experiment.configs import config_names, load
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import to_json
 
@@ -235,7 +235,7 @@ def test_overrides_are_told_from_options():
 
 @pytest.mark.parametrize("name", config_names())
 def test_shipped_configs_make_experiments_and_say_what_they_claim(name):
-    experiment = load_config(name)
+    experiment = load(name)
     assert read_component(to_json(experiment)) == experiment
     import gan_jax.experiment.configs as configs
 
@@ -253,7 +253,7 @@ def test_importing_the_command_line_is_fast_and_does_not_import_tensorflow():
 def test_remedies_follow_the_config(folder, capsys):
     assert main(["train", "ring+r1+replay_fifo", *RING]) == 0
     assert (folder / "runs" / "ring+r1+replay_fifo-seed0" / "verdict.json").is_file()
-    both = load_config("ring+r1+replay_fifo").discriminator
+    both = load("ring+r1+replay_fifo").discriminator
     assert [type(p).__name__ for p in both.penalties] == ["R1"]
     assert type(both.replay).__name__ == "FIFO"
     capsys.readouterr()

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.cli import diagnose_forgetting as forgetting
 from gan_jax.cli.main import main
 from gan_jax.data.mixtures import PointMass
 from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
@@ -23,16 +22,17 @@ from gan_jax.networks.autoencoder import AutoencoderDiscriminator
 from gan_jax.networks.encoder import Bidirectional
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
+from gan_jax.reports import diagnosis_forgetting as forgetting
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run_directory import RunDirectory, RunRecord
+from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.dynamics import Simultaneous
 from gan_jax.training.optimizers import SGD
-from gan_jax.training.train import init
 
 RATE = 1e-3
 
 
-def turning_game(**changes) -> Experiment:
+def linear_game(**changes) -> Experiment:
     """A point and a direction in the plane; the data are the point (0, 0)."""
     settings = {
         "data": PointMass(num_dims=2),
@@ -50,7 +50,7 @@ def run_of(experiment: Experiment, path: Path, directions=None, points=None, ste
     run = RunDirectory.create(path, RunRecord(experiment, seed=0, keep_every_steps=10))
     checkpoints = Checkpoints(run.checkpoints_path, keep=100)
     for index, step in enumerate(steps):
-        state = init(experiment, jax.random.key(step))._replace(step=jnp.int32(step))
+        state = compiled_init(experiment, jax.random.key(step))._replace(step=jnp.int32(step))
         if directions is not None:
             gen, disc = state.generator, state.discriminator
             disc = disc._replace(variables=disc.variables._replace(params={"direction": jnp.array(directions[index])}))
@@ -71,21 +71,21 @@ def test_directions_that_turn_by_known_angles(tmp_path):
     angle = 2.0  # radians: past a right angle
     directions = [[1.0, 0.0], [math.cos(angle), math.sin(angle)], [1.0, 0.0]]
     points = [[-1.0, 0.0], [-math.cos(angle), -math.sin(angle)], [-3.0, 0.0]]  # where D of the time is below 0
-    path = run_of(turning_game(), tmp_path / "run", directions, points)
+    path = run_of(linear_game(), tmp_path / "run", directions, points)
     result = diagnosed(path, "--plot", str(tmp_path / "picture.png"))
     assert result["steps"] == [10, 20, 30]
     cosine = math.cos(angle)
     for kind in ("real", "fake"):
         expected = [[1, cosine, 1], [cosine, 1, cosine], [1, cosine, 1]]
-        np.testing.assert_allclose(result["turning"][kind]["mean"], expected, atol=1e-3)
-        np.testing.assert_array_equal(result["turning"][kind]["reversed_share"], np.array(expected) < 0)
+        np.testing.assert_allclose(result["gradient_cosines"][kind]["mean"], expected, atol=1e-3)
+        np.testing.assert_array_equal(result["gradient_cosines"][kind]["reversed_share"], np.array(expected) < 0)
     # D of step 10 rejects its own fakes (score -1) and those of step 30, not those of step 20 (score -cos 2 > 0).
     np.testing.assert_array_equal(result["accuracy"], [[1, 0, 1], [0, 1, 0], [1, 0, 1]])
     np.testing.assert_array_equal(result["accuracy_by_age"], [1, 0, 1])
     assert result["age_steps"] == [0, 10, 20]
     assert result["modes_seen"] == [0, 0, 0]
-    assert "turns round at 100% of the real and 100% of the fake probes" in result["sentence"]
-    assert "100% of the fakes of its own time and 100% of those of 20 steps before" in result["sentence"]
+    assert "reverses at 100% of the real and 100% of the fake points" in result["sentence"]
+    assert "100% of the current fakes and 100% of the fakes from 20 steps before" in result["sentence"]
     # From step to step: L_D's gradient in the direction psi is sigmoid(<psi, theta>) theta at the point theta.
     psi, theta = np.array([1.0, 0.0]), np.array([-1.0, 0.0])
     first = next(row for row in result["lags"] if (row["step"], row["lag"]) == (10, 1))
@@ -97,13 +97,13 @@ def test_directions_that_turn_by_known_angles(tmp_path):
     assert "rejects own fakes" in forgetting.table(result)
 
 
-def test_a_step_leaves_later_checkpoints_out_and_an_objective_without_a_boundary_has_no_accuracies(tmp_path):
+def test_a_step_leaves_later_checkpoints_out_and_an_objective_without_a_threshold_has_no_accuracies(tmp_path):
     discriminator = Discriminator(network=AutoencoderDiscriminator())
     path = run_of(tiny_ring(objective=EnergyMargin(), discriminator=discriminator), tmp_path / "run")
     result = diagnosed(path, "--step", "20")
     assert result["steps"] == [10, 20]
-    assert len(forgetting.neighbours(result, "real", "mean")) == 1
-    assert not result["judges"]
+    assert len(forgetting.successive(result, "real", "mean")) == 1
+    assert not result["has_decision_threshold"]
     assert result["accuracy"] == [[None, None], [None, None]]
     assert "rejects" not in result["sentence"]
     forgetting.figure(result)
@@ -111,10 +111,10 @@ def test_a_step_leaves_later_checkpoints_out_and_an_objective_without_a_boundary
 
 
 def test_a_discriminator_without_a_gradient_is_said_to_have_none(tmp_path):
-    path = run_of(turning_game(), tmp_path / "run", [[0.0, 0.0]] * 2, [[0.0, 0.0]] * 2, steps=(10, 20))
+    path = run_of(linear_game(), tmp_path / "run", [[0.0, 0.0]] * 2, [[0.0, 0.0]] * 2, steps=(10, 20))
     result = diagnosed(path)
-    assert result["turning"]["real"]["mean"] == [[None, None], [None, None]]
-    assert "no gradient" in result["sentence"]
+    assert result["gradient_cosines"]["real"]["mean"] == [[None, None], [None, None]]
+    assert "has no cosine" in result["sentence"]
     assert "nan" not in result["sentence"]
     forgetting.figure(result)
     assert "nan" not in forgetting.table(result)
@@ -124,14 +124,14 @@ def test_images(tmp_path):
     result = diagnosed(run_of(tiny_dcgan(), tmp_path / "run", steps=(10, 20)))
     assert np.array(result["accuracy"]).shape == (2, 2)
     assert "modes_seen" not in result
-    np.testing.assert_allclose(np.diag(result["turning"]["fake"]["mean"]), 1, atol=1e-3)
+    np.testing.assert_allclose(np.diag(result["gradient_cosines"]["fake"]["mean"]), 1, atol=1e-3)
     # Two networks of independent weights: far from alike.
-    assert abs(result["turning"]["real"]["mean"][0][1]) < 0.5
+    assert abs(result["gradient_cosines"]["real"]["mean"][0][1]) < 0.5
     assert [row["lag"] for row in result["lags"]] == [1, 10, 1, 10]
 
 
 def test_one_checkpoint_is_too_few(tmp_path, capsys):
-    path = run_of(turning_game(), tmp_path / "run", [[1.0, 0.0]], [[1.0, 0.0]], steps=(10,))
+    path = run_of(linear_game(), tmp_path / "run", [[1.0, 0.0]], [[1.0, 0.0]], steps=(10,))
     assert main(["diagnose", "forgetting", str(path)]) == 2
     assert "has one up to step 10: train on, or train with more --branch-points" in capsys.readouterr().err
     assert main(["diagnose", "forgetting", str(path), "--step", "11"]) == 2
@@ -146,5 +146,5 @@ def test_a_game_with_an_encoder_is_refused(tmp_path, capsys):
     path = run_of(tiny_ring(generator=generator, inference=VEEGAN()), tmp_path / "run", steps=(10, 20))
     assert main(["diagnose", "forgetting", str(path)]) == 2
     error = capsys.readouterr().err
-    assert "forgetting is of D's score of a sample, and this D judges a sample beside a latent (VEEGAN)" in error
+    assert "forgetting needs D's score of a sample, and this D scores pairs of a sample and a latent (VEEGAN)" in error
     assert "Traceback" not in error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -12,29 +11,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.cli import diagnose_landscape as landscape
-from gan_jax.cli import diagnose_lines as lines
-from gan_jax.cli import diagnose_plane as plane
 from gan_jax.cli.main import main
 from gan_jax.data.mixtures import HighDimensional, Temperatures
 from gan_jax.data.weighted import Weighted
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.diagnostics.state.scores import check_scored, examples, generator_losses, score_at
+from gan_jax.diagnostics.state import plane_survey as plane
+from gan_jax.diagnostics.state import scan_survey
 from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
 from gan_jax.experiment.experiment import Discriminator, Experiment
-from gan_jax.losses.inference import ALI
-from gan_jax.losses.objectives import NonSaturating, Relativistic, RelativisticAverage, Wasserstein
+from gan_jax.losses.objectives import Wasserstein
 from gan_jax.metrics.modes import Rule
 from gan_jax.networks.committee import Committee
-from gan_jax.networks.encoder import Bidirectional
-from gan_jax.networks.minibatch import MinibatchStddev
-from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.networks.packing import Packed
-from gan_jax.networks.spectral import SpectralNorm
-from gan_jax.reports import film
+from gan_jax.networks.mlp import MLPDiscriminator
+from gan_jax.reports import diagnosis_landscape as landscape
+from gan_jax.reports.landscape_scans import scan_row
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord
-from gan_jax.training.train import init
+from gan_jax.runs.run_directory import RunDirectory, RunRecord
+from gan_jax.scaling.programs import compiled_init
 
 
 def run_of(experiment: Experiment, path: Path, steps=(10, 20)) -> Path:
@@ -42,7 +35,7 @@ def run_of(experiment: Experiment, path: Path, steps=(10, 20)) -> Path:
     run = RunDirectory.create(path, RunRecord(experiment, seed=0, keep_every_steps=10))
     checkpoints = Checkpoints(run.checkpoints_path, keep=100)
     for step in steps:
-        checkpoints.save(init(experiment, jax.random.key(step))._replace(step=jnp.int32(step)))
+        checkpoints.save(compiled_init(experiment, jax.random.key(step))._replace(step=jnp.int32(step)))
     checkpoints.close()
     return path
 
@@ -71,7 +64,7 @@ def test_a_plane_with_its_frames_film_and_picture(ring):
     row = result["checkpoints"][-1]
     assert np.array(row["scores"]).shape == (plane.NUM_GRID, plane.NUM_GRID)
     assert np.array(row["field"]).shape == np.array(result["arrows"]).shape == (plane.NUM_ARROWS**2, 2)
-    assert row["modes_seen"] == sum(row["attention"]["seen"])
+    assert row["modes_seen"] == sum(row["local_maxima"]["seen"])
     assert result["ceiling"] == pytest.approx(1 - np.exp(-4.5))
     assert f"a peak at {row['modes_seen']} of 8 modes" in result["sentence"]
     assert "modes seen of 8" in landscape.table(result)
@@ -120,17 +113,17 @@ def test_scans_of_images(tmp_path):
     result = diagnosed(path, "--points", "16", "--plot", str(tmp_path / "picture.png"))
     assert result["kinds"] == ["training", "held-out", "fake"]
     assert result["measured"] == "probability"
-    assert result["offsets"][lines.NUM_OFFSETS] == 0
+    assert result["offsets"][scan_survey.NUM_OFFSETS] == 0
     assert result["offsets"][-1] == pytest.approx(result["reach"], rel=1e-3)
     for point in result["checkpoints"]:
         assert [(row["kind"], row["direction"]) for row in point["rows"]] == [
-            (kind, direction) for kind in result["kinds"] for direction in lines.DIRECTIONS
+            (kind, direction) for kind in result["kinds"] for direction in scan_survey.DIRECTIONS
         ]
         for row in point["rows"]:
             assert 0 <= row["highest_share"] <= row["peak_share"] <= 1
             assert np.all(np.array(row["low"]) <= np.array(row["high"]))
         # A score that a gradient moves is no maximum along it, but for a kink within a thirtieth of the scan.
-        assert lines.find(point, "training", "gradient")["peak_share"] < 0.5
+        assert scan_row(point, "training", "gradient")["peak_share"] < 0.5
         assert list(point["slopes"]) == ["score", "probability", "G's loss"]
     assert "towards another" in landscape.table(result)
     assert (tmp_path / "picture.png").stat().st_size > 10_000
@@ -149,86 +142,6 @@ def test_scans_of_vectors_in_many_dimensions_with_an_objective_without_probabili
     landscape.figure(result)
 
 
-def test_scans_by_a_known_discriminator_have_its_width(monkeypatch, key):
-    """The whole survey, with bumps at the training examples for D: peaks at all of these, of known width."""
-    experiment = dataclasses.replace(tiny_dcgan(), objective=Wasserstein())
-    state = init(experiment, key)
-    dataset = experiment.data.load()
-    seen = examples(experiment, dataset, 0, 8)
-    seen = seen._replace(groups={"training": seen.real, "held-out": seen.real + 40.0})
-    centres = np.asarray(seen.real).reshape(1, 8, -1)
-    width = 0.5
-
-    def score(x):
-        apart = x.reshape(x.shape[0], 1, -1) - centres
-        return jnp.sum(jnp.exp(-0.5 * jnp.sum(apart**2, axis=-1) / width**2), axis=1)
-
-    monkeypatch.setattr(lines, "score_at", lambda experiment, state: score)
-    jax.clear_caches()
-    ks = jnp.arange(-30, 31) / 10.0
-    found = lines.summary(jax.device_get(lines.survey(experiment, state, seen, ks)), ["training", "held-out", "fake"])
-    jax.clear_caches()
-    row = lines.find(found, "training", "random")
-    assert row["peak_share"] == row["highest_share"] == 1
-    for name in ("lower", "median", "upper"):
-        assert row["half_width"][name] == pytest.approx(np.sqrt(2 * np.log(2)) * width, rel=0.02)
-    assert lines.find(found, "held-out", "random")["peak_share"] == 0
-    # Gradients: 0 at the tops and far away, so that all are below a tenth of a median of ... 0: none is.
-    assert found["slopes"]["score"]["training"]["median"] < 1e-4
-
-
-def test_a_generator_pays_for_each_sample_what_it_pays_in_training(key):
-    real = jax.random.normal(key, (6, 2))
-    fake = jax.random.normal(jax.random.fold_in(key, 1), (4, 2))
-
-    def score(x):
-        return x[:, 0] - 2 * x[:, 1]
-
-    def losses(objective):
-        return generator_losses(tiny_ring(objective=objective), score, real)(fake)
-
-    np.testing.assert_allclose(losses(NonSaturating()), jax.nn.softplus(-score(fake)), rtol=1e-6)
-    apart = score(fake)[:, None] - score(real)[None]
-    pairs = jax.nn.softplus(-apart) + jax.nn.softplus(apart * -1.0)
-    np.testing.assert_allclose(losses(Relativistic()), jnp.mean(pairs, axis=1), rtol=1e-5)
-    average = score(fake) - jnp.mean(score(real))
-    mean_real = jnp.mean(jax.nn.softplus(score(real)[None] - score(fake)[:, None]), axis=1)
-    np.testing.assert_allclose(losses(RelativisticAverage()), jax.nn.softplus(-average) + mean_real, rtol=1e-5)
-
-
-def test_a_committees_score_is_the_mean_of_its_members(key):
-    network = Committee(network=MLPDiscriminator(widths=(4,)), num=2)
-    experiment = tiny_ring(discriminator=Discriminator(network=network))
-    state = init(experiment, key)
-    points = jax.random.normal(key, (5, 2))
-    flat, _ = network.apply(state.discriminator.variables, points, train=False)
-    np.testing.assert_allclose(score_at(experiment, state)(points), flat.reshape(5, 2).mean(axis=1), rtol=1e-6)
-
-
-MLP = MLPDiscriminator(widths=(8,))
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"network": Packed(network=MLP, num=2)}, "judges 2 at once: train without packing"),
-        ({"network": SpectralNorm(network=Packed(network=MLP, num=4))}, "judges 4 at once"),
-        ({"network": MLPDiscriminator(widths=(8,), minibatch=MinibatchStddev())}, "depends on the batch around it"),
-    ],
-)
-def test_a_discriminator_without_a_score_of_one_sample_is_refused(changes, said):
-    with pytest.raises(RunError, match=said):
-        check_scored(tiny_ring(discriminator=Discriminator(**changes)), "the landscape")
-
-
-def test_a_discriminator_of_pairs_with_latents_is_refused():
-    network = Bidirectional(network=MLPGenerator(widths=(8,)), trunk=MLP)
-    experiment = tiny_ring()
-    generator = dataclasses.replace(experiment.generator, network=network)
-    with pytest.raises(RunError, match=r"beside a latent \(ALI\): train without inference"):
-        check_scored(dataclasses.replace(experiment, generator=generator, inference=ALI()), "the landscape")
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -244,8 +157,3 @@ def test_wrong_options(ring, capsys, monkeypatch, tmp_path, options, said):
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
-
-
-def test_a_film_needs_a_frame(tmp_path):
-    with pytest.raises(ValueError, match="at least one frame"):
-        film.write_film(tmp_path / "film.gif", [])

@@ -8,35 +8,36 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax.cli.diagnose_onset import figure, table
 from gan_jax.cli.main import main
 from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
-from gan_jax.reports.onset_story import headline, tell
+from gan_jax.reports.diagnosis_onset import figure, table
 from gan_jax.runs.branches import chosen_variations, judgement, without_onset
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import open_states
-from gan_jax.runs.window_replay import players_hash, replay, steps
-from gan_jax.training.train import ChunkSpec, chunk, init, load_resources
-
-from .test_flight import falling, trained
+from gan_jax.runs.window_replay import advance, players_hash, replay_window
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.evaluations import load_data
+from tests.runs.test_onset_window import falling, trained
 
 
 @pytest.fixture(scope="module")
 def fallen(tmp_path_factory):
     run, _ = trained(tmp_path_factory.mktemp("onset") / "run", falling(), seed=3)
-    assert run.onset_path.is_dir(), "the run of test_flight no longer falls: choose another seed there and here"
+    assert run.onset_path.is_dir(), "the run of test_onset_window no longer falls: choose another seed there and here"
     return run
 
 
 @pytest.mark.parametrize("make", [tiny_ring, tiny_dcgan])
 def test_single_steps_are_those_of_a_chunk_bit_for_bit(make):
     experiment = make()
-    resources = load_resources(experiment)
-    whole = chunk(experiment, resources, init(experiment, jax.random.key(1)), num_steps=6, evaluates=True)
-    state, means = init(experiment, jax.random.key(1)), []
+    resources = load_data(experiment)
+    whole = compiled_chunk(experiment, resources, compiled_init(experiment, jax.random.key(1)), ChunkSpec(6))
+    state, means = compiled_init(experiment, jax.random.key(1)), []
     for count in (1, 1, 1, 3):
-        state, metrics = steps(experiment, resources, state, ChunkSpec(count, None, evaluates=False))
-        means.append(metrics)
+        result = advance(experiment, resources, state, ChunkSpec(count, evaluates=False))
+        state = result.state
+        means.append({name: series[0] for name, series in result.metrics.items()})
     assert players_hash(state) == players_hash(whole.state)
     for name, series in whole.metrics.items():
         np.testing.assert_allclose(means[0][name], series[0], rtol=1e-6)
@@ -79,7 +80,7 @@ def test_the_collapse_is_replayed_and_told(fallen, capsys, tmp_path):
 def test_a_wide_window_is_looked_at_step_by_step_in_its_middle(fallen, monkeypatch):
     answers = []
     for most in (400, 12):
-        monkeypatch.setattr("gan_jax.cli.diagnose_onset._MAX_LOOKS", {False: most, True: most})
+        monkeypatch.setattr("gan_jax.cli.diagnose_onset._MAX_PROBES", {False: most, True: most})
         assert main(["diagnose", "onset", str(fallen.path)]) == 0
         answers.append(json.loads((fallen.path / "diagnosis" / "onset.json").read_text()))
     fine, coarse = answers
@@ -100,7 +101,7 @@ def test_a_wide_window_is_looked_at_step_by_step_in_its_middle(fallen, monkeypat
 
 def test_looks_do_not_depend_on_the_cuts(fallen):
     states = open_states(fallen.path)
-    fine, coarse = (replay(states, 30, 50, stride) for stride in (1, 5))
+    fine, coarse = (replay_window(states, 30, 50, stride) for stride in (1, 5))
     index = np.searchsorted(fine.steps, coarse.steps)
     np.testing.assert_array_equal(fine.steps[index], coarse.steps)
     for name in ("scores/fake_mean", "discriminator/gradient/output"):
@@ -131,7 +132,7 @@ def test_a_run_without_an_onset_takes_a_step(tmp_path, capsys):
 
 def test_a_replay_needs_a_state_before_it(fallen):
     with pytest.raises(RunError, match="no checkpoint at or before step 1; the first is of step"):
-        replay(open_states(fallen.path), 1, 20, 1)
+        replay_window(open_states(fallen.path), 1, 20, 1)
 
 
 def test_branches_are_judged_by_those_with_another_key():
@@ -175,49 +176,3 @@ def test_branches_start_where_they_are_told_to(fallen, capsys):
     ):
         assert main(["diagnose", "onset", str(fallen.path), "--branch", "same", *options]) == 2
         assert words in capsys.readouterr().err
-
-
-def test_the_story_answers_from_the_signals(fallen):
-    """Made-up signals with known answers: D overshoots first, magnitudes follow in both, then G's gradient vanishes."""
-    from gan_jax.diagnostics.precursors import departures, find_event
-    from gan_jax.reports.onset_story import signals_of_story
-    from gan_jax.runs.window_replay import Replay
-
-    at = np.arange(200)
-    noise = np.random.default_rng(0).normal(size=(8, 200)) * 0.01
-
-    def jump(level, step, factor, row):
-        return level * np.where(at >= step, factor, 1.0) * (1 + noise[row])
-
-    signals = {
-        "scores/real_mean": jump(1.0, 120, 4.0, 0),
-        "scores/fake_mean": jump(-1.0, 120, 4.0, 1),
-        "training/discriminator_loss": jump(1.0, 130, 3.0, 2),
-        "generator/activation/hidden_0": jump(0.5, 140, 2.0, 3),
-        "discriminator/activation_fake/hidden_0": jump(0.5, 135, 3.0, 4),
-        "training/generator_grad_norm": jump(0.2, 145, 0.01, 5),
-        "training/discriminator_grad_norm": jump(0.2, 300, 1.0, 6),
-    }
-    modes = np.where(at < 150, 8.0, 1.0)
-    seen = Replay(at, signals, {"modes": modes}, {})
-    event = find_event(at, modes, 160)
-    left = departures(at, signals_of_story(signals), event.step)
-    lines = tell(event, event.step, "modes", left, seen)
-    assert "from 8 to 1 took 1 step, 149 to 150" in lines[0]
-    assert lines[1].startswith("D's loss jumped: it left its band 20 steps before it, and came to 3")
-    assert lines[2].startswith(
-        "D overshot before the event: the gap between its scores of real and fake widened 30 steps"
-    )
-    assert lines[3].startswith("Magnitudes escalated in both players: G's rose in 1 of 1 layers")
-    assert lines[4].startswith("A gradient vanished: G's gradient left its band 5 steps before it, and came to 0.00")
-    assert lines[5].startswith("In order: scores/fake_mean (-30")
-    assert "by 30 steps" in headline(event, event.step, "modes", left, seen)
-    calm = {name: np.full(200, 1.0) * (1 + noise[0]) for name in signals}
-    quiet = tell(None, 150, "modes", [], Replay(at, calm, {"modes": np.full(200, 8.0)}, {}))
-    assert quiet[0].startswith("Nothing fell")
-    restless = Replay(at, calm, {"modes": np.where(at % 2, 8.0, 0.0)}, {})
-    assert "to and fro between 0 and 8" in headline(None, 150, "modes", [], restless)
-    assert quiet[4].startswith("No gradient vanished")
-    assert quiet[5] == "In order: no signal left its band."
-    early = tell(event, 6, "modes", [], seen)
-    assert "too few looks" in early[1]

@@ -10,20 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.data import images as module
+from gan_jax.data import image_files as module
 from gan_jax.data import prepared
 from gan_jax.data.idx import DataError, read_idx_directory, write_idx
-from gan_jax.data.images import (
-    ImageDataset,
-    Images,
-    fingerprint,
-    listing,
-    load_arrays,
-    load_digits,
-    normalise,
-    resize,
-    show_grid,
-)
+from gan_jax.data.image_files import load_arrays, load_digits, resize
+from gan_jax.data.images import ImageDataset, Images, fingerprint, normalise
+from gan_jax.data.listing import Listed, listing, show_grid
 
 REAL_DATA = Path(os.environ.get("GAN_JAX_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -180,7 +172,7 @@ def test_listing(tmp_path: Path) -> None:
     assert "gan-jax data prepare mnist" in rows["mnist"].where
     write_data_set(tmp_path / "files" / "letters")
     rows = {row.name: row for row in listing(tmp_path / "files")}
-    assert rows["letters"] == module.Listed("letters", str(tmp_path / "files" / "letters"), True, 45, 20, 28)
+    assert rows["letters"] == Listed("letters", str(tmp_path / "files" / "letters"), True, 45, 20, 28)
     prepared.prepare("letters", source=tmp_path / "files" / "letters", data_dir=tmp_path / "tfds")
     rows = {row.name: row for row in listing(tmp_path / "tfds")}
     assert rows["letters"].found

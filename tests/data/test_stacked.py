@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from gan_jax.data.images import ImageDataset, normalise
-from gan_jax.data.stacked import StackedImages, StackedSource, draw_triples, fixed_triples, stack
+from gan_jax.data.stacked import StackedImages, StackedSource, draw_triples, fixed_triples, stack_channels
 from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import override, to_json
 from gan_jax.runs.session import Request, prepare_data
-from gan_jax.training import train
+from gan_jax.training.evaluations import load_data
 
 NUM = 20
 
@@ -37,7 +37,7 @@ def chosen(batch):
 
 def test_channels_are_the_chosen_images(dataset):
     triples = jnp.array([[0, 7, 19], [3, 3, 4]])
-    stacked = stack(dataset.images, triples)
+    stacked = stack_channels(dataset.images, triples)
     assert stacked.shape == (2, 16, 16, 3)
     assert stacked.dtype == jnp.uint8
     np.testing.assert_array_equal(chosen(normalise(stacked)), triples)
@@ -163,4 +163,4 @@ def test_epochs_are_counted_where_there_are_any():
     with pytest.raises(ValueError, match=r"data.protocol='fresh' has none: use --num-steps"):
         prepare_data(experiment, Request(num_epochs=3))
     with pytest.raises(ValueError, match="batch_size is 16, more than the 15 training examples of digits"):
-        train.load_resources(override(fixed, "data.num_stacked", 15))
+        load_data(override(fixed, "data.num_stacked", 15))

@@ -13,7 +13,8 @@ from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.experiment import Data
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import to_json
-from gan_jax.training.train import chunk_program, init, load_resources
+from gan_jax.scaling.programs import chunk_program, compiled_init
+from gan_jax.training.evaluations import load_data
 
 
 def numbered(weights):
@@ -67,11 +68,11 @@ def test_batches_depend_on_key_and_step_alone(key):
 
 def test_other_weights_run_the_same_program(key):
     experiment = tiny_ring(data=Weighted(Ring(), num_points=64))
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     program, kept = chunk_program(small=True), []
     for weights in (np.ones(64), np.arange(64.0)):
         data = resources._replace(dataset=reweighted(resources.dataset, weights))
-        result = program(experiment, data, init(experiment, key), num_steps=2)
+        result = program(experiment, data, compiled_init(experiment, key), num_steps=2)
         kept.append(program._cache_size())
     assert kept[0] == kept[1]
     assert bool(result.evaluation.metrics["running"].finite)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.diagnostics.geometry import blocks, jacobian_product, make_field, mean_field, spectrum, summary
+from gan_jax.diagnostics.geometry import blocks, jacobian_product, make_field, mean_field, spectrum, spectrum_summary
 from gan_jax.losses.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 
 
@@ -38,9 +38,9 @@ def test_the_bilinear_game_only_turns():
     turns = 1j * np.sqrt(np.linalg.eigvalsh(a @ a.T))
     np.testing.assert_allclose(by_size(found.values), by_size([*turns, *-turns, 0, 0]), atol=1e-6)
     assert found.complete
-    said = summary(found.values)
-    assert (said["share_complex"], said["rotation"], said["largest_step"]) == (1, pytest.approx(1), None)
-    assert said["attraction"] == pytest.approx(0, abs=1e-6)
+    summary = spectrum_summary(found.values)
+    assert (summary["share_complex"], summary["rotation"], summary["largest_step"]) == (1, pytest.approx(1), None)
+    assert summary["attraction"] == pytest.approx(0, abs=1e-6)
     made_of = blocks(product, 5, dim)
     assert made_of.rotation == pytest.approx(1)
     assert np.all(np.diag(made_of.norms) == 0)
@@ -78,10 +78,10 @@ def test_r1_makes_it_converge(name, gamma):
     found = spectrum(*dirac(objective, gamma))
     root = np.sqrt(complex(gamma**2 / 4 - slope**2))
     np.testing.assert_allclose(by_size(found.values), by_size([-gamma / 2 + root, -gamma / 2 - root]), atol=1e-8)
-    said = summary(found.values)
-    assert said["share_repelling"] == 0
+    summary = spectrum_summary(found.values)
+    assert summary["share_repelling"] == 0
     # Below that step |1 + step lambda| < 1 for every eigenvalue, and not above it.
-    step = said["largest_step"]
+    step = summary["largest_step"]
     assert np.max(np.abs(1 + 0.999 * step * found.values)) < 1 < np.max(np.abs(1 + 1.001 * step * found.values))
 
 
@@ -100,7 +100,7 @@ def test_a_game_of_one_loss_does_not_turn(key):
     assert np.all(found.values.imag == 0)
     assert np.all(found.values.real < 0)
     assert blocks(product, 3, dim).rotation == pytest.approx(0, abs=1e-12)
-    assert summary(found.values)["attraction"] == pytest.approx(1)
+    assert spectrum_summary(found.values)["attraction"] == pytest.approx(1)
 
 
 def damped_game(num, seed=0):
@@ -121,9 +121,9 @@ def test_products_alone_find_the_rim_of_the_spectrum():
     assert not found.complete
     assert found.missing == 0
     assert found.num_products < 150
-    said = summary(found.values)
+    summary = spectrum_summary(found.values)
     for name, index in (("rightmost", 0), ("fastest", 1), ("largest", 2)):
-        np.testing.assert_allclose(said[name], [truth[index].real, abs(truth[index].imag)], atol=1e-4)
+        np.testing.assert_allclose(summary[name], [truth[index].real, abs(truth[index].imag)], atol=1e-4)
     assert np.all(found.errors < 1e-5 * 7)
     every = np.concatenate([truth, np.conj(truth)])
     assert all(np.min(np.abs(every - value)) < 1e-3 for value in found.values)
@@ -175,7 +175,7 @@ def test_the_mean_of_a_field_is_that_of_its_batches(key):
 
 
 def test_wrong_inputs():
-    with pytest.raises(ValueError, match="3 eigenvalues are sought, and must be at least 4"):
+    with pytest.raises(ValueError, match="num_values is 3, and must be at least 4"):
         spectrum(matrix_product(np.eye(3)), 3, num_values=3)
     product, dim = of_losses(lambda x, y, _: jnp.sqrt(x) * y, lambda x, y, _: -x * y, jnp.zeros(()), jnp.zeros(()))
     with pytest.raises(ValueError, match="the Jacobian of the game is not finite"):

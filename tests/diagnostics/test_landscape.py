@@ -34,12 +34,12 @@ SURROUNDINGS = landscape.plane_points(jnp.full(2, -3.0), jnp.full(2, 3.0), 41)
 
 
 def test_bumps_at_the_modes_are_seen_and_a_slope_sees_none():
-    seen = landscape.attention(bumps(RING.modes), RING.modes, RADII, SURROUNDINGS)
+    seen = landscape.local_maximum_test(bumps(RING.modes), RING.modes, RADII, SURROUNDINGS)
     assert np.all(seen.seen)
     assert np.all(seen.distance < 0.1)
     assert np.all(seen.prominence > 0)
     np.testing.assert_allclose(seen.slope, 0, atol=1e-3)  # other bumps, 5 widths away, tilt a top by 2e-5
-    ignored = landscape.attention(slope, RING.modes, RADII, SURROUNDINGS)
+    ignored = landscape.local_maximum_test(slope, RING.modes, RADII, SURROUNDINGS)
     assert not np.any(ignored.seen)
     np.testing.assert_allclose(ignored.distance, 3, rtol=1e-4)  # as far as the ascent goes
     np.testing.assert_allclose(ignored.slope, 1, rtol=1e-4)
@@ -48,13 +48,13 @@ def test_bumps_at_the_modes_are_seen_and_a_slope_sees_none():
 
 def test_the_prominence_of_a_bump_is_its_fall_to_the_circle():
     one = RING.modes[:1]
-    seen = landscape.attention(bumps(one), one, RADII[:1], SURROUNDINGS)
+    seen = landscape.local_maximum_test(bumps(one), one, RADII[:1], SURROUNDINGS)
     fall = 1 - math.exp(-0.5 * 0.3**2 / 0.4**2)
     assert float(seen.prominence[0]) == pytest.approx(fall / float(jnp.std(bumps(one)(SURROUNDINGS))), rel=1e-4)
 
 
 def test_only_the_modes_with_a_bump_are_seen():
-    seen = landscape.attention(bumps(RING.modes[:2]), RING.modes, RADII, SURROUNDINGS)
+    seen = landscape.local_maximum_test(bumps(RING.modes[:2]), RING.modes, RADII, SURROUNDINGS)
     assert seen.seen.tolist() == [True, True, False, False, False, False]
 
 
@@ -70,7 +70,7 @@ def test_only_the_modes_with_a_bump_are_seen():
 )
 def test_flat_places_ridges_and_valleys_are_no_peaks(name, score):
     modes = jnp.array([[0.0, 0.0], [1.0, 0.0]])
-    seen = landscape.attention(score, modes, jnp.full(2, 0.3), SURROUNDINGS)
+    seen = landscape.local_maximum_test(score, modes, jnp.full(2, 0.3), SURROUNDINGS)
     assert not np.any(seen.seen)
     assert all(np.all(np.isfinite(part)) for part in seen)
 
@@ -78,7 +78,7 @@ def test_flat_places_ridges_and_valleys_are_no_peaks(name, score):
 def test_a_peak_beside_the_mode_counts_up_to_the_radius():
     for shift, expected in ((0.2, True), (0.5, False)):
         off = RING.modes + jnp.array([[shift, 0.0]])
-        seen = landscape.attention(bumps(off), RING.modes, RADII, SURROUNDINGS)
+        seen = landscape.local_maximum_test(bumps(off), RING.modes, RADII, SURROUNDINGS)
         assert np.all(seen.seen == expected)
         np.testing.assert_allclose(seen.distance, shift / 0.3, atol=0.1)
 
@@ -86,7 +86,7 @@ def test_a_peak_beside_the_mode_counts_up_to_the_radius():
 def test_the_share_of_real_points_at_peaks_is_the_closed_form_where_every_mode_is_a_round_peak(key):
     num = 4000
     real = RING.sample(key, num)
-    mode = landscape.nearest(real, RING.modes)
+    mode = landscape.nearest_mode(real, RING.modes)
     for scale in (1.0, 2.0):
         share = float(jnp.mean(landscape.is_peak(bumps(RING.modes), real, scale * RING.std[mode])))
         # A point at distance e from the top is a peak at the scale if e < scale / 2: Rayleigh. 16 directions instead of
@@ -99,7 +99,7 @@ def test_the_share_of_real_points_at_peaks_is_the_closed_form_where_every_mode_i
 
 def test_real_points_are_attracted_by_bumps_and_left_by_a_slope(key):
     real = RING.sample(key, 500)
-    mode = landscape.nearest(real, RING.modes)
+    mode = landscape.nearest_mode(real, RING.modes)
     assert np.all(landscape.attracted(bumps(RING.modes), real, RING.modes[mode], RADII[mode]))
     assert not np.any(landscape.attracted(slope, real, RING.modes[mode], RADII[mode]))
 
@@ -152,10 +152,10 @@ def test_on_a_line_both_sides_are_looked_at():
     radii = 3 * source.std
     grid = jnp.linspace(-60.0, 70.0, 201)[:, None]
     near = bumps(source.modes, width=10.0)
-    assert landscape.attention(near, source.modes, radii, grid).seen.tolist() == [True, True]
+    assert landscape.local_maximum_test(near, source.modes, radii, grid).seen.tolist() == [True, True]
     only_hot = bumps(source.modes[1:], width=10.0)
-    assert landscape.attention(only_hot, source.modes, radii, grid).seen.tolist() == [False, True]
-    rising = landscape.attention(lambda x: x[:, 0], source.modes, radii, grid)
+    assert landscape.local_maximum_test(only_hot, source.modes, radii, grid).seen.tolist() == [False, True]
+    rising = landscape.local_maximum_test(lambda x: x[:, 0], source.modes, radii, grid)
     assert not np.any(rising.seen)
 
 
@@ -164,8 +164,8 @@ def test_more_than_two_dimensions_are_refused():
         landscape.circle_scores(lambda x: x[:, 0], jnp.zeros((2, 3)), jnp.ones(2))
 
 
-def test_attention_compiles_and_maps():
+def test_the_local_maximum_test_compiles_and_maps():
     def count(width):
-        return landscape.attention(bumps(RING.modes, width), RING.modes, RADII, SURROUNDINGS).seen.sum()
+        return landscape.local_maximum_test(bumps(RING.modes, width), RING.modes, RADII, SURROUNDINGS).seen.sum()
 
     assert jax.jit(jax.vmap(count))(jnp.array([0.2, 0.4])).tolist() == [6, 6]

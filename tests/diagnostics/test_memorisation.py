@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from gan_jax.diagnostics.memorisation import expected_transforms, gap_interval, judge, loss_floor
+from gan_jax.diagnostics.memorisation import discriminator_accuracies, expected_transforms, gap_interval, loss_floor
 from gan_jax.experiment.schedules import Linear
 from gan_jax.losses.objectives import (
     FGAN,
@@ -33,7 +33,7 @@ def test_a_d_that_looks_examples_up():
     """It knows 3 of 4 training examples by name, and gives the rest the score of fakes."""
     known = jnp.array([4.0, 4.0, 4.0, -2.0] * 8)
     new = jnp.full(32, -2.0)
-    found = judge(NonSaturating().criterion(), known, new, new)
+    found = discriminator_accuracies(NonSaturating().criterion(), known, new, new)
     assert [float(share) for share in found[:4]] == [0.75, 0.0, 1.0, 0.75]
     assert float(found.overfitting) == 1
     wanted = 0.75 * math.log1p(math.exp(-4)) + 0.25 * math.log1p(math.exp(2))
@@ -46,7 +46,7 @@ def test_the_optimal_d_of_two_gaussians_has_no_gap_and_the_known_accuracy():
     """Data N(1, 1), fakes N(-1, 1): the best score is 2x, right with probability Phi(1)."""
     keys, num = jax.random.split(jax.random.key(0), 3), 40_000
     train, held, fake = (mean + jax.random.normal(k, (num,)) for mean, k in zip((1.0, 1.0, -1.0), keys, strict=True))
-    found = judge(NonSaturating().criterion(), 2 * train, 2 * held, 2 * fake)
+    found = discriminator_accuracies(NonSaturating().criterion(), 2 * train, 2 * held, 2 * fake)
     right, width = norm.cdf(1), 4 * math.sqrt(norm.cdf(1) * norm.sf(1) / num)
     for share in (found.train, found.held_out, found.fake):
         assert float(share) == pytest.approx(right, abs=width)
@@ -59,19 +59,19 @@ def test_the_optimal_d_of_two_gaussians_has_no_gap_and_the_known_accuracy():
     assert float(found.train_loss) == pytest.approx(wanted, abs=0.02)
 
 
-def test_related_scores_are_judged_relative_to_the_fakes():
+def test_related_scores_are_classified_relative_to_the_fakes():
     train, held, fake = jnp.array([1.0, 1.0]), jnp.array([-1.0, 0.5]), jnp.array([0.0, 0.0])
-    found = judge(Relativistic().criterion(), train, held, fake)
+    found = discriminator_accuracies(Relativistic().criterion(), train, held, fake)
     assert [float(share) for share in found[:3]] == [1.0, 0.5, 1.0]
-    found = judge(RelativisticAverage().criterion(), train + 10, held + 10, fake + 10)
+    found = discriminator_accuracies(RelativisticAverage().criterion(), train + 10, held + 10, fake + 10)
     assert [float(share) for share in found[:3]] == [1.0, 0.5, 1.0]
 
 
 def test_boundaries_are_the_objectives():
     scores = jnp.array([0.4, 0.6]), jnp.array([0.4, 0.4]), jnp.array([0.6, 0.2])
-    assert [float(s) for s in judge(LeastSquares().criterion(), *scores)[:3]] == [0.5, 0.0, 0.5]
-    assert [float(s) for s in judge(NonSaturating().criterion(), *scores)[:3]] == [1.0, 1.0, 0.0]
-    assert np.isnan(float(judge(EnergyMargin().criterion(), *scores).gap))
+    assert [float(s) for s in discriminator_accuracies(LeastSquares().criterion(), *scores)[:3]] == [0.5, 0.0, 0.5]
+    assert [float(s) for s in discriminator_accuracies(NonSaturating().criterion(), *scores)[:3]] == [1.0, 1.0, 0.0]
+    assert np.isnan(float(discriminator_accuracies(EnergyMargin().criterion(), *scores).gap))
 
 
 @pytest.mark.parametrize(("count", "floor"), [(3, 0.378), (6, 0.622), (9, 0.812), (12, 0.965)])
@@ -138,7 +138,7 @@ def test_no_score_gets_below_the_floor(key):
     p = 6 / 64
     sure = jnp.full(10, math.log((1 - p) / p))
     assert float(sure[0]) == pytest.approx(2.27, abs=0.01)
-    found = judge(criterion, sure, -sure, -sure)
+    found = discriminator_accuracies(criterion, sure, -sure, -sure)
     assert float(found.train_loss) == pytest.approx(floor, abs=1e-5)
     assert float(found.held_out_loss) > floor + 1
 

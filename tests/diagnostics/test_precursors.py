@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gan_jax.diagnostics.precursors import departures, find_event
+from gan_jax.diagnostics.precursors import departures, find_event, refine_event
 
 
 def test_the_step_of_a_fall_is_found_exactly():
@@ -97,3 +97,14 @@ def test_magnitudes_may_be_zero_and_may_have_gaps():
     (found,) = departures(np.arange(200), {"input_gradient/fake": values}, event=100)
     assert (found.step, found.direction, found.factor) == (150, "down", None)
     assert departures(np.arange(200), {"activation": np.zeros(200)}, event=100) == []
+
+
+def test_an_event_is_dated_to_the_step_in_a_finer_series():
+    fine = np.arange(100)
+    quantity = np.where(fine < 37, 8.0, np.where(fine < 41, 3.0, 1.0))
+    coarse = find_event(fine[::10], quantity[::10], hint=40)
+    assert (coarse.step, coarse.before, coarse.after) == (40, 8.0, 1.0)
+    event = refine_event(coarse, fine, quantity)
+    assert (event.step, event.begins, event.ends) == (37, 36, 41)
+    assert (event.before, event.after) == (coarse.before, coarse.after)
+    assert refine_event(coarse, fine[50:], quantity[50:]) == coarse  # the crossing is not in the series

@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax.data.idx import NUM_CLASSES
 from gan_jax.data.images import Images
-from gan_jax.data.stacked import StackedImages, stack
+from gan_jax.data.stacked import StackedImages, stack_channels
 from gan_jax.diagnostics.detector import LABELS, Detector, init_detector, update_detector
 from gan_jax.diagnostics.stacked_detector import StackedDetector
 from gan_jax.diagnostics.verdict import judge
@@ -19,7 +19,8 @@ from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.metrics.classifier import classify
 from gan_jax.runs.session import headline
-from gan_jax.training import train
+from gan_jax.training.evaluations import LoadedData, evaluate
+from gan_jax.training.state import init
 
 EVERY, NUM = 2_000, 1_600
 update = jax.jit(update_detector)
@@ -38,7 +39,7 @@ def setting():
 
     def of_modes(modes, pick=rng.choice):
         triples = [[pick(by_class[int(c)]) for c in f"{mode:03d}"] for mode in rng.choice(modes, NUM)]
-        return stack(dataset.images, jnp.asarray(np.array(triples, np.int32)))
+        return stack_channels(dataset.images, jnp.asarray(np.array(triples, np.int32)))
 
     samples = {
         "real": source.sample(jax.random.key(1), NUM),
@@ -157,9 +158,9 @@ def test_without_a_classifier_only_pixels_are_judged(setting):
 def test_a_run_is_measured_in_both_modes_of_batch_norm(setting):
     experiment = tiny_stacked()
     _, data, _, reference, _ = setting
-    resources = train.Resources(data.load(), reference)
-    state = jax.eval_shape(train.init, experiment, jax.random.key(0))
-    evaluation = jax.eval_shape(train.evaluate, experiment, resources, state)
+    resources = LoadedData(data.load(), reference)
+    state = jax.eval_shape(init, experiment, jax.random.key(0))
+    evaluation = jax.eval_shape(evaluate, experiment, resources, state)
     assert evaluation.metrics.keys() == {"batch", "running"}
     assert evaluation.samples.shape == (64, 28, 28, 3)
     # What the host keeps: numbers of the same names and sizes in both.

@@ -15,7 +15,7 @@ from gan_jax.diagnostics.support import (
     chance_in_batch,
     closest_pairs,
     coincidences,
-    nearest,
+    nearest_neighbours,
     observed_chances,
     support_size,
 )
@@ -86,11 +86,11 @@ def test_distances_are_those_of_a_direct_computation(key):
             jax.random.normal(key, (300, dim)) + 5,
             jax.random.normal(jax.random.key(1), (70, dim)) + 5,
         )
-        found = nearest(queries, references)
+        found = nearest_neighbours(queries, references)
         squares = np.sum((np.asarray(queries)[:, None] - np.asarray(references)[None]) ** 2, axis=2)
         np.testing.assert_allclose(found.distance, np.sqrt(squares.min(axis=1)), rtol=1e-5)
         assert np.array_equal(found.which, squares.argmin(axis=1))
-        among = nearest(references, references, exclude_self=True)
+        among = nearest_neighbours(references, references, exclude_self=True)
         own = np.sum((np.asarray(references)[:, None] - np.asarray(references)[None]) ** 2, axis=2)
         np.fill_diagonal(own, np.inf)
         assert np.array_equal(among.which, own.argmin(axis=1))
@@ -102,7 +102,7 @@ def test_distances_are_those_of_a_direct_computation(key):
 
 def test_a_copy_is_at_distance_0_though_products_round(key):
     points = 100 + jax.random.normal(key, (500, 200))
-    assert np.all(nearest(points[:10], points).distance == 0)
+    assert np.all(nearest_neighbours(points[:10], points).distance == 0)
 
 
 def test_the_chance_in_a_batch_is_the_observed_one():

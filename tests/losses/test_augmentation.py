@@ -15,8 +15,10 @@ from gan_jax.experiment.settings import override
 from gan_jax.losses.augmentation import AUGMENTATIONS, Augmentation, Cutout, Flip, Translation, augmented
 from gan_jax.losses.penalties import R1
 from gan_jax.networks.points import LinearDiscriminator
-from gan_jax.training.player_losses import Batch, discriminator_loss, generator_loss, make_batch, sample_latent
-from gan_jax.training.train import init
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.batches import Batch, make_batch, sample_latent
+from gan_jax.training.context import StepContext
+from gan_jax.training.player_losses import discriminator_loss, generator_loss
 
 IMAGE = jnp.arange(1.0, 65.0).reshape(8, 8, 1)
 
@@ -113,7 +115,7 @@ def test_none_moves_nothing():
 @pytest.fixture(scope="module")
 def setting():
     experiment = tiny_dcgan()
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
     real = jax.random.uniform(jax.random.key(1), (16, 16, 16, 1), minval=-1.0)
     latent = sample_latent(experiment, jax.random.key(2), 16)
     return experiment, state, real, latent
@@ -128,14 +130,15 @@ def with_augment(experiment, *augmentations, **changes):
 def losses(experiment, state, real, latent, key):
     """Both players' losses, and the gradients with respect to real images and G's parameters."""
     gen, disc = state.generator.variables, state.discriminator.variables
+    context = StepContext(experiment, state.step)
 
     def of_disc(real):
-        batch, _ = make_batch(experiment, gen, real, latent)
-        return discriminator_loss(experiment, disc, batch, key, state.step)[0]
+        batch, _ = make_batch(context, gen, real, latent)
+        return discriminator_loss(context, disc, batch, key)[0]
 
     def of_gen(params):
-        batch, _ = make_batch(experiment, gen._replace(params=params), real, latent)
-        return generator_loss(experiment, disc, batch, key, state.step)[0]
+        batch, _ = make_batch(context, gen._replace(params=params), real, latent)
+        return generator_loss(context, disc, batch, key)[0]
 
     return jax.value_and_grad(of_disc)(real), jax.value_and_grad(of_gen)(gen.params)
 
@@ -167,7 +170,7 @@ def test_two_devices_are_one(setting):
 
     def loss(real, fake, axis_name):
         batch = Batch(real, fake, fake, latent, fake, state.generator.variables)
-        return discriminator_loss(experiment, disc, batch, key, state.step, axis_name=axis_name)[1][1]
+        return discriminator_loss(StepContext(experiment, state.step, None, axis_name), disc, batch, key)[1][1]
 
     one = jax.jit(lambda real, fake: loss(real, fake, None))(real, fake)
     split = jax.pmap(lambda real, fake: loss(real, fake, "devices"), "devices", devices=jax.devices()[:2])
@@ -180,7 +183,7 @@ def test_two_devices_are_one(setting):
 
 def test_wrong_uses_are_refused():
     with pytest.raises(
-        ValueError, match="Translation, which changes images, and the data are vectors of 2: leave it out"
+        ValueError, match="Translation, which changes images, and the data are vectors of 2 numbers: leave it out"
     ):
         override(tiny_ring(), "discriminator.augment", "translation")
     with pytest.raises(ValueError, match=r"Translation\.share is 1\.5, and must be at most 1"):

@@ -231,9 +231,11 @@ def test_relativistic_of_a_zero_sum_objective_is_zero_sum(relativistic, key):
 
 
 def test_what_cannot_work_is_refused_with_its_remedy():
-    with pytest.raises(ValueError, match="related already: give its own objective, NonSaturating"):
+    with pytest.raises(ValueError, match="relativistic already: give the objective inside it, NonSaturating"):
         RelativisticAverage(Relativistic())
-    with pytest.raises(ValueError, match="3 and 2: make the batches equal, or use RelativisticAverage"):
+    with pytest.raises(
+        ValueError, match="3 real scores and 2 fake ones: make the batches equal, or use RelativisticAverage"
+    ):
         Relativistic().criterion().relate(jnp.zeros(3), jnp.zeros(2))
     for alpha in (0.0, 1.0):
         with pytest.raises(ValueError, match="choose 'reverse_kl' and 'kl'"):

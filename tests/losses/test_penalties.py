@@ -26,7 +26,7 @@ from gan_jax.losses.penalties import (
     Penalty,
     StatefulPenalty,
     ZeroCenteredGP,
-    input_gradients,
+    score_gradients,
 )
 from gan_jax.networks.committee import Committee
 from gan_jax.networks.packing import Packed
@@ -132,7 +132,7 @@ def test_gradients_are_of_each_score_of_a_pack_and_of_a_committee(key):
     network = Packed(network=LinearDiscriminator(start=2.0), num=2)
     variables = network.init(key, (2,))
     view = penalty_view(lambda p, x: network.apply(variables, x, train=True)[0])
-    slopes = input_gradients(view, REAL)
+    slopes = score_gradients(view, REAL)
     np.testing.assert_allclose(slopes, np.full((2, 4), 2.0))  # two packs of two examples in two dimensions
     assert float(WGANGP(weight=1.0)(view)) == pytest.approx((4 - 1) ** 2, rel=1e-5)  # |(2, 2, 2, 2)| = 4
 
@@ -219,7 +219,7 @@ def test_lazy_penalties_have_the_same_mean_and_refuse_memories():
         memory = lazy.advance(view._replace(memory=memory))
     whole = float(R1()(view))
     np.testing.assert_allclose(values, [4 * whole, 0, 0, 0] * 2, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"Lazy.penalty is LeCam, whose memory advances in every update"):
+    with pytest.raises(ValueError, match=r"Lazy.penalty is LeCam, whose state advances in every update"):
         Lazy(penalty=LeCam())
 
 

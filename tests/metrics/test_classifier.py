@@ -28,8 +28,8 @@ from gan_jax.metrics.classifier import (
 from gan_jax.metrics.train_classifier import (
     RECIPES,
     augment,
+    classifier_batch,
     junk,
-    make_batch,
     resampling,
     shuffle_tiles,
     train_classifier,
@@ -255,7 +255,7 @@ def test_shuffled_tiles_keep_every_pixel(key):
 def test_training_batches_are_images_with_targets(name, key):
     recipe = RECIPES[name]
     images = jax.random.randint(key, (recipe.batch_size, 28, 28, 1), 0, 256).astype(jnp.uint8)
-    x, y = make_batch(key, images, jnp.arange(recipe.batch_size) % 10, recipe)
+    x, y = classifier_batch(key, images, jnp.arange(recipe.batch_size) % 10, recipe)
     assert x.shape == (recipe.batch_size + recipe.num_mixtures + recipe.num_junk, 28, 28, 1)
     assert float(jnp.min(x)) >= -1.0
     assert float(jnp.max(x)) <= 1.0 + 1e-5

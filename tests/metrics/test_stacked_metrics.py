@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.data.stacked import StackedImages, StackedSource, stack
+from gan_jax.data.stacked import StackedImages, StackedSource, stack_channels
 from gan_jax.metrics.classifier import GATES, classify, load_classifier
 from gan_jax.metrics.stacked_bounds import expected_divergence, stacked_bounds
 from gan_jax.metrics.stacked_metrics import StackedRule, make_stacked_reference, stacked_metrics, triple_share
@@ -35,7 +35,7 @@ def of_modes(digits, modes, seed=0):
     dataset, _, _, by_class = digits
     rng = np.random.default_rng(seed)
     triples = [[rng.choice(by_class[int(c)]) for c in f"{mode:03d}"] for mode in modes]
-    return stack(dataset.images, jnp.asarray(np.array(triples, np.int32)))
+    return stack_channels(dataset.images, jnp.asarray(np.array(triples, np.int32)))
 
 
 def measure(digits, samples, rule=None):
@@ -179,7 +179,7 @@ def test_copies_inside_the_classes_have_no_variance(digits):
     dataset, _, _, by_class = digits
     modes = np.random.default_rng(0).choice([a + b + c for a in (0, 300) for b in (0, 30) for c in (0, 3)], NUM)
     one_each = [[by_class[int(c)][0] for c in f"{mode:03d}"] for mode in modes]
-    copies = measure(digits, stack(dataset.images, jnp.asarray(np.array(one_each, np.int32))))
+    copies = measure(digits, stack_channels(dataset.images, jnp.asarray(np.array(one_each, np.int32))))
     various = measure(digits, of_modes(digits, modes))
     assert float(copies.intra_class_ratio) < 1e-3
     assert 0.5 < float(various.intra_class_ratio) < 1.5

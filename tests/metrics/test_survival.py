@@ -12,7 +12,7 @@ import pytest
 from gan_jax.diagnostics.verdict import Verdict
 from gan_jax.metrics import hazards, power, survival
 from gan_jax.metrics import onsets as onsets_module
-from gan_jax.metrics.survival import CAUSES, Onset
+from gan_jax.metrics.survival import FAILURE_CAUSES, Onset
 
 
 def onsets(failed=(), ended=(), cause="collapse"):
@@ -41,7 +41,7 @@ def verdict(outcome, onset=None, cause=None, last=70, **steps):
 def random_onsets(seed, num=40):
     """Onsets of all causes in whole evaluations, with ties among them and with censorings."""
     rng = np.random.default_rng(seed)
-    causes = rng.choice([*CAUSES, None], size=num)
+    causes = rng.choice([*FAILURE_CAUSES, None], size=num)
     return [Onset(float(time), cause) for time, cause in zip(rng.integers(1, 9, num), causes, strict=True)]
 
 
@@ -135,7 +135,7 @@ def test_no_censored_time_is_averaged():
     # Longer runs without onset tell nothing new about the time before them.
     assert survival.kaplan_meier(onsets([10], [5, 5, 200])).restricted_mean(20).mean == 15.0
     arms = {"a": [verdict("collapsed", 10, "total"), *(verdict("healthy", last=last) for last in (5, 5, 20))]}
-    numbers = json.dumps(onsets_module.summary(arms)["arms"]["a"]["restricted_mean"])
+    numbers = json.dumps(onsets_module.onset_summary(arms)["arms"]["a"]["restricted_mean"])
     assert json.loads(numbers)["mean"] == 15.0
 
 
@@ -161,7 +161,7 @@ def test_cumulative_incidence_by_hand_with_ties():
 def test_incidences_and_survival_add_up_to_one(seed):
     runs = random_onsets(seed)
     curve = survival.kaplan_meier(runs)
-    incidences = [survival.cumulative_incidence(runs, cause) for cause in CAUSES]
+    incidences = [survival.cumulative_incidence(runs, cause) for cause in FAILURE_CAUSES]
     assert all(item.times.tolist() == curve.times.tolist() for item in incidences)
     assert all(item.incidence[-1] > 0.1 for item in incidences)
     np.testing.assert_allclose(sum(item.incidence for item in incidences) + curve.survival, 1.0, atol=1e-12)
@@ -363,7 +363,7 @@ def test_summary():
 
     arms = {"6-MP": verdicts(TREATED), "placebo": verdicts(PLACEBO), "neither": [verdict("never formed")] * 3}
     rates = {"6-MP": 0.0, "placebo": 0.1, "neither": 0.2}
-    result = onsets_module.summary(arms, covariate=rates, unit=0.1)
+    result = onsets_module.onset_summary(arms, covariate=rates, unit=0.1)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     # The placebo arm is known to the end, so that the common last time is that of 6-MP.
     assert result["horizon"] == 35
@@ -398,15 +398,15 @@ def test_summary():
     assert strength["seeds_per_arm"] == {"2": math.ceil(65.35 / 2 * 47 / 30), "3": math.ceil(26.01 / 2 * 47 / 30)}
     assert strength["num_events_in_two_arms"] == 20
     assert power.power_of(strength["hazard_ratio_detectable"], 20) == pytest.approx(0.8)
-    turned = onsets_module.summary(arms, baseline="placebo", horizon=40)
+    turned = onsets_module.onset_summary(arms, baseline="placebo", horizon=40)
     assert turned["pairwise"]["against"]["6-MP"]["hazard_ratio"]["ratio"] == pytest.approx(1 / 4.817, abs=1e-3)
     assert turned["arms"]["6-MP"]["restricted_mean"]["mean"] is None
     assert turned["arms"]["6-MP"]["causes"]["collapse"]["at_horizon"]["incidence"] is None
     assert "beyond the last time, 35" in turned["arms"]["6-MP"]["note"]
     # The horizon is part of the time up to it, and by default as long as all can be followed.
-    week = onsets_module.summary({"6-MP": verdicts(TREATED)}, horizon=6)["arms"]["6-MP"]
+    week = onsets_module.onset_summary({"6-MP": verdicts(TREATED)}, horizon=6)["arms"]["6-MP"]
     assert week["causes"]["collapse"]["at_horizon"]["incidence"] == pytest.approx(3 / 21)
-    assert onsets_module.summary({"a": [verdict("healthy", last=50)], "b": [verdict("healthy")]})["horizon"] == 50
+    assert onsets_module.onset_summary({"a": [verdict("healthy", last=50)], "b": [verdict("healthy")]})["horizon"] == 50
 
 
 HEALTHY, BAD, NEVER = verdict("healthy"), verdict("collapsed", 5, "total"), verdict("never formed")
@@ -431,7 +431,7 @@ HEALTHY, BAD, NEVER = verdict("healthy"), verdict("collapsed", 5, "total"), verd
 )
 @pytest.mark.parametrize("horizon", [None, 0, 1000])
 def test_summary_of_little(arms, tested, median, num_events, horizon):
-    result = onsets_module.summary(arms, horizon, covariate={name: float(i) for i, name in enumerate(arms)})
+    result = onsets_module.onset_summary(arms, horizon, covariate={name: float(i) for i, name in enumerate(arms)})
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["arms"]["a"]["median"] == median
     assert result["power"]["num_events"] == num_events
@@ -470,12 +470,12 @@ def test_summary_of_little(arms, tested, median, num_events, horizon):
         (lambda: power.power_of(2.0, 0), "num_events=0"),
         (lambda: power.power_of(2.0, 10, share=1.0), "share=1.0"),
         (lambda: power.seeds_per_arm(2.0, 0.0), "event_share=0.0"),
-        (lambda: onsets_module.summary({}), "no arm at all"),
-        (lambda: onsets_module.summary({"a": []}), "'a'"),
-        (lambda: onsets_module.summary({"a": [HEALTHY]}, baseline="b"), "'b'.*arms are a"),
-        (lambda: onsets_module.summary({"a": [HEALTHY]}, covariate={"b": 1.0}), "a, b"),
-        (lambda: onsets_module.summary({"a": [NEVER]}, confidence=2.0), "confidence=2.0"),
-        (lambda: onsets_module.summary({"a": [{**HEALTHY, "outcome": "fine"}]}), "'fine'.*healthy"),
+        (lambda: onsets_module.onset_summary({}), "no arm at all"),
+        (lambda: onsets_module.onset_summary({"a": []}), "'a'"),
+        (lambda: onsets_module.onset_summary({"a": [HEALTHY]}, baseline="b"), "'b'.*arms are a"),
+        (lambda: onsets_module.onset_summary({"a": [HEALTHY]}, covariate={"b": 1.0}), "a, b"),
+        (lambda: onsets_module.onset_summary({"a": [NEVER]}, confidence=2.0), "confidence=2.0"),
+        (lambda: onsets_module.onset_summary({"a": [{**HEALTHY, "outcome": "fine"}]}), "'fine'.*healthy"),
     ],
 )
 def test_bad_input_is_told_with_its_remedy(call, words):

@@ -15,8 +15,10 @@ from gan_jax.networks.dcgan import DCGANDiscriminator
 from gan_jax.networks.dropout import Dropout, _after, _number
 from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.steps import train_step
-from gan_jax.training.train import chunk, init, load_resources
 
 AXIS = "devices"
 NETWORKS = [(MLPDiscriminator(widths=(8, 8)), (3,)), (DCGANDiscriminator(width=2), (16, 16, 1))]
@@ -109,13 +111,13 @@ def test_a_run_with_dropout_goes_on_bit_for_bit():
     experiment = dataclasses.replace(
         experiment, discriminator=dataclasses.replace(experiment.discriminator, network=network)
     )
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
 
     def train(state, num_steps):
-        return chunk(experiment, resources, state, num_steps=num_steps, evaluates=False).state
+        return compiled_chunk(experiment, resources, state, ChunkSpec(num_steps, evaluates=False)).state
 
-    whole = train(init(experiment, jax.random.key(0)), 8)
-    half = train(init(experiment, jax.random.key(0)), 4)
+    whole = train(compiled_init(experiment, jax.random.key(0)), 8)
+    half = train(compiled_init(experiment, jax.random.key(0)), 4)
     # Two parts, of which the second starts from copies on the host.
     copied = jax.tree.map(lambda leaf: leaf if leaf.dtype == half.key.dtype else jnp.asarray(np.asarray(leaf)), half)
     rest = train(copied, 4)
@@ -151,7 +153,7 @@ def test_the_rate_is_a_leaf(key):
             experiment.discriminator, network=dataclasses.replace(experiment.discriminator.network, dropout_rate=rate)
         )
         changed = dataclasses.replace(experiment, discriminator=disc)
-        losses.append(float(step(changed, init(changed, key))))
+        losses.append(float(step(changed, compiled_init(changed, key))))
     assert len(traces) == 1
     assert losses[0] != losses[1]
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.networks.equalised import HE_GAIN, EqualisedConv, EqualisedDense, MinibatchStddev, pixel_norm
+from gan_jax.networks.equalised import HE_GAIN, EqualisedConv, EqualisedDense, MinibatchStddevChannel, pixel_norm
 
 LAYERS = [(EqualisedDense, (40,), 40), (EqualisedConv, (5, 5, 20), 180)]
 
@@ -69,7 +69,7 @@ def test_convolution_is_that_of_lax(key):
 
 def test_minibatch_stddev_is_that_of_numpy(key):
     x = 3.0 + jax.random.normal(key, (6, 4, 4, 5))
-    out = MinibatchStddev().apply({}, x)
+    out = MinibatchStddevChannel().apply({}, x)
     assert out.shape == (6, 4, 4, 6)
     np.testing.assert_array_equal(out[..., :5], x)
     np.testing.assert_allclose(out[..., 5], np.full((6, 4, 4), np.std(np.asarray(x), axis=0).mean()), rtol=1e-5)
@@ -80,7 +80,7 @@ def test_minibatch_stddev_over_devices_is_that_of_the_joined_batch(key):
     weight = jnp.cos(jnp.arange(6 * 2 * 2 * 4.0)).reshape(6, 2, 2, 4)
 
     def loss(x, weight, axis_name=None):
-        out = MinibatchStddev(axis_name).apply({}, x)
+        out = MinibatchStddevChannel(axis_name).apply({}, x)
         return jnp.sum(weight * out), out
 
     (_, expected), expected_gradient = jax.value_and_grad(loss, has_aux=True)(x, weight)
@@ -98,7 +98,7 @@ def test_equal_samples_have_finite_derivatives_twice():
     x = jnp.ones((3, 2, 2, 2))
 
     def spread(x):
-        return jnp.sum(MinibatchStddev().apply({}, x)[..., -1])
+        return jnp.sum(MinibatchStddevChannel().apply({}, x)[..., -1])
 
     np.testing.assert_allclose(spread(x), 12 * 1e-4, rtol=1e-5)
     assert not np.any(jax.grad(spread)(x))

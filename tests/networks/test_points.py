@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.settings import override
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
+from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.steps import train_step
-from gan_jax.training.train import init
 
 
 @pytest.mark.parametrize("shape", [(1,), (3,), (2, 2, 1)])
@@ -45,8 +45,8 @@ def test_starts_are_leaves(key):
 def test_the_training_step_plays_the_bilinear_game(num_dims, key):
     # L_D = <psi, theta> = -L_G, so that theta ascends along psi, and psi descends along theta.
     with jax.enable_x64(True):
-        experiment = override(load_config("bilinear"), "data.num_dims", num_dims)
-        state, step = init(experiment, key), jax.jit(train_step)
+        experiment = override(load("bilinear"), "data.num_dims", num_dims)
+        state, step = compiled_init(experiment, key), jax.jit(train_step)
         theta, psi = np.ones(num_dims), np.ones(num_dims)
         for _ in range(5):
             state, metrics = step(experiment, (), state)

@@ -18,7 +18,7 @@ import pytest
 
 from gan_jax.cli.main import main
 from gan_jax.reports import watch
-from gan_jax.reports.page_figures import new_figure
+from gan_jax.reports.figures import new_figure
 from tests.run_folders import end, make_run, train
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'gan-jax[test]'")
@@ -120,13 +120,13 @@ def reports(tmp_path_factory):
     (run / "diagnosis" / "landscape.json").write_text(json.dumps(result))
 
     def figure(result):
-        made, axes = new_figure(12, 4)
-        axes.plot([0, 1])
+        made = new_figure(12, 4)
+        made.add_subplot().plot([0, 1])
         return made
 
     with pytest.MonkeyPatch.context() as patch:
         module = SimpleNamespace(figure=figure, table=lambda result: "a wide table " * 20)
-        patch.setitem(sys.modules, "gan_jax.cli.diagnose_landscape", module)
+        patch.setitem(sys.modules, "gan_jax.reports.diagnosis_landscape", module)
         assert main(["report", str(run)]) == 0
     assert main(["report", str(sweep)]) == 0
     return {"run": (run / "report.html").as_uri(), "sweep": (sweep / "report.html").as_uri()}
@@ -286,13 +286,13 @@ def test_all_that_acts_has_a_focus_that_shows(visit, reports, kind):
 def test_the_served_page_changes_under_the_reader(visit, tmp_path):
     run = make_run(tmp_path / "run")
     with watch.make_server(0) as server:
-        server.drawing = watch.draw(run.path, watch.Drawing(), 0.05)
+        server.drawing = watch.draw_page(run.path, watch.Drawing(), 0.05)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = visit(f"http://127.0.0.1:{server.server_port}/", "phone")
         assert page.locator("#live").text_content() == "No metrics yet: waiting for the first evaluation"
 
         train(run, 3)
-        server.drawing = watch.draw(run.path, server.drawing, 0.05)
+        server.drawing = watch.draw_page(run.path, server.drawing, 0.05)
         page.get_by_role("heading", name="Verdict").wait_for()
         assert page.locator("#live").text_content() == "Not finished: step 30 of 40 (75%), total"
         page.evaluate("window.stayed = true")
@@ -305,7 +305,7 @@ def test_the_served_page_changes_under_the_reader(visit, tmp_path):
 
         train(run)
         end(run)
-        server.drawing = watch.draw(run.path, server.drawing, 0.05)
+        server.drawing = watch.draw_page(run.path, server.drawing, 0.05)
         page.get_by_text("Collapsed at step 30").wait_for()
         assert page.locator("#live").text_content() == "The run has ended"
         assert shown(page) == ["step 10: forming"]

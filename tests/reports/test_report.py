@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,13 +16,17 @@ import pytest
 from PIL import Image
 
 from gan_jax.cli.main import main
+from gan_jax.data.mixtures import PointMass, Temperatures
 from gan_jax.experiment.examples import tiny_ring
-from gan_jax.experiment.sweep import grid
-from gan_jax.reports import page, page_figures, page_pictures, report_curves
-from gan_jax.reports.page_figures import figure_svg, new_figure
+from gan_jax.experiment.sweep import grid, variations
+from gan_jax.reports import figures, page, page_pictures, report_curves, sample_pictures, sweep_report
+from gan_jax.reports.figures import new_figure
+from gan_jax.reports.page_figures import figure_svg
 from gan_jax.reports.report import write_report
 from gan_jax.reports.report_curves import make_series
+from gan_jax.reports.sample_pictures import picture_samples
 from gan_jax.reports.sweep_report import write_sweep_report
+from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
 from tests.run_folders import end, ended_run, make_run, row, train
 
@@ -62,7 +68,7 @@ class Page(HTMLParser):
 
 
 def report(run) -> Page:
-    return Page(write_report(run.path).read_text())
+    return Page(write_report(run.path).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -89,7 +95,7 @@ def test_the_verdict_comes_first_and_the_command_last(run):
 
 
 def source(run) -> str:
-    return run.report_path.read_text()
+    return run.report_path.read_text(encoding="utf-8")
 
 
 def test_the_page_is_whole_and_loads_nothing(run):
@@ -231,7 +237,7 @@ def test_signals_are_drawn_by_group(monkeypatch, run):
     assert gradient.get_yscale() == "log"
     assert singular.get_yscale() == "linear"
     assert axes["Scores"].lines[0].get_xdata().tolist() == [10, 15]
-    assert "ProbeValues" in Page(source(run)).headings
+    assert "Probe values" in Page(source(run)).headings
 
 
 # --- Diagnoses --------------------------------------------------------------------------------------------------------
@@ -239,12 +245,12 @@ def test_signals_are_drawn_by_group(monkeypatch, run):
 
 def known(monkeypatch, kind: str, figure=None) -> None:
     def draw(result):
-        made, axes = new_figure(8, 3)
-        axes.plot(result["values"])
+        made = new_figure(8, 3)
+        made.add_subplot().plot(result["values"])
         return made
 
     module = SimpleNamespace(figure=figure or draw, table=lambda result: f"values <{result['values']}>")
-    monkeypatch.setitem(sys.modules, f"gan_jax.cli.diagnose_{kind}", module)
+    monkeypatch.setitem(sys.modules, f"gan_jax.reports.diagnosis_{kind}", module)
 
 
 def keep(run, kind: str, text: str) -> None:
@@ -264,7 +270,7 @@ def test_the_story_of_the_onset(monkeypatch, run):
     keep(run, "onset", json.dumps({"sentence": "D overshot.", "story": story, "values": [1, 2]}))
     made = report(run)
     assert made.headings.index("The onset of the collapse") == 1
-    assert "<li>D&#x27;s loss fell at step 26</li><li>G&#x27;s gradient vanished at step 28</li>" in source(run)
+    assert "<li>D&#39;s loss fell at step 26</li><li>G&#39;s gradient vanished at step 28</li>" in source(run)
     assert "diagnose onset" not in made.text
 
 
@@ -361,7 +367,7 @@ def make_sweep(path: Path, rates: tuple[float, ...], size: int) -> SweepDirector
 
 def test_a_sweep_begins_with_its_arms(tmp_path):
     made = make_sweep(tmp_path / "sweep", (1e-3, 1e-4), 32)
-    text = write_sweep_report(made.path).read_text()
+    text = write_sweep_report(made.path).read_text(encoding="utf-8")
     page = Page(text)
     assert page.headings == ["Arms", "Survival", "Curves", "Samples", "Experiment", "How to reproduce it"]
     assert "2 runs of 2 arms: 1 healthy, 1 collapsed; log-rank over the arms p = 0.32." in page.text
@@ -377,7 +383,67 @@ def test_a_heavy_sweep_stays_below_ten_megabytes(tmp_path):
     assert sum(path.stat().st_size for path in made.samples_path.iterdir()) > 10e6
     path = write_sweep_report(made.path)
     assert path.stat().st_size < 10e6
-    assert len(Page(path.read_text()).all("img")) == 14
+    assert len(Page(path.read_text(encoding="utf-8")).all("img")) == 14
+
+
+def change(made: SweepDirectory, member: int, **changes) -> None:
+    """Changes the row of a member in members.jsonl."""
+    rows = made.read_members()
+    rows[member].update(changes)
+    made.write_members(rows)
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_an_arm_without_a_metric_has_an_empty_cell(tmp_path, lacking):
+    made = make_sweep(tmp_path / "sweep", (1e-3, 1e-4), 32)
+    change(made, 1 - lacking, last={"running": {"modes": 8, "kl": 0.25}})
+    change(made, lacking, last={"running": {"modes": 8, "kl": None}})
+    text = write_sweep_report(made.path).read_text(encoding="utf-8")
+    head = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', text)
+    assert head[:6] == ["arm", "runs", "healthy", "collapsed", "modes captured", "KL of modes (nats)"]
+    rows = re.findall(r"</span>(learning_rate=\S+?)</th>((?:<td[^>]*>[^<]*</td>){5})</tr>", text)
+    cells = [re.findall(r">([^<]*)</td>", row)[-1] for _, row in rows]
+    assert cells == (["–", "0.25 (0.25 to 0.25)"] if lacking == 0 else ["0.25 (0.25 to 0.25)", "–"])
+    change(made, lacking, last={})
+    write_sweep_report(made.path)
+
+
+def test_an_outcome_of_another_version_is_counted(tmp_path):
+    made = make_sweep(tmp_path / "sweep", (1e-3, 1e-4), 32)
+    change(made, 0, verdict=made.read_members()[0]["verdict"] | {"outcome": "never formed"})
+    rows = made.read_members()
+    assert sweep_report._outcomes([*rows, {"verdict": {"outcome": "another"}}]) == [
+        "collapsed",
+        "never formed",
+        "another",
+    ]
+
+
+@pytest.mark.parametrize("name", [r"$\lr$ up", "_hidden", "a\x07b", "<b>&amp;", "Größe ∞", "$$", r"a\$b$"])
+def test_any_name_of_an_arm_is_text(tmp_path, name):
+    experiment = tiny_ring()
+    sweep = variations(experiment, {"plain": {}, name: {"generator.learning_rate": 2e-3}}, seeds=1)
+    made = SweepDirectory.create(tmp_path / "sweep", SweepRecord(sweep, config="ring"))
+    members = make_sweep(tmp_path / "other", (1e-3, 1e-4), 8).read_members()
+    made.write_members([row | {"arm": arm} for row, arm in zip(members, ("plain", name), strict=True)])
+    made.append_metrics([{"member": member, **row(40, "healthy")} for member in (0, 1)])
+    path = tmp_path / "picture.png"
+    picture_samples(path, experiment.data.source(()), np.zeros((5, 2)), f"{name}, seed 0")
+    with Image.open(path) as picture:
+        assert picture.size == (460, 460)
+    page = Page(write_sweep_report(made.path).read_text(encoding="utf-8"))
+    assert name in page.text
+    shown = "".join(character if character.isprintable() else " " for character in name)
+    assert f"{shown} (1 of 1 formed)" in page.text  # in the legend of the survival curves, as it is
+
+
+def test_a_row_has_a_cell_for_each_column():
+    with pytest.raises(ValueError, match=r"row 1 of a table has 1 cells \(\['b'\]\), and there are 2 columns"):
+        page.html_table(["arm", "runs"], [["a", 1], ["b"]])
+    with pytest.raises(ValueError, match="row 1 of a table has 3 cells"):
+        page.html_table([], [["a", 1], ["b", 2, 3]])
+    with pytest.raises(ValueError, match="1 keys for 2 rows"):
+        page.html_table(["arm"], [["a"], ["b"]], keys=[page.Markup("<b></b>")])
 
 
 def test_pictures_shrink_until_they_fit(tmp_path):
@@ -392,6 +458,65 @@ def test_pictures_shrink_until_they_fit(tmp_path):
     assert page_pictures.fit_all([path], 1e3) is None
 
 
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_utf8_whatever_the_locale(run):
+    """Under a locale of ASCII; what Python would write there is neither the dash nor the sign of infinity."""
+    run.report_path.unlink(missing_ok=True)
+    code = f"import sys; from gan_jax.cli.main import main; sys.exit(main(['report', {str(run.path)!r}]))"
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    assert "–" in Page(run.report_path.read_text(encoding="utf-8")).text
+
+
+def test_a_report_that_fails_leaves_the_one_before(run, monkeypatch):
+    before = write_report(run.path).read_bytes()
+
+    def fail(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(RunError, match="No space left on device"):
+        write_report(run.path)
+    assert run.report_path.read_bytes() == before
+    assert not list(run.path.glob("*.tmp*"))
+
+
+def test_a_report_goes_through_a_link_and_into_a_pipe(run, tmp_path):
+    link, target = tmp_path / "link.html", tmp_path / "page.html"
+    link.symlink_to(target)
+    write_report(run.path, link)
+    assert link.is_symlink()
+    assert target.read_bytes().startswith(b"<!doctype html>")
+    write_report(run.path, Path("/dev/null"))
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_verdict_is_text_in_every_place(tmp_path):
+    run = ended_run(tmp_path / "run")
+    verdict = json.loads(run.verdict_path.read_text(encoding="utf-8"))
+    verdict |= {"outcome": '"><i>', "sentence": "<b>bold", "message": "\udce9 & more"}
+    run.verdict_path.write_text(json.dumps(verdict), encoding="utf-8")
+    made = report(run)
+    assert "<b>bold." in made.text
+    assert "? & more" in made.text
+    assert not made.all("i")
+    assert not made.all("b")
+
+
+def test_a_point_mass_is_a_line(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        sample_pictures, "new_figure", lambda *size: drawn.append(figures.new_figure(*size)) or drawn[-1]
+    )
+    for data, label in ((PointMass(), "real point"), (Temperatures(), "real density")):
+        sample_pictures.picture_samples(tmp_path / "a.png", data.source(()), np.array([[0.1], [np.nan]]), "step 1")
+        (axes,) = drawn[-1].axes
+        assert label in axes.get_legend_handles_labels()[1]
+        assert axes.get_xlabel() == "value"
+
+
 # --- Experiment -------------------------------------------------------------------------------------------------------
 
 
@@ -402,22 +527,23 @@ def test_the_experiment_is_compared_with_its_config(tmp_path):
     )
     made = report(ended_run(tmp_path / "run", config=str(config)))
     assert "One setting differs" in made.text
-    text = (tmp_path / "run" / "report.html").read_text()
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert '<th scope="row">num_steps</th><td>20</td><td>40</td>' in text
 
 
 def test_a_config_that_is_gone_is_said(tmp_path):
     made = report(ended_run(tmp_path / "run", config="no_such_config"))
-    assert "cannot be told: no config 'no_such_config'" in made.text
+    assert "cannot be determined: no config 'no_such_config'" in made.text
 
 
 # --- Figures and colours ----------------------------------------------------------------------------------------------
 
 
 def test_a_figure_takes_the_pages_colours():
-    figure, axes = new_figure(4, 3)
-    axes.plot([0, 1], color=page_figures.COLOURS[1])
-    axes.axvline(0.5, color=page_figures.BAD)
+    figure = new_figure(4, 3)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], color=figures.SERIES[1])
+    axes.axvline(0.5, color=figures.BAD)
     svg = figure_svg(figure, "a label")
     assert "var(--s1)" in svg
     assert "var(--bad)" in svg
@@ -426,13 +552,15 @@ def test_a_figure_takes_the_pages_colours():
 
 
 def test_greys_turn_with_the_theme_unless_they_are_a_colour_map():
-    figure, axes = new_figure(4, 3)
+    figure = new_figure(4, 3)
+    axes = figure.add_subplot()
     for grey in ("#333333", "#888888", "#dddddd"):
         axes.plot([0, 1], color=grey)
     svg = figure_svg(figure, "greys")
     assert {"currentColor", "var(--edge)", "var(--line)"} <= set(re.findall(r"stroke: ([^;\"]+)", svg))
     assert not re.search(r"#(333333|888888|dddddd)", svg)
-    figure, axes = new_figure(4, 3)
+    figure = new_figure(4, 3)
+    axes = figure.add_subplot()
     axes.pcolormesh(np.arange(12.0).reshape(3, 4), cmap="gray")
     assert len(set(re.findall(r"fill: #(\w{6})", figure_svg(figure, "a map")))) >= 11
 
@@ -440,7 +568,8 @@ def test_greys_turn_with_the_theme_unless_they_are_a_colour_map():
 def test_ids_of_two_figures_do_not_clash():
     svgs = []
     for label in ("one", "another"):
-        figure, axes = new_figure(4, 3)
+        figure = new_figure(4, 3)
+        axes = figure.add_subplot()
         axes.plot([0, 1], marker="o")
         svgs.append(figure_svg(figure, label))
     ids = [set(re.findall(r'id="([^"]+)"', svg)) for svg in svgs]
@@ -453,7 +582,8 @@ def test_ids_of_two_figures_do_not_clash():
 
 
 def test_a_figure_of_many_points_becomes_a_picture():
-    figure, axes = new_figure(4, 3)
+    figure = new_figure(4, 3)
+    axes = figure.add_subplot()
     axes.plot(*np.random.default_rng(0).normal(size=(2, 8000)), ".")
     element = figure_svg(figure, "many points")
     assert "<svg" not in element
@@ -475,14 +605,14 @@ def contrast(one: str, other: str) -> float:
 
 def test_colours_can_be_told_from_their_ground():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    css = Path(page.__file__).with_name("page.css").read_text()
+    css = Path(page.__file__).with_name("page.css").read_text(encoding="utf-8")
     pairs = {name: (light, dark) for name, light, dark in re.findall(r"--(\w+): light-dark\((#\w+), (#\w+)\)", css)}
-    assert {f"s{index}" for index in range(len(page_figures.COLOURS))} <= pairs.keys()
+    assert {f"s{index}" for index in range(len(figures.SERIES))} <= pairs.keys()
     for name in ("ink", "muted", "accent", "good", "bad", "warn"):
         for ground in ("paper", "soft"):
             for theme in (0, 1):
                 assert contrast(pairs[name][theme], pairs[ground][theme]) >= 4.5, (name, ground, theme)
-    for name in ("edge", *(f"s{index}" for index in range(len(page_figures.COLOURS)))):
+    for name in ("edge", *(f"s{index}" for index in range(len(figures.SERIES)))):
         for theme in (0, 1):
             assert contrast(pairs[name][theme], pairs["paper"][theme]) >= 3, (name, theme)
 

@@ -23,7 +23,7 @@ from tests.run_folders import end, ended_run, make_run, row, train
 
 def test_the_page_follows_the_folder(tmp_path):
     run = make_run(tmp_path / "run")
-    waiting = watch.draw(run.path, watch.Drawing(), 1.0)
+    waiting = watch.draw_page(run.path, watch.Drawing(), 1.0)
     assert (waiting.version, waiting.phase) == (1, "waiting")
     assert "There is no evaluation yet" in waiting.page
     said: list[str] = []
@@ -44,7 +44,7 @@ def test_the_page_follows_the_folder(tmp_path):
 
 def test_an_unchanged_folder_is_not_drawn_again(tmp_path, monkeypatch):
     run = ended_run(tmp_path / "run")
-    drawing = watch.draw(run.path, watch.Drawing(), 0.01)
+    drawing = watch.draw_page(run.path, watch.Drawing(), 0.01)
     looks = itertools.count()
 
     def look(path):
@@ -53,7 +53,7 @@ def test_an_unchanged_folder_is_not_drawn_again(tmp_path, monkeypatch):
         return drawing.files
 
     monkeypatch.setattr(watch, "seen", look)
-    monkeypatch.setattr(watch, "draw", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(watch, "draw_page", lambda *_: pytest.fail("drawn again"))
     with pytest.raises(KeyboardInterrupt):
         next(watch.drawings(run.path, drawing, 0.001, print))
 
@@ -97,12 +97,12 @@ def test_a_sweep_is_watched_too(tmp_path):
         "def sweep():\n    return grid(experiment(), {'generator.learning_rate': (1e-3, 1e-4)}, seeds=1)\n"
     )
     assert main(["sweep", str(config), "--strategy", "map", "--run-dir", str(folder), "--quiet"]) == 0
-    drawing = watch.draw(folder, watch.Drawing(), 1.0)
+    drawing = watch.draw_page(folder, watch.Drawing(), 1.0)
     assert (drawing.phase, drawing.line) == ("ended", "the sweep has ended")
     assert "2 runs of 2 arms" in drawing.page
     assert not (folder / "statistics.json").exists()
     (folder / "members.jsonl").unlink()
-    assert watch.draw(folder, drawing, 1.0).phase == "waiting"
+    assert watch.draw_page(folder, drawing, 1.0).phase == "waiting"
 
 
 # --- Server -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from gan_jax.runs.checkpoint import CheckpointError, Checkpoints, from_host, to_
 from gan_jax.runs.runner import state_template
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.examples import tiny_ring
-from gan_jax.training.train import init
+from gan_jax.scaling.programs import compiled_init
 from tests.helpers import leaves_equal
 
 
@@ -20,7 +20,7 @@ def experiment():
 
 @pytest.fixture(scope="module")
 def state(experiment):
-    return init(experiment, jax.random.key(4))
+    return compiled_init(experiment, jax.random.key(4))
 
 
 def at(state, step):

@@ -16,7 +16,8 @@ from gan_jax.runs.run_directory import RunDirectory, RunRecord, read_lines
 from gan_jax.runs.runner import HostOptions, resume, train_run
 from gan_jax.metrics.modes import Rule
 from gan_jax.experiment.examples import tiny_ring
-from gan_jax.training.train import init, load_resources
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.evaluations import load_data
 
 # Every sample is of high quality, and the modes are those that are nearest to one: G's cloud around 0 is nearest to all
 # of them, and to few once it has moved to one side. A run that forms and collapses within 100 steps.
@@ -39,8 +40,8 @@ def falling(**changes):
 
 def trained(path, experiment, seed=0, **host):
     run = RunDirectory.create(path, RunRecord(experiment=experiment, seed=seed))
-    resources = load_resources(experiment)
-    train_run(run, resources, init(experiment, jax.random.key(seed)), HostOptions(progress=False, **host))
+    resources = load_data(experiment)
+    train_run(run, run.read_record(), resources, compiled_init(experiment, jax.random.key(seed)), HostOptions(progress=False, **host))
     return run, resources
 
 
@@ -118,12 +119,12 @@ def test_looks_become_rows_and_a_resumed_run_writes_them_anew(tmp_path):
         if int(state.step) == 20:
             raise Killed
 
-    start = init(longer, jax.random.key(0))
+    start = compiled_init(longer, jax.random.key(0))
     with pytest.raises(Killed):
-        train_run(other, resources, start, HostOptions(progress=False), on_chunk=kill)
+        train_run(other, other.read_record(), resources, start, HostOptions(progress=False), on_chunk=kill)
     other.append_signals([{"step": 25, "signals": {}}])  # as if it had been killed after its next looks
-    state, _ = resume(other)
-    train_run(other, resources, state, HostOptions(progress=False))
+    state, _ = resume(other, other.read_record())
+    train_run(other, other.read_record(), resources, state, HostOptions(progress=False))
     again = read_lines(other.signals_path)
     assert again[:4] == rows
     assert [row["step"] for row in again] == [5, 10, 15, 20, 25, 30]

@@ -22,7 +22,7 @@ from gan_jax.runs.sweep_plan import SweepOptions, make_plan
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import grid
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
-from gan_jax.training.train import Resources
+from gan_jax.training.evaluations import LoadedData
 
 CONFIG = '''"""A tiny study."""
 
@@ -250,7 +250,7 @@ def test_batches_run_one_after_another(config, whole, tmp_path, monkeypatch, cap
 def test_a_sweep_too_large_for_the_device_is_split():
     members = grid(tiny_ring(), {"data.std": (0.01, 0.02)}, seeds=4).members()
     lines: list[str] = []
-    resources, group = Resources((), ()), list(range(8))
+    resources, group = LoadedData((), ()), list(range(8))
     needs = make_plan(members, group, resources, SweepOptions(strategy="vmap"), lines.append)
     assert needs.batches == [group]
     tight = make_plan(members, group, resources, SweepOptions(strategy="vmap", memory_bytes=3e5), lines.append)
@@ -265,7 +265,7 @@ def test_convolutions_are_chosen_where_the_networks_leave_it_open(monkeypatch):
     # As on an accelerator, where "auto" is native: both are timed, and what is chosen is the same network.
     monkeypatch.setattr(sweep_plan, "default_implementation", lambda: "native")
     members = grid(tiny_dcgan(), {}, seeds=2).members()
-    resources = Resources(tiny_images(), ())
+    resources = LoadedData(tiny_images(), ())
     monkeypatch.setattr(sweep_plan, "_fitting", lambda strategy, experiments, *rest: len(experiments))
     plan = make_plan(members, [0, 1], resources, SweepOptions(), lambda line: None)
     assert {name.partition(", ")[2] for name in plan.timings} == {"", "matmul convolutions"}

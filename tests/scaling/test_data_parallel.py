@@ -25,16 +25,20 @@ from gan_jax.losses.transforms import TRANSFORMS, ExactFlips
 from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.scaling.data_parallel import (
-    AXIS,
+    DEVICE_AXIS,
     assert_replicas,
     check_split,
     make_parallel_chunk,
     replicas_agree,
     replicate,
 )
+from gan_jax.scaling.programs import compiled_chunk
+from gan_jax.training.batches import generate
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import DYNAMICS, Competitive, Consensus, Simultaneous
-from gan_jax.training.player_losses import generate, shard
-from gan_jax.training.train import Resources, chunk, sample_modes
+from gan_jax.training.evaluations import LoadedData, sample_modes
+from gan_jax.training.player_losses import shard
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
 from tests.helpers import (
     assert_close,
@@ -207,10 +211,10 @@ def test_a_chunk_is_that_of_one_device_and_compiles_once(case):
     """In float32, with a short batch or an evaluation at its end; the second call has another learning rate."""
     experiment, short, evaluates = CHUNKS[case]
     shared, parallel = resources_of(experiment), make_parallel_chunk()
-    sizes = {"num_steps": 3, "short_count": short, "evaluates": evaluates}
-    one = chunk(experiment, shared, initial_state(experiment), **sizes)
+    spec = ChunkSpec(3, short, evaluates)
+    one = compiled_chunk(experiment, shared, initial_state(experiment), spec)
     given = replicate(initial_state(experiment))
-    result = parallel(experiment, shared, given, **sizes)
+    result = parallel(experiment, shared, given, spec)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves((given.generator, given.discriminator, given.key)))
     assert_close(result.state, one.state, 1e-6)
     assert_replicas(result)
@@ -220,7 +224,7 @@ def test_a_chunk_is_that_of_one_device_and_compiles_once(case):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     shared, seen = replicate(shared), compilations()
     other = override(experiment, "generator.learning_rate", 0.01)
-    again = make_parallel_chunk()(other, shared, result.state, **sizes)
+    again = make_parallel_chunk()(other, shared, result.state, spec)
     assert int(again.state.step) == 2 * int(one.state.step)
     assert not seen
 
@@ -234,9 +238,9 @@ def test_samples_of_an_evaluation_are_those_of_one_device(num_devices):
     one = jax.jit(functools.partial(sample_modes, experiment, variables))(latent)
 
     def on_device(_, latent):
-        return sample_modes(experiment, variables, latent, axis_name=AXIS)
+        return sample_modes(experiment, variables, latent, axis_name=DEVICE_AXIS)
 
-    mapped = jax.pmap(on_device, AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:num_devices])
+    mapped = jax.pmap(on_device, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:num_devices])
     many = mapped(np.zeros(num_devices), latent)
     assert set(many) == {"batch", "running"}
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), many, one)
@@ -248,11 +252,13 @@ def test_local_statistics_are_each_devices_own_and_their_mean_is_kept():
     latent = jax.random.normal(jax.random.key(1), (4, 4, 8))
 
     def on_devices(kind):
-        forward = functools.partial(generate, dcgan(device_statistics=kind), variables, train=True, axis_name=AXIS)
-        return jax.pmap(forward, AXIS, out_axes=(0, None), devices=jax.devices()[:4])(latent)
+        context = StepContext(dcgan(device_statistics=kind), jnp.int32(0), axis_name=DEVICE_AXIS)
+        forward = functools.partial(generate, context, variables, train=True)
+        return jax.pmap(forward, DEVICE_AXIS, out_axes=(0, None), devices=jax.devices()[:4])(latent)
 
     samples, kept = on_devices("local")
-    alone = jax.jit(lambda shares: jax.lax.map(lambda z: generate(dcgan(), variables, z, train=True), shares))
+    context = StepContext(dcgan(), jnp.int32(0))
+    alone = jax.jit(lambda shares: jax.lax.map(lambda z: generate(context, variables, z, train=True), shares))
     wanted, statistics = alone(latent)
     np.testing.assert_allclose(samples, wanted, atol=1e-6)
     for mean, each in zip(jax.tree.leaves(kept), jax.tree.leaves(statistics), strict=True):
@@ -276,7 +282,7 @@ def test_local_statistics_keep_the_replicas_together_and_change_the_run():
 def forked(array, other):
     """An array that jax takes for replicated, whose second of four copies is another."""
     devices = jax.devices()[:4]
-    mesh = Mesh(np.array(devices), (AXIS,))
+    mesh = Mesh(np.array(devices), (DEVICE_AXIS,))
     copies = [jax.device_put(other if i == 1 else array, device) for i, device in enumerate(devices)]
     return jax.make_array_from_single_device_arrays(array.shape, NamedSharding(mesh, PartitionSpec()), copies)
 
@@ -307,18 +313,18 @@ def test_a_forgotten_mean_is_found():
 
     state = initial_state(small_ring())
     assert replicas_agree(state)
-    mapped = jax.pmap(step, AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:2])
+    mapped = jax.pmap(step, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:2])
     with pytest.raises(RuntimeError, match=r"^state\.average differs"):
         assert_replicas(mapped(jnp.arange(2.0), state))
 
 
 def test_uneven_splits_are_refused():
-    nothing = Resources((), ())
+    nothing = LoadedData((), ())
     with pytest.raises(ValueError, match=r"batch_size is 20, which 8 devices .* set it to 16 or 24, or use 5 devices"):
         check_split(tiny_ring(batch_size=20), nothing, 8)
     with pytest.raises(ValueError, match=r"batch_size is 3, .* set it to 8, or use 3 devices"):
         make_parallel_chunk()(tiny_ring(batch_size=3), nothing, None, num_steps=1)
-    images = Resources(tiny_images(60), ())
+    images = LoadedData(tiny_images(60), ())
     short = dcgan(data__last_batch="short")
     with pytest.raises(
         ValueError, match=r"has 12 of 60 examples, .*last_batch='wrap', or data.num_examples=56, or use"
@@ -327,7 +333,7 @@ def test_uneven_splits_are_refused():
     check_split(short, images, 4)
     check_split(dcgan(), images, 8)
     with pytest.raises(ValueError, match="a batch of 9 does not divide evenly over 2 devices"):
-        jax.vmap(lambda _: shard(jnp.zeros(9), AXIS), axis_name=AXIS)(jnp.zeros(2))
+        jax.vmap(lambda _: shard(jnp.zeros(9), DEVICE_AXIS), axis_name=DEVICE_AXIS)(jnp.zeros(2))
 
 
 _PROCESS = """
@@ -336,12 +342,12 @@ jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]), initialization_timeout=60)
 from gan_jax.scaling.data_parallel import make_parallel_chunk, replicas_agree, replicate
-from gan_jax.training.train import init
+from gan_jax.scaling.programs import compiled_init
 from tests.helpers import resources_of, small_ring
 experiment = small_ring()
-shared, state, chunk = resources_of(experiment), init(experiment, jax.random.key(0)), make_parallel_chunk()
+shared, state, chunk = resources_of(experiment), compiled_init(experiment, jax.random.key(0)), make_parallel_chunk()
 for _ in range(2):
-    state = chunk(experiment, shared, replicate(state), num_steps=3).state
+    state = compiled_chunk(experiment, shared, replicate(state), ChunkSpec(3)).state
 kernel = np.asarray(state.generator.variables.params["output"]["kernel"])
 print(json.dumps([jax.device_count(), int(state.step), replicas_agree(state), kernel.tolist()]))
 """
@@ -367,7 +373,7 @@ def test_two_processes_of_two_devices():
     experiment = small_ring()
     one = initial_state(experiment)
     for _ in range(2):
-        one = chunk(experiment, resources_of(experiment), one, num_steps=3).state
+        one = compiled_chunk(experiment, resources_of(experiment), one, ChunkSpec(3)).state
     for num_devices, step, agree, kernel in answers:
         assert (num_devices, step, agree) == (4, 6, True)
         np.testing.assert_allclose(kernel, one.generator.variables.params["output"]["kernel"], atol=1e-6)

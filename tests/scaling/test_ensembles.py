@@ -17,9 +17,9 @@ from gan_jax.networks.network import Variables
 from gan_jax.networks.points import PointGenerator
 from gan_jax.scaling.boosting import star_weights
 from gan_jax.scaling.ensembles import (
+    DensityRatioClassifier,
+    DensityRatioFit,
     Ensemble,
-    Judge,
-    Judgement,
     bag,
     boost,
     coverage,
@@ -31,9 +31,9 @@ from gan_jax.scaling.ensembles import (
     rounds,
     sample,
 )
-from gan_jax.training.train import load_resources
+from gan_jax.training.evaluations import load_data
 
-JUDGE = Judge(num_steps=20, batch_size=32)
+CLASSIFIER = DensityRatioClassifier(num_steps=20, batch_size=32)
 
 
 def tiny(**changes):
@@ -49,7 +49,7 @@ def points_mixture(experiment, positions, weights):
     nothing = jnp.full(num, jnp.nan)
     data_weights = jnp.full((num, 2), 0.5)
     return Ensemble(
-        Variables(params, known.statistics), jnp.asarray(weights), data_weights, Judgement(nothing, nothing)
+        Variables(params, known.statistics), jnp.asarray(weights), data_weights, DensityRatioFit(nothing, nothing)
     )
 
 
@@ -76,7 +76,7 @@ def test_components_are_sampled_by_weight(key):
 
 def test_a_mixture_is_measured_by_the_detector(key):
     experiment = of_points(Weighted(Ring(num_modes=1, radius=1.0), num_points=10))
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     mode = experiment.data.source(resources.dataset).modes[0]
     mixture = points_mixture(experiment, [0, 5], [0.75, 0.25])
     params = jax.tree.map(lambda leaf: leaf.at[0].set(mode.reshape(leaf[0].shape)), mixture.generators.params)
@@ -108,8 +108,10 @@ def test_a_judge_finds_the_ratio_of_two_densities(key):
     experiment = of_points(data)
     dataset = data.load()
     mixture = points_mixture(experiment, [-1, 1], [0.25, 0.75])
-    judge = Judge(network=MLPDiscriminator(widths=(16,)), num_steps=400, batch_size=256, learning_rate=1e-2)
-    ratio, seen = ratios(experiment, dataset, mixture, key, judge)
+    classifier = DensityRatioClassifier(
+        network=MLPDiscriminator(widths=(16,)), num_steps=400, batch_size=256, learning_rate=1e-2
+    )
+    ratio, seen = ratios(experiment, dataset, mixture, key, classifier)
     share_hot = float(jnp.mean(dataset.points > 0))
     truth = jnp.where(dataset.points[:, 0] > 0, 0.75 / share_hot, 0.25 / (1 - share_hot))
     np.testing.assert_allclose(ratio, truth, rtol=0.15)
@@ -120,32 +122,32 @@ def test_a_judge_finds_the_ratio_of_two_densities(key):
 @pytest.mark.parametrize("weighting", ["star", "dagger"])
 def test_two_rounds(weighting, key):
     experiment = tiny()
-    resources = load_resources(experiment)
-    history = list(rounds(experiment, resources, key, 2, weighting=weighting, judge=JUDGE))
+    resources = load_data(experiment)
+    history = list(rounds(experiment, resources, key, 2, weighting=weighting, classifier=CLASSIFIER))
     one, two = history
     np.testing.assert_allclose(one.weights, [1, 0])
     np.testing.assert_allclose(two.weights, [0.5, 0.5])
     np.testing.assert_allclose(two.data_weights[0], jnp.full(200, 1 / 200), rtol=1e-6)
     assert float(jnp.sum(two.data_weights[1])) == pytest.approx(1, abs=1e-5)
     assert float(jnp.std(two.data_weights[1])) > 1e-6
-    assert np.isnan(two.judgements.loss[0])
-    assert float(two.judgements.loss[1]) > 0
-    again = boost(experiment, resources, key, 2, weighting=weighting, judge=JUDGE)
+    assert np.isnan(two.fits.loss[0])
+    assert float(two.fits.loss[1]) > 0
+    again = boost(experiment, resources, key, 2, weighting=weighting, classifier=CLASSIFIER)
     jax.tree.map(np.testing.assert_array_equal, two, again)
     before = first(two, 1)
     np.testing.assert_array_equal(
         sample(experiment, before, key, 64), sample(experiment, one._replace(generators=two.generators), key, 64)
     )
-    other = boost(experiment, resources, jax.random.key(1), 2, weighting=weighting, judge=JUDGE)
+    other = boost(experiment, resources, jax.random.key(1), 2, weighting=weighting, classifier=CLASSIFIER)
     assert not np.array_equal(other.data_weights[1], two.data_weights[1])
 
 
 def test_a_rounds_weights_are_the_theorems_of_what_the_judge_says(key):
     experiment = tiny()
-    resources = load_resources(experiment)
-    one, two = rounds(experiment, resources, key, 2, beta=0.3, judge=JUDGE)
+    resources = load_data(experiment)
+    one, two = rounds(experiment, resources, key, 2, beta=0.3, classifier=CLASSIFIER)
     judge_key = jax.random.fold_in(jax.random.fold_in(key, 1), 1)
-    ratio, _ = ratios(experiment, resources.dataset, one, judge_key, JUDGE)
+    ratio, _ = ratios(experiment, resources.dataset, one, judge_key, CLASSIFIER)
     np.testing.assert_allclose(
         two.data_weights[1], star_weights(resources.dataset.weights, ratio, 0.3).weights, rtol=1e-3, atol=1e-6
     )
@@ -157,8 +159,8 @@ def test_a_missed_mode_gets_the_weight(key):
     data = Weighted(Temperatures(cold=-1.0, hot=1.0, std=0.01), num_points=400)
     experiment = of_points(data)
     dataset = data.load()
-    judge = Judge(network=MLPDiscriminator(widths=(16,)), num_steps=300, learning_rate=1e-2)
-    ratio, _ = ratios(experiment, dataset, points_mixture(experiment, [-1], [1.0]), key, judge)
+    classifier = DensityRatioClassifier(network=MLPDiscriminator(widths=(16,)), num_steps=300, learning_rate=1e-2)
+    ratio, _ = ratios(experiment, dataset, points_mixture(experiment, [-1], [1.0]), key, classifier)
     weights = star_weights(dataset.weights, ratio, 0.5).weights
     assert float(jnp.sum(jnp.where(dataset.points[:, 0] > 0, weights, 0))) > 0.97
 
@@ -169,7 +171,7 @@ def test_a_missed_mode_gets_the_weight(key):
 @pytest.mark.parametrize("strategy", ["vmap", "map"])
 def test_members_are_the_single_runs(strategy, key):
     experiment = tiny()
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     bagged, apart = (train(experiment, resources, key, 2, strategy=strategy) for train in (bag, independent))
     np.testing.assert_allclose(bagged.weights, [0.5, 0.5])
     counts = bagged.data_weights * 200
@@ -192,7 +194,7 @@ def test_members_are_the_single_runs(strategy, key):
 
 def test_wrong_arguments_are_told_with_their_remedy(key):
     experiment = tiny()
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     for train in (boost, bag, independent):
         with pytest.raises(ValueError, match="an ensemble of 0 components: give at least 1"):
             train(experiment, resources, key, 0)
@@ -206,10 +208,10 @@ def test_wrong_arguments_are_told_with_their_remedy(key):
         with pytest.raises(ValueError, match="above 0 and at most 1"):
             rounds(experiment, resources, key, 1, beta=beta)
     with pytest.raises(ValueError, match="no weight"):
-        first(boost(experiment, resources, key, 2, beta=1.0, judge=JUDGE), 1)
+        first(boost(experiment, resources, key, 2, beta=1.0, classifier=CLASSIFIER), 1)
 
 
 def test_a_component_that_breaks_is_named(key):
     broken = override(tiny(), "generator.learning_rate", 1e38)
     with pytest.raises(FloatingPointError, match="component 0 stopped being finite at step"):
-        boost(broken, load_resources(broken), key, 1)
+        boost(broken, load_data(broken), key, 1)

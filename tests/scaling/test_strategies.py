@@ -7,16 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.cli.diagnose_unroll import in_float64
 from gan_jax.data.mixtures import Grid
 from gan_jax.diagnostics.image_detector import ImageDetector
+from gan_jax.diagnostics.state.hypergradients import in_float64
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import grid, groups
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips
 from gan_jax.runs.checkpoint import to_host, tree_hash
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.scaling.strategies import Strategy, fastest_strategy, members_that_fit, program_bytes
-from gan_jax.training.train import ChunkSpec, Resources, chunk, init, load_resources
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.evaluations import LoadedData, load_data
 
 RATE = "discriminator.transforms.0.rate"
 PART = ChunkSpec(4, None, evaluates=False)
@@ -27,11 +29,11 @@ def noisy(experiment):
 
 
 def dcgan_resources():
-    return Resources(tiny_images(), ())
+    return LoadedData(tiny_images(), ())
 
 
 def start(members, x64=False):
-    states = [init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
+    states = [compiled_init(member.arm.experiment, jax.random.key(member.seed)) for member in members]
     return in_float64(states) if x64 else states
 
 
@@ -56,7 +58,7 @@ def distance(one, other):
 
 
 CASES = {
-    "ring": (lambda: noisy(tiny_ring()), lambda: Resources((), ())),
+    "ring": (lambda: noisy(tiny_ring()), lambda: LoadedData((), ())),
     "dcgan": (lambda: noisy(tiny_dcgan()), dcgan_resources),
 }
 
@@ -148,7 +150,7 @@ def test_map_gives_the_single_runs_bit_for_bit(case, strategy):
     members = grid(experiment, {RATE: (0.0, 0.25), "generator.learning_rate": (1e-3, 2e-3)}, seeds=(0,)).members()[:3]
     got = run_engine(strategy, members, resources, devices=jax.devices()[:2])
     for index, member in enumerate(members):
-        alone = chunk(member.arm.experiment, resources, start([member])[0], **PART._asdict())
+        alone = compiled_chunk(member.arm.experiment, resources, start([member])[0], PART)
         assert tree_hash(to_host(alone.state)) == tree_hash(to_host(of_member(got.state, index)))
         for name, series in alone.metrics.items():
             np.testing.assert_array_equal(np.asarray(series), got.metrics[name][index])
@@ -174,7 +176,7 @@ def test_vmap_gives_the_single_runs_up_to_rounding(case, strategy, x64):
         members = grid(experiment, {RATE: (0.0, 0.25)}, seeds=(1,)).members()
         got = run_engine(strategy, members, resources, devices=jax.devices()[:2], x64=x64)
         for index, member in enumerate(members):
-            alone = chunk(member.arm.experiment, resources, start([member], x64)[0], **PART._asdict())
+            alone = compiled_chunk(member.arm.experiment, resources, start([member], x64)[0], PART)
             for player in ("generator", "discriminator"):
                 one, other = (getattr(s, player).variables for s in (alone.state, of_member(got.state, index)))
                 assert distance(one, other) < (1e-10 if x64 else 1e-4)
@@ -182,7 +184,7 @@ def test_vmap_gives_the_single_runs_up_to_rounding(case, strategy, x64):
 
 def test_uneven_members_fill_the_devices():
     members = grid(noisy(tiny_ring()), {RATE: (0.0, 0.1, 0.2)}, seeds=1).members()
-    resources = Resources((), ())
+    resources = LoadedData((), ())
     whole = run_engine("map", members, resources)
     dealt = run_engine("pmap-map", members, resources, devices=jax.devices()[:2])
     assert tree_hash(to_host(whole.state)) == tree_hash(to_host(dealt.state))
@@ -190,7 +192,7 @@ def test_uneven_members_fill_the_devices():
 
 def test_a_chunk_may_continue_on_other_devices():
     members = grid(noisy(tiny_ring()), {RATE: (0.0, 0.1, 0.2)}, seeds=1).members()
-    resources = Resources((), ())
+    resources = LoadedData((), ())
     once = run_engine("map", members, resources, ChunkSpec(8, None, evaluates=False))
     half = run_engine("pmap-map", members, resources, devices=jax.devices()[:2])
     again = run_engine("pmap-map", members, resources, devices=jax.devices()[:1], states=half.state)
@@ -200,7 +202,7 @@ def test_a_chunk_may_continue_on_other_devices():
 def test_a_member_that_breaks_stays_where_it_broke_and_stops_no_other():
     base = tiny_ring()
     members = grid(base, {"generator.learning_rate": (1e-3, 1e30)}, seeds=1).members()
-    resources = load_resources(base)
+    resources = load_data(base)
     part = ChunkSpec(10, None, evaluates=True)
     first = run_engine("vmap", members, resources, part, num_samples=5)
     assert first.evaluation.samples.shape == (2, 5, 2)
@@ -226,7 +228,7 @@ def test_values_that_break_after_the_last_loss_are_noticed():
     state = state._replace(
         generator=state.generator._replace(variables=state.generator.variables._replace(params=params))
     )
-    result = run_engine("map", members, Resources((), ()), ChunkSpec(0, None, evaluates=False), states=[state])
+    result = run_engine("map", members, LoadedData((), ()), ChunkSpec(0, None, evaluates=False), states=[state])
     assert result.state.nonfinite_step.tolist() == [0]
 
 
@@ -238,7 +240,7 @@ def test_an_unknown_engine_is_refused():
 def test_the_fastest_strategy_is_measured():
     members = grid(tiny_ring(), {"data.std": (0.01, 0.02)}, seeds=1).members()
     experiments, states = [m.arm.experiment for m in members], start(members)
-    resources = Resources((), ())
+    resources = LoadedData((), ())
     several = fastest_strategy(experiments, resources, states, jax.devices()[:2])
     assert {t.strategy for t in several} == {"pmap-map", "pmap-vmap"}
     assert several[0].member_steps_per_second >= several[1].member_steps_per_second > 0
@@ -251,7 +253,7 @@ def test_the_fastest_strategy_is_measured():
 def test_a_budget_halves_the_members_until_they_fit():
     members = grid(tiny_ring(), {}, seeds=8).members()
     experiments, states = [m.arm.experiment for m in members], start(members)
-    resources, devices = Resources((), ()), jax.devices()[:1]
+    resources, devices = LoadedData((), ()), jax.devices()[:1]
     sizes = {}
     for num in (2, 8):
         strategy = Strategy("vmap", devices)

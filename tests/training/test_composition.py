@@ -37,11 +37,13 @@ from gan_jax.networks.packing import Packed
 from gan_jax.networks.points import LinearDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.scaling.data_parallel import assert_replicas, make_parallel_chunk
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.scaling.strategies import Strategy
+from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.dynamics import Consensus
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.optimizers import WeightClipping
 from gan_jax.training.replay import FIFO, ImagePool, PastDiscriminators, PastGenerators
-from gan_jax.training.train import ChunkSpec, chunk, init, load_resources
 
 NUM_STEPS = 50
 
@@ -103,8 +105,8 @@ def _unrolled(experiment):
 
 def assert_trains(experiment, num_steps=NUM_STEPS):
     """Under jit, side by side on two devices, and unrolled with its batches split over two devices: all finite."""
-    resources = load_resources(experiment)
-    starts = [init(experiment, key) for key in jax.random.split(jax.random.key(0), 3)]
+    resources = load_data(experiment)
+    starts = [compiled_init(experiment, key) for key in jax.random.split(jax.random.key(0), 3)]
     before = jax.device_get(starts[0].generator.variables.params)
     strategy = Strategy("pmap-vmap", jax.devices()[:2])
     members = strategy.place([experiment] * 3, starts)
@@ -167,8 +169,8 @@ def test_some_remedies_train(name):
 @pytest.mark.parametrize("name", REMEDIES)
 def test_every_remedy_trains_on_images(name):
     experiment = apply_remedy(tiny_dcgan(), name)
-    state = init(experiment, jax.random.key(0))
-    result = chunk(experiment, load_resources(experiment), state, num_steps=2)
+    state = compiled_init(experiment, jax.random.key(0))
+    result = compiled_chunk(experiment, load_data(experiment), state, ChunkSpec(2))
     assert int(result.state.nonfinite_step) == -1
     assert result.evaluation is not None
 
@@ -223,7 +225,7 @@ BAD = {
         {},
         {"penalties": (FeatureMatching(replaces=True), FeatureMatching(replaces=True, norm="l1"))},
         {},
-        "take the place of G's own loss",
+        "replace G's own loss",
     ),
     "top-k of a loss that is not there": (
         {},
@@ -285,7 +287,7 @@ BAD = {
         {},
         {"unroll": Unroll(num_steps=2, mode="forward")},
         {"replay": FIFO(size=64)},
-        "which replay does not go through",
+        "replay has no forward derivative",
     ),
 }
 
@@ -316,7 +318,7 @@ def test_the_present_discriminator_is_not_frozen_for_a_g_that_sometimes_faces_ol
     base = tiny_ring(dynamics=Consensus())
     replayed = dataclasses.replace(base, generator=dataclasses.replace(base.generator, replay=PastDiscriminators()))
     first, second = (
-        chunk(e, load_resources(e), init(e, jax.random.key(0)), num_steps=3, evaluates=False).state
+        compiled_chunk(e, load_data(e), compiled_init(e, jax.random.key(0)), ChunkSpec(3, evaluates=False)).state
         for e in (base, replayed)
     )
     for a, b in zip(jax.tree.leaves(first.discriminator), jax.tree.leaves(second.discriminator), strict=True):
@@ -329,8 +331,8 @@ def test_a_step_of_several_updates_takes_one_snapshot():
         base.discriminator, updates_per_step=5, replay=PastGenerators(num=5, every_steps=2), penalties=(Lazy(),)
     )
     experiment = dataclasses.replace(base, discriminator=disc)
-    state = init(experiment, jax.random.key(0))
-    memory = chunk(experiment, load_resources(experiment), state, num_steps=4, evaluates=False).state
+    state = compiled_init(experiment, jax.random.key(0))
+    memory = compiled_chunk(experiment, load_data(experiment), state, ChunkSpec(4, evaluates=False)).state
     memory = memory.discriminator.variables.memory
     assert int(memory.replay.num_seen) == 2
     assert int(memory.penalties[0]) == 20
@@ -341,7 +343,9 @@ def test_the_bare_objective_of_an_unroll_leaves_memories_alone():
     ahead = dataclasses.replace(
         base, generator=dataclasses.replace(base.generator, unroll=Unroll(num_steps=2, inner_loss="objective"))
     )
-    state = chunk(ahead, load_resources(ahead), init(ahead, jax.random.key(0)), num_steps=3, evaluates=False).state
+    state = compiled_chunk(
+        ahead, load_data(ahead), compiled_init(ahead, jax.random.key(0)), ChunkSpec(3, evaluates=False)
+    ).state
     assert int(state.nonfinite_step) == -1
     assert int(state.discriminator.variables.memory.replay.num_seen) == 3 * 32
 
@@ -353,7 +357,7 @@ def test_a_penalty_of_weight_0_changes_nothing():
         with_penalty, discriminator=dataclasses.replace(with_penalty.discriminator, penalties=(R1(weight=0.0),))
     )
     key = jax.random.key(0)
-    first = chunk(base, load_resources(base), init(base, key), num_steps=5, evaluates=False).state
-    second = chunk(off, load_resources(off), init(off, key), num_steps=5, evaluates=False).state
+    first = compiled_chunk(base, load_data(base), compiled_init(base, key), ChunkSpec(5, evaluates=False)).state
+    second = compiled_chunk(off, load_data(off), compiled_init(off, key), ChunkSpec(5, evaluates=False)).state
     for a, b in zip(jax.tree.leaves(first.generator), jax.tree.leaves(second.generator), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

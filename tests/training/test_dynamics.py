@@ -14,8 +14,9 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.settings import override
+from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.dynamics import (
     DYNAMICS,
     Alternating,
@@ -30,7 +31,6 @@ from gan_jax.training.dynamics import (
 )
 from gan_jax.training.optimizers import SGD, OptimisticAdam, OptimisticSGD
 from gan_jax.training.steps import train_step
-from gan_jax.training.train import init
 
 RULES = [
     Simultaneous(),
@@ -399,7 +399,7 @@ def by_hand(rule, theta, psi, rate, before):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_training_step_plays_the_dirac_gan(rule, dynamics, optimizer, key):
-    experiment = override(load_config("dirac"), "dynamics", dynamics)
+    experiment = override(load("dirac"), "dynamics", dynamics)
     for player in ("generator", "discriminator"):
         experiment = override(experiment, f"{player}.optimizer", optimizer)
 
@@ -417,4 +417,6 @@ def test_the_training_step_plays_the_dirac_gan(rule, dynamics, optimizer, key):
         direction, before = by_hand(rule, *point, 0.1, before)
         point = point - 0.1 * direction
         wanted.append(point)
-    np.testing.assert_allclose(run(experiment, init(experiment, key)), np.stack(wanted), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        run(experiment, compiled_init(experiment, key)), np.stack(wanted), rtol=1e-10, atol=1e-12
+    )

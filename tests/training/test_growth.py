@@ -13,9 +13,10 @@ from gan_jax.experiment.schedules import Linear
 from gan_jax.experiment.settings import override
 from gan_jax.losses.penalties import R1
 from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
-from gan_jax.training import train
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.training.chunks import chunks, plan
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.growth import Growth, at_stage, at_step, num_stages
-from gan_jax.training.train import init, load_resources, plan
 
 
 def growing(**changes):
@@ -33,9 +34,9 @@ def growing(**changes):
 
 def test_chunks_are_cut_at_stages_and_at_evaluations():
     experiment = growing()
-    parts = [(p.num_steps, p.evaluates, p.stage) for p in plan(experiment, load_resources(experiment), 0)]
+    parts = [(p.num_steps, p.evaluates, p.stage) for p in plan(experiment, load_data(experiment), 0)]
     assert parts == [(2, False, 0), (1, True, 1), (1, False, 1), (2, True, 2)]
-    assert next(iter(plan(experiment, load_resources(experiment), 3))).stage == 1
+    assert next(iter(plan(experiment, load_data(experiment), 3))).stage == 1
 
 
 def test_a_block_fades_in_over_the_start_of_its_stage():
@@ -51,11 +52,11 @@ def test_a_block_fades_in_over_the_start_of_its_stage():
 def test_a_run_grows_in_one_state_and_its_new_blocks_learn_when_their_stage_comes():
     experiment = growing()
     assert num_stages(experiment) == 3
-    resources = load_resources(experiment)
-    state = init(experiment, jax.random.key(0))
+    resources = load_data(experiment)
+    state = compiled_init(experiment, jax.random.key(0))
     structure = jax.tree.structure(state)
     states = [jax.device_get(state.generator.variables.params)]
-    for result in train.run(experiment, resources, state):
+    for _, result in chunks(compiled_chunk, experiment, resources, state):
         assert jax.tree.structure(result.state) == structure
         states.append(jax.device_get(result.state.generator.variables.params))
     assert int(result.state.step) == 6

@@ -17,18 +17,21 @@ from gan_jax.losses.objectives import EnergyMargin
 from gan_jax.networks.autoencoder import AutoencoderDiscriminator
 from gan_jax.networks.packing import Packed
 from gan_jax.scaling.data_parallel import assert_replicas, make_parallel_chunk
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.scaling.strategies import Strategy
-from gan_jax.training.player_losses import generate, sample_latent
-from gan_jax.training.probes import held_out
-from gan_jax.training.train import ChunkSpec, chunk, init, load_resources, observe
+from gan_jax.training.batches import generate, sample_latent
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.context import StepContext
+from gan_jax.training.evaluations import load_data
+from gan_jax.training.probes import held_out, record
 
 RECORDER = Recorder(every_steps=2, num_examples=16)
 
 
 def trained(experiment, num_steps=6, evaluates=False):
-    resources = load_resources(experiment)
-    return resources, chunk(
-        experiment, resources, init(experiment, jax.random.key(0)), num_steps=num_steps, evaluates=evaluates
+    resources = load_data(experiment)
+    return resources, compiled_chunk(
+        experiment, resources, compiled_init(experiment, jax.random.key(0)), ChunkSpec(num_steps, evaluates=evaluates)
     )
 
 
@@ -68,7 +71,7 @@ def test_signals_are_what_they_say():
     assert int(looks.num_done) == 3
     gen, disc = state.generator.variables, state.discriminator.variables
     latent = sample_latent(experiment, jax.random.key(5), 8)
-    samples, _ = generate(experiment, gen, latent, train=True)
+    samples, _ = generate(StepContext(experiment, state.step), gen, latent, train=True)
     again, features = experiment.generator.network.features(gen, latent, (2,), train=True)
     np.testing.assert_array_equal(samples, again)
     assert set(features) == {"hidden_0", "hidden_1"}
@@ -97,8 +100,10 @@ def test_signals_are_what_they_say():
 def test_a_player_that_stands_still_has_turned_by_nothing():
     experiment = tiny_ring(recorder=RECORDER)
     resources, result = trained(experiment)
-    memory, _ = observe(experiment, resources.dataset, result.state)
-    _, signals = observe(experiment, resources.dataset, result.state._replace(probe_state=memory))
+    state = result.state
+    players = state.generator.variables, state.discriminator.variables
+    memory, _ = record(experiment, resources.dataset, players, state.probe_state, state.key, state.step)
+    _, signals = record(experiment, resources.dataset, players, memory, state.key, state.step)
     np.testing.assert_allclose(signals["forgetting/cosine"], 1.0, rtol=1e-5)
     assert float(signals["forgetting/reversed"]) == 0.0
     scores, _ = experiment.discriminator.network.apply(
@@ -121,10 +126,10 @@ def test_old_fakes_are_as_old_as_they_say():
 def test_memory_goes_on_over_chunks():
     experiment = tiny_ring(recorder=RECORDER)
     resources, whole = trained(experiment, num_steps=10)
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
     parts = []
     for num_steps in (6, 4):
-        result = chunk(experiment, resources, state, num_steps=num_steps, evaluates=False)
+        result = compiled_chunk(experiment, resources, state, ChunkSpec(num_steps, evaluates=False))
         state = result.state
         parts.append(result.signals)
     assert same(state, whole.state)
@@ -144,7 +149,7 @@ def test_images_have_held_out_examples_and_both_modes_of_batch_norm():
         assert np.any(np.all(np.abs(tests / 127.5 - 1 - example) < 1e-5, axis=1))
     assert held_out(tiny_ring(), (), jax.random.key(0), 5) is None
     fixed = tiny_ring(data=Weighted(data=tiny_ring().data, num_points=50))
-    assert held_out(fixed, load_resources(fixed).dataset, jax.random.key(0), 5).shape == (5, 2)
+    assert held_out(fixed, load_data(fixed).dataset, jax.random.key(0), 5).shape == (5, 2)
 
 
 def test_scores_without_a_boundary_have_no_accuracies():
@@ -158,7 +163,7 @@ def test_recorders_ride_along_in_sweeps_and_over_devices():
     experiment = tiny_ring(recorder=RECORDER)
     resources, single = trained(experiment)
     strategy = Strategy("map")
-    starts = [init(experiment, jax.random.key(seed)) for seed in range(2)]
+    starts = [compiled_init(experiment, jax.random.key(seed)) for seed in range(2)]
     members = strategy.place([experiment] * 2, starts)
     program = strategy.compile(members, strategy.place_resources(resources), ChunkSpec(6, None, evaluates=False))
     result = program(members.experiments, resources, members.states)
@@ -166,7 +171,7 @@ def test_recorders_ride_along_in_sweeps_and_over_devices():
     for name, series in single.signals.items():
         np.testing.assert_array_equal(swept[name][0], series, err_msg=name)
     split = make_parallel_chunk(jax.devices()[:2])
-    parallel = split(experiment, resources, init(experiment, jax.random.key(0)), num_steps=6, evaluates=False)
+    parallel = split(experiment, resources, compiled_init(experiment, jax.random.key(0)), ChunkSpec(6, evaluates=False))
     assert_replicas(parallel.state)
     np.testing.assert_allclose(
         parallel.signals["discriminator/gradient/output"], single.signals["discriminator/gradient/output"], rtol=1e-3

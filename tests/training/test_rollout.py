@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 
 import jax
@@ -12,29 +11,32 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.cli.diagnose_unroll import in_float64
-from gan_jax.experiment.examples import matmul_flops, tiny_dcgan, tiny_images, tiny_ring
+from benchmarks.programs import matmul_flops
+from gan_jax.diagnostics.state.hypergradients import in_float64
+from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.experiment import Discriminator, Generator, Unroll
 from gan_jax.experiment.settings import override
 from gan_jax.losses.objectives import Minimax
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.spectral import SpectralNorm
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import Alternating, Consensus, Extragradient, Simultaneous
 from gan_jax.training.optimizers import SGD, Adam
-from gan_jax.training.player_losses import sample_latent
 from gan_jax.training.steps import (
     discriminator_step,
     dynamics_step,
     generator_objective,
     generator_step,
+    make_draws,
     shares_first_update,
     train_step,
     unrolled_step,
 )
-from gan_jax.training.train import init
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
-from tests.helpers import leaves_equal, run_steps
+from tests.helpers import leaves_equal, run_steps, step_of
 
 RING = tiny_ring(
     batch_size=16,
@@ -61,22 +63,24 @@ def looking(experiment, **settings):
 def generator_step_of(experiment, dataset, state, real, latent, key):
     """(G's parameters after its step, its loss), in one program for all experiments of a structure."""
     source = experiment.data.source(dataset)
-    after, metrics = generator_step(experiment, state, real, latent, key, source=source, inner_key=key)
+    after, metrics = step_of(generator_step, experiment, source)(state, real, latent, key, inner_key=key)
     return after.generator.variables.params, metrics["generator_loss"]
 
 
-jit_discriminator_step = jax.jit(discriminator_step)
+@jax.jit
+def jit_discriminator_step(experiment, state, real, latent, key):
+    return step_of(discriminator_step, experiment)(state, real, latent, key)
 
 
 @jax.jit
 def discriminator_step_of(experiment, state, real, latent, key):
-    after, metrics = discriminator_step(experiment, state, real, latent, key)
+    after, metrics = jit_discriminator_step(experiment, state, real, latent, key)
     return after.discriminator.variables.params, metrics["discriminator_loss"]
 
 
 def players(experiment, dataset=(), seed=0, x64=False):
     """A state, and a batch for it."""
-    state = init(experiment, jax.random.key(seed))
+    state = compiled_init(experiment, jax.random.key(seed))
     key = jax.random.key(seed + 1)
     real = experiment.data.source(dataset).sample(key, experiment.batch_size)
     latent = sample_latent(experiment, key, experiment.batch_size)
@@ -108,9 +112,9 @@ def test_the_shared_first_update_changes_nothing(case):
     source = experiment.data.source(())
     with jax.enable_x64(True):
         state, real, latent, key = players(experiment, x64=True)
-        step = functools.partial(unrolled_step, experiment, source=source)
+        step = step_of(unrolled_step, experiment, source=source)
         shared, _ = jax.jit(step)(state, real, latent, key, key)
-        step = functools.partial(generator_step, experiment, source=source)
+        step = step_of(generator_step, experiment, source=source)
         gen, _ = jax.jit(step)(state, real, latent, key, inner_key=key)
         # What G looks at is nothing to D's own step, so that one program serves all cases.
         disc, _ = jit_discriminator_step(base, state, real, latent, key)
@@ -233,8 +237,8 @@ def test_inner_settings_mean_what_they_say():
     # One update is on the batch at hand, whatever the later ones are on.
     fresh = [after(base, inner_data=data) for data in ("fresh_real", "fresh")]
     assert not any(np.array_equal(a, b) for a, b in ((fresh[0], plain), (fresh[1], plain), (fresh[0], fresh[1])))
-    with pytest.raises(ValueError, match="draws real examples: give the step source"):
-        generator_step(looking(RING, num_steps=2, inner_data="fresh"), state, real, latent, key)
+    with pytest.raises(ValueError, match="draws real examples: give the step context a source"):
+        step_of(generator_step, looking(RING, num_steps=2, inner_data="fresh"))(state, real, latent, key)
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
@@ -243,9 +247,9 @@ def test_rules_on_both_gradients_take_unrolled_players(player):
     base = override(RING, f"{player}.unroll", Unroll(num_steps=2, optimizer=SGD()))
     with jax.enable_x64(True):
         state, real, latent, key = players(base, x64=True)
-        both = functools.partial(dynamics_step, override(base, "dynamics", Consensus(0.0)))
+        both = step_of(dynamics_step, override(base, "dynamics", Consensus(0.0)))
         got, _ = jax.jit(both)(state, real, latent, key, key)
-        gen, _ = jax.jit(functools.partial(generator_step, base))(state, real, latent, key, inner_key=key)
+        gen, _ = jax.jit(step_of(generator_step, base))(state, real, latent, key, inner_key=key)
         disc, _ = jit_discriminator_step(base, state, real, latent, key)
     for one, other in ((got.generator, gen.generator), (got.discriminator, disc.discriminator)):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11), one, other)
@@ -261,7 +265,7 @@ def test_the_unrolled_loss_is_differentiable_in_the_experiment():
         def loss(rate, noise):
             changed = override(experiment, "discriminator.learning_rate", rate)
             changed = override(changed, "discriminator.transforms.0.rate", noise)
-            make = generator_objective(changed, state, real, latent, key, inner_key=key)
+            make = generator_objective(StepContext(changed, state.step), state, make_draws(real, latent, key, key))
             return make(state.generator.variables.params)[0]
 
         at = jnp.float64(1e-2), jnp.float64(0.1)
@@ -275,7 +279,7 @@ def test_the_unrolled_loss_is_differentiable_in_the_experiment():
 def test_frozen_statistics_stay_in_the_rollout_and_advance_outside():
     base = descending(spectral(ring(dynamics=Simultaneous())))
     frozen, advanced = (run_steps(looking(base, num_steps=2, inner_statistics=s), 1)[0] for s in ("frozen", "advanced"))
-    start = init(base, jax.random.key(0)).discriminator.variables.statistics
+    start = compiled_init(base, jax.random.key(0)).discriminator.variables.statistics
     assert not leaves_equal(frozen.discriminator.variables.statistics, start)
     assert leaves_equal(frozen.discriminator.variables.statistics, advanced.discriminator.variables.statistics)
     assert not leaves_equal(frozen.generator.variables, advanced.generator.variables)
@@ -286,9 +290,9 @@ def test_the_discriminators_own_update_costs_nothing_extra(num_steps):
     """Counted in the jaxpr: products of matrices, scans multiplied out."""
     experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=num_steps, memory="all")
     state, real, latent, key = players(experiment)
-    whole = matmul_flops(functools.partial(unrolled_step, experiment), state, real, latent, key, key)
-    alone = matmul_flops(functools.partial(generator_step, experiment), state, real, latent, key)
-    step = matmul_flops(functools.partial(discriminator_step, experiment), state, real, latent, key)
+    whole = matmul_flops(step_of(unrolled_step, experiment), state, real, latent, key, key)
+    alone = matmul_flops(step_of(generator_step, experiment), state, real, latent, key)
+    step = matmul_flops(step_of(discriminator_step, experiment), state, real, latent, key)
     if num_steps == 1:
         assert whole == alone
     # In one scan, the first update is also differentiated in its constant start, which as a step of its own it is not:
@@ -304,7 +308,7 @@ def test_samples_are_made_once_a_rollout():
             tiny_ring(dynamics=Simultaneous()), num_steps=num_steps, inner_data=inner_data, memory="all"
         )
         state, real, latent, key = players(experiment)
-        step = functools.partial(unrolled_step, experiment, source=experiment.data.source(()))
+        step = step_of(unrolled_step, experiment, source=experiment.data.source(()))
         # Of G's first layer alone: no other product has the latent's 8 columns.
         return matmul_flops(step, state, real, latent, key, key, having=8)
 
@@ -315,7 +319,7 @@ def test_samples_are_made_once_a_rollout():
 
 def test_runs_stack_under_vmap():
     experiment = looking(ring(dynamics=Simultaneous()), num_steps=2)
-    states = [init(experiment, jax.random.key(seed)) for seed in (0, 1)]
+    states = [compiled_init(experiment, jax.random.key(seed)) for seed in (0, 1)]
     step = jax.jit(lambda state: train_step(experiment, (), state)[0])
     together = jax.vmap(step)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
     for index, state in enumerate(states):
@@ -331,10 +335,10 @@ def test_unrolled_data_parallel_steps_equal_one_device(case):
     experiment = override(override(experiment, "generator.optimizer", SGD()), "discriminator.optimizer", SGD())
     with jax.enable_x64(True):
         state, real, latent, key = players(experiment, dataset, x64=True)
-        whole, _ = jax.jit(functools.partial(unrolled_step, experiment))(state, real, latent, key, key)
+        whole, _ = jax.jit(step_of(unrolled_step, experiment))(state, real, latent, key, key)
 
         def part(real, latent):
-            return unrolled_step(experiment, state, real, latent, key, key, axis_name="devices")[0]
+            return step_of(unrolled_step, experiment, axis_name="devices")(state, real, latent, key, key)[0]
 
         halves = [x.reshape(2, -1, *x.shape[1:]) for x in (real, latent)]
         parts = jax.pmap(part, axis_name="devices")(*halves)

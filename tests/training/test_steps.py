@@ -13,22 +13,23 @@ import pytest
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.settings import override
 from gan_jax.losses.transforms import ExactFlips
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.batches import generate, sample_latent
+from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import Alternating, Simultaneous
 from gan_jax.training.optimizers import SGD
-from gan_jax.training.player_losses import generate, sample_latent
 from gan_jax.training.steps import discriminator_step, generator_step, train_step
-from gan_jax.training.train import init
-from tests.helpers import jit_step, leaves_equal, run_steps
+from tests.helpers import jit_step, leaves_equal, run_steps, step_of
 
 
 def test_a_step_with_sgd_is_the_hand_computed_one():
     experiment = tiny_ring()
     experiment = override(override(experiment, "discriminator.optimizer", SGD()), "generator.optimizer", SGD())
-    state = init(experiment, jax.random.key(1))
+    state = compiled_init(experiment, jax.random.key(1))
     key = jax.random.key(2)
     real = experiment.data.source(()).sample(key, 32)
     latent = sample_latent(experiment, key, 32)
-    after, _ = discriminator_step(experiment, state, real, latent, key)
+    after, _ = step_of(discriminator_step, experiment)(state, real, latent, key)
     disc, gen = experiment.discriminator.network, experiment.generator.network
 
     def disc_loss(params):
@@ -42,7 +43,7 @@ def test_a_step_with_sgd_is_the_hand_computed_one():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7), after.discriminator.variables.params, wanted)
     assert leaves_equal(after.generator, state.generator)
 
-    after, _ = generator_step(experiment, state, real, latent, key)
+    after, _ = step_of(generator_step, experiment)(state, real, latent, key)
 
     def gen_loss(params):
         fake, _ = gen.apply(state.generator.variables._replace(params=params), latent, (2,), train=True)
@@ -69,7 +70,7 @@ def test_steps_use_fresh_data_and_fresh_latents_every_time(key):
     experiment = tiny_ring()
     experiment = override(experiment, "discriminator.learning_rate", 1e-12)
     experiment = override(experiment, "generator.learning_rate", 1e-12)
-    state = init(experiment, key)
+    state = compiled_init(experiment, key)
     seen = []
     for _ in range(4):
         state, metrics = jit_step(experiment, (), state)
@@ -80,7 +81,7 @@ def test_steps_use_fresh_data_and_fresh_latents_every_time(key):
 @pytest.mark.parametrize("order", [Alternating(), Simultaneous()], ids=["alternating", "simultaneous"])
 def test_update_order(order):
     experiment = tiny_ring(dynamics=order)
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
     # With a D that does not move, the two orders are the same; with one that does, they differ in G.
     still = override(experiment, "discriminator.learning_rate", 1e-30)
     moved, _ = jit_step(experiment, (), state)
@@ -100,7 +101,7 @@ def test_several_updates_a_step():
 
 def test_the_average_of_g_follows_it():
     experiment = override(tiny_ring(), "generator.average_decay", 0.5)
-    before = init(experiment, jax.random.key(0))
+    before = compiled_init(experiment, jax.random.key(0))
     after, _ = jit_step(experiment, (), before)
     jax.tree.map(
         lambda old, new, average: np.testing.assert_allclose(average, (old + new) / 2, rtol=1e-5, atol=1e-7),
@@ -119,13 +120,13 @@ def test_the_first_step_that_is_not_finite_is_remembered():
 
 def test_shared_fakes_are_computed_once():
     experiment, dataset = tiny_dcgan(), tiny_images()
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
 
     def flops(e):
         return jax.jit(train_step).lower(e, dataset, state).compile().cost_analysis()["flops"]
 
     latent = sample_latent(experiment, jax.random.key(0), experiment.batch_size)
-    forward = jax.jit(functools.partial(generate, experiment, train=True))
+    forward = jax.jit(functools.partial(generate, StepContext(experiment, jnp.int32(0)), train=True))
     once = forward.lower(state.generator.variables, latent).compile().cost_analysis()["flops"]
     saved = flops(override(experiment, "reuse_fakes", False)) - flops(experiment)
     # All of G's forward pass but its last elementwise operations, which XLA may fuse twice.
@@ -143,14 +144,14 @@ def test_gradients_and_statistics_are_averaged_over_an_axis():
     # Two halves under vmap with an axis name give the step of one device on both: the cheap double of pmap.
     experiment = override(tiny_dcgan(), "discriminator.batch_statistics", "joint")
     dataset = tiny_images()
-    state = init(experiment, jax.random.key(0))
+    state = compiled_init(experiment, jax.random.key(0))
     key = jax.random.key(1)
     real = experiment.data.source(dataset).sample(key, 16)
     latent = sample_latent(experiment, key, 16)
-    whole, _ = jax.jit(functools.partial(discriminator_step, experiment))(state, real, latent, key)
+    whole, _ = jax.jit(step_of(discriminator_step, experiment))(state, real, latent, key)
 
     def half(r, z):
-        return discriminator_step(experiment, state, r, z, key, axis_name="devices")[0]
+        return step_of(discriminator_step, experiment, axis_name="devices")(state, r, z, key)[0]
 
     halves = jax.jit(jax.vmap(half, axis_name="devices"))(real.reshape(2, 8, *real.shape[1:]), latent.reshape(2, 8, -1))
     for a, b in zip(jax.tree.leaves(halves.discriminator), jax.tree.leaves(whole.discriminator), strict=True):

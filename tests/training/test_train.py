@@ -7,25 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.settings import override
-from gan_jax.training import train
-from gan_jax.training.train import Resources, init, load_resources, plan
+from gan_jax.scaling.programs import chunk_program, compiled_chunk, compiled_init
+from gan_jax.training import evaluations
+from gan_jax.training.chunks import chunks, plan
+from gan_jax.training.evaluations import LoadedData, load_data
 from tests.helpers import jit_step, leaves_equal
 
 
 def finish(experiment, resources, state):
-    for result in train.run(experiment, resources, state):
+    for _, result in chunks(compiled_chunk, experiment, resources, state):
         state = result.state
     return state
 
 
 def test_chunks_are_the_same_as_single_steps():
     experiment = tiny_ring(num_steps=12, eval_every_steps=4)
-    resources = load_resources(experiment)
-    chunked = finish(experiment, resources, init(experiment, jax.random.key(0)))
-    state = init(experiment, jax.random.key(0))
+    resources = load_data(experiment)
+    chunked = finish(experiment, resources, compiled_init(experiment, jax.random.key(0)))
+    state = compiled_init(experiment, jax.random.key(0))
     for _ in range(12):
         state, _ = jit_step(experiment, resources.dataset, state)
     # Not bit for bit: XLA fuses a lone step otherwise than the body of a scan. 12 steps of 1e-3 move weights by 1e-2.
@@ -35,26 +37,28 @@ def test_chunks_are_the_same_as_single_steps():
 
 def test_a_run_depends_on_its_key_alone():
     experiment = tiny_ring(num_steps=8, eval_every_steps=4)
-    resources = load_resources(experiment)
-    first, again, other = (finish(experiment, resources, init(experiment, jax.random.key(s))) for s in (0, 0, 1))
+    resources = load_data(experiment)
+    first, again, other = (
+        finish(experiment, resources, compiled_init(experiment, jax.random.key(s))) for s in (0, 0, 1)
+    )
     assert leaves_equal(first, again)
     assert not leaves_equal(first.generator, other.generator)
 
 
 def test_changing_floats_compiles_no_new_chunk():
     experiment = tiny_ring(num_steps=6, eval_every_steps=3)
-    resources = load_resources(experiment)
-    finish(experiment, resources, init(experiment, jax.random.key(0)))
-    programs = train.chunk_program(small=True)._cache_size()
+    resources = load_data(experiment)
+    finish(experiment, resources, compiled_init(experiment, jax.random.key(0)))
+    programs = chunk_program(small=True)._cache_size()
     for path in ("discriminator.learning_rate", "data.std", "generator.optimizer.b1", "detector.rule.radius"):
         changed = override(experiment, path, 0.123)
-        finish(changed, resources, init(changed, jax.random.key(0)))
-    assert train.chunk_program(small=True)._cache_size() == programs
+        finish(changed, resources, compiled_init(changed, jax.random.key(0)))
+    assert chunk_program(small=True)._cache_size() == programs
 
 
 def test_evaluations_are_at_the_same_steps_wherever_a_run_starts():
     experiment = tiny_ring(num_steps=25, eval_every_steps=10)
-    resources = load_resources(experiment)
+    resources = load_data(experiment)
     parts = [tuple(p)[:3] for p in plan(experiment, resources, 0)]
     assert parts == [(10, None, True), (10, None, True), (5, None, True)]
     assert list(plan(experiment, resources, 10)) == list(plan(experiment, resources, 0))[1:]
@@ -64,13 +68,13 @@ def test_evaluations_are_at_the_same_steps_wherever_a_run_starts():
 @pytest.mark.parametrize(("num_examples", "parts"), [(40, [(2, 8, True)] * 3), (48, [(3, None, True)] * 3)])
 def test_epochs_with_a_short_last_batch_end_in_a_short_step(num_examples, parts):
     experiment = override(tiny_dcgan(num_steps=9, eval_every_steps=3), "data.last_batch", "short")
-    resources = Resources(tiny_images(num_examples), ())
+    resources = LoadedData(tiny_images(num_examples), ())
     assert [tuple(p)[:3] for p in plan(experiment, resources, 0)] == parts
 
 
 def test_chunks_are_cut_at_epoch_ends_even_between_evaluations():
     experiment = override(tiny_dcgan(num_steps=7, eval_every_steps=7), "data.last_batch", "short")
-    resources = Resources(tiny_images(40), ())
+    resources = LoadedData(tiny_images(40), ())
     assert [tuple(p)[:3] for p in plan(experiment, resources, 0)] == [(2, 8, False), (2, 8, False), (1, None, True)]
 
 
@@ -86,9 +90,9 @@ def test_a_short_epoch_shows_every_example_once():
 
 def test_evaluations_use_one_bank_of_latents_in_both_modes_of_batch_norm():
     experiment = tiny_dcgan()
-    resources = load_resources(experiment)
-    state = init(experiment, jax.random.key(0))
-    evaluate = jax.jit(train.evaluate)
+    resources = load_data(experiment)
+    state = compiled_init(experiment, jax.random.key(0))
+    evaluate = jax.jit(evaluations.evaluate)
     first, second = evaluate(experiment, resources, state), evaluate(experiment, resources, state)
     assert set(first.metrics) == {"batch", "running"}
     np.testing.assert_array_equal(first.samples, second.samples)
@@ -99,16 +103,16 @@ def test_evaluations_use_one_bank_of_latents_in_both_modes_of_batch_norm():
 
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(ValueError, match="more than the 1437 training examples of digits"):
-        load_resources(tiny_dcgan(batch_size=2048, detector=tiny_dcgan().detector.__class__(num_samples=2048)))
+        load_data(tiny_dcgan(batch_size=2048, detector=tiny_dcgan().detector.__class__(num_samples=2048)))
 
 
 def test_a_short_ring_run_reaches_the_stated_coverage():
     # Key 0: the shipped ring config has captured 6 of its 8 modes in some evaluation of its first 3,000 steps, with a
     # third of its samples on them. (Of keys 0 and 1, both had by step 2,000.)
-    experiment = override(override(load_config("ring"), "num_steps", 3000), "eval_every_steps", 250)
-    resources = load_resources(experiment)
+    experiment = override(override(load("ring"), "num_steps", 3000), "eval_every_steps", 250)
+    resources = load_data(experiment)
     seen = []
-    for result in train.run(experiment, resources, init(experiment, jax.random.key(0))):
+    for _, result in chunks(compiled_chunk, experiment, resources, compiled_init(experiment, jax.random.key(0))):
         metrics = result.evaluation.metrics["running"]
         seen.append((int(metrics.modes), float(metrics.high_quality)))
     assert max(modes for modes, _ in seen) >= 6

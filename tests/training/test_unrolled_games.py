@@ -30,12 +30,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.experiment.configs import load_config
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Unroll
 from gan_jax.experiment.settings import override, stack
+from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.dynamics import Alternating, Simultaneous
 from gan_jax.training.steps import shares_first_update, train_step
-from gan_jax.training.train import init
 from gan_jax.unroll import FirstOrder, Truncated
 
 NUM_STEPS = 80
@@ -81,13 +81,13 @@ def trajectories(config, unrolled):
     def game(dynamics):
         experiments = []
         for rates, starts in CASES:
-            experiment = override(load_config(config), "dynamics", dynamics)
+            experiment = override(load(config), "dynamics", dynamics)
             experiment = override(experiment, "generator.unroll", UNROLLS[unrolled][2])
             for player, rate, start in zip(("generator", "discriminator"), rates, starts, strict=True):
                 experiment = override(experiment, f"{player}.learning_rate", rate)
                 experiment = override(experiment, f"{player}.network.start", start)
             experiments.append(experiment)
-        states = [init(experiment, jax.random.key(0)) for experiment in experiments]
+        states = [compiled_init(experiment, jax.random.key(0)) for experiment in experiments]
         return stack(experiments), jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
     starts = np.array([start for _, start in CASES])[:, None]
@@ -188,5 +188,5 @@ def test_the_dirac_gan(unrolled):
 def test_both_ways_to_take_the_step_are_covered():
     """Simultaneous unrolling shares D's update with the rollout, alternating cannot: the steps are other code."""
     for dynamics, shared in zip(ORDERS, (True, False), strict=True):
-        experiment = override(load_config("bilinear"), "dynamics", dynamics)
+        experiment = override(load("bilinear"), "dynamics", dynamics)
         assert shares_first_update(override(experiment, "generator.unroll", Unroll())) == shared

@@ -1,0 +1,1 @@
+"""Measurements of a training state: numerics of `gan-jax diagnose`."""

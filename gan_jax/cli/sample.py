@@ -1,0 +1,140 @@
+"""`gan-jax sample`: samples of a stored generator as arrays or pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax.cli.arguments import OK, Settings, UsageError
+
+
+def sample(options: argparse.Namespace, settings: Settings) -> int:
+    """Writes samples of a run's generator; the kind of output follows from the name of `--out`.
+
+    Args:
+        options: as parsed.
+        settings: none; the experiment is the run's.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: for a number of samples or an output that cannot be.
+    """
+    if not 1 <= options.num < 2**31:
+        raise UsageError(f"--num is {options.num}, and must be at least 1")
+    if options.seed is not None and not 0 <= options.seed < 2**32:
+        raise UsageError(f"--seed is {options.seed}, and must be at least 0 and below 2**32")
+    out = Path(options.out).expanduser()
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"the folder of {out} does not exist: make it first")
+    if out.suffix not in (".npz", ".png", ""):
+        raise UsageError(f"--out is {out}, and must end in .npz or .png, or be a folder")
+    print(write_samples(options.run, out, step=options.step, num=options.num, seed=options.seed, location=options.data))
+    return OK
+
+
+def write_samples(
+    name: str, out: Path, *, step: int | None, num: int, seed: int | None, location: str | None = None
+) -> Path:
+    """Draws samples and writes them.
+
+    Args:
+        name: the folder of a run, or "SWEEP#MEMBER".
+        out: FILE.npz, FILE.png, or a folder.
+        step: of the checkpoint; None: the newest.
+        num: how many samples.
+        seed: of fresh latents; None: the run's own bank.
+        location: of the data set, for labels.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: for a folder of samples that are no images.
+        RunError: if there is no such run or checkpoint.
+    """
+    import jax
+
+    from gan_jax.reports.sample_pictures import image_grid, picture_samples
+    from gan_jax.runs.run import Run
+
+    run = Run(name)
+    generator = run.generator(step)
+    key = None if seed is None else jax.random.key(seed)
+    latents, samples = (np.asarray(part) for part in (generator.latents(key, num), generator.sample(key, num)))
+    data = run.load_data(location)
+    if out.suffix == ".png":
+        title = f"{name}, step {generator.step:,}"
+        picture_samples(out, run.experiment.data.source(data.dataset), samples, title)
+        return out
+    if out.suffix == "":
+        if samples.ndim != 4:
+            raise UsageError(f"samples of {name} are points, not images: write them to a .npz or a .png file")
+        out.mkdir(exist_ok=True)
+        for index, image in enumerate(samples):
+            image_grid(image[None], columns=1, scale=1).save(out / f"{index:05d}.png")
+        return out
+    arrays: dict[str, Any] = {"samples": samples, "latents": latents}
+    labels = sample_labels(run.experiment, data, samples)
+    if labels is not None:
+        arrays |= labels
+    record = made_of(run, generator.step, seed)
+    np.savez_compressed(out, made_of=json.dumps(record), **arrays)
+    return out
+
+
+def sample_labels(experiment: Any, data: Any, samples: np.ndarray) -> dict[str, np.ndarray] | None:
+    """What each sample is: "labels" int32 [n], and for images the classifier's "confidence" [n].
+
+    Args:
+        experiment: of the run.
+        data: its data.
+        samples: [n, *shape].
+
+    Returns:
+        Classes by the validated classifier for images, nearest modes for mixtures; None where neither is known.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from gan_jax.diagnostics.landscape import nearest_mode
+    from gan_jax.diagnostics.state.scores import mixture_of
+    from gan_jax.metrics.classifier import classify
+
+    if samples.ndim == 2:
+        mixture = mixture_of(experiment.data.source(data.dataset))
+        return {"labels": np.asarray(nearest_mode(jnp.asarray(samples), mixture.modes), np.int32)}
+    classifier = data.reference.classifier
+    if classifier is None or samples.shape[-1] != 1:
+        return None
+    probabilities = np.asarray(jax.jit(classify)(classifier, jnp.asarray(samples))[0])
+    return {"labels": probabilities.argmax(axis=1).astype(np.int32), "confidence": probabilities.max(axis=1)}
+
+
+def made_of(run: Any, step: int, seed: int | None) -> dict[str, Any]:
+    """Where samples come from, for the file that holds them.
+
+    Args:
+        run: a `Run`.
+        step: of the checkpoint.
+        seed: of the latents; None: the run's own bank.
+
+    Returns:
+        JSON: run, step, seed, experiment, versions.
+    """
+    from gan_jax.experiment.settings import to_json
+    from gan_jax.runs.run_directory import environment
+
+    return {
+        "run": Path(run.name).name,
+        "run_seed": run.seed,
+        "step": step,
+        "latents": "the run's own bank" if seed is None else f"fresh, seed {seed}",
+        "experiment": to_json(run.experiment),
+        "versions": environment()["versions"],
+    }

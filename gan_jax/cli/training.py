@@ -1,0 +1,115 @@
+"""`gan-jax train` and `gan-jax sweep`: from options to a finished folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from gan_jax.cli.arguments import NONFINITE, OK, Settings, UsageError, log, whole_number
+
+
+def train(options: argparse.Namespace, settings: Settings) -> int:
+    """Trains, resumes or branches a run, and prints its verdict."""
+    from gan_jax.reports.sample_pictures import picture_samples
+    from gan_jax.runs import session
+    from gan_jax.scaling import hosts
+
+    if options.resume and options.branch_from:
+        raise UsageError("--resume continues a run and --branch-from starts another: give one of them")
+    if not (options.config or options.resume or options.branch_from):
+        from gan_jax.experiment.configs import config_names
+
+        raise UsageError(f"train needs a config, one of {', '.join(config_names())}, or a Python file")
+    for name in ("keep_checkpoints", "branch_points", "pictures"):
+        least = 1 if name == "keep_checkpoints" else 0
+        if getattr(options, name) < least:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} is {getattr(options, name)}, and must be at least {least}")
+    host = session.HostOptions(
+        num_pictures=options.pictures,
+        keep=options.keep_checkpoints,
+        num_branch_points=options.branch_points,
+        progress=not options.quiet,
+        tensorboard=options.tensorboard,
+        data_parallel=options.data_parallel or options.devices is not None,
+        num_devices=options.devices,
+        draw=picture_samples,
+    )
+    request = session.Request(
+        config=options.config,
+        settings=tuple(settings),
+        seed=options.seed,
+        location=options.data,
+        num_epochs=options.num_epochs,
+        run_dir=options.run_dir,
+        command=shlex.join(["gan-jax", *sys.argv[1:]]),
+    )
+    if options.resume:
+        done = session.resume_training(request, Path(options.resume), host, say=log)
+    elif options.branch_from:
+        done = session.branch_training(request, options.branch_from, host, say=log)
+    else:
+        done = session.start_training(request, host, say=log)
+    if hosts.is_leader():
+        print(json.dumps(done.to_json(), indent=2) if options.json else done.line())
+    if done.message:
+        log(f"gan-jax: {done.message}")
+        return NONFINITE
+    return OK
+
+
+def sweep(options: argparse.Namespace, settings: Settings) -> int:
+    """Runs or resumes a sweep, and prints a line an arm."""
+    from gan_jax.experiment.configs import config_names
+    from gan_jax.reports.sample_pictures import picture_samples
+    from gan_jax.reports.text_tables import arms_table
+    from gan_jax.runs import session, sweep_session
+    from gan_jax.scaling import hosts
+    from gan_jax.scaling.strategies import STRATEGIES
+
+    if not (options.config or options.resume):
+        raise UsageError(f"sweep needs a config, one of {', '.join(config_names())}, or a Python file")
+    if options.resume and (options.config or options.grid or options.seeds or settings):
+        raise UsageError("--resume continues a sweep as it is: leave out the config, --grid, --seeds and settings")
+    if options.strategy not in (*STRATEGIES, "auto"):
+        raise UsageError(f"--strategy is {options.strategy!r}, and must be one of {', '.join(STRATEGIES)}, auto")
+    for name, least in (("max_members", 1), ("pictures", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}, and must be at least {least}")
+    host = sweep_session.SweepOptions(
+        strategy=options.strategy,
+        max_members=options.max_members,
+        num_pictures=options.pictures,
+        progress=not options.quiet,
+        draw=picture_samples,
+    )
+    if options.resume:
+        done = sweep_session.resume_sweep(Path(options.resume), options.data, host, say=log)
+    else:
+        request = session.Request(
+            config=options.config,
+            settings=tuple(settings),
+            location=options.data,
+            num_epochs=options.num_epochs,
+            run_dir=options.run_dir,
+            command=shlex.join(["gan-jax", *sys.argv[1:]]),
+        )
+        axes = {path: [word for word in values.split(",") if word] for path, values in options.grid or ()}
+        done = sweep_session.start_sweep(request, axes, _seeds(options.seeds), host, say=log)
+    if not hosts.is_leader():
+        return OK
+    if options.parquet:
+        sweep_session.write_parquet(done.path, done.rows)
+    print(json.dumps(done.to_json(), indent=2) if options.json else f"{arms_table(done.rows)}\n{done.path}")
+    return OK
+
+
+def _seeds(text: str | None) -> int | list[int] | None:
+    if text is None:
+        return None
+    words = [whole_number(word, "--seeds") for word in text.split(",") if word]
+    return words if "," in text else words[0]

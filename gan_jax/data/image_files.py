@@ -1,0 +1,98 @@
+"""Where the pixels of an image data set come from: IDX files, a prepared tfds folder, or scikit-learn."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gan_jax.data import prepared
+from gan_jax.data.idx import DataError, ImageArrays, has_idx_files, read_idx_directory
+
+LOCATION_VARIABLE = "GAN_JAX_DATA"
+
+
+def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
+    """Reads a data set at its original image size into host memory; `Images.load` has the rules for locations.
+
+    Raises:
+        DataError: as `Images.load`.
+    """
+    if name == "digits":
+        return load_digits()
+    if location is not None:
+        arrays = _load_at(name, Path(location).expanduser())
+        if arrays is None:
+            raise DataError(
+                f"there is no {name} at {location}: no IDX files there or in {name}/, and no prepared data set.\n"
+                "Give the directory with train-images-idx3-ubyte[.gz] and its three companions."
+            )
+        return arrays
+    variable = os.environ.get(LOCATION_VARIABLE)
+    arrays = _load_at(name, Path(variable).expanduser()) if variable else None
+    arrays = prepared.load_prepared(name) if arrays is None else arrays
+    if arrays is None:
+        where = f"{LOCATION_VARIABLE} ({variable}) or " if variable else ""
+        known = "" if name in prepared.STANDARD else f" (known: digits, {', '.join(prepared.STANDARD)})"
+        raise DataError(
+            f"no data set {name!r}{known} in {where}{prepared.default_data_dir()}.\nGet it: " + how_to_get(name)
+        )
+    return arrays
+
+
+def how_to_get(name: str) -> str:
+    """The commands that make a data set available, in one line."""
+    commands = f"gan-jax data prepare {name} --from DIR, or --data DIR (a directory of IDX files)"
+    return f"gan-jax data prepare {name} (downloads it), {commands}" if name in prepared.STANDARD else commands
+
+
+def _idx_directory(name: str, location: Path) -> Path | None:
+    return next((path for path in (location, location / name) if has_idx_files(path)), None)
+
+
+def _load_at(name: str, location: Path) -> ImageArrays | None:
+    directory = _idx_directory(name, location)
+    if directory is None:
+        return prepared.load_prepared(name, location)
+    arrays = read_idx_directory(directory)
+    # A run's record says "mnist", so files of another data set must not be loaded under that name.
+    prepared.check_standard(name, arrays, directory)
+    return arrays
+
+
+def load_digits() -> ImageArrays:
+    """scikit-learn's digits, with values 0..16 scaled to 0..255, and a fixed stratified split.
+
+    The examples are sorted by class, in their order within each class. Every fifth of them, from the first on, is a
+    test example: 360 in all, a fifth of each class up to rounding, without any random number.
+    """
+    from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
+
+    data = load()
+    images = np.round(data.images * (255 / 16)).astype(np.uint8)[..., None]
+    labels = data.target.astype(np.int32)
+    is_test = np.zeros(len(labels), bool)
+    is_test[np.argsort(labels, kind="stable")[::5]] = True
+    return ImageArrays(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
+
+
+def resize(images: np.ndarray, size: int) -> np.ndarray:
+    """Resizes images by Pillow's bilinear filter, one by one, as torchvision's `Resize`.
+
+    Args:
+        images: uint8 [n, h, h, 1].
+        size: pixels along a side. If it is h, the images are returned unchanged.
+
+    Returns:
+        uint8 [n, size, size, 1].
+    """
+    if images.shape[1] == size:
+        return images
+    from PIL import Image
+
+    resized = np.empty((len(images), size, size, 1), np.uint8)
+    for index, image in enumerate(images):
+        bilinear = Image.fromarray(image[:, :, 0]).resize((size, size), Image.Resampling.BILINEAR)
+        resized[index, :, :, 0] = np.asarray(bilinear)
+    return resized

@@ -1,0 +1,3 @@
+from . import plot as plot
+
+__all__: list[str]

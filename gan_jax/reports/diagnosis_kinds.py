@@ -1,0 +1,56 @@
+"""The kinds of `gan-jax diagnose RUN`, and how their stored results are read.
+
+Each kind has a module `diagnosis_KIND` in this package with three functions of the result: `sentence`, `table` and
+`figure`; and a module `gan_jax.cli.diagnose_KIND`, whose `diagnose` makes the result.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+RUN_KINDS = {
+    "onset": "replay the collapse of a run step by step: what led, what followed; branches from just before it",
+    "landscape": "D's surface: contours and the field that moves the fakes (2-D data), scans D(x + k u) (images)",
+    "forgetting": "cosines of D's gradient over training, D's accuracy on earlier fakes, local maxima at real modes",
+    "memorisation": "D's accuracy on training, held-out and fake examples through training, and on flipped labels",
+    "magnitudes": "per layer of both players: activations, gradients, singular values; logits, update ratios",
+    "game": "eigenvalues of the game's Jacobian: rotation against attraction",
+    "support": "how many different samples G can make (birthday paradox), and its nearest neighbours in the data",
+}
+"""A line of help, by kind."""
+
+_FORMER_KEYS = {
+    "forgetting": {"turning": "gradient_cosines", "judges": "has_decision_threshold"},
+    "landscape": {"decision_threshold": "decision_threshold", "attention": "local_maxima"},
+}
+"""Keys in files of earlier versions -> their present names, by kind."""
+
+
+def read_diagnosis(kind: str, path: Path) -> dict[str, Any]:
+    """A stored result, RUN/diagnosis/KIND.json, with the keys of this version.
+
+    Raises:
+        TypeError: if the file holds no JSON object.
+    """
+    return with_present_keys(kind, json.loads(path.read_text(encoding="utf-8")))
+
+
+def with_present_keys(kind: str, result: Any) -> dict[str, Any]:
+    """A result that may be from an earlier version, with the keys of this version.
+
+    Raises:
+        TypeError: if it is no JSON object.
+    """
+    if not isinstance(result, dict):
+        raise TypeError(f"a diagnosis is a JSON object, and this is a {type(result).__name__}")
+    former = _FORMER_KEYS.get(kind, {})
+
+    def renamed(part: Any) -> Any:
+        return {former.get(name, name): value for name, value in part.items()} if isinstance(part, dict) else part
+
+    made = renamed(result)
+    if isinstance(made.get("checkpoints"), list):
+        made["checkpoints"] = [renamed(row) for row in made["checkpoints"]]
+    return made

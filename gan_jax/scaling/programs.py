@@ -1,0 +1,70 @@
+"""Compiled programs of single runs. The functions of `gan_jax.training` are pure; here they meet a backend."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.training.chunks import Chunk, ChunkSpec, chunk
+from gan_jax.training.evaluations import LoadedData
+from gan_jax.training.state import TrainState, init
+
+
+# Compiled without optimisation: drawing the weights of a DCGAN takes 20 s to compile on a CPU with it, 2 s without, and
+# runs once.
+@functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+def compiled_init(experiment: Experiment, key: Array) -> TrainState:
+    """`init`, compiled."""
+    return init(experiment, key)
+
+
+def compiled_chunk(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
+    """`chunk`, compiled for one device; it compiles once for each structure of the experiment and each spec.
+
+    Args:
+        experiment: the settings.
+        resources: from `load_data`.
+        state: donated: use the returned one.
+        spec: the static part.
+
+    Returns:
+        The chunk's results.
+    """
+    return chunk_program(small=has_small_networks(experiment))(experiment, resources, state, spec)
+
+
+@functools.cache
+def chunk_program(*, small: bool) -> Any:
+    """`chunk` as a jitted function of (experiment, resources, state, spec), to be called, lowered or inspected.
+
+    Args:
+        small: whether the networks are as small as those of vector data; see `compiler_options`.
+    """
+    return jax.jit(chunk, static_argnums=3, donate_argnums=2, compiler_options=compiler_options() if small else None)
+
+
+def has_small_networks(experiment: Experiment) -> bool:
+    """Whether an experiment's data are vectors, whose networks are small products of matrices."""
+    return len(experiment.data.shape) == 1
+
+
+@functools.cache
+def compiler_options() -> dict[str, Any] | None:
+    """XLA options that make small products of matrices faster on this backend, or None.
+
+    XLA:CPU hands products to YNNPACK, which is slower than its older library on those of a ring's networks, and faster
+    on those of a DCGAN's (docs/unrolling.md). XLA does not promise the option: where it is unknown, we do without.
+    """
+    if jax.default_backend() != "cpu":
+        return None
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    try:
+        jax.jit(lambda: jnp.zeros(()), compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return options

@@ -1,0 +1,3 @@
+from . import dynamics as dynamics
+
+__all__: list[str]
