@@ -86,6 +86,13 @@ def in_slice(nodeid: str, index: int, num: int) -> bool:
     return int(hashlib.sha256(nodeid.encode()).hexdigest(), 16) % num == index
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs_of_modules():
+    """Programs and traces of a whole suite are several GB; 6,000 memory maps are about 2 GB of them."""
+    yield
+    forget_programs(6_000)
+
+
 @pytest.fixture(autouse=True)
 def forget_many_programs():
     """Linux allows a process 65,530 memory maps, and the compiled programs of a whole suite are more."""
