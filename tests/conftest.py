@@ -2,37 +2,100 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 # Before jax is imported: several devices on one CPU, code that is compiled fast rather than fast code (most of the time
 # of small tests is compilation), and a matplotlib that draws to files.
 _FLAGS = "--xla_force_host_platform_device_count=8"
 if not os.environ.get("GAN_JAX_TEST_OPTIMISED"):
-    _FLAGS += " --xla_backend_optimization_level=0"
+    _FLAGS += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    _FLAGS += " --xla_cpu_parallel_codegen_split_count=1"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
 
 from pathlib import Path
 
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-jax" / "tests"
+# Compiled programs are kept from one session to the next. Processes that tests start, and may kill, only read them.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(24 * 60 * 60)
+
 import jax
 import pytest
+from jax._src.lru_cache import LRUCache
 
 from gan_jax.scaling.program_memory import forget_programs
+
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _put(self: LRUCache, key: str, value: bytes) -> None:
+    """Writes an entry at once: jax's own way lets another process read half of it."""
+    path = Path(str(self.path)) / f"{key}-cache"
+    if not path.exists():
+        unfinished = path.with_name(f"{key[-64:]}-{os.getpid()}")
+        unfinished.write_bytes(value)
+        unfinished.replace(path)
+
+
+LRUCache.put = _put
+
+LONG_FILES = (
+    "tests/runs/test_sweep_runner.py",
+    "tests/training/test_rollout.py",
+    "tests/scaling/test_data_parallel.py",
+    "tests/test_unroll.py",
+    "tests/scaling/test_strategies.py",
+    "tests/scaling/test_parallel_remedies.py",
+    "tests/runs/test_resume.py",
+    "tests/scaling/test_hosts.py",
+    "tests/training/test_probes.py",
+)
+"""From the longest down; others follow in the order of their names."""
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow-slice",
+        metavar="K/N",
+        help="run the K-th (from 0) of N parts of the slow tests and nothing else: with -m slow",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker begins one when the others are done; and the slice asked for."""
+    order = {name: index for index, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
+    if (given := config.getoption("--slow-slice")) is None:
+        return
+    index, num = (int(part) for part in given.split("/"))
+    if not 0 <= index < num:
+        raise pytest.UsageError(f"--slow-slice is {given}, but K must be from 0 to N - 1")
+    kept = [item for item in items if item.get_closest_marker("slow") and in_slice(item.nodeid, index, num)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def in_slice(nodeid: str, index: int, num: int) -> bool:
+    """Whether a test belongs to one of `num` parts, by a hash of its name that is the same in every process."""
+    return int(hashlib.sha256(nodeid.encode()).hexdigest(), 16) % num == index
+
+
 @pytest.fixture(scope="module", autouse=True)
-def forget_the_module():
-    """Compiled programs of a whole suite in one process are more memory maps than the system allows it."""
+def forget_programs_of_modules():
+    """Programs and traces of a whole suite are several GB; 6,000 memory maps are about 2 GB of them."""
     yield
-    forget_programs(0)
+    forget_programs(6_000)
 
 
 @pytest.fixture(autouse=True)
 def forget_many_programs():
-    """The same within a module that compiles a lot: Linux allows 65,530 maps."""
+    """Linux allows a process 65,530 memory maps, and the compiled programs of a whole suite are more."""
     yield
     forget_programs()
 

@@ -9,11 +9,11 @@ import pytest
 
 from gan_jax.losses.aggregation import AGGREGATIONS, Aggregation, Hardest, SoftMixing
 from gan_jax.losses.auxiliary import LOGITS, Classification, FeatureMatching, Reconstruction
-from tests.losses.test_penalties import FAKE, REAL, look
+from tests.helpers import FAKE, REAL, penalty_view
 
 
 def test_feature_matching_by_hand():
-    view = look()  # the features are the samples themselves
+    view = penalty_view()  # the features are the samples themselves
     gap = np.asarray(REAL.mean(axis=0) - FAKE.mean(axis=0))
     assert float(FeatureMatching(weight=2.0)(view)) == pytest.approx(2 * np.sum(gap**2), rel=1e-5)
     assert float(FeatureMatching(norm="l1")(view)) == pytest.approx(np.mean(np.abs(gap)), rel=1e-5)
@@ -26,7 +26,7 @@ def test_feature_matching_by_hand():
 
 def test_feature_matching_names_the_layers_that_there_are():
     layers = {"first": REAL, "second": 2 * REAL, LOGITS: REAL}
-    view = look()._replace(features=lambda x: {name: x * (i + 1) for i, name in enumerate(layers)})
+    view = penalty_view()._replace(features=lambda x: {name: x * (i + 1) for i, name in enumerate(layers)})
     last = FeatureMatching(weight=1.0)(view)
     assert float(last) == pytest.approx(4 * float(FeatureMatching(layer="first")(view)), rel=1e-5)
     with pytest.raises(ValueError, match="D has no layer 'secnd'; did you mean 'second'"):
@@ -36,15 +36,17 @@ def test_feature_matching_names_the_layers_that_there_are():
 
 
 def test_reconstruction_is_the_mean_squared_error_of_the_latents():
-    view = look()._replace(latent=jnp.ones((4, 3)), encode=lambda x: jnp.tile(jnp.array([1.0, 2.0, 4.0]), (4, 1)))
+    view = penalty_view()._replace(
+        latent=jnp.ones((4, 3)), encode=lambda x: jnp.tile(jnp.array([1.0, 2.0, 4.0]), (4, 1))
+    )
     assert float(Reconstruction(weight=3.0)(view)) == pytest.approx(3 * (0 + 1 + 9))
     with pytest.raises(ValueError, match=r"needs an encoder: set generator.network to Bidirectional"):
-        Reconstruction()(look())
+        Reconstruction()(penalty_view())
 
 
 def test_classification_is_the_cross_entropy_of_who_made_a_sample():
     logits = jnp.array([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0], [3.0, 0.0]])
-    view = look()._replace(features=lambda x: {LOGITS: logits})
+    view = penalty_view()._replace(features=lambda x: {LOGITS: logits})
     log = np.asarray(jax.nn.log_softmax(logits))
     wanted = -np.mean([log[0, 0], log[1, 1], log[2, 0], log[3, 1]])
     assert float(Classification(weight=0.5)(view)) == pytest.approx(0.5 * wanted, rel=1e-5)

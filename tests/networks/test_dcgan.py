@@ -7,6 +7,7 @@ import pytest
 
 from gan_jax.networks.dcgan import DCGANDiscriminatorModule, DCGANGeneratorModule
 from gan_jax.networks.layers import BatchNorm
+from tests.helpers import numpy_norm
 
 
 def count(tree):
@@ -75,11 +76,6 @@ def numpy_conv_transpose(x, kernel, stride, padding):
             patch = np.einsum("bc,uvco->buvo", x[:, i, j], kernel)
             out[:, i * stride : i * stride + k, j * stride : j * stride + k] += patch
     return out[:, padding : full - padding, padding : full - padding]
-
-
-def numpy_norm(x, p):
-    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-    return (x - mean) / np.sqrt(var + 1e-5) * p["scale"] + p["bias"], mean, var * x[..., 0].size / (x[..., 0].size - 1)
 
 
 def apply_in_training(module, variables, *args):

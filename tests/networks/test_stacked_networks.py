@@ -10,7 +10,7 @@ import pytest
 from gan_jax.networks.convolution import Conv, ConvTranspose, conv, conv_transpose, same_padding
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork
 from gan_jax.networks.stacked_networks import StackedDiscriminator, StackedGenerator
-from tests.networks.test_dcgan import numpy_norm
+from tests.helpers import numpy_norm
 
 SHAPE = (28, 28, 3)
 GENERATOR = StackedGenerator()

@@ -10,7 +10,7 @@ from gan_jax.runs.runner import state_template
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.scaling.programs import compiled_init
-from tests.training.test_steps import leaves_equal
+from tests.helpers import leaves_equal
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gan_jax.diagnostics.state.hypergradients import in_float64
 from gan_jax.experiment.component import component
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
-from gan_jax.experiment.experiment import Discriminator, Unroll
+from gan_jax.experiment.experiment import Discriminator
 from gan_jax.experiment.settings import override
 from gan_jax.losses.objectives import OBJECTIVES, BoundaryEquilibrium, Criterion, EnergyMargin, Minimax
 from gan_jax.losses.transforms import TRANSFORMS, ExactFlips
-from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_jax.networks.mlp import MLPDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.scaling.data_parallel import (
     DEVICE_AXIS,
@@ -33,18 +32,26 @@ from gan_jax.scaling.data_parallel import (
     replicas_agree,
     replicate,
 )
-from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.scaling.programs import compiled_chunk
 from gan_jax.training.batches import generate
 from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import DYNAMICS, Competitive, Consensus, Simultaneous
-from gan_jax.training.evaluations import LoadedData, load_data, sample_modes
-from gan_jax.training.optimizers import SGD
+from gan_jax.training.evaluations import LoadedData, sample_modes
 from gan_jax.training.player_losses import shard
-from gan_jax.training.steps import train_step
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
-
-IMAGES = tiny_images()
+from tests.helpers import (
+    assert_close,
+    assert_parallel,
+    dcgan,
+    initial_state,
+    plain,
+    resources_of,
+    small_ring,
+    steps_on,
+    trained_leaves,
+    unrolled,
+)
 
 
 @component
@@ -71,96 +78,6 @@ class FlipCounter:
             fake=lambda score, key, step: 0 * score + 1,
             generator=lambda score, key, step: score,
         )
-
-
-def plain(experiment, learning_rate=0.05):
-    """With gradient descent, which hides no factor in a gradient as Adam does."""
-    for player in ("generator", "discriminator"):
-        experiment = override(experiment, f"{player}.optimizer", SGD())
-        experiment = override(experiment, f"{player}.learning_rate", learning_rate)
-    return experiment
-
-
-def small_ring(**changes):
-    base = tiny_ring(batch_size=16)
-    for player, network in (("generator", MLPGenerator((8,))), ("discriminator", MLPDiscriminator((8,)))):
-        base = override(base, f"{player}.network", network)
-    base = plain(base)
-    for path, value in changes.items():
-        base = override(base, path.replace("__", "."), value)
-    return base
-
-
-def unrolled(player="generator", base=None, **settings):
-    base = small_ring(objective=Minimax()) if base is None else base
-    return override(base, f"{player}.unroll", Unroll(**settings))
-
-
-def dcgan(**changes):
-    base = plain(tiny_dcgan())
-    for path, value in changes.items():
-        base = override(base, path.replace("__", "."), value)
-    return base
-
-
-def resources(experiment):
-    loaded = load_data(experiment)
-    return loaded if len(experiment.data.shape) == 1 else loaded._replace(dataset=IMAGES)
-
-
-def start(experiment, x64=False):
-    """The initial state, from an experiment that differs in nothing but the networks and their optimisers."""
-    base = tiny_ring() if len(experiment.data.shape) == 1 else tiny_dcgan()
-    for player in ("generator", "discriminator"):
-        settings = getattr(experiment, player)
-        for name in ("network", "optimizer") + (("average_decay",) if player == "generator" else ()):
-            base = override(base, f"{player}.{name}", getattr(settings, name))
-    gen, disc = experiment.generator, experiment.discriminator
-    if experiment.inference or gen.penalties or disc.penalties or gen.replay or disc.replay:
-        base = experiment
-    state = compiled_init(base, jax.random.key(0))
-    return in_float64(state) if x64 else state
-
-
-def steps_on(experiment, num_devices, x64, count=None, num_steps=3):
-    """(the state, the last metrics) of a few training steps, on several devices, or on one without an axis."""
-    dataset = resources(experiment).dataset
-
-    def step(_, state, axis_name=DEVICE_AXIS):
-        return train_step(experiment, dataset, state, count=count, axis_name=axis_name)
-
-    if num_devices is None:
-        compiled = functools.partial(jax.jit(functools.partial(step, axis_name=None)), None)
-    else:
-        devices = jax.devices()[:num_devices]
-        mapped = jax.pmap(step, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=devices)
-        compiled = functools.partial(mapped, np.zeros(num_devices))
-    with jax.enable_x64(x64):
-        state = start(experiment, x64)
-        if num_devices is not None:
-            state = replicate(state, devices)
-        for _ in range(num_steps):
-            state, metrics = compiled(state)
-        return jax.block_until_ready((state, metrics))
-
-
-def trained(state):
-    return jax.tree.leaves((state.generator, state.discriminator, state.average))
-
-
-def assert_close(many, one, tolerance):
-    """Each leaf to a tolerance relative to the largest number in it, or to 1 if that is smaller."""
-    for a, b in zip(trained(many), trained(one), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(b)))))
-
-
-def assert_parallel(experiment, num_devices=8, x64=True, tolerance=1e-12, count=None):
-    one, metrics = steps_on(experiment, None, x64, count)
-    many, parallel_metrics = steps_on(experiment, num_devices, x64, count)
-    assert_close(many, one, tolerance)
-    for name, value in metrics.items():
-        np.testing.assert_allclose(parallel_metrics[name], value, rtol=tolerance, atol=tolerance, err_msg=name)
-    assert_replicas(many)
 
 
 # Every objective once, every transform at least once; all pairs in the slow suite.
@@ -293,10 +210,10 @@ CHUNKS = {
 def test_a_chunk_is_that_of_one_device_and_compiles_once(case):
     """In float32, with a short batch or an evaluation at its end; the second call has another learning rate."""
     experiment, short, evaluates = CHUNKS[case]
-    shared, parallel = resources(experiment), make_parallel_chunk()
+    shared, parallel = resources_of(experiment), make_parallel_chunk()
     spec = ChunkSpec(3, short, evaluates)
-    one = compiled_chunk(experiment, shared, start(experiment), spec)
-    given = replicate(start(experiment))
+    one = compiled_chunk(experiment, shared, initial_state(experiment), spec)
+    given = replicate(initial_state(experiment))
     result = parallel(experiment, shared, given, spec)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves((given.generator, given.discriminator, given.key)))
     assert_close(result.state, one.state, 1e-6)
@@ -316,7 +233,7 @@ def test_a_chunk_is_that_of_one_device_and_compiles_once(case):
 def test_samples_of_an_evaluation_are_those_of_one_device(num_devices):
     """Made in 4 batches, which 2 devices share and 3 cannot."""
     experiment = dcgan()
-    variables = start(experiment).generator.variables
+    variables = initial_state(experiment).generator.variables
     latent = jax.random.normal(jax.random.key(1), (64, 8))
     one = jax.jit(functools.partial(sample_modes, experiment, variables))(latent)
 
@@ -331,7 +248,7 @@ def test_samples_of_an_evaluation_are_those_of_one_device(num_devices):
 
 
 def test_local_statistics_are_each_devices_own_and_their_mean_is_kept():
-    variables = start(dcgan()).generator.variables
+    variables = initial_state(dcgan()).generator.variables
     latent = jax.random.normal(jax.random.key(1), (4, 4, 8))
 
     def on_devices(kind):
@@ -355,7 +272,10 @@ def test_local_statistics_keep_the_replicas_together_and_change_the_run():
     local, _ = steps_on(dcgan(device_statistics="local"), 8, x64=False)
     joint, _ = steps_on(dcgan(), 8, x64=False)
     assert_replicas(local)
-    moved = [float(np.max(np.abs(np.subtract(a, b)))) for a, b in zip(trained(local), trained(joint), strict=True)]
+    moved = [
+        float(np.max(np.abs(np.subtract(a, b))))
+        for a, b in zip(trained_leaves(local), trained_leaves(joint), strict=True)
+    ]
     assert max(moved) > 1e-3
 
 
@@ -391,7 +311,7 @@ def test_a_forgotten_mean_is_found():
     def step(share, state):
         return state._replace(step=state.step + 1, average=jnp.sum(share))
 
-    state = start(small_ring())
+    state = initial_state(small_ring())
     assert replicas_agree(state)
     mapped = jax.pmap(step, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=jax.devices()[:2])
     with pytest.raises(RuntimeError, match=r"^state\.average differs"):
@@ -423,9 +343,9 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]), initialization_timeout=60)
 from gan_jax.scaling.data_parallel import make_parallel_chunk, replicas_agree, replicate
 from gan_jax.scaling.programs import compiled_init
-from tests.scaling.test_data_parallel import resources, small_ring
+from tests.helpers import resources_of, small_ring
 experiment = small_ring()
-shared, state, chunk = resources(experiment), compiled_init(experiment, jax.random.key(0)), make_parallel_chunk()
+shared, state, chunk = resources_of(experiment), compiled_init(experiment, jax.random.key(0)), make_parallel_chunk()
 for _ in range(2):
     state = compiled_chunk(experiment, shared, replicate(state), ChunkSpec(3)).state
 kernel = np.asarray(state.generator.variables.params["output"]["kernel"])
@@ -451,9 +371,9 @@ def test_two_processes_of_two_devices():
         for process in processes:
             process.kill()
     experiment = small_ring()
-    one = start(experiment)
+    one = initial_state(experiment)
     for _ in range(2):
-        one = compiled_chunk(experiment, resources(experiment), one, ChunkSpec(3)).state
+        one = compiled_chunk(experiment, resources_of(experiment), one, ChunkSpec(3)).state
     for num_devices, step, agree, kernel in answers:
         assert (num_devices, step, agree) == (4, 6, True)
         np.testing.assert_allclose(kernel, one.generator.variables.params["output"]["kernel"], atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 from gan_jax.experiment.remedies import REMEDIES, apply_remedy
 from gan_jax.experiment.settings import override
 from gan_jax.losses.penalties import DISCRIMINATOR_PENALTIES, DRAGAN, Equilibrium
-from tests.scaling.test_data_parallel import assert_parallel, small_ring, unrolled
+from tests.helpers import assert_parallel, small_ring, unrolled
 
 # Where a mean over a device's share is not all that is needed: means of features, gathered fakes, batch layers.
 QUICK = (

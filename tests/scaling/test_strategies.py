@@ -136,8 +136,15 @@ def test_groups_of_images_share_their_detector():
 # --- Strategies -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", ["map", "pmap-map"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "strategy"),
+    [
+        ("ring", "map"),
+        ("ring", "pmap-map"),
+        ("dcgan", "map"),
+        pytest.param("dcgan", "pmap-map", marks=pytest.mark.slow),
+    ],
+)
 def test_map_gives_the_single_runs_bit_for_bit(case, strategy):
     experiment, resources = (make() for make in CASES[case])
     members = grid(experiment, {RATE: (0.0, 0.25), "generator.learning_rate": (1e-3, 2e-3)}, seeds=(0,)).members()[:3]
@@ -149,10 +156,20 @@ def test_map_gives_the_single_runs_bit_for_bit(case, strategy):
             np.testing.assert_array_equal(np.asarray(series), got.metrics[name][index])
 
 
-@pytest.mark.parametrize("strategy", ["vmap", "pmap-vmap"])
-@pytest.mark.parametrize(("x64", "tolerance"), [(False, 1e-4), (True, 1e-10)])
-@pytest.mark.parametrize("case", CASES)
-def test_vmap_gives_the_single_runs_up_to_rounding(case, x64, tolerance, strategy):
+@pytest.mark.parametrize(
+    ("case", "strategy", "x64"),
+    [
+        ("ring", "vmap", True),
+        ("ring", "pmap-vmap", True),
+        ("dcgan", "vmap", True),
+        ("ring", "vmap", False),
+        ("dcgan", "vmap", False),
+        pytest.param("dcgan", "pmap-vmap", True, marks=pytest.mark.slow),
+        pytest.param("ring", "pmap-vmap", False, marks=pytest.mark.slow),
+        pytest.param("dcgan", "pmap-vmap", False, marks=pytest.mark.slow),
+    ],
+)
+def test_vmap_gives_the_single_runs_up_to_rounding(case, strategy, x64):
     # Four steps: a GAN is chaotic, and a batched product adds up in another order.
     experiment, resources = (make() for make in CASES[case])
     with jax.enable_x64(x64):
@@ -162,7 +179,7 @@ def test_vmap_gives_the_single_runs_up_to_rounding(case, x64, tolerance, strateg
             alone = compiled_chunk(member.arm.experiment, resources, start([member], x64)[0], PART)
             for player in ("generator", "discriminator"):
                 one, other = (getattr(s, player).variables for s in (alone.state, of_member(got.state, index)))
-                assert distance(one, other) < tolerance
+                assert distance(one, other) < (1e-10 if x64 else 1e-4)
 
 
 def test_uneven_members_fill_the_devices():

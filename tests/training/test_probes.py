@@ -125,11 +125,11 @@ def test_old_fakes_are_as_old_as_they_say():
 
 def test_memory_goes_on_over_chunks():
     experiment = tiny_ring(recorder=RECORDER)
-    resources, whole = trained(experiment, num_steps=8)
+    resources, whole = trained(experiment, num_steps=10)
     state = compiled_init(experiment, jax.random.key(0))
     parts = []
-    for _ in range(2):
-        result = compiled_chunk(experiment, resources, state, ChunkSpec(4, evaluates=False))
+    for num_steps in (6, 4):
+        result = compiled_chunk(experiment, resources, state, ChunkSpec(num_steps, evaluates=False))
         state = result.state
         parts.append(result.signals)
     assert same(state, whole.state)

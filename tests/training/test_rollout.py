@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import jax
@@ -13,11 +14,11 @@ from jax.flatten_util import ravel_pytree
 from benchmarks.programs import matmul_flops
 from gan_jax.diagnostics.state.hypergradients import in_float64
 from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
-from gan_jax.experiment.experiment import Discriminator, Unroll
+from gan_jax.experiment.experiment import Discriminator, Generator, Unroll
 from gan_jax.experiment.settings import override
 from gan_jax.losses.objectives import Minimax
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips
-from gan_jax.networks.mlp import MLPDiscriminator
+from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.batches import sample_latent
@@ -35,11 +36,46 @@ from gan_jax.training.steps import (
     unrolled_step,
 )
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
-from tests.training.test_steps import leaves_equal, run, step_of
+from tests.helpers import leaves_equal, run_steps, step_of
+
+RING = tiny_ring(
+    batch_size=16,
+    generator=Generator(network=MLPGenerator((8,)), latent_dim=8),
+    discriminator=Discriminator(network=MLPDiscriminator((8,))),
+)
+"""One hidden layer each: an unrolled step is long, and tracing it takes as long as it is."""
+
+
+def ring(**changes):
+    return dataclasses.replace(RING, **changes)
+
+
+def descending(experiment):
+    """G by gradient descent: Adam's first step is the same for gradients of the same signs."""
+    return override(override(experiment, "generator.optimizer", SGD()), "generator.learning_rate", 1.0)
 
 
 def looking(experiment, **settings):
     return override(experiment, "generator.unroll", Unroll(**settings))
+
+
+@jax.jit
+def generator_step_of(experiment, dataset, state, real, latent, key):
+    """(G's parameters after its step, its loss), in one program for all experiments of a structure."""
+    source = experiment.data.source(dataset)
+    after, metrics = step_of(generator_step, experiment, source)(state, real, latent, key, inner_key=key)
+    return after.generator.variables.params, metrics["generator_loss"]
+
+
+@jax.jit
+def jit_discriminator_step(experiment, state, real, latent, key):
+    return step_of(discriminator_step, experiment)(state, real, latent, key)
+
+
+@jax.jit
+def discriminator_step_of(experiment, state, real, latent, key):
+    after, metrics = jit_discriminator_step(experiment, state, real, latent, key)
+    return after.discriminator.variables.params, metrics["discriminator_loss"]
 
 
 def players(experiment, dataset=(), seed=0, x64=False):
@@ -53,9 +89,9 @@ def players(experiment, dataset=(), seed=0, x64=False):
 
 @pytest.mark.parametrize("dynamics", [Alternating(), Simultaneous(), Extragradient()], ids=lambda d: type(d).__name__)
 def test_no_steps_are_the_plain_game_bit_for_bit(dynamics):
-    plain = tiny_ring(dynamics=dynamics)
+    plain = ring(dynamics=dynamics)
     both = override(looking(plain, num_steps=0), "discriminator.unroll", Unroll(num_steps=0))
-    assert leaves_equal(run(plain, 3), run(both, 3))
+    assert leaves_equal(run_steps(plain, 3), run_steps(both, 3))
 
 
 SHARED = {
@@ -69,7 +105,7 @@ SHARED = {
 
 @pytest.mark.parametrize("case", SHARED)
 def test_the_shared_first_update_changes_nothing(case):
-    base = override(tiny_ring(dynamics=Simultaneous(), objective=Minimax()), "generator.optimizer", SGD())
+    base = override(ring(dynamics=Simultaneous(), objective=Minimax()), "generator.optimizer", SGD())
     base = override(base, "discriminator.transforms", (ExactFlips(0.25),))
     experiment = looking(base, num_steps=3, **SHARED[case])
     assert shares_first_update(experiment)
@@ -80,7 +116,8 @@ def test_the_shared_first_update_changes_nothing(case):
         shared, _ = jax.jit(step)(state, real, latent, key, key)
         step = step_of(generator_step, experiment, source=source)
         gen, _ = jax.jit(step)(state, real, latent, key, inner_key=key)
-        disc, _ = jax.jit(step_of(discriminator_step, experiment))(state, real, latent, key)
+        # What G looks at is nothing to D's own step, so that one program serves all cases.
+        disc, _ = jit_discriminator_step(base, state, real, latent, key)
     for got, wanted in ((shared.generator, gen.generator), (shared.discriminator, disc.discriminator)):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), got, wanted)
 
@@ -108,8 +145,7 @@ def test_truncation_in_the_game_counts_all_steps():
 
         def after(gradient):
             experiment = looking(base, num_steps=3, inner_data="fresh", gradient=gradient)
-            step = step_of(generator_step, experiment, source=base.data.source(()))
-            return ravel_pytree(jax.jit(step)(state, real, latent, key)[0].generator.variables.params)[0]
+            return ravel_pytree(generator_step_of(experiment, (), state, real, latent, key)[0])[0]
 
         exact, none = after(Exact()), after(FirstOrder())
         cut = [after(Truncated(j)) for j in range(4)]
@@ -122,7 +158,6 @@ def spectral(experiment):
     return override(experiment, "discriminator", Discriminator(network=SpectralNorm(network=MLPDiscriminator((16,)))))
 
 
-RING = tiny_ring(batch_size=16)
 CASES = {
     "minimax": (override(RING, "objective", Minimax()), ()),
     "bernoulli flips": (override(RING, "discriminator.transforms", (BernoulliFlips(0.2),)), ()),
@@ -140,21 +175,19 @@ def test_unrolled_gradients_agree_with_central_differences(case):
     # Leaky and plain ReLUs have kinks, which a difference may straddle; what is tested here has none at this step.
     with jax.enable_x64(True):
         state, real, latent, key = players(experiment, dataset, x64=True)
-        step = step_of(generator_step, experiment, source=experiment.data.source(dataset))
 
         def after(params):
-            player = state.generator._replace(variables=state.generator.variables._replace(params=params))
-            return step(state._replace(generator=player), real, latent, key)
+            player = state.generator._replace(variables=state.generator.variables._replace(params=unravel(params)))
+            moved, loss = generator_step_of(experiment, dataset, state._replace(generator=player), real, latent, key)
+            return ravel_pytree(moved)[0], loss
 
         params, unravel = ravel_pytree(state.generator.variables.params)
-        moved = ravel_pytree(jax.jit(lambda p: after(p)[0].generator.variables.params)(unravel(params)))[0]
-        gradient = (params - moved) / experiment.generator.learning_rate
-        loss = jax.jit(lambda p: after(unravel(p))[1]["generator_loss"])
+        gradient = (params - after(params)[0]) / experiment.generator.learning_rate
         for seed in range(2):
             direction = jax.random.normal(jax.random.key(seed), params.shape, params.dtype)
             direction /= jnp.linalg.norm(direction)
             size = 1e-6
-            slope = (loss(params + size * direction) - loss(params - size * direction)) / (2 * size)
+            slope = (after(params + size * direction)[1] - after(params - size * direction)[1]) / (2 * size)
             assert abs(float(gradient @ direction) - float(slope)) < 2e-5 * float(jnp.linalg.norm(gradient))
 
 
@@ -167,45 +200,42 @@ def test_an_unrolled_discriminator_looks_through_g():
         state, real, latent, key = players(experiment, x64=True)
 
         def after(params, settings=experiment):
-            player = state.discriminator._replace(variables=state.discriminator.variables._replace(params=params))
-            return step_of(discriminator_step, settings)(state._replace(discriminator=player), real, latent, key)
+            variables = state.discriminator.variables._replace(params=unravel(params))
+            player = state.discriminator._replace(variables=variables)
+            moved, loss = discriminator_step_of(settings, state._replace(discriminator=player), real, latent, key)
+            return ravel_pytree(moved)[0], loss
 
         params, unravel = ravel_pytree(state.discriminator.variables.params)
-        moved, plainly = (
-            ravel_pytree(jax.jit(lambda p, s=s: after(p, s)[0].discriminator.variables.params)(unravel(params)))[0]
-            for s in (experiment, plain)
-        )
+        moved, plainly = (after(params, settings)[0] for settings in (experiment, plain))
         gradient = (params - moved) / experiment.discriminator.learning_rate
-        loss = jax.jit(lambda p: after(unravel(p))[1]["discriminator_loss"])
         direction = jax.random.normal(key, params.shape, params.dtype) / params.size**0.5
-        slope = (loss(params + 1e-6 * direction) - loss(params - 1e-6 * direction)) / 2e-6
+        slope = (after(params + 1e-6 * direction)[1] - after(params - 1e-6 * direction)[1]) / 2e-6
         assert abs(float(gradient @ direction) - float(slope)) < 2e-5 * float(jnp.linalg.norm(gradient))
         assert not np.allclose(moved, plainly, rtol=1e-6)
 
 
 def test_inner_settings_mean_what_they_say():
-    flipped = override(RING, "discriminator.transforms", (ExactFlips(0.25),))
-    state, real, latent, key = players(RING)
+    base = descending(RING)
+    flipped = override(base, "discriminator.transforms", (ExactFlips(0.25),))
+    state, real, latent, key = players(base)
 
-    def after(base, **settings):
-        step = step_of(generator_step, looking(base, num_steps=2, **settings), source=base.data.source(()))
-        return ravel_pytree(jax.jit(step)(state, real, latent, key, inner_key=key)[0].generator.variables.params)[0]
+    def after(base, start=state, **settings):
+        experiment = looking(base, num_steps=2, **settings)
+        return ravel_pytree(generator_step_of(experiment, (), start, real, latent, key)[0])[0]
 
-    plain = after(RING)
+    plain = after(base)
     np.testing.assert_array_equal(after(flipped, inner_loss="objective"), plain)
     assert not np.array_equal(after(flipped), plain)
     # The initial state of D's own Adam is a fresh one, so another Adam of the same settings changes nothing.
-    np.testing.assert_array_equal(after(RING, optimizer=Adam()), plain)
-    np.testing.assert_array_equal(after(RING, optimizer=Adam(), learning_rate=1e-3), plain)
-    assert not np.array_equal(after(RING, optimizer=Adam(), learning_rate=1e-2), plain)
+    np.testing.assert_array_equal(after(base, optimizer=Adam()), plain)
+    np.testing.assert_array_equal(after(base, optimizer=Adam(), learning_rate=1e-3), plain)
+    assert not np.array_equal(after(base, optimizer=Adam(), learning_rate=1e-2), plain)
     moved = state.discriminator.opt_state
     moved = jax.tree.map(lambda leaf: leaf + leaf.dtype.type(1), moved)
     warm = state._replace(discriminator=state.discriminator._replace(opt_state=moved))
-    step = step_of(generator_step, looking(RING, num_steps=2))
-    warmed = jax.jit(step)(warm, real, latent, key, inner_key=key)[0].generator.variables.params
-    assert not np.array_equal(ravel_pytree(warmed)[0], plain)
+    assert not np.array_equal(after(base, start=warm), plain)
     # One update is on the batch at hand, whatever the later ones are on.
-    fresh = [after(RING, inner_data=data) for data in ("fresh_real", "fresh")]
+    fresh = [after(base, inner_data=data) for data in ("fresh_real", "fresh")]
     assert not any(np.array_equal(a, b) for a, b in ((fresh[0], plain), (fresh[1], plain), (fresh[0], fresh[1])))
     with pytest.raises(ValueError, match="draws real examples: give the step context a source"):
         step_of(generator_step, looking(RING, num_steps=2, inner_data="fresh"))(state, real, latent, key)
@@ -220,7 +250,7 @@ def test_rules_on_both_gradients_take_unrolled_players(player):
         both = step_of(dynamics_step, override(base, "dynamics", Consensus(0.0)))
         got, _ = jax.jit(both)(state, real, latent, key, key)
         gen, _ = jax.jit(step_of(generator_step, base))(state, real, latent, key, inner_key=key)
-        disc, _ = jax.jit(step_of(discriminator_step, base))(state, real, latent, key)
+        disc, _ = jit_discriminator_step(base, state, real, latent, key)
     for one, other in ((got.generator, gen.generator), (got.discriminator, disc.discriminator)):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11), one, other)
 
@@ -247,8 +277,8 @@ def test_the_unrolled_loss_is_differentiable_in_the_experiment():
 
 
 def test_frozen_statistics_stay_in_the_rollout_and_advance_outside():
-    base = spectral(tiny_ring(dynamics=Simultaneous()))
-    frozen, advanced = (run(looking(base, num_steps=3, inner_statistics=s), 1)[0] for s in ("frozen", "advanced"))
+    base = descending(spectral(ring(dynamics=Simultaneous())))
+    frozen, advanced = (run_steps(looking(base, num_steps=2, inner_statistics=s), 1)[0] for s in ("frozen", "advanced"))
     start = compiled_init(base, jax.random.key(0)).discriminator.variables.statistics
     assert not leaves_equal(frozen.discriminator.variables.statistics, start)
     assert leaves_equal(frozen.discriminator.variables.statistics, advanced.discriminator.variables.statistics)
@@ -288,7 +318,7 @@ def test_samples_are_made_once_a_rollout():
 
 
 def test_runs_stack_under_vmap():
-    experiment = looking(tiny_ring(dynamics=Simultaneous()), num_steps=2)
+    experiment = looking(ring(dynamics=Simultaneous()), num_steps=2)
     states = [compiled_init(experiment, jax.random.key(seed)) for seed in (0, 1)]
     step = jax.jit(lambda state: train_step(experiment, (), state)[0])
     together = jax.vmap(step)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))

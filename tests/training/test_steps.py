@@ -18,38 +18,8 @@ from gan_jax.training.batches import generate, sample_latent
 from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import Alternating, Simultaneous
 from gan_jax.training.optimizers import SGD
-from gan_jax.training.steps import discriminator_step, generator_step, make_draws, train_step
-
-
-def leaves_equal(a, b):
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(_raw(x), _raw(y)) for x, y in pairs)
-
-
-def _raw(value):
-    if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
-        value = jax.random.key_data(value)
-    return np.asarray(value)
-
-
-def step_of(function, experiment, source=None, axis_name=None):
-    """A kind of step of an experiment as a function of (state, real, latent, key, further keys)."""
-
-    def step(state, real, latent, key, *more, inner_key=None):
-        context = StepContext(experiment, state.step, source, axis_name)
-        return function(context, state, make_draws(real, latent, key, inner_key), *more)
-
-    return step
-
-
-step = jax.jit(train_step, static_argnames=("count", "axis_name"))
-
-
-def run(experiment, num, dataset=(), seed=0):
-    state = compiled_init(experiment, jax.random.key(seed))
-    for _ in range(num):
-        state, metrics = step(experiment, dataset, state)
-    return state, metrics
+from gan_jax.training.steps import discriminator_step, generator_step, train_step
+from tests.helpers import jit_step, leaves_equal, run_steps, step_of
 
 
 def test_a_step_with_sgd_is_the_hand_computed_one():
@@ -91,7 +61,7 @@ def test_label_noise_of_0_and_1_percent_are_the_same_run_and_5_percent_is_not():
     def noisy(rate):
         return override(base, "discriminator.transforms", (ExactFlips(rate),))
 
-    zero, one, five = (run(noisy(rate), 10)[0] for rate in (0.0, 0.01, 0.05))
+    zero, one, five = (run_steps(noisy(rate), 10)[0] for rate in (0.0, 0.01, 0.05))
     assert leaves_equal(zero, one)
     assert not leaves_equal(zero.generator, five.generator)
 
@@ -103,7 +73,7 @@ def test_steps_use_fresh_data_and_fresh_latents_every_time(key):
     state = compiled_init(experiment, key)
     seen = []
     for _ in range(4):
-        state, metrics = step(experiment, (), state)
+        state, metrics = jit_step(experiment, (), state)
         seen.append((float(metrics["discriminator_loss_real"]), float(metrics["discriminator_loss_fake"])))
     assert len({s[0] for s in seen}) == len({s[1] for s in seen}) == 4
 
@@ -114,8 +84,8 @@ def test_update_order(order):
     state = compiled_init(experiment, jax.random.key(0))
     # With a D that does not move, the two orders are the same; with one that does, they differ in G.
     still = override(experiment, "discriminator.learning_rate", 1e-30)
-    moved, _ = step(experiment, (), state)
-    unmoved, _ = step(still, (), state)
+    moved, _ = jit_step(experiment, (), state)
+    unmoved, _ = jit_step(still, (), state)
     same = leaves_equal(moved.generator, unmoved.generator)
     assert same == isinstance(order, Simultaneous)
 
@@ -123,7 +93,7 @@ def test_update_order(order):
 def test_several_updates_a_step():
     experiment = tiny_ring()
     experiment = override(override(experiment, "discriminator.updates_per_step", 3), "generator.updates_per_step", 2)
-    state, _ = run(experiment, 2)
+    state, _ = run_steps(experiment, 2)
     counts = [int(optax.tree.get(player.opt_state, "count")) for player in (state.discriminator, state.generator)]
     assert counts == [6, 4]
     assert int(state.step) == 2
@@ -132,7 +102,7 @@ def test_several_updates_a_step():
 def test_the_average_of_g_follows_it():
     experiment = override(tiny_ring(), "generator.average_decay", 0.5)
     before = compiled_init(experiment, jax.random.key(0))
-    after, _ = step(experiment, (), before)
+    after, _ = jit_step(experiment, (), before)
     jax.tree.map(
         lambda old, new, average: np.testing.assert_allclose(average, (old + new) / 2, rtol=1e-5, atol=1e-7),
         before.average,
@@ -143,9 +113,9 @@ def test_the_average_of_g_follows_it():
 
 def test_the_first_step_that_is_not_finite_is_remembered():
     experiment = override(tiny_ring(), "generator.learning_rate", 1e30)
-    state, _ = run(experiment, 6)
+    state, _ = run_steps(experiment, 6)
     assert 0 <= int(state.nonfinite_step) < 6
-    assert int(run(tiny_ring(), 3)[0].nonfinite_step) == -1
+    assert int(run_steps(tiny_ring(), 3)[0].nonfinite_step) == -1
 
 
 def test_shared_fakes_are_computed_once():
@@ -165,8 +135,8 @@ def test_shared_fakes_are_computed_once():
 
 def test_batch_statistics_separate_and_joint():
     experiment, dataset = tiny_dcgan(), tiny_images()
-    apart, _ = run(experiment, 1, dataset)
-    joint, _ = run(override(experiment, "discriminator.batch_statistics", "joint"), 1, dataset)
+    apart, _ = run_steps(experiment, 1, dataset)
+    joint, _ = run_steps(override(experiment, "discriminator.batch_statistics", "joint"), 1, dataset)
     assert not leaves_equal(apart.discriminator.variables.statistics, joint.discriminator.variables.statistics)
 
 

@@ -14,7 +14,7 @@ from gan_jax.scaling.programs import chunk_program, compiled_chunk, compiled_ini
 from gan_jax.training import evaluations
 from gan_jax.training.chunks import chunks, plan
 from gan_jax.training.evaluations import LoadedData, load_data
-from tests.training.test_steps import leaves_equal, step
+from tests.helpers import jit_step, leaves_equal
 
 
 def finish(experiment, resources, state):
@@ -29,7 +29,7 @@ def test_chunks_are_the_same_as_single_steps():
     chunked = finish(experiment, resources, compiled_init(experiment, jax.random.key(0)))
     state = compiled_init(experiment, jax.random.key(0))
     for _ in range(12):
-        state, _ = step(experiment, resources.dataset, state)
+        state, _ = jit_step(experiment, resources.dataset, state)
     # Not bit for bit: XLA fuses a lone step otherwise than the body of a scan. 12 steps of 1e-3 move weights by 1e-2.
     for a, b in zip(jax.tree.leaves(chunked.generator), jax.tree.leaves(state.generator), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
