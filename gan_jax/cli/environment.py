@@ -31,7 +31,7 @@ def prepare_devices(options: argparse.Namespace) -> None:
         hosts.join(options.coordinator, options.num_processes, options.process_id, log)
 
 
-def leave(failed: bool = False) -> None:
+def leave_other_processes(failed: bool = False) -> None:
     """Tells other processes, if there are any, that this one ends; after an error of communication, hears from them."""
     if "gan_jax.scaling.hosts" in sys.modules:
         from gan_jax.scaling import hosts

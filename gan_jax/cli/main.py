@@ -15,18 +15,18 @@ from typing import NoReturn
 
 from gan_jax.cli import results, training
 from gan_jax.cli.arguments import INTERRUPTED, OK, USAGE, Parser, Settings, build_parser, log, split_overrides
-from gan_jax.cli.environment import leave, prepare_cache, prepare_devices
-from gan_jax.cli.sample import sample
+from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices
+from gan_jax.cli.sample import sample_command
 
 COMMANDS = {
-    "train": training.train,
-    "sweep": training.sweep,
-    "evaluate": results.evaluate,
-    "sample": sample,
-    "diagnose": results.diagnose,
-    "report": results.report,
-    "watch": results.watch,
-    "data": results.data,
+    "train": training.train_command,
+    "sweep": training.sweep_command,
+    "evaluate": results.evaluate_command,
+    "sample": sample_command,
+    "diagnose": results.diagnose_command,
+    "report": results.report_command,
+    "watch": results.watch_command,
+    "data": results.data_command,
 }
 
 
@@ -49,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prepare_devices(options)
         prepare_cache(options)
         code = COMMANDS[options.command](options, settings)
-        leave()
+        leave_other_processes()
         return code
     except RuntimeError:
-        leave(failed=True)
+        leave_other_processes(failed=True)
         raise
     except ValueError as error:
         if os.environ.get("GAN_JAX_TRACEBACK"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from gan_jax.cli.arguments import OK, Settings, UsageError, log
 
 
-def evaluate(options: argparse.Namespace, settings: Settings) -> int:
+def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.text_tables import evaluation_table
     from gan_jax.runs.evaluation import evaluate_run
 
@@ -26,7 +26,7 @@ def evaluate(options: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def diagnose(options: argparse.Namespace, settings: Settings) -> int:
+def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
     for name in (options.out, options.plot):
         if name and not Path(name).absolute().parent.is_dir():
             raise UsageError(f"the folder of {name} does not exist: make it first")
@@ -52,7 +52,7 @@ def diagnose(options: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def report(options: argparse.Namespace, settings: Settings) -> int:
+def report_command(options: argparse.Namespace, settings: Settings) -> int:
     import jax
 
     jax.config.update("jax_platforms", "cpu")  # it draws, and takes no memory from a run on an accelerator
@@ -69,7 +69,7 @@ def report(options: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def watch(options: argparse.Namespace, settings: Settings) -> int:
+def watch_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.watch import watch as serve
 
     if not 0.2 <= options.every <= 3600:
@@ -80,7 +80,7 @@ def watch(options: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def data(options: argparse.Namespace, settings: Settings) -> int:
+def data_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.data.images import Images
     from gan_jax.data.listing import listing, show_grid
     from gan_jax.data.prepared import prepare

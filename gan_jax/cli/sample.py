@@ -12,7 +12,7 @@ import numpy as np
 from gan_jax.cli.arguments import OK, Settings, UsageError
 
 
-def sample(options: argparse.Namespace, settings: Settings) -> int:
+def sample_command(options: argparse.Namespace, settings: Settings) -> int:
     """Writes samples of a run's generator; the kind of output follows from the name of `--out`.
 
     Args:

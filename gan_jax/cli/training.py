@@ -11,7 +11,7 @@ from pathlib import Path
 from gan_jax.cli.arguments import NONFINITE, OK, Settings, UsageError, log, whole_number
 
 
-def train(options: argparse.Namespace, settings: Settings) -> int:
+def train_command(options: argparse.Namespace, settings: Settings) -> int:
     """Trains, resumes or branches a run, and prints its verdict."""
     from gan_jax.reports.sample_pictures import picture_samples
     from gan_jax.runs import session
@@ -61,7 +61,7 @@ def train(options: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def sweep(options: argparse.Namespace, settings: Settings) -> int:
+def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
     """Runs or resumes a sweep, and prints a line an arm."""
     from gan_jax.experiment.configs import config_names
     from gan_jax.reports.sample_pictures import picture_samples
