@@ -6,7 +6,7 @@ Claim: under simultaneous descent the distance of (theta, psi) from the equilibr
 Command: gan-jax train bilinear
     --dynamics alternating | extragradient | competitive | symplectic-adjustment | consensus --dynamics.weight 1
 Cost: 10 seconds on two cores.
-Figure: distance after the 500 steps over that at the start, by `python benchmarks/dynamics.py`: 12.03 simultaneous,
+Figure: distance after the 500 steps over that at the start, by `python -m benchmarks.dynamics`: 12.03 simultaneous,
     0.997 alternating, 0.083 extragradient and competitive, 0.080 optimistic, 2.8e-22 consensus (weight 1) and
     symplectic adjustment, 0.081 unrolled by 1 update, 3.4e-11 by 5. After 2,000 gradient evaluations each: 20,960
     simultaneous, 0.967 alternating, 0.0069 extragradient, 0.24 competitive (one iteration of cg), 3.9e-5 optimistic,

@@ -1,12 +1,12 @@
 """The game of `ring` pushed in six directions, to find runs that form and collapse, for `gan-jax diagnose onset`.
 
-Claim: none of its own: each arm pushes the plain game of `ring` in one direction, and the sweep says which of them form
-    and then collapse. None is made to collapse at a given time.
+Claim: none. Each arm changes one setting of the plain game of `ring`, and the sweep finds the runs that form and then
+    collapse. No run is made to collapse at a given time.
 Command: gan-jax sweep collapses_ring
-    one of its runs, to be taken apart: gan-jax train collapses_ring --seed 3 with the arm's settings, then
-    gan-jax diagnose onset RUN --branch all
+    one of its runs, with the arm's settings: gan-jax train collapses_ring --seed 3
+    its onset: gan-jax diagnose onset RUN --branch all
 Cost: 7 arms x 6 seeds x 4,000 steps of batch 256, evaluated every 20: see docs/why_it_collapsed.md.
-Figure: 5 onsets in 42 runs; of four taken apart none is a collapse; see docs/why_it_collapsed.md.
+Figure: 5 onsets in 42 runs; none of the four that were diagnosed is a collapse; see docs/why_it_collapsed.md.
 """
 
 import dataclasses

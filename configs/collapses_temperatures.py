@@ -1,11 +1,11 @@
 """The two cities of `temperatures` pushed in fifteen directions: runs that form and then lose a city for good.
 
-Claim: none of its own: each arm pushes one small game in one direction, and the sweep says which of its runs hold both
-    cities and then lose one. None is made to collapse at a given time. An onset takes ten evaluations in a row, which
-    are 1,000 steps, so that a swing of a few hundred steps is none.
+Claim: none. Each arm changes one small game in one way, and the sweep finds the runs that hold both cities and then
+    lose one. No run is made to collapse at a given time. An onset takes ten evaluations in a row, which are 1,000
+    steps, so that an oscillation of a few hundred steps does not count.
 Command: gan-jax sweep collapses_temperatures --strategy map
-    one of its runs, to be taken apart: gan-jax train collapses_temperatures --seed N with the arm's settings, then
-    gan-jax diagnose onset RUN --branch all
+    one of its runs, with the arm's settings: gan-jax train collapses_temperatures --seed N
+    its onset: gan-jax diagnose onset RUN --branch all
 Cost: 16 arms x 6 seeds x 10,000 steps of batch 128: 15 minutes on one busy core.
 Figure: see docs/why_it_collapsed.md.
 

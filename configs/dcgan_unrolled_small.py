@@ -1,6 +1,6 @@
-"""A small DCGAN on 32x32 MNIST whose generator looks five updates of D ahead.
+"""A small DCGAN on 32x32 MNIST whose generator is unrolled through five updates of D.
 
-Claim: none published at this size: the place to see that unrolling goes through convolutions, batch norm and label
+Claim: none published at this size. It shows that unrolling works through convolutions, batch norm and label
     noise, and what it costs there.
 Command: gan-jax train dcgan_unrolled_small --data DIR
     the plain GAN: gan-jax train dcgan_unrolled_small --data DIR --generator.unroll none

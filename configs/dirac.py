@@ -8,7 +8,7 @@ Claim: GAN training need not converge, however small the step: simultaneous desc
 Command: gan-jax train dirac
     --dynamics alternating | extragradient | competitive | symplectic-adjustment | consensus --dynamics.weight 1
 Cost: 10 seconds on two cores.
-Figure: distance after the 1,000 steps over that at the start, by `python benchmarks/dynamics.py`: 1.95 simultaneous,
+Figure: distance after the 1,000 steps over that at the start, by `python -m benchmarks.dynamics`: 1.95 simultaneous,
     0.977 alternating, 0.296 extragradient and competitive, 0.295 optimistic, 3.4e-11 consensus (weight 1) and
     symplectic adjustment, 0.271 unrolled by 1 update, 8.8e-6 by 5. After 2,000 gradient evaluations each: 2.28
     simultaneous, 0.973 alternating, 0.296 extragradient, 0.71 competitive (one iteration of cg), 0.084 optimistic,

@@ -1,7 +1,7 @@
-"""Six Gaussians on a ring: does a D that lets G collapse see the real points at all, and does it forget?
+"""Six Gaussians on a ring: where G collapses, does D have maxima at real points, and does it forget?
 
 Claim: where G collapses, D's score only rises away from the fakes, real points are no maxima of it, and its gradient
-    turns round from time to time; where G converges, the real modes are its maxima (Gainetdinov's figure 1).
+    reverses from time to time; where G converges, the real modes are its maxima (Gainetdinov's figure 1).
 Command: python -m benchmarks.forgetting_ring6 --pictures DIR
     one of them, with the film: gan-jax train forgetting_ring6 && gan-jax diagnose landscape RUN --film ring6.gif
 Cost: 7 arms x 8 seeds x 6,000 steps: 25 minutes on two busy cores.

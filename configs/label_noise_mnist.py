@@ -1,7 +1,7 @@
 """The label-noise DCGAN on MNIST at 64x64, to the letter.
 
 Claim: flipping a share of D's labels postpones the collapse of a DCGAN: it comes at epoch 13 with 0 %, 15 with 1 %, 25
-    with 5 %, and after 70 with 10, 15 and 20 % (mean of 5 runs, judged by eye). 0 % and 1 % are the same program, since
+    with 5 %, and after 70 with 10, 15 and 20 % (mean of 5 runs, found by eye). 0 % and 1 % are the same program, since
     int(64 * 0.01) = 0, so their difference is the only error bar that was published.
 Command: gan-jax train label_noise_mnist --data DIR --discriminator.transforms.0.rate 0.1
     (--generator.network.activation identity for the published code, whose G is linear between its batch norms)

@@ -1,7 +1,7 @@
-"""Which remedy keeps D from knowing 1,000 training digits by heart, and does G last longer with it?
+"""Which remedy keeps D from memorising 1,000 training digits, and does G last longer with it?
 
-Claim: the label-noise study says that flipped labels keep D from overfitting and so prevent collapse; Karras et al.
-    (2020) and Zhao et al. (2020) say it of augmentation, on other data. Their common measure of D is made here.
+Claim: flipped labels keep D from overfitting and so prevent collapse (the label-noise study); augmentation does so
+    (Karras et al. 2020 and Zhao et al. 2020, on other data).
 Command: gan-jax sweep memorisation_remedies --data DIR
     with D's accuracies on training, held-out and fake images:
     python -m benchmarks.memorisation --study remedies --data DIR

@@ -1,6 +1,6 @@
-"""Does D know fewer training examples by heart when there are more of them, and does G then last longer?
+"""Does D memorise less of a larger training set, and does G then last longer?
 
-Claim: none is measured in public. Brock et al. (2019) find that D calls 98 % of training images real and 50 to 55 % of
+Claim: no published measurement. Brock et al. (2019) find that D calls 98 % of training images real and 50 to 55 % of
     held-out ones, and ask whether more data would help; Karras et al. (2020) that small sets end in overfitting.
 Command: gan-jax sweep memorisation_size --data DIR
     with D's accuracies on training, held-out and fake images: python -m benchmarks.memorisation --study size --data DIR

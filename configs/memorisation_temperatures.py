@@ -1,7 +1,7 @@
 """Two cities, a pair that learns too fast, a fixed set of readings: do more readings, or a remedy, postpone collapse?
 
-Claim: the documents ask whether more data postpone collapse, and do not know. On digits no run has collapsed, whatever
-    D knows by heart (docs/why_it_collapsed.md); here collapse is common enough to be counted. Each arm has one set of
+Claim: none: whether more data postpone collapse is an open question. On digits no run has collapsed, whatever D has
+    memorised (docs/why_it_collapsed.md); here collapse is common enough to be counted. Each arm has one set of
     readings, the same for all seeds.
 Command: gan-jax sweep memorisation_temperatures --strategy vmap && gan-jax report runs/memorisation_temperatures-sweep
     (Kaplan-Meier curves, log-rank tests, and in signals.jsonl D's accuracy on training and held-out readings)

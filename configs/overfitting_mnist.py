@@ -1,4 +1,4 @@
-"""MNIST at 16x16: what D's score does along lines through digits, where a GAN does well, collapses, and overfits.
+"""MNIST at 16x16: D's score along lines through digits, where a GAN does well, collapses, and overfits.
 
 Claim: scans D(x + k u) along random lines have their maximum at real examples where a GAN does well, none where it
     collapses by forgetting, and sharper ones, among flat regions, where D overfits (Gainetdinov's figures 2 to 4).

@@ -49,7 +49,7 @@ def experiment() -> Experiment:
 
 
 def packed(base: Experiment, num: int) -> Experiment:
-    """D judges packs of `num`, as many packs as the plain D judges samples."""
+    """The packed game: D scores packs of `num` samples, as many packs as the plain D scores samples."""
     network = Packed(network=base.discriminator.network, num=num)
     disc = dataclasses.replace(base.discriminator, network=network)
     return dataclasses.replace(base, discriminator=disc, batch_size=num * base.batch_size)

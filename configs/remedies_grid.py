@@ -1,7 +1,7 @@
 """Every remedy on the grid of 25 Gaussians, all else equal.
 
 Claim: each remedy's paper claims that it helps. Here a plain GAN with a 64-dimensional latent captures one to eleven
-    of 25 modes, and each remedy is put to it at its published or default settings.
+    of 25 modes, and each remedy is added to it at its published or default settings.
 Command: gan-jax sweep remedies_grid [--seeds 20]
     one of them: gan-jax train remedies_grid+packing_2
 Cost: 47 arms x 8 seeds x 6,000 steps: 20 to 25 minutes on two cores.

@@ -1,7 +1,7 @@
 """Every remedy on eight Gaussians, all else equal: which of them keep a small GAN from dropping modes?
 
 Claim: each remedy's paper claims that it helps. Here a plain GAN with a 64-dimensional latent captures one to three of
-    eight modes, and each remedy is put to it at its published or default settings.
+    eight modes, and each remedy is added to it at its published or default settings.
 Command: gan-jax sweep remedies_ring [--seeds 20]
     one of them: gan-jax train remedies_ring+packing_2
 Cost: 47 arms x 8 seeds x 6,000 steps: 20 to 25 minutes on two cores.

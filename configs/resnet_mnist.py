@@ -1,6 +1,6 @@
 """A small residual pair on MNIST in the manner of BigGAN: hinge, spectral norm, orthogonality, an average of G.
 
-Claim: none of its own; the networks of the memorisation study, small enough for a CPU. Samples of a truncated latent:
+Claim: none. These are the networks of the memorisation study, small enough for a CPU. Samples of a truncated latent:
     gan-jax evaluate RUN --truncation 1.
 Command: gan-jax train resnet_mnist --data DIR
 Cost: 16 channels at 28x28, 2 epochs of batch 64: not run to its end yet.

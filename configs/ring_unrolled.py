@@ -1,4 +1,4 @@
-"""The ring of the unrolled-GAN paper: does looking K updates of D ahead keep G on all eight modes?
+"""The ring of the unrolled-GAN paper: does unrolling G through K updates of D keep it on all eight modes?
 
 Claim: the plain GAN (K = 0) rotates through the modes and never settles on all of them; at K = 10 G spreads over all of
     them within 25,000 steps (section 3.2.1, figure 2).

@@ -1,7 +1,7 @@
-"""A DCGAN whose batch divides over many devices: what `benchmarks/scaling.py` grows with the number of devices.
+"""A DCGAN whose batch of 512 divides over many devices.
 
-Claim: none: the label-noise DCGAN at 64x64 without noise, batch 512, epochs that wrap, so that 2, 4, 8, ... devices
-    share every batch evenly.
+Claim: none. It is the label-noise DCGAN at 64x64 without noise, batch 512, with epochs that wrap, so that 2, 4, 8, ...
+    devices split every batch evenly.
 Command: gan-jax train scaling --data DIR --data-parallel
 Cost: 117 steps of 1.1 TFLOP an epoch.
 Figure: examples/s by number of devices; see docs/scale.md.

@@ -1,6 +1,6 @@
 """Two cities, one thermometer, and a generator that hops between them for as long as one watches.
 
-Claim: G finds one city, D learns that readings from it are fake, G moves to the other, and so on: no one has an
+Claim: G finds one city, D learns that readings from it are fake, G moves to the other, and so on: neither player has an
     incentive to cover both. Here it does so: small networks, a latent of one dimension, momentum, and a G that learns
     ten times as fast as D. (Found in a pilot of eight settings; with those of `temperatures` G covers both.)
 Command: gan-jax train temperatures_hopping

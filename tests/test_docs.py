@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import gan_jax
-from gan_jax.cli.arguments import build_parser, split_overrides
+from gan_jax.cli.arguments import UsageError, build_parser, split_overrides
 from gan_jax.experiment.configs import config_names, load, split_remedies
 from gan_jax.experiment.remedies import REMEDIES
 from gan_jax.experiment.settings import override_all
@@ -132,15 +132,16 @@ def check(command: str, *, complete: bool) -> None:
 def check_gan_jax(words: list[str], command: str, *, complete: bool) -> None:
     parser, commands = build_parser()
     head = words[:2] if words[:2] == ["diagnose", "unroll"] else words[:1]
-    rest, settings = words[len(head) :], []
+    rest, settings = ["1" if word in ("N", "STEP") else word for word in words[len(head) :]], []
     if head[-1] in ("train", "sweep", "unroll"):
         rest, settings = split_overrides(rest, commands[head[-1]].known)
     if "--help" in rest:
         rest.remove("--help")
     try:
         options = parser.parse_args([*head, *rest])
-    except ValueError as error:
-        assert not complete and "required" in str(error), f"{command}: {error}"
+    except UsageError as error:
+        if complete or "required" not in str(error):
+            raise AssertionError(f"{command}: {error}") from error
         return
     config = getattr(options, "config", None)
     if config is None or PLACEHOLDER.fullmatch(config.split("+")[0]):
@@ -191,7 +192,8 @@ def test_commands_of_configs_are_understood(config):
 
 
 def test_commands_are_found_and_faults_are_seen():
-    text = "```\n$ gan-jax train ring   # a remark\nsrun gan-jax sweep ring --seeds 2 && x\n```\nand `gan-jax report\nRUN`."
+    block = "```\n$ gan-jax train ring   # a remark\nsrun gan-jax sweep ring --seeds 2 && x\n```\n"
+    text = f"{block}and `gan-jax report\nRUN`."
     assert block_commands(text) == ["gan-jax train ring", "gan-jax sweep ring --seeds 2", "x"]
     assert inline_commands(text) == ["gan-jax report RUN"]
     check("gan-jax train ring+r1 --seed 3 --data.num-modes 6", complete=True)
