@@ -37,6 +37,17 @@ def measure_generator(
 
     With a truncation, fresh latents are drawn until every number of them is within it (Brock et al., ICLR 2019,
     section 3.1): better samples, and less varied ones.
+
+    Args:
+        experiment: at its present stage, if it grows.
+        resources: from `load_data`.
+        state: of the run.
+        key: of fresh latents.
+        fresh: whether latents are fresh, rather than the run's own bank.
+        truncation: greatest size of a number in the latents; None disables it.
+
+    Returns:
+        The detector's metrics by player and mode of batch norm.
     """
     num = experiment.detector.num_samples
     latent = sample_latent(experiment, key, num) if fresh else latent_bank(experiment, state, num)
@@ -72,6 +83,9 @@ def evaluate_run(
         seed: of fresh latents; None: the run's own bank, which gives the numbers of its log.
         location: of the data set; None: where the run found it.
         truncation: greatest size of a number in the latents, which are then fresh; None: not truncated.
+
+    Returns:
+        JSON: metrics with their ceilings, floors and definition, and what they are of.
 
     Raises:
         RunError: if there is no such run or checkpoint, or the latents cannot be truncated.

@@ -195,6 +195,13 @@ def exclusive(path: Path) -> Iterator[None]:
 def make_folder(path: Path, kind: str, samples: Path, record: Path, value: dict[str, Any]) -> None:
     """A new folder of a run or a sweep (its `kind`), with its record and room for pictures.
 
+    Args:
+        path: the folder.
+        kind: "run" or "sweep".
+        samples: its folder of pictures.
+        record: the file of its record.
+        value: the record as JSON.
+
     Raises:
         RunError: if it holds anything, or cannot be written.
     """

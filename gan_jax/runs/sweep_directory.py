@@ -146,6 +146,13 @@ class SweepDirectory:
         return json.loads(path.read_text()) if path.is_file() else None
 
     def write_results(self, group: int, batch: int, rows: list[dict[str, Any]]) -> None:
+        """Writes the rows of a batch that has ended.
+
+        Args:
+            group: number of the group of members.
+            batch: number of the batch in it.
+            rows: a row a member.
+        """
         path = self.batch_path(group, batch)
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "members.json", rows)

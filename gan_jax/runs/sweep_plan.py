@@ -89,7 +89,18 @@ def make_plan(
     options: SweepOptions,
     say: Callable[[str], None],
 ) -> GroupPlan:
-    """Chooses the strategy by measurement, and cuts the group into batches that fit the memory."""
+    """Chooses the strategy by measurement, and cuts the group into batches that fit the memory.
+
+    Args:
+        members: of the sweep.
+        group: numbers of those of one structure.
+        resources: their data.
+        options: of the host.
+        say: takes a line for people.
+
+    Returns:
+        The plan.
+    """
     mine = [group[i] for i in hosts.share(len(group))]
     if options.max_members is not None:
         mine = mine[: max(1, options.max_members // hosts.num_hosts())]

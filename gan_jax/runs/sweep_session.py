@@ -43,6 +43,15 @@ def make_sweep(
 ) -> Sweep:
     """The sweep that was asked for: the config's own, or a grid over its experiment.
 
+    Args:
+        request: the config and settings of all arms.
+        axes: values by dotted path.
+        seeds: which, or how many; None: the config's own.
+        library: of the data sets.
+
+    Returns:
+        Arms and seeds.
+
     Raises:
         ValueError: if it is none, or its settings do not fit.
     """
@@ -71,7 +80,18 @@ def start_sweep(
     options: SweepOptions,
     say: Callable[[str], None],
 ) -> SweepDone:
-    """Runs a new sweep in a new folder."""
+    """Runs a new sweep in a new folder.
+
+    Args:
+        request: the config and settings of all arms.
+        axes: values by dotted path.
+        seeds: which, or how many; None: the config's own.
+        options: of the host.
+        say: takes a line for people.
+
+    Returns:
+        The finished sweep.
+    """
     say = hosts.leader_only(say)
     library = Library(_checked_location(request.location, load(request.config or "")))
     sweep = make_sweep(request, axes, seeds, library)
@@ -102,6 +122,15 @@ def start_sweep(
 
 def resume_sweep(path: Path, location: str | None, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:
     """Continues a sweep from its newest checkpoints; members that have ended are left alone.
+
+    Args:
+        path: the sweep's folder.
+        location: of the data, if they have moved.
+        options: of the host.
+        say: takes a line for people.
+
+    Returns:
+        The finished sweep.
 
     Raises:
         RunError: if the folder is no sweep, or the data are others.

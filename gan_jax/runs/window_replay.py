@@ -169,6 +169,13 @@ def nearest(states: RunStates, step: int) -> int:
 def cut_specs(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[tuple[ChunkSpec, bool]]:
     """Chunks from `begin` to `start`, and from there to `stop` with a cut every `stride` steps and at each checkpoint.
 
+    Args:
+        states: of the run.
+        begin: step of the checkpoint.
+        start: step of the first probe.
+        stop: step of the last one.
+        stride: steps between probes.
+
     Yields:
         (a chunk without an evaluation, whether it ends at a cut that is more than a checkpoint).
     """
@@ -214,6 +221,9 @@ def probe_values_of(experiment: Experiment, resources: LoadedData, state: TrainS
         experiment: with a recorder.
         resources: of the run.
         state: to measure.
+
+    Returns:
+        Scalars by name.
     """
     memory = init_probe_state(experiment, state.generator.variables, state.discriminator.variables)
     return _probed(experiment, resources, state._replace(probe_state=memory))[1]

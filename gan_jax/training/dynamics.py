@@ -79,7 +79,16 @@ class Dynamics(Protocol):
 
 
 def gradient(losses: Losses, params: Pair, player: Literal["generator", "discriminator"]) -> tuple[Any, Any]:
-    """(the gradient of a player's loss in its own parameters, aux)."""
+    """(the gradient of a player's loss in its own parameters, aux).
+
+    Args:
+        losses: the game.
+        params: where the players stand.
+        player: whose loss is differentiated, in its own parameters.
+
+    Returns:
+        (a tree of that player's parameters, aux).
+    """
 
     def loss(own: Any) -> tuple[Array, Any]:
         values, aux = losses(params._replace(**{player: own}))
