@@ -45,10 +45,12 @@ LRUCache.put = _put
 
 LONG_FILES = (
     "tests/runs/test_sweep_runner.py",
-    "tests/training/test_rollout.py",
-    "tests/scaling/test_data_parallel.py",
+    "tests/training/test_composition.py",
     "tests/test_unroll.py",
     "tests/scaling/test_strategies.py",
+    "tests/training/test_rollout.py",
+    "tests/networks/test_wrappers.py",
+    "tests/scaling/test_data_parallel.py",
     "tests/scaling/test_parallel_remedies.py",
     "tests/runs/test_resume.py",
     "tests/scaling/test_hosts.py",
