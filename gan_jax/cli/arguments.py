@@ -96,7 +96,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.option("--seeds", metavar="N|I,J,..", help="how many runs an arm, or which seeds; the config's, or 5")
     strategies = "map, vmap, pmap-map, pmap-vmap, or auto, which measures them"
     sweep.option("--strategy", default="auto", metavar="NAME", help=strategies)
-    sweep.option("--strategy", dest="strategy", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # its first name
+    sweep.option("--engine", dest="strategy", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # its first name
     sweep.option("--devices", type=int, metavar="N", help="CPU devices to deal the runs out to; one a core")
     sweep.option("--max-members", type=int, metavar="N", help="run at most so many at once; as many as fit the memory")
     sweep.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")

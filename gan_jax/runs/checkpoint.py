@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
-_FIRST_NAMES = (("detector.dominant_mode", "detector.dominant_mode"), ("probe_state.", "looks."))
+_FIRST_NAMES = (("detector.dominant_mode", "detector.heaviest"), ("probe_state.", "looks."))
 """Beginnings of the names of a state's leaves: today's, and the one that checkpoints have had from the first."""
 
 

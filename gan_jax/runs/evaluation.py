@@ -11,16 +11,14 @@ import jax
 from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.batches import sample_latent
-from gan_jax.training.growth import at_stage, at_step, num_stages
-from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
+from gan_jax.experiment.settings import override
 from gan_jax.runs.rows import named_numbers
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.stored_run import open_run
-from gan_jax.runs.runner import state_template
-from gan_jax.experiment.settings import override
-from gan_jax.training.state import TrainState
+from gan_jax.training.batches import sample_latent
 from gan_jax.training.evaluations import LoadedData, latent_bank, load_data, sample_modes
+from gan_jax.training.growth import at_stage, at_step, num_stages
+from gan_jax.training.state import TrainState
 
 
 @functools.partial(jax.jit, static_argnames="fresh")

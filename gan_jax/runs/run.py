@@ -96,9 +96,7 @@ class Run:
         """Values of the run's recorder by name, each [probes], and "step"; empty without a recorder."""
         rows = self._stored.read_signals()
         names = dict.fromkeys(name for row in rows for name in row["signals"])
-        series = {
-            name: np.array([row["signals"].get(name) for row in rows], dtype=float) for name in names
-        }
+        series = {name: np.array([row["signals"].get(name) for row in rows], dtype=float) for name in names}
         return {"step": np.array([row["step"] for row in rows]), **series} if rows else {}
 
     def frame(self) -> pandas.DataFrame:

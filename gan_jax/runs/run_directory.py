@@ -29,11 +29,11 @@ from typing import Any, TypeVar
 
 import jax
 
-from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling import hosts
 from gan_jax.experiment.configs import load_module
+from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import diff, to_json
+from gan_jax.scaling import hosts
 
 _R = TypeVar("_R")
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")

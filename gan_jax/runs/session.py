@@ -13,13 +13,11 @@ import jax
 
 from gan_jax.data.images import Images, fingerprint
 from gan_jax.data.stacked import ImageData
-from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling import hosts
-from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.experiment.configs import load
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override, override_all
+from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
-from gan_jax.runs.stored_run import StoredRun, open_run
-from gan_jax.runs.checkpoint import from_host, to_host
 from gan_jax.runs.runner import (
     HostOptions,
     RunResult,
@@ -30,12 +28,13 @@ from gan_jax.runs.runner import (
     state_template,
     train_run,
 )
+from gan_jax.runs.stored_run import StoredRun, open_run
+from gan_jax.scaling import hosts
+from gan_jax.scaling.data_parallel import check_split, make_parallel_chunk, replicate
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.training.chunks import Advance
 from gan_jax.training.evaluations import LoadedData, load_data
 from gan_jax.training.state import TrainState
-from gan_jax.scaling.data_parallel import check_split, make_parallel_chunk, replicate
-from gan_jax.experiment.settings import override, override_all
 
 __all__ = ["Done", "HostOptions", "Request", "branch_training", "resume_training", "start_training"]
 
@@ -128,9 +127,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     return _train(run, record, resources, compiled_init(experiment, jax.random.key(seed)), host, advance)
 
 
-def _advance(
-    host: HostOptions, experiment: Experiment, resources: LoadedData
-) -> tuple[Advance, LoadedData, str]:
+def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -> tuple[Advance, LoadedData, str]:
     """The function that makes a chunk, on one device or on several; the resources in their place; a word about it.
 
     Raises:

@@ -21,11 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax.scaling import hosts
-from gan_jax.runs.run_directory import RunError, exclusive, make_folder, parse_record, read_lines, write_json
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import to_json
 from gan_jax.experiment.sweep import Arm, Sweep
+from gan_jax.runs.run_directory import RunError, exclusive, make_folder, parse_record, read_lines, write_json
+from gan_jax.scaling import hosts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class GroupPlan:
     convolution: str | None = None
 
 
-_PLAN_NAMES = {"strategy": "strategy"}
+_PLAN_NAMES = {"engine": "strategy"}
 
 
 class SweepDirectory:
@@ -131,7 +131,7 @@ class SweepDirectory:
         if not self.plan_path.is_file():
             return []
         plans = json.loads(self.plan_path.read_text(encoding="utf-8"))
-        # Plans of version 0.1.0 call the strategy an strategy.
+        # Plans of version 0.1.0 call the strategy an engine.
         return [GroupPlan(**{_PLAN_NAMES.get(k, k): v for k, v in plan.items()}) for plan in plans]
 
     def write_plans(self, plans: Sequence[GroupPlan]) -> None:

@@ -14,13 +14,8 @@ import numpy as np
 
 from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import verdict_on
-from gan_jax.scaling.strategies import Strategy
-from gan_jax.training.chunks import chunks, plan
-from gan_jax.training.evaluations import LoadedData
-from gan_jax.training.state import TrainState
-from gan_jax.scaling import hosts
+from gan_jax.experiment.sweep import Member, groups
 from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
-from gan_jax.scaling.program_memory import forget_programs
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
 from gan_jax.runs.runner import decorate, spaced, stacked_template
@@ -29,12 +24,17 @@ from gan_jax.runs.sweep_plan import (
     Library,
     SweepOptions,
     first_states,
-    make_strategy,
     make_plan,
+    make_strategy,
     num_samples,
     with_convolution,
 )
-from gan_jax.experiment.sweep import Member, groups
+from gan_jax.scaling import hosts
+from gan_jax.scaling.program_memory import forget_programs
+from gan_jax.scaling.strategies import Strategy
+from gan_jax.training.chunks import chunks, plan
+from gan_jax.training.evaluations import LoadedData
+from gan_jax.training.state import TrainState
 
 
 def run_sweep(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.data.stacked import ImageData
-from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling import hosts
 from gan_jax.experiment.configs import load, load_sweep
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.sweep import Sweep, grid
 from gan_jax.runs.run_directory import RunError, environment, new_run_path
 from gan_jax.runs.session import (
     RUNS,
@@ -24,7 +24,7 @@ from gan_jax.runs.session import (
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
 from gan_jax.runs.sweep_plan import Library, SweepOptions
 from gan_jax.runs.sweep_runner import run_sweep
-from gan_jax.experiment.sweep import Sweep, grid
+from gan_jax.scaling import hosts
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,9 +15,8 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.recorder import Recorder
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import to_host, tree_hash
-from gan_jax.runs.run_states import RunStates
 from gan_jax.runs.run_directory import RunError
-
+from gan_jax.runs.run_states import RunStates
 from gan_jax.scaling.programs import compiled_chunk, compiler_options, has_small_networks
 from gan_jax.training.chunks import Chunk, ChunkSpec, chunks, plan
 from gan_jax.training.evaluations import LoadedData, evaluated_variables, latent_bank, sample_modes

@@ -79,7 +79,9 @@ class DensityRatioClassifier:
     """How the discriminator that tells the data from the mixture is trained: Adam, its rate falling linearly to 0."""
 
     network: DiscriminatorNetwork | None = setting(
-        default=None, choices=(MLPDiscriminator,), doc="sample to raw score; None takes the network of the experiment's D"
+        default=None,
+        choices=(MLPDiscriminator,),
+        doc="sample to raw score; None takes the network of the experiment's D",
     )
     num_steps: int = setting(default=2_000, at_least=1, doc="updates, each on fresh samples of the mixture")
     batch_size: int = setting(default=256, at_least=1, doc="data, and samples of the mixture, in an update")
