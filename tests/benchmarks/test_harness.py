@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import benchmarks
-from benchmarks import programs
+from benchmarks import forgetting_ring6, programs
 from benchmarks.harness import (
     SCHEMA,
     arguments,
@@ -29,8 +30,12 @@ from benchmarks.harness import (
 )
 from benchmarks.peer import Peer, PeerError
 from benchmarks.programs import compile_timed, matmul_flops, train_with_probe
+from gan_jax.diagnostics.forgetting import gradient_cosines
+from gan_jax.diagnostics.state.scores import score_at
+from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.examples import tiny_ring
-from gan_jax.training.chunks import Chunk
+from gan_jax.training.chunks import ChunkSpec, chunk
+from gan_jax.training.evaluations import LoadedData
 
 FOLDER = Path(benchmarks.__file__).parent
 SHARED = ("__init__", "benchmarks", "harness", "peer", "programs")
@@ -196,31 +201,53 @@ def test_products_are_counted_with_scans_multiplied_out_and_compiled_costs_stand
     np.testing.assert_array_equal(compiled.program(a, b), a @ b)
 
 
-def test_a_probe_gets_the_state_of_its_step_and_what_the_one_before_handed_on(monkeypatch):
-    """A step that adds a number of the data to the state stands for training."""
-    monkeypatch.setattr(programs, "train_step", lambda experiment, data, state: (state + data, {"loss": 10 * state}))
-
-    def probe(experiment, data, state, memory):
-        return state, (state, state - memory)
+def test_a_probe_gets_the_state_of_its_step_and_runs_side_by_side_are_those_alone():
+    def probe(experiment, data, state):
+        return state.step, jnp.sum(state.generator.variables.params["hidden_0"]["kernel"])
 
     experiment = tiny_ring(num_steps=8, eval_every_steps=3)
+    first = programs.start(experiment, 0)
+    result = jax.jit(lambda state: train_with_probe(experiment, (), state, probe, 3))(first)
+    steps, sums = result.probes
+    # Two probes: the last two steps are left out.
+    assert (int(result.state.step), steps.tolist(), result.evaluation) == (6, [3, 6], None)
+    assert result.metrics["generator_loss"].shape == (6,)
+    assert float(sums[-1]) == float(probe(experiment, (), result.state)[1])
+    states = [programs.start(experiment, seed) for seed in (0, 1)]
+    last, (steps, many) = programs.many_with_probe(experiment, states, probe, 4)
+    assert (last.step.tolist(), steps.tolist()) == ([8, 8], [[4, 8], [4, 8]])
+    alone = jax.jit(lambda state: train_with_probe(experiment, (), state, probe, 4))(states[1])
+    np.testing.assert_allclose(many[1], alone.probes[1], rtol=1e-5)
+    assert not np.allclose(many[0], many[1])
 
-    @jax.jit
-    def program(state):
-        return train_with_probe(experiment, jnp.int32(2), state, probe, 3, state)
 
-    last, (states, gaps), metrics = program(jnp.int32(1))
-    assert (int(last), list(states), list(gaps)) == (13, [7, 13], [6, 6])  # two probes: the last two steps are left out
-    assert list(metrics["loss"]) == [50, 110]
-    last, (states, _), _ = programs.many_with_probe(experiment, jnp.int32(2), [jnp.int32(1), jnp.int32(5)], probe, 4, 0)
-    assert (list(last), states.tolist()) == ([17, 21], [[9, 17], [13, 21]])
+def test_evaluations_are_those_of_the_chunks_that_end_in_one():
+    experiment = tiny_ring(num_steps=8, eval_every_steps=3)
+    found = [(int(state.step), evaluation) for state, evaluation in programs.evaluations(experiment, LoadedData(), 0)]
+    assert [step for step, _ in found] == [3, 6, 8]
+    assert all(int(evaluation.metrics["running"].modes) >= 0 for _, evaluation in found)
 
 
-def test_evaluations_are_the_chunks_that_end_in_one(monkeypatch):
-    chunks = [Chunk(None, {}, evaluation) for evaluation in (None, "first", None, "last")]
-    monkeypatch.setattr(programs, "start", lambda experiment, seed: seed)
-    monkeypatch.setattr(programs, "run", lambda *_: iter(chunks))
-    assert [chunk.evaluation for chunk in programs.evaluations(None, None, 0)] == ["first", "last"]
+def test_forgetting_compares_each_probe_with_earlier_ones():
+    """By definition, from the states themselves: D now on the fakes of before, and its slopes now and before."""
+    experiment = dataclasses.replace(load_sweep("forgetting_ring6").arms[0].experiment, num_steps=150)
+    last, numbers = forgetting_ring6.runs(experiment, 1)
+    found = []
+    state = programs.start(experiment, 0)
+    advance = jax.jit(chunk, static_argnums=3)
+    for _ in range(3):
+        state = advance(experiment, (), state, ChunkSpec(50, evaluates=False)).state
+        found.append((state, forgetting_ring6.probe(experiment, (), state)))
+    assert int(last.step[0]) == 150
+    (_, before), (now, own) = found[1:]
+    score = score_at(experiment, now)
+    assert numbers["rejects_0"][0, 2] == pytest.approx(float(jnp.mean(score(own["fakes"]) < 0)), abs=0.02)
+    assert numbers["rejects_50"][0, 2] == pytest.approx(float(jnp.mean(score(before["fakes"]) < 0)), abs=0.02)
+    cosines = gradient_cosines(before["slopes"]["real"], own["slopes"]["real"])
+    assert numbers["cosine_real"][0, 2] == pytest.approx(float(cosines.mean), abs=0.02)
+    assert np.isnan(numbers["rejects_50"][0]).tolist() == [True, False, False]
+    assert np.isnan(numbers["rejects_500"]).all()
+    assert np.isnan(numbers["cosine_plane"][0]).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
