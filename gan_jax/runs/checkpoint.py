@@ -137,7 +137,7 @@ class Checkpoints:
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
-    """Orbax waits for all processes at every step unless it is told that this one acts for itself."""
+    """Orbax waits for all processes at every step unless this one is declared to act alone."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
     own = jax.process_index()

@@ -45,12 +45,12 @@ def metrics_row(
 
 
 def signals_rows(signals: dict[str, Any], end: int, num_steps: int) -> list[dict[str, Any]]:
-    """Rows of signals.jsonl: one a look.
+    """Rows of signals.jsonl: one a probe.
 
     Args:
-        signals: of a chunk, each [looks].
-        end: step of the last look.
-        num_steps: full steps of the chunk, which the looks divide into equal parts.
+        signals: of a chunk, each [probes].
+        end: step of the last probe.
+        num_steps: full steps of the chunk, which the probes divide into equal parts.
 
     Returns:
         JSON, a row a probe.

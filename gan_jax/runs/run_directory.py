@@ -2,7 +2,7 @@
 
 experiment.json   the experiment, key seed, data fingerprint, versions, device, command, parent of a branch
 metrics.jsonl     a row an evaluation
-signals.jsonl     a row a look, if the experiment has a recorder
+signals.jsonl     a row a probe, if the experiment has a recorder
 onset/            of a run that failed: metrics of every step and states around its onset (`gan_jax.runs.onset_window`)
 diagnosis/        what `gan-jax diagnose` found
 samples/          pictures of fixed latents, step_00000500.png

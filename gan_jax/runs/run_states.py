@@ -1,4 +1,4 @@
-"""The states of a run that are on disk, for whatever looks into it."""
+"""A stored run with its data, and where results of diagnoses are kept."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 sweep.json        arms, seeds, data fingerprints, versions, device, command
 plan.json         by group of members: the strategy, and which of them run together
 metrics.jsonl     a row a member and evaluation, as in a run's, with the member's number
-signals.jsonl     a row a member and look, if the experiments have a recorder
+signals.jsonl     a row a member and probe, if the experiments have a recorder
 members.jsonl     a row a member: arm, settings, seed, verdict, last metrics; members.csv is the same as a table
 batches/          by batch: checkpoints of its members, and their rows once it has ended
 samples/          pictures, member_0003_step_00010000.png

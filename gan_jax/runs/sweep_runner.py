@@ -223,7 +223,7 @@ class _BatchRunner:
             self.directory.append_metrics(rows)
 
     def _record_signals(self, signals: dict[str, np.ndarray], broken: np.ndarray, end: int, num_steps: int) -> None:
-        """Rows of signals.jsonl of the members that had not broken before this chunk, whose last look was at `end`."""
+        """Rows of signals.jsonl of the members that had not broken before this chunk, whose last probe was at `end`."""
         if self.directory is None:
             return
         for place, member in enumerate(self.batch):
@@ -260,5 +260,5 @@ class _BatchRunner:
 
 
 def _small(state: TrainState) -> Any:
-    """What the host looks at after every chunk."""
+    """What the host reads after every chunk."""
     return {"detector": state.detector, "step": state.step, "nonfinite_step": state.nonfinite_step}

@@ -1,4 +1,4 @@
-"""A part of a run again, bit for bit, with a look at both players every few steps."""
+"""A part of a run again, bit for bit, with a probe of both players every few steps."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def plain_experiment(experiment: Experiment) -> Experiment:
 
 
 def watching(experiment: Experiment) -> Experiment:
-    """The experiment with a recorder whose looks are of many examples, and a detector that samples fewer images."""
+    """The experiment with a recorder of many examples, and a detector that samples fewer images."""
     num = _NUM_EXAMPLES if not isinstance(experiment.data, ImageData) else 64
     recorder = experiment.recorder or Recorder(num_examples=num)
     detector: Any = experiment.detector
@@ -235,7 +235,7 @@ def players_hash(state: TrainState) -> str:
 
 @jax.jit
 def _probed(experiment: Experiment, resources: LoadedData, state: TrainState) -> tuple[Any, ProbeValues, Any]:
-    """(memory for the next look, signals, the detector's metrics)."""
+    """(state for the next probe, probe values, the detector's metrics)."""
     players = state.generator.variables, state.discriminator.variables
     memory, values = record(experiment, resources.dataset, players, state.probe_state, state.key, state.step)
     latent = latent_bank(experiment, state, experiment.detector.num_samples)

@@ -6,6 +6,7 @@ import contextlib
 import math
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -107,6 +108,7 @@ def make_batch(context: StepContext, generator: Variables, real: Array, latent: 
         (the batch, G's new statistics).
     """
     experiment = context.experiment
+    chex.assert_shape(real, (latent.shape[0], *experiment.data.shape))
     sample, statistics = generate(context, generator, latent, train=True)
     network: Any = experiment.discriminator.network
     if experiment.growth is not None:

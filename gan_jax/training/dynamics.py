@@ -158,7 +158,7 @@ class Alternating:
 
 @component
 class Extragradient:
-    """Both players look one step ahead, and descend from where they stand by the gradients found there: F(move(F(w))).
+    """Both players take a trial step, and descend from where they stand by the gradients at its end: F(move(F(w))).
 
     The step ahead is the optimisers' own, whose state advances once, by the second gradient. (ExtraAdam of Gidel et al.
     advances the moments at both.)
