@@ -1,6 +1,6 @@
 """Does boosting cover the modes that one GAN misses, and more than as many GANs side by side? The grid, by rounds.
 
-    python benchmarks/adagan.py [--config adagan_grid] [--rounds 10] [--steps N] [--seeds 3] [--judge-steps N]
+    python benchmarks/adagan.py [--config adagan_grid] [--rounds 10] [--steps N] [--seeds 3] [--classifier-steps N]
         [--cases independent,bagging,star,dagger,longer] [--out FILE] [--pictures DIR]
 
 Every method of a seed gets the same training points and, for round or member t, the same key, so the same initial
@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +39,8 @@ from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.scaling.ensembles import (
+    DensityRatioClassifier,
     Ensemble,
-    Judge,
     bag,
     coverage,
     first,
@@ -60,11 +59,25 @@ SHOWN = 1500
 
 
 def mixtures(
-    method: str, experiment: Experiment, resources: LoadedData, key: jax.Array, num_rounds: int, judge: Judge
+    method: str,
+    experiment: Experiment,
+    resources: LoadedData,
+    key: jax.Array,
+    num_rounds: int,
+    classifier: DensityRatioClassifier,
 ) -> Iterator[Ensemble]:
-    """The mixture of a method after each round."""
+    """The mixture of a method after each round.
+
+    Args:
+        method: one of `METHODS`, without "longer".
+        experiment: the GAN of a round.
+        resources: its data.
+        key: everything random follows from it.
+        num_rounds: components in the end.
+        classifier: that of boosts.
+    """
     if method in BOOSTS:
-        yield from rounds(experiment, resources, key, num_rounds, weighting=method, judge=judge)
+        yield from rounds(experiment, resources, key, num_rounds, weighting=method, classifier=classifier)
     else:
         train = {"independent": independent, "bagging": bag}[method]
         ensemble = train(experiment, resources, key, num_rounds, strategy="map")
@@ -86,12 +99,12 @@ def measured(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, 
     }
 
 
-def judged(ensemble: Ensemble, number: int) -> dict[str, Any]:
-    """What a row says of a boost's round beside: its judge, and the weights that came of it."""
+def fit_figures(ensemble: Ensemble, number: int) -> dict[str, Any]:
+    """Further figures of a boost's round: the fit of its classifier, and the weights that came of it."""
     weights = ensemble.data_weights[number - 1]
-    loss, ratio = (float(part[number - 1]) for part in ensemble.judgements)
+    loss, ratio = (float(part[number - 1]) for part in ensemble.fits)
     return {
-        "judge_loss": round(loss, 4) if number > 1 else None,
+        "classifier_loss": round(loss, 4) if number > 1 else None,
         "mean_ratio": round(ratio, 4) if number > 1 else None,
         "effective_share": round(float(1 / (weights.shape[0] * jnp.sum(weights**2))), 4),
     }
@@ -144,9 +157,10 @@ def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 4, figsize=(16, 3.8), layout="constrained")
-    colours = dict(
-        zip(("independent", "bagging", "star", "dagger", "longer", "best"), plt.get_cmap("tab10").colors, strict=False)
-    )
+    colours = {
+        method: f"C{index}"
+        for index, method in enumerate(("independent", "bagging", "star", "dagger", "longer", "best"))
+    }
     for axis, metric in zip(axes, ("modes", "high_quality", "coverage", "kl"), strict=True):
         for method, colour in colours.items():
             of_method = [row for row in rows if row["method"] == method]
@@ -178,14 +192,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", default="adagan_grid")
     parser.add_argument("--rounds", type=int, default=10, help="components of every mixture")
     parser.add_argument("--steps", type=int, help="training steps of a component. None: the config's")
-    parser.add_argument("--judge-steps", type=int, default=Judge().num_steps, help="of the density-ratio classifier")
+    default = DensityRatioClassifier().num_steps
+    parser.add_argument("--classifier-steps", type=int, default=default, help="of the density-ratio classifier")
     return parser
 
 
 def main() -> None:
     parser = make_parser()
     options = parser.parse_args()
-    experiment, judge = load(options.config), Judge(num_steps=options.judge_steps)
+    experiment, classifier = load(options.config), DensityRatioClassifier(num_steps=options.classifier_steps)
     if options.steps is not None:
         experiment = override(experiment, "num_steps", options.steps)
     resources = load_data(experiment)
@@ -207,10 +222,10 @@ def main() -> None:
             write(method, seed, options.rounds, measure_mixture(alone))
             continue
         history = []
-        for ensemble in mixtures(method, experiment, resources, key, options.rounds, judge):
+        for ensemble in mixtures(method, experiment, resources, key, options.rounds, classifier):
             history.append(ensemble)
             number = len(history)
-            found = measure_mixture(ensemble) | (judged(ensemble, number) if method in BOOSTS else {})
+            found = measure_mixture(ensemble) | (fit_figures(ensemble, number) if method in BOOSTS else {})
             write(method, seed, number, found)
         if method in BOOSTS and options.pictures:
             path = options.pictures / f"{method}_seed{seed}.png"
@@ -223,4 +238,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

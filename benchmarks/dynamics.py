@@ -27,7 +27,6 @@ import argparse
 import cmath
 import itertools
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -152,10 +151,10 @@ def distances(experiment: Experiment, state: TrainState) -> Any:
         players = (state.generator.variables.params["point"], state.discriminator.variables.params["direction"])
         return jnp.linalg.norm(jnp.concatenate(players))
 
-    def probe(_: Experiment, data: Any, state: TrainState, memory: Any) -> tuple[Any, Any]:
-        return memory, distance(state)
+    def probe(experiment: Experiment, data: Any, state: TrainState) -> Any:
+        return distance(state)
 
-    return jnp.append(distance(state), train_with_probe(experiment, (), state, probe, every=1)[1])
+    return jnp.append(distance(state), train_with_probe(experiment, (), state, probe, every=1).probes)
 
 
 def play(game: str, name: str, budget: int, learning_rate: float | None) -> tuple[dict[str, Any], np.ndarray]:
@@ -212,7 +211,7 @@ def measured_costs(config: str) -> Iterator[dict[str, Any]]:
 
     def compiled(experiment: Experiment) -> float:
         step = jax.jit(lambda state: train_step(experiment, (), state), compiler_options=compiler_options())
-        return compile_timed(step, state).flops
+        return compile_timed(step, state).flops or math.nan
 
     unit, compiled_unit = traced(base) - traced_twice(base, state), compiled(base)
     for name, contender in CONTENDERS.items():
@@ -256,7 +255,7 @@ def ring_contenders(learning_rate: float | None, sgd_rate: float) -> dict[str, E
     Weight 0.1 for consensus: by Adam, the paper's 10 would leave nothing of the gradient beside the pull on its size.
     """
     base = load("ring_unrolled")
-    rules = {
+    rules: dict[str, tuple[Contender, Optimizer]] = {
         "simultaneous": (CONTENDERS["simultaneous"], Adam()),
         "alternating": (CONTENDERS["alternating"], Adam()),
         "extragradient": (CONTENDERS["extragradient"], Adam()),
@@ -289,9 +288,9 @@ def train_ring(name: str, experiment: Experiment, budget: int, seed: int) -> dic
     for setting, value in (("num_steps", 10 * every), ("eval_every_steps", every)):
         experiment = override(experiment, setting, value)
     began, curve = time.perf_counter(), []
-    for chunk in evaluations(experiment, load_data(experiment), seed):
-        seen = chunk.evaluation.metrics["running"]
-        curve.append([int(chunk.state.step), int(seen.modes), round(float(seen.high_quality), 4)])
+    for state, evaluation in evaluations(experiment, load_data(experiment), seed):
+        seen = evaluation.metrics["running"]
+        curve.append([int(state.step), int(seen.modes), round(float(seen.high_quality), 4)])
     return {
         "game": "ring",
         "rule": name,
@@ -303,7 +302,7 @@ def train_ring(name: str, experiment: Experiment, budget: int, seed: int) -> dic
         "modes": curve[-1][1],
         "high_quality": curve[-1][2],
         "curve": curve,
-        "finite": int(chunk.state.nonfinite_step) < 0,
+        "finite": int(state.nonfinite_step) < 0,
         "seconds": round(time.perf_counter() - began, 1),
     }
 
@@ -313,7 +312,8 @@ def train_ring(name: str, experiment: Experiment, budget: int, seed: int) -> dic
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows as Markdown, a table for each set of columns."""
-    lines, heads = [], []
+    lines: list[str] = []
+    heads: list[str] = []
     for row in rows:
         cells = {name: value for name, value in row.items() if name not in (*SCHEMA, "curve")}
         if list(cells) != heads:
@@ -331,9 +331,8 @@ def plot(curves: dict[tuple[str, str], tuple[float, np.ndarray]], path: Path) ->
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    colours = plt.get_cmap("tab10").colors
-    styles = {name: (colours[index], "-") for index, name in enumerate(n for n in CONTENDERS if "," not in n)}
-    styles["consensus, weight 1"] = (colours[9], "-")
+    styles = {name: (f"C{index}", "-") for index, name in enumerate(n for n in CONTENDERS if "," not in n)}
+    styles["consensus, weight 1"] = ("C9", "-")
     for name in CONTENDERS:
         if name not in styles:
             styles[name] = (styles[name.split(",")[0]][0], "--")
@@ -395,4 +394,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

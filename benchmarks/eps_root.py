@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import functools
 import statistics
-import sys
 from typing import Any
 
 import jax
@@ -20,15 +19,16 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks.harness import arguments, emit, picked, significant
-from gan_jax.cli.diagnose_unroll import warm_state
+from gan_jax.diagnostics.state.hypergradients import warm_state
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
 from gan_jax.training.batches import sample_latent
+from gan_jax.training.context import StepContext
 from gan_jax.training.evaluations import load_data
 from gan_jax.training.state import TrainState
-from gan_jax.training.steps import discriminator_step, generator_objective
+from gan_jax.training.steps import discriminator_step, generator_objective, make_draws
 
 ROOTS = (0.0, 1e-38, 1e-30, 1e-24, 1e-16, 1e-8)
 
@@ -50,13 +50,14 @@ def with_root(experiment: Experiment, eps_root: float) -> Experiment:
 @jax.jit
 def probe(experiment: Experiment, state: TrainState) -> tuple[Any, Any]:
     """G's hypergradient, and D's next parameters less its present ones."""
-    source = experiment.data.source(())
+    source: Any = experiment.data.source(())
     key_real, key_latent, key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
     real = source.sample(key_real, experiment.batch_size)
     latent = sample_latent(experiment, key_latent, experiment.batch_size)
-    loss = generator_objective(experiment, state, real, latent, key, inner_key=key, source=source)
+    context, draws = StepContext(experiment, state.step, source), make_draws(real, latent, key, inner_key=key)
+    loss = generator_objective(context, state, draws)
     gradient = jax.grad(lambda params: loss(params)[0])(state.generator.variables.params)
-    after, _ = discriminator_step(experiment, state, real, latent, key)
+    after, _ = discriminator_step(context, state, draws)
     before = state.discriminator.variables.params
     return gradient, jax.tree.map(jnp.subtract, after.discriminator.variables.params, before)
 
@@ -100,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.losses.objectives import LeastSquares, NonSaturating
 from gan_jax.training.batches import sample_latent
-from gan_jax.training.evaluations import load_data
+from gan_jax.training.evaluations import LoadedData, load_data
 from gan_jax.training.state import TrainState
 
 EVERY = 25
@@ -44,10 +43,11 @@ def setting(rate: float, pixel_norm: bool, objective: str) -> Experiment:
     """The config `escalation` at a learning rate of D, under its objective or under one without any penalty."""
     base = load("escalation")
     gen, disc = base.generator, base.discriminator
+    network: Any = gen.network
     other = OBJECTIVES[objective]
     return dataclasses.replace(
         base,
-        generator=dataclasses.replace(gen, network=dataclasses.replace(gen.network, pixel_norm=pixel_norm)),
+        generator=dataclasses.replace(gen, network=dataclasses.replace(network, pixel_norm=pixel_norm)),
         discriminator=dataclasses.replace(disc, learning_rate=rate, penalties=() if other else disc.penalties),
         objective=other or base.objective,
     )
@@ -57,26 +57,30 @@ def rms(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.mean(jnp.square(x)))
 
 
-def probe(experiment: Experiment, data: Any, state: TrainState, memory: Any) -> tuple[Any, dict[str, jax.Array]]:
+def probe(experiment: Experiment, data: Any, state: TrainState) -> dict[str, jax.Array]:
     """Magnitudes by signal."""
     latent = sample_latent(experiment, jax.random.key(1), 64)
     gen, disc = state.generator.variables, state.discriminator.variables
-    fake, made = experiment.generator.network.features(gen, latent, experiment.data.shape, train=False)
+    network: Any = experiment.generator.network
+    fake, made = network.features(gen, latent, experiment.data.shape, train=False)
     scores, seen = experiment.discriminator.network.features(disc, fake, train=False)
     values = {f"G {name}": rms(value) for name, value in made.items()}
     values |= {f"D {name}": rms(value) for name, value in seen.items()}
-    return memory, values | {"G image": rms(fake), "D score": jnp.max(jnp.abs(scores))}
+    return values | {"G image": rms(fake), "D score": jnp.max(jnp.abs(scores))}
 
 
 @jax.jit
-def trace(experiment: Experiment, data: Any, state: TrainState) -> dict[str, jax.Array]:
+def trace(experiment: Experiment, data: LoadedData, state: TrainState) -> dict[str, jax.Array]:
     """By signal, its magnitude every `EVERY` steps. Learning rates are leaves: one program serves all of them."""
-    _, values, metrics = train_with_probe(experiment, data, state, probe, EVERY)
-    names = (("G", "generator"), ("D", "discriminator"))
-    return values | {f"{player} gradient": metrics[f"{name}_grad_norm"] for player, name in names}
+    result = train_with_probe(experiment, data, state, probe, EVERY)
+    norms = {
+        f"{player} gradient": result.metrics[f"{name}_grad_norm"][EVERY - 1 :: EVERY]
+        for player, name in (("G", "generator"), ("D", "discriminator"))
+    }
+    return result.probes | norms
 
 
-def magnitudes(experiment: Experiment, data: Any, seed: int) -> dict[str, np.ndarray]:
+def magnitudes(experiment: Experiment, data: LoadedData, seed: int) -> dict[str, np.ndarray]:
     """The trace of a run."""
     return {name: np.asarray(value) for name, value in trace(experiment, data, start(experiment, seed)).items()}
 
@@ -105,7 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     options = make_parser().parse_args()
     objective, rates = options.objective, [float(rate) for rate in options.rates.split(",")]
-    data = load_data(setting(1e-3, True, objective), options.data).dataset
+    data = load_data(setting(1e-3, True, objective), options.data)
     traces = {}
     for rate, pixel_norm in itertools.product(rates, (True, False)):
         began = time.perf_counter()
@@ -155,4 +159,4 @@ def draw(traces: dict, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

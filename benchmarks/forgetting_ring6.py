@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import operator
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -30,16 +29,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gan_jax.cli.diagnose_plane import RADIUS, checkpoint, scene
-from gan_jax.reports.drawing import draw_plane, new_figure
+from jax import Array
 
 from benchmarks.harness import arguments, emit, mean_and_error, picked
 from benchmarks.programs import many_with_probe, start
 from gan_jax.diagnostics import forgetting, landscape, scans
+from gan_jax.diagnostics.state.plane_survey import RADIUS, plane_checkpoint, plane_scene
 from gan_jax.diagnostics.state.scores import examples, fakes_at, score_at
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.modes import mode_metrics
+from gan_jax.networks.network import Variables
+from gan_jax.reports.figures import new_figure
+from gan_jax.reports.landscape_plane import draw_plane
 from gan_jax.training.state import TrainState
 
 EVERY = 50
@@ -48,51 +50,76 @@ NUM, NUM_MODES = 256, 6
 """Points of each kind that are probed; modes of the ring."""
 
 
-def first_memory(experiment: Experiment) -> dict[str, Any]:
-    """What the first probe gets: no gradients and fakes of the past, and the latents of G's metrics."""
-    zero = jnp.zeros((NUM, 2))
-    return {
-        "slopes": {"real": zero, "plane": zero},
-        "fakes": jnp.full((AGES[-1] // EVERY + 1, NUM, 2), jnp.nan),
-        "latent": jax.random.normal(jax.random.key(2), (2500, experiment.generator.latent_dim)),
-    }
-
-
-def probe(experiment: Experiment, data: Any, state: TrainState, past: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """(what the next probe needs, the numbers of this one) of a state."""
-    source, score = experiment.data.source(data), score_at(experiment, state)
-    seen = examples(experiment, data, 0, NUM)
-    reach = 1.4 * experiment.data.radius
+def probe(experiment: Experiment, data: Any, state: TrainState) -> dict[str, Any]:
+    """The numbers of a state, and what `forgotten` compares with later states: slopes, fakes, D and the step."""
+    mixture: Any = experiment.data
+    detector: Any = experiment.detector
+    source: Any = mixture.source(())
+    score = score_at(experiment, state)
+    seen = examples(experiment, (), 0, NUM)
+    reach = 1.4 * mixture.radius
     plane = jax.random.uniform(jax.random.key(1), (NUM, 2), minval=-reach, maxval=reach)
-    slopes = {"real": scans.input_gradients(score, seen.real), "plane": scans.input_gradients(score, plane)}
-    turned = {kind: forgetting.turning(past["slopes"][kind], slopes[kind]) for kind in slopes}
-    fakes = fakes_at(experiment, state, seen.latent)
-    shown = jnp.concatenate([fakes[None], past["fakes"][:-1]])
-    mode = landscape.nearest(seen.real, source.modes)
+    latent = jax.random.normal(jax.random.key(2), (2500, experiment.generator.latent_dim))
+    mode = landscape.nearest_mode(seen.real, source.modes)
     radii = RADIUS * source.std
-    made = mode_metrics(source, fakes_at(experiment, state, past["latent"]), experiment.detector.rule)
+    made = mode_metrics(source, fakes_at(experiment, state, latent), detector.rule)
     numbers = {
-        "modes_seen": jnp.sum(landscape.attention(score, source.modes, radii, plane).seen),
+        "modes_seen": jnp.sum(landscape.local_maximum_test(score, source.modes, radii, plane).seen),
         "real_at_peak": jnp.mean(landscape.is_peak(score, seen.real, 2 * radii[mode])),
         "real_attracted": jnp.mean(landscape.attracted(score, seen.real, source.modes[mode], radii[mode])),
-        **{f"cosine_{kind}": turn.mean for kind, turn in turned.items()},
-        **{f"reversed_{kind}": turn.reversed_share for kind, turn in turned.items()},
         "modes": made.modes,
         "high_quality": made.high_quality,
         "accepts_real": jnp.mean(score(seen.real) > 0),
     }
+    return {
+        "numbers": numbers,
+        "slopes": {"real": scans.input_gradients(score, seen.real), "plane": scans.input_gradients(score, plane)},
+        "fakes": fakes_at(experiment, state, seen.latent),
+        "discriminator": state.discriminator.variables,
+        "step": state.step,
+    }
+
+
+def forgotten(experiment: Experiment, last: TrainState, probes: dict[str, Any]) -> dict[str, Array]:
+    """What compares a probe with earlier ones: cosines of the slopes, and the share of old fakes that D rejects.
+
+    A probe sees one state only, so that this is computed afterwards.
+
+    Args:
+        experiment: of the run.
+        last: its last state.
+        probes: values of `probe`, stacked.
+
+    Returns:
+        [probes] by name; NaN where there is no earlier probe.
+    """
+    num = probes["step"].shape[0]
+    numbers = {}
+    for kind, slopes in probes["slopes"].items():
+        cosines = jax.vmap(forgetting.gradient_cosines)(slopes[:-1], slopes[1:])
+        for name, values in (("cosine", cosines.mean), ("reversed", cosines.reversed_share)):
+            numbers[f"{name}_{kind}"] = jnp.append(jnp.nan, values)
+
+    def rejected(old: tuple[Variables, Array, Array]) -> Array:
+        variables, step, fakes = old
+        state = last._replace(discriminator=last.discriminator._replace(variables=variables), step=step)
+        share = forgetting.accuracy_on_fakes(score_at(experiment, state)(fakes), 0.0)
+        return jnp.where(jnp.all(jnp.isfinite(fakes)), share, jnp.nan)
+
     for age in AGES:
-        old = shown[age // EVERY]
-        rejected = forgetting.accuracy_on_fakes(score(old), 0.0)
-        numbers[f"rejects_{age}"] = jnp.where(jnp.all(jnp.isfinite(old)), rejected, jnp.nan)
-    return {"slopes": slopes, "fakes": shown, "latent": past["latent"]}, numbers
+        lag = min(age // EVERY, num)
+        later = jax.tree.map(lambda leaf, lag=lag: leaf[lag:], (probes["discriminator"], probes["step"]))
+        shares = jax.lax.map(rejected, (*later, probes["fakes"][: num - lag]))
+        numbers[f"rejects_{age}"] = jnp.concatenate([jnp.full(lag, jnp.nan), shares])
+    return numbers
 
 
 def runs(experiment: Experiment, seeds: int) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """(the last states, stacked; the probe's numbers [seeds, probes]) of runs side by side."""
+    """(the last states, stacked; numbers [seeds, probes] by name) of runs side by side."""
     states = [start(experiment, seed) for seed in range(seeds)]
-    last, numbers, _ = many_with_probe(experiment, (), states, probe, EVERY, first_memory(experiment))
-    return last, {name: np.asarray(values, float) for name, values in numbers.items()}
+    last, probes = many_with_probe(experiment, states, probe, EVERY)
+    compared = jax.jit(jax.vmap(forgotten, (None, 0, 0)))(experiment, last, probes)
+    return last, {name: np.asarray(values, float) for name, values in (probes["numbers"] | compared).items()}
 
 
 def summary(numbers: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -118,8 +145,8 @@ def measure(name: str, experiment: Experiment, seeds: int) -> tuple[dict[str, An
     seen = examples(experiment, (), 0, 512)
     state = jax.tree.map(operator.itemgetter(typical), last)
     picture = {
-        **scene(experiment, (), seen),
-        "checkpoints": [checkpoint(experiment, (), state, seen)],
+        **plane_scene(experiment, (), seen),
+        "checkpoints": [plane_checkpoint(experiment, (), state, seen)],
         "made": [float(at_end[typical]), typical],
     }
     figures = {"arm": name, "steps": experiment.num_steps, "seeds": seeds, **summary(numbers)}
@@ -139,7 +166,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.steps < EVERY:
         parser.error(f"--steps is {options.steps}, and must be at least {EVERY}, the steps between two probes")
-    arms = {arm.name: arm.experiment for arm in load_sweep(options.config).arms}
+    sweep = load_sweep(options.config)
+    if sweep is None:
+        parser.error(f"--config: {options.config} has no arms")
+    arms = {arm.name: arm.experiment for arm in sweep.arms}
     traces, pictures = {}, {}
     for name in picked(parser, options.cases, arms):
         experiment = dataclasses.replace(arms[name], num_steps=options.steps)
@@ -208,4 +238,4 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

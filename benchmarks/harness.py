@@ -85,6 +85,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def environment() -> dict[str, Any]:
     """The keys of `SCHEMA` that say where and when a row was made."""
+    config: Any = jax.config
     # macOS and Windows have no affinity.
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -96,7 +97,7 @@ def environment() -> dict[str, Any]:
         "num_devices": jax.device_count(),
         "processor": platform.processor() or platform.machine(),
         "threads": threads,
-        "precision": jax.config.jax_default_matmul_precision,
+        "precision": config.jax_default_matmul_precision,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 

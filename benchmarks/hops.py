@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -29,25 +28,27 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.remedies import REMEDIES, apply_remedy
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.batches import generate, sample_latent
+from gan_jax.training.context import StepContext
 from gan_jax.training.state import TrainState
 
 EVERY = 20
 
 
-def probe(experiment: Experiment, data: Any, state: TrainState, memory: Any) -> tuple[Any, Any]:
+def probe(experiment: Experiment, data: Any, state: TrainState) -> tuple[jax.Array, jax.Array]:
     """The share of temperatures nearer to the hot city, and the shares within 3 std of the cold and the hot one [2]."""
-    middle = (experiment.data.cold + experiment.data.hot) / 2
+    cities: Any = experiment.data
+    middle = (cities.cold + cities.hot) / 2
     latent = sample_latent(experiment, jax.random.key(1), 256)
-    samples, _ = generate(experiment, state.generator.variables, latent, train=False)
+    samples, _ = generate(StepContext(experiment, state.step), state.generator.variables, latent, train=False)
     share = jnp.where(jnp.all(jnp.isfinite(samples)), jnp.mean(samples > middle), jnp.nan)
-    near = jnp.abs(samples - jnp.stack([experiment.data.cold, experiment.data.hot])) < 3 * experiment.data.std
-    return memory, (share, jnp.mean(near, axis=0))
+    near = jnp.abs(samples - jnp.stack([cities.cold, cities.hot])) < 3 * cities.std
+    return share, jnp.mean(near, axis=0)
 
 
 def city_shares(experiment: Experiment, seeds: int) -> tuple[np.ndarray, np.ndarray]:
     """The probe's values over runs: [seeds, probes] and [seeds, probes, 2]."""
     states = [compiled_init(experiment, key) for key in jax.random.split(jax.random.key(0), seeds)]
-    _, (shares, near), _ = many_with_probe(experiment, (), states, probe, EVERY)
+    _, (shares, near) = many_with_probe(experiment, states, probe, EVERY)
     return np.asarray(shares), np.asarray(near)
 
 
@@ -122,4 +123,4 @@ def draw(traces: dict[str, np.ndarray], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,14 +27,14 @@ import numpy as np
 
 from benchmarks.harness import arguments, emit, mean_and_error, picked
 from benchmarks.programs import evaluations
-from gan_jax.cli.diagnose_memorisation import in_batches, judge_state, split_examples
 from gan_jax.diagnostics.detector import LABELS
-from gan_jax.diagnostics.verdict import judge
+from gan_jax.diagnostics.state.split_accuracies import split_accuracies, split_batches, split_examples
+from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.evaluations import LoadedData, load_data
 
-JUDGED = ("train", "held_out", "fake", "gap", "overfitting", "train_loss", "held_out_loss", "fake_loss")
+ACCURACIES = ("train", "held_out", "fake", "gap", "overfitting", "train_loss", "held_out_loss", "fake_loss")
 MEASURED = ("effective_classes", "junk", "variance_ratio")
 
 
@@ -52,20 +51,19 @@ def train(
         keep: called with each point as it comes.
     """
     split = split_examples(experiment, resources.dataset, num_points, jax.random.key(0))
-    batches = in_batches(experiment, split, jax.random.key(1))
+    batches = split_batches(experiment, split, jax.random.key(1))
     points = []
-    for chunk in evaluations(experiment, resources, seed):
-        state = chunk.state
-        judged = jax.device_get(judge_state(experiment, state, *batches))
-        metrics = chunk.evaluation.metrics["batch"]
+    for state, evaluation in evaluations(experiment, resources, seed):
+        accuracies = jax.device_get(split_accuracies(experiment, state, *batches))
+        metrics = evaluation.metrics["batch"]
         points.append(
             {
                 "step": int(state.step),
                 "label": LABELS[int(state.detector.label)],
                 **{
                     f"{name}_{mode}": float(getattr(by["plain"], name))
-                    for mode, by in judged.items()
-                    for name in JUDGED
+                    for mode, by in accuracies.items()
+                    for name in ACCURACIES
                 },
                 **{name: float(getattr(metrics, name)) for name in MEASURED},
                 "finite": int(state.nonfinite_step) < 0,
@@ -74,7 +72,7 @@ def train(
         keep(points[-1])
         if int(state.nonfinite_step) >= 0:
             break
-    verdict = judge(state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step))
+    verdict = verdict_on(state.detector, last_step=int(state.step), nonfinite_step=int(state.nonfinite_step))
     return points, verdict.to_json()
 
 
@@ -175,4 +173,4 @@ def draw(curves: dict[str, list[list[dict]]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

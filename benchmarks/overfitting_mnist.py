@@ -20,24 +20,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from gan_jax.reports.drawing import COLOURS, find, new_figure, rounded
 
 from benchmarks.harness import arguments, emit, mean_and_error, picked
 from benchmarks.programs import evaluations
-from gan_jax.cli import diagnose_lines as lines
 from gan_jax.diagnostics import scans
+from gan_jax.diagnostics.state.rounding import rounded
+from gan_jax.diagnostics.state.scan_survey import NUM_OFFSETS, mean_distance, scan_summary, scan_survey
 from gan_jax.diagnostics.state.scores import examples
 from gan_jax.experiment.configs import load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.classifier import accuracy, load_classifier
 from gan_jax.metrics.image_metrics import image_metrics, make_reference
+from gan_jax.reports.figures import KIND_COLOURS, new_figure
+from gan_jax.reports.landscape_scans import scan_row
 from gan_jax.reports.sample_pictures import image_grid
 from gan_jax.training.evaluations import LoadedData, load_data
 
@@ -45,8 +46,8 @@ KINDS = ("training", "held-out", "fake")
 LEAST_ACCURACY, CONFIDENCE = 0.98, 0.6
 
 
-class Judge:
-    """The classifier of the digits at their size, once it has passed."""
+class SampleMetrics:
+    """Metrics of samples by the classifier of the digits at their size, which has to pass first."""
 
     def __init__(self, name: str, resources: LoadedData) -> None:
         images, labels = resources.dataset.test_images, resources.dataset.test_labels
@@ -62,30 +63,30 @@ class Judge:
 
 
 def trace(
-    experiment: Experiment, resources: LoadedData, judge: Judge, seed: int, points: int
+    experiment: Experiment, resources: LoadedData, metrics: SampleMetrics, seed: int, points: int
 ) -> tuple[list[dict[str, Any]], np.ndarray]:
     """(the probe's values of each evaluation, the last samples) of a run.
 
     Args:
         experiment: what is trained.
         resources: its data.
-        judge: the classifier of its samples.
+        metrics: of its samples.
         seed: of the run.
         points: digits of each kind that are scanned.
     """
     seen = examples(experiment, resources.dataset, 0, points)
-    ks = scans.offsets(float(lines.mean_distance(seen.real)), lines.NUM_OFFSETS)
+    ks = scans.offsets(float(mean_distance(seen.real)), NUM_OFFSETS)
     probes, samples = [], np.zeros(0)
-    for chunk in evaluations(experiment, resources, seed):
-        found = jax.device_get(lines.survey(experiment, chunk.state, seen, ks))
-        samples = np.asarray(chunk.evaluation.samples[:24])
-        middle = {kind: found["scans"][kind]["random"][:, lines.NUM_OFFSETS] for kind in KINDS}
+    for state, evaluation in evaluations(experiment, resources, seed):
+        found = jax.device_get(scan_survey(experiment, state, seen, ks))
+        samples = np.asarray(evaluation.samples[:24])
+        middle = {kind: found["scans"][kind]["random"][:, NUM_OFFSETS] for kind in KINDS}
         probes.append(
             {
-                "step": int(chunk.state.step),
+                "step": int(state.step),
                 "offsets": rounded(ks, 4),
-                **lines.summary(found, KINDS),
-                **judge(chunk.evaluation.samples),
+                **scan_summary(found, KINDS),
+                **metrics(evaluation.samples),
                 "probability": {kind: float(np.mean(1 / (1 + np.exp(-scores)))) for kind, scores in middle.items()},
             }
         )
@@ -97,7 +98,7 @@ def numbers(values: dict[str, Any]) -> dict[str, float]:
     found = {name: values[name] for name in ("effective_classes", "junk", "variance_ratio")}
     for kind in KINDS:
         for direction in ("random", "towards another"):
-            row = find(values, kind, direction)
+            row = scan_row(values, kind, direction)
             found[f"peaks, {kind}, {direction}"] = row["peak_share"]
             found[f"half-width, {kind}, {direction}"] = row["half_width"]["median"]
             found[f"sharpness, {kind}, {direction}"] = row["sharpness"]["median"]
@@ -128,11 +129,12 @@ def measure(
     """
     began = time.perf_counter()
     resources = load_data(experiment, data)
-    judge = Judge(experiment.data.name, resources)
-    runs = [trace(experiment, resources, judge, seed, points) for seed in range(seeds)]
+    images: Any = experiment.data
+    metrics = SampleMetrics(images.name, resources)
+    runs = [trace(experiment, resources, metrics, seed, points) for seed in range(seeds)]
     probes = [of_run for of_run, _ in runs]
     figures = {"arm": name, "steps": experiment.num_steps, "seeds": seeds, "points": points}
-    figures |= {"classifier_accuracy": round(judge.accuracy, 4), **summary(probes)}
+    figures |= {"classifier_accuracy": round(metrics.accuracy, 4), **summary(probes)}
     return figures | {"seconds": round(time.perf_counter() - began, 1)}, probes, runs[0][1]
 
 
@@ -152,7 +154,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.points < 2 or not 1 <= options.probes <= options.steps:
         parser.error("--points must be at least 2, and --probes from 1 to --steps")
-    arms = {arm.name: arm.experiment for arm in load_sweep(options.config).arms}
+    sweep = load_sweep(options.config)
+    if sweep is None:
+        parser.error(f"--config: {options.config} has no arms")
+    arms = {arm.name: arm.experiment for arm in sweep.arms}
     traces, pictures = {}, {}
     for name in picked(parser, options.cases, arms):
         every = -(-options.steps // options.probes)
@@ -174,11 +179,13 @@ def draw_scans(traces: dict[str, list[Any]], pictures: dict[str, np.ndarray], pa
         ks = np.array(last[0]["offsets"])
         for axes, direction in zip(column[:2], ("random", "towards another"), strict=True):
             for kind in KINDS:
-                means = np.array([find(values, kind, direction)["mean"] for values in last], float)
-                share = np.mean([find(values, kind, direction)["peak_share"] for values in last])
+                means = np.array([scan_row(values, kind, direction)["mean"] for values in last], float)
+                share = np.mean([scan_row(values, kind, direction)["peak_share"] for values in last])
                 label = f"{kind}: {share:.0%} peaks"
-                axes.plot(ks, means.mean(axis=0), color=COLOURS[kind], linewidth=1.5, label=label)
-                axes.fill_between(ks, means.min(axis=0), means.max(axis=0), color=COLOURS[kind], alpha=0.2, linewidth=0)
+                axes.plot(ks, means.mean(axis=0), color=KIND_COLOURS[kind], linewidth=1.5, label=label)
+                axes.fill_between(
+                    ks, means.min(axis=0), means.max(axis=0), color=KIND_COLOURS[kind], alpha=0.2, linewidth=0
+                )
             axes.axvline(0, color="gray", linewidth=0.8, linestyle=":")
             axes.set_title(f"{name}, u {direction}", fontsize=9)
             axes.legend(frameon=False, fontsize=7)
@@ -224,4 +231,4 @@ def draw_curves(traces: dict[str, list[Any]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,7 +6,7 @@ Benchmarks train through this module; only `sweep` and `scaling` also time the p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -15,11 +15,16 @@ import numpy as np
 
 from gan_jax.data.images import ImageDataset
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling.programs import chunk_program, compiled_init, compiler_options
-from gan_jax.training.chunks import Chunk, chunks
-from gan_jax.training.evaluations import LoadedData
+from gan_jax.scaling.programs import (
+    chunk_program,
+    compiled_chunk,
+    compiled_init,
+    compiler_options,
+    has_small_networks,
+)
+from gan_jax.training.chunks import Chunk, ChunkSpec, Probe, chunk, chunks
+from gan_jax.training.evaluations import Evaluation, LoadedData
 from gan_jax.training.state import TrainState
-from gan_jax.training.steps import train_step
 
 
 class Compiled(NamedTuple):
@@ -121,17 +126,17 @@ class Training:
         experiment: what is trained.
         resources: of `load_data` or `random_images`.
         num_steps: steps of a round.
-        small: whether the program is compiled for networks of vector data. None: as `gan_jax.training` does.
+        small: whether the program is compiled for small networks. None: as `compiled_chunk` does.
     """
 
     def __init__(
         self, experiment: Experiment, resources: LoadedData, num_steps: int, *, small: bool | None = None
     ) -> None:
-        small = len(experiment.data.shape) == 1 if small is None else small
+        small = has_small_networks(experiment) if small is None else small
         self.experiment, self._resources = experiment, jax.device_put(resources)
         self.state = start(experiment, 0)
-        arguments = experiment, self._resources, self.state
-        self.compiled = compile_timed(chunk_program(small=small), *arguments, num_steps=num_steps, evaluates=False)
+        spec = ChunkSpec(num_steps, evaluates=False)
+        self.compiled = compile_timed(chunk_program(small=small), experiment, self._resources, self.state, spec)
 
     def advance(self, experiment: Experiment, state: TrainState) -> TrainState:
         """The state after a chunk, of this or of another run of the same structure. The state handed in is donated."""
@@ -149,68 +154,59 @@ def start(experiment: Experiment, seed: int) -> TrainState:
     return compiled_init(experiment, jax.random.key(seed))
 
 
-def evaluations(experiment: Experiment, resources: LoadedData, seed: int) -> Iterator[Chunk]:
-    """Trains to the end; yields the chunks that end in an evaluation."""
-    for chunk in chunks(experiment, resources, start(experiment, seed)):
-        if chunk.evaluation is not None:
-            yield chunk
+def evaluations(experiment: Experiment, resources: LoadedData, seed: int) -> Iterator[tuple[TrainState, Evaluation]]:
+    """Trains to the end; yields the state and the results of every evaluation. The next chunk donates the state."""
+    for _, result in chunks(compiled_chunk, experiment, resources, start(experiment, seed)):
+        if result.evaluation is not None:
+            yield result.state, result.evaluation
 
 
 def train_with_probe(
-    experiment: Experiment, data: Any, state: TrainState, probe: Callable[..., Any], every: int, memory: Any = ()
-) -> tuple[TrainState, Any, Any]:
-    """Trains for the experiment's steps, with a probe after every so many of them. Pure, for `jit` and `vmap`.
+    experiment: Experiment, data: LoadedData | tuple[()], state: TrainState, probe: Probe, every: int
+) -> Chunk:
+    """An experiment's steps as one chunk, with a probe after every so many of them and no evaluation.
+
+    Pure, for `jit` and `vmap`. A study with a probe needs no detector, so that this is cheaper than `gan_jax.train`.
 
     Args:
         experiment: what is trained; of its steps a remainder of `num_steps / every` is left out.
-        data: the data set, `()` for mixtures.
+        data: from `load_data`; () for mixtures.
         state: before the first step.
-        probe: (experiment, data, state, memory) -> (memory, values).
+        probe: (experiment, data, state) -> values.
         every: steps from one probe to the next.
-        memory: what the first probe gets; each hands it on to the next one.
 
     Returns:
-        (the last state, values [probes, ...], training metrics of the step before each probe [probes]).
+        The chunk, whose `probes` are the values [probes, ...].
     """
-
-    def part(carry: tuple[TrainState, Any], _: None) -> tuple[Any, Any]:
-        state, memory = carry
-        state, metrics = jax.lax.scan(lambda s, _: train_step(experiment, data, s), state, length=every)
-        memory, values = probe(experiment, data, state, memory)
-        return (state, memory), (values, jax.tree.map(lambda series: series[-1], metrics))
-
-    num_probes = experiment.num_steps // every
-    (state, _), (values, metrics) = jax.lax.scan(part, (state, memory), length=num_probes)
-    return state, values, metrics
+    spec = ChunkSpec(experiment.num_steps // every * every, evaluates=False)
+    return chunk(experiment, data, state, spec, probe=probe, probe_every=every)
 
 
 def many_with_probe(
-    experiment: Experiment, data: Any, states: list[TrainState], probe: Callable[..., Any], every: int, memory: Any = ()
-) -> tuple[TrainState, Any, Any]:
-    """`train_with_probe` of runs side by side, in one program for small networks.
+    experiment: Experiment, states: list[TrainState], probe: Probe, every: int
+) -> tuple[TrainState, Any]:
+    """`train_with_probe` of runs on a mixture side by side, in one program for small networks.
 
     Args:
         experiment: of all runs.
-        data: the data set, `()` for mixtures.
         states: of each run before its first step.
-        probe: as of `train_with_probe`; so are the next two.
+        probe: (experiment, data, state) -> values.
         every: steps from one probe to the next.
-        memory: what the first probe gets.
 
     Returns:
-        As `train_with_probe`, with a leading axis of runs.
+        (the last states, values [probes, ...]), both with a leading axis of runs.
     """
 
-    def one(experiment: Experiment, data: Any, state: TrainState, memory: Any) -> tuple[TrainState, Any, Any]:
-        return train_with_probe(experiment, data, state, probe, every, memory)
+    def one(experiment: Experiment, state: TrainState) -> tuple[TrainState, Any]:
+        result = train_with_probe(experiment, (), state, probe, every)
+        return result.state, result.probes
 
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    program = jax.jit(jax.vmap(one, (None, None, 0, None)), compiler_options=compiler_options())
-    return program(experiment, data, stacked, memory)
+    return jax.jit(jax.vmap(one, (None, 0)), compiler_options=compiler_options())(experiment, stacked)
 
 
 def random_images(size: int, num: int = 2048) -> LoadedData:
     """`num` images of random pixels, in place of a data set where only speed is measured."""
-    pixels = np.random.default_rng(0).integers(0, 256, (num, size, size, 1), dtype=np.uint8)
-    labels = np.zeros(num, np.int32)
+    pixels = jnp.asarray(np.random.default_rng(0).integers(0, 256, (num, size, size, 1), dtype=np.uint8))
+    labels = jnp.zeros(num, jnp.int32)
     return LoadedData(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ())

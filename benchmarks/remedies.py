@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +127,11 @@ def table(files: list[list[dict]]) -> str:
     return "\n".join(f"| {line} |" for line in (body[0], rule, *body[1:]))
 
 
-def _number(value) -> float:
+def _number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
-def _rounded(value) -> float | None:
+def _rounded(value: Any) -> float | None:
     return significant(value, 3)
 
 
@@ -165,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

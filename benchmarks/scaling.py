@@ -12,7 +12,6 @@ second, and the overhead, which is the ratio of both times less 1.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import Any
 
@@ -24,6 +23,8 @@ from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.scaling.data_parallel import make_parallel_chunk, replicate
+from gan_jax.scaling.programs import compiled_chunk
+from gan_jax.training.chunks import Advance, ChunkSpec
 from gan_jax.training.evaluations import LoadedData
 
 CASES = {"ring": 50, "dcgan": 4}
@@ -56,15 +57,15 @@ def make_case(name: str, batch_size: int, image_size: int, width: int) -> tuple[
 class Timed:
     """A way to train; each call of `round` returns the seconds of a chunk of it."""
 
-    def __init__(self, advance: Any, experiment: Experiment, resources: LoadedData, num_steps: int) -> None:
-        self._advance, self._experiment, self._resources, self._num_steps = advance, experiment, resources, num_steps
+    def __init__(self, advance: Advance, experiment: Experiment, resources: LoadedData, num_steps: int) -> None:
+        self._advance, self._experiment, self._resources = advance, experiment, resources
+        self._spec = ChunkSpec(num_steps, evaluates=False)
         self._state = start(experiment, 0)
 
     def round(self) -> float:
         """Seconds of a chunk."""
         began = time.perf_counter()
-        sizes = {"num_steps": self._num_steps, "evaluates": False}
-        result = self._advance(self._experiment, self._resources, self._state, **sizes)
+        result = self._advance(self._experiment, self._resources, self._state, self._spec)
         self._state = jax.block_until_ready(result.state)
         return time.perf_counter() - began
 
@@ -74,7 +75,7 @@ def measure(case: str, num: int, options: argparse.Namespace) -> dict[str, Any]:
     batch_size, num_steps, devices = options.each * num, CASES[case], jax.devices()[:num]
     experiment, resources = make_case(case, batch_size, options.image_size, options.width)
     parallel = Timed(make_parallel_chunk(devices), experiment, replicate(resources, devices), num_steps)
-    whole = Timed(chunk, experiment, jax.device_put(resources), num_steps)
+    whole = Timed(compiled_chunk, experiment, jax.device_put(resources), num_steps)
     seconds = rounds({"parallel": parallel.round, "one device": whole.round}, options.rounds)
     return {
         "devices": num,
@@ -108,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,7 +10,6 @@ and the ratio of its time to ours.
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from benchmarks.harness import arguments, emit, picked, rounds, spread
@@ -39,7 +38,7 @@ def make_case(name: str, implementation: str) -> tuple[Experiment, LoadedData, i
     experiment = override(override(experiment, "data.last_batch", "wrap"), "discriminator.transforms", ())
     for player in ("generator", "discriminator"):
         experiment = override(experiment, f"{player}.network.convolution", implementation)
-    return experiment, random_images(experiment.data.image_size), num_steps
+    return experiment, random_images(experiment.data.shape[0]), num_steps
 
 
 def measure(case: str, num_rounds: int, implementation: str, torch_python: str | None) -> dict[str, Any]:
@@ -85,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -42,6 +42,7 @@ def dcgan(multiples: list[int], width: int) -> tuple[nn.Module, nn.Module]:
 def main() -> None:
     case, num_steps = sys.argv[1], int(sys.argv[2])
     torch.manual_seed(0)
+    latent_shape: tuple[int, ...]
     if case == "ring":
         batch, latent_shape = 512, (512, 256)
         gen, disc = mlp([256, 128, 128, 2]), mlp([2, 128, 128, 1])

@@ -38,7 +38,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -113,7 +113,7 @@ class ExpTanh(torch.autograd.Function):
 
 def fused_adam(count: Tensor, player: Player, gradients: Sequence[Tensor], rate: float) -> Player:
     """The kernel of `torch.optim.Adam(fused=True)`, without the optimizer's own time."""
-    moments = (player.means, player.squares, [], [count] * len(player.params))
+    moments: tuple[list[Tensor], ...] = (player.means, player.squares, [], [count] * len(player.params))
     settings = {"lr": rate, "beta1": B1, "beta2": B2, "weight_decay": 0.0, "eps": EPS}
     torch._fused_adam_(player.params, list(gradients), *moments, **settings, amsgrad=False, maximize=False)
     return player
@@ -246,14 +246,16 @@ def make_group(
 ) -> Advance:
     """Members that are stepped side by side, from their first step on."""
     rng = torch.Generator(device).manual_seed(members[0])
-    players = [init(sizes, len(members), rng, dtype) for sizes in (GENERATOR_SIZES, DISCRIMINATOR_SIZES)]
+    generator, discriminator = (
+        init(sizes, len(members), rng, dtype) for sizes in (GENERATOR_SIZES, DISCRIMINATOR_SIZES)
+    )
     draw_latent = make_latents(mode, members, rng, dtype)
     counter = itertools.count(1)
 
     def advance(num_steps: int) -> None:
         for begin in range(0, num_steps, NUM_DRAWN):
             for real, real_target, fake_target in draw(members, min(NUM_DRAWN, num_steps - begin), rng, dtype):
-                program(*players, next(counter), Batch(real, draw_latent(), real_target, fake_target))
+                program(generator, discriminator, next(counter), Batch(real, draw_latent(), real_target, fake_target))
 
     return advance
 
@@ -323,7 +325,7 @@ def work(
 def make_processes(mode: str, members: Sequence[int], options: argparse.Namespace) -> tuple[Advance, float]:
     """`make_sweep` by NUM_PROCESSES processes, which end with this one."""
     # A fork saves the import of PyTorch; this process has no threads yet, and computes nothing itself.
-    context = multiprocessing.get_context("spawn" if options.device == "cuda" else "fork")
+    context: Any = multiprocessing.get_context("spawn" if options.device == "cuda" else "fork")
     pipes: list[Connection] = []
     for rank in range(NUM_PROCESSES):
         pipe, other_end = context.Pipe()
@@ -448,7 +450,7 @@ def check_steps(mode: str, threads: int, num_members: int = 6, num_steps: int = 
             one = [player._replace(params=[pick(param) for param in player.params]) for player in players]
             wanted.append(reference(one, [Batch(*map(pick, batch)) for batch in batches]))
         for count, batch in enumerate(batches, 1):
-            program(*players, count, batch)
+            program(players[0], players[1], count, batch)
         params = [param.view(size, *param.shape[-2:]) for player in players for param in player.params]
         for index, of_member in enumerate(wanted):
             differences = [(a[index] - b).abs().max().item() for a, b in zip(params, of_member, strict=True)]

@@ -12,7 +12,6 @@ and seconds to compile. A peer that can not be imported gets a row that says so.
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from benchmarks.harness import arguments, emit, rounds, spread
@@ -102,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

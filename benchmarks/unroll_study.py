@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 
 from benchmarks.harness import arguments, emit, read_rows
 from benchmarks.programs import evaluations
-from gan_jax.diagnostics.verdict import judge
+from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
@@ -45,11 +44,10 @@ def train(experiment: Experiment, seed: int) -> dict[str, Any]:
     """The figures of a run."""
     resources = load_data(experiment)
     began, curve = time.perf_counter(), []
-    for chunk in evaluations(experiment, resources, seed):
-        state = chunk.state
-        seen = chunk.evaluation.metrics["running"]
+    for state, evaluation in evaluations(experiment, resources, seed):
+        seen = evaluation.metrics["running"]
         curve.append([int(state.step), int(seen.modes), round(float(seen.high_quality), 4), int(seen.dominant_mode)])
-    verdict = judge(state.detector, int(state.step), nonfinite_step=int(state.nonfinite_step))
+    verdict = verdict_on(state.detector, last_step=int(state.step), nonfinite_step=int(state.nonfinite_step))
     return {"verdict": verdict.to_json(), "curve": curve, "seconds": round(time.perf_counter() - began, 1)}
 
 
@@ -181,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -37,7 +37,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class Result(NamedTuple):
     gradient: Tensor
 
 
-Count = int | Tensor
+Count: TypeAlias = int | Tensor
 """Updates done so far, by either player: an int, or where it is traced a float64 scalar (lest it be a constant)."""
 Update = Callable[[Player, Tensor, Count, bool], Player]
 """(player, loss of its params, updates before this one, differentiable) -> the player after D's Adam update."""
@@ -308,11 +308,11 @@ def check(peers: list[str], num_inners: list[int], num_directions: int = 10, num
             for arguments in (at, frozen)
         )
         for peer in peers:
-            row = {"peer": peer, "num_inner": num_inner}
+            row: dict[str, Any] = {"peer": peer, "num_inner": num_inner}
             try:
                 result = make_step(peer, num_inner)(generator, discriminator, num_warm, real, latent)
-            except ImportError as error:
-                print(json.dumps({**row, "skipped": str(error)}), flush=True)
+            except ImportError as missing:
+                print(json.dumps({**row, "skipped": str(missing)}), flush=True)
                 continue
             along = directions @ result.gradient
             error, frozen_error = (
@@ -358,8 +358,9 @@ def write_gradient(peer: str, path: Path, num_inner: int) -> None:
                 vectors.append(torch.zeros_like(vectors[0]))
         players.append(Player(*vectors))
     count = int(given["count"]) if "count" in given else 0
-    batch = (torch.from_numpy(given[name]) for name in ("real", "latent"))
-    result = make_step(peer, num_inner)(*players, count, *batch)
+    real, latent = (torch.from_numpy(given[name]) for name in ("real", "latent"))
+    generator, discriminator = players
+    result = make_step(peer, num_inner)(generator, discriminator, count, real, latent)
     written = {"loss": result.loss.numpy(), "count": np.array(count + 1)}
     vectors = [("gradient", result.gradient, GENERATOR_SIZES)]
     for name, sizes in (("generator", GENERATOR_SIZES), ("discriminator", DISCRIMINATOR_SIZES)):

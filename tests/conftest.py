@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
 
@@ -45,10 +46,12 @@ LRUCache.put = _put
 
 LONG_FILES = (
     "tests/runs/test_sweep_runner.py",
-    "tests/training/test_rollout.py",
-    "tests/scaling/test_data_parallel.py",
+    "tests/training/test_composition.py",
     "tests/test_unroll.py",
     "tests/scaling/test_strategies.py",
+    "tests/training/test_rollout.py",
+    "tests/networks/test_wrappers.py",
+    "tests/scaling/test_data_parallel.py",
     "tests/scaling/test_parallel_remedies.py",
     "tests/runs/test_resume.py",
     "tests/scaling/test_hosts.py",
@@ -67,8 +70,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+SLOW_PATTERNS = [
+    line.strip()
+    for line in Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").splitlines()
+    if line.strip() and not line.startswith("#")
+]
+"""Which tests are marked slow beside those that say so themselves; see tests/slow.txt."""
+
+
+def listed_as_slow(nodeid: str) -> bool:
+    """Whether tests/slow.txt lists a test: the last pattern that matches its name decides."""
+    slow = False
+    for pattern in SLOW_PATTERNS:
+        kept = pattern.startswith("! ")
+        if fnmatch.fnmatchcase(nodeid, pattern.removeprefix("! ")):
+            slow = not kept
+    return slow
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest files first, so that no worker begins one when the others are done; and the slice asked for."""
+    """Slow tests are marked; the longest files come first, so that no worker ends long after the other; the slice."""
+    for item in items:
+        if listed_as_slow(item.nodeid):
+            item.add_marker(pytest.mark.slow)
     order = {name: index for index, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
     if (given := config.getoption("--slow-slice")) is None:

@@ -16,22 +16,6 @@ ROOT = Path(__file__).parents[1] / "gan_jax"
 PROTOCOL_NAMES = {"diagnose", "table", "figure", "sentence"}
 
 # To be removed: each entry is a name that two rooms still share.
-KNOWN: set[str] = {
-    "COLOURS",
-    "Judgement",
-    "Objective",
-    "Replay",
-    "WIDTH",
-    "WORDS",
-    "draw",
-    "headline",
-    "judge",
-    "look",
-    "measure",
-    "nearest",
-    "summary",
-}
-
 # In these rooms a name is not shared by two modules of the room either.
 ROOMS_DONE = {"experiment", "data", "networks", "losses", "metrics", "unroll"}
 
@@ -79,12 +63,7 @@ def shared_names() -> dict[str, list[str]]:
 
 def test_no_public_name_is_defined_in_two_rooms():
     shared = shared_names()
-    assert {name: paths for name, paths in shared.items() if name not in PROTOCOL_NAMES | KNOWN} == {}
-
-
-def test_known_exceptions_are_still_needed():
-    """A name that is no longer shared leaves the list."""
-    assert set(shared_names()) >= KNOWN
+    assert {name: paths for name, paths in shared.items() if name not in PROTOCOL_NAMES} == {}
 
 
 if __name__ == "__main__":

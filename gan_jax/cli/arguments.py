@@ -96,7 +96,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.option("--seeds", metavar="N|I,J,..", help="how many runs an arm, or which seeds; the config's, or 5")
     strategies = "map, vmap, pmap-map, pmap-vmap, or auto, which measures them"
     sweep.option("--strategy", default="auto", metavar="NAME", help=strategies)
-    sweep.option("--strategy", dest="strategy", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # its first name
+    sweep.option("--engine", dest="strategy", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # its first name
     sweep.option("--devices", type=int, metavar="N", help="CPU devices to deal the runs out to; one a core")
     sweep.option("--max-members", type=int, metavar="N", help="run at most so many at once; as many as fit the memory")
     sweep.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
@@ -128,7 +128,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sample.option("--out", required=True, metavar="FILE", help="an .npz, a .png, or a folder for a picture a sample")
     sample.option("--data", metavar="DIR", help="where the data set lies, if it has moved (for labels)")
 
-    diagnose = commands.add_parser("diagnose", help="look into a game")
+    diagnose = commands.add_parser("diagnose", help="measurements that explain a run")
     kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="KIND", parser_class=Parser)
     unroll = kinds.add_parser(
         "unroll", help="is the unrolled gradient right, which part matters, what does it cost", description=_DIAGNOSE
@@ -154,12 +154,12 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     watch = commands.add_parser("watch", help="the report of a run while it goes on, in a browser")
     watch.add_argument("run", help="the folder of a run, or of a sweep")
     watch.option("--port", type=int, default=8100, help="on localhost; 8100, or the next that is free")
-    watch.option("--every", type=float, default=5.0, metavar="S", help="seconds between looks at the folder; 5")
+    watch.option("--every", type=float, default=5.0, metavar="S", help="seconds between readings of the folder; 5")
 
     data = commands.add_parser("data", help="list, prepare and show data sets")
     actions = data.add_subparsers(dest="action", required=True, metavar="list|prepare|show", parser_class=Parser)
     listed = actions.add_parser("list", help="which data sets are there, and how to get the others")
-    listed.option("--data", metavar="DIR", help="where to look")
+    listed.option("--data", metavar="DIR", help="the folder to list")
     prepare = actions.add_parser("prepare", help="make a data set ready for all later runs")
     prepare.add_argument("name", help="mnist, fashion_mnist, or a name for the IDX files in --from")
     prepare.option("--from", dest="source", metavar="DIR", help="a directory of IDX files; downloads if not given")

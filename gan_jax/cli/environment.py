@@ -1,4 +1,4 @@
-"""What has to be set before jax looks for devices: other processes, devices of a CPU, the compilation cache."""
+"""Settings that jax needs before it finds its devices: other processes, devices of a CPU, the compilation cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_jax.cli.arguments import UsageError, log
 
 
 def prepare_devices(options: argparse.Namespace) -> None:
-    """What has to be said to jax before it looks for devices: other processes, and devices of a CPU."""
+    """Sets up what jax needs before it finds its devices: other processes, and the devices of a CPU."""
     if options.command not in ("train", "sweep"):
         return
     if options.devices is not None and options.devices < 1:

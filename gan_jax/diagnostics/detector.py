@@ -111,11 +111,29 @@ class Detector(Protocol):
         ...
 
     def measure(self, source: Any, reference: Any, samples: Array) -> Any:
-        """The metrics of samples, a NamedTuple of arrays."""
+        """The metrics of samples, a NamedTuple of arrays.
+
+        Args:
+            source: of the data.
+            reference: from `reference`.
+            samples: [n, *shape].
+
+        Returns:
+            A NamedTuple of arrays.
+        """
         ...
 
     def observe(self, source: Any, reference: Any, metrics: Any) -> Observation:
-        """What the metrics say."""
+        """What the metrics say.
+
+        Args:
+            source: of the data.
+            reference: from `reference`.
+            metrics: from `measure`.
+
+        Returns:
+            The observation that `update_detector` takes.
+        """
         ...
 
     def describe(self) -> str:
@@ -156,7 +174,17 @@ def init_detector() -> DetectorState:
 
 
 def update_detector(detector: Detector, state: DetectorState, seen: Observation, step: Array) -> DetectorState:
-    """The state after one more evaluation. Pure; no host; maps over runs and over thresholds."""
+    """The state after one more evaluation. Pure; no host; maps over runs and over thresholds.
+
+    Args:
+        detector: with its thresholds and windows.
+        state: before this evaluation.
+        seen: what the evaluation says.
+        step: int32, steps done.
+
+    Returns:
+        The detector's next state.
+    """
     step = jnp.asarray(step, jnp.int32)
 
     def count(run: Array, start: Array, condition: Array) -> tuple[Array, Array]:

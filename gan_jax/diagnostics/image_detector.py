@@ -62,7 +62,7 @@ class ImageDetector:
         default=0.6, above=0, at_most=1, doc="share of one class from which classes have collapsed"
     )
     many_classes: float = setting(
-        default=7.0, at_least=1, doc="E from which a collapse inside the classes is told apart"
+        default=7.0, at_least=1, doc="E from which a collapse inside the classes is distinguished"
     )
     intra_variance: float = setting(default=0.25, at_least=0, doc="V_c up to which each class is a single picture")
     healthy_modes: float = setting(default=0.8, above=0, at_most=1, doc="share of the classes present in a healthy run")

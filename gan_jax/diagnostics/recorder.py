@@ -5,24 +5,24 @@ from __future__ import annotations
 from gan_jax.experiment.component import component, setting
 
 AGES = (1, 2, 4, 8)
-"""How many looks ago the old fakes were made on which D is tried again."""
+"""Ages, in probes, of the old fakes on which D's accuracy is measured."""
 
 
 @component
 class Recorder:
-    """Looks at both players inside the compiled chunk: magnitudes, singular values, forgetting, memorisation.
+    """Probes of both players inside the compiled chunk: magnitudes, singular values, forgetting, memorisation.
 
-    Each look is of a few examples that stay the same, and of the fakes that G makes of fixed latents;
-    `gan_jax.training.probes` says what it notes. The steps between two looks run as without a recorder; each adds to
-    the metrics how long both updates were, relative to the parameters.
+    All probes of a run use the same few examples and the same latents; `gan_jax.training.probes` lists the values. The
+    steps between two probes are those of a run without a recorder. Each step also records the length of both players'
+    updates relative to their parameters.
     """
 
-    every_steps: int = setting(default=100, at_least=1, doc="steps between looks; a chunk ends with one in any case")
-    num_examples: int = setting(default=64, at_least=2, doc="examples of each side that a look is of")
-    num_iterations: int = setting(default=2, at_least=1, doc="rounds of power iteration a look, from the last vectors")
+    every_steps: int = setting(default=100, at_least=1, doc="steps between probes; a chunk ends with one in any case")
+    num_examples: int = setting(default=64, at_least=2, doc="examples of each side in a probe")
+    num_iterations: int = setting(default=2, at_least=1, doc="power iterations per probe, from the last vectors")
 
     def num_probes(self, num_steps: int) -> int:
-        """Looks in a chunk of so many steps: as many as divide it into equal parts of `every_steps` or more.
+        """Probes in a chunk of so many steps: as many as divide it into equal parts of `every_steps` or more.
 
         Example:
             >>> Recorder(every_steps=100).num_probes(500), Recorder(every_steps=100).num_probes(50)

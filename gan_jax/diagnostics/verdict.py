@@ -190,6 +190,9 @@ def verdict_on(state: Any, *, last_step: int, nonfinite_step: int = -1, credible
         last_step: the step of that evaluation.
         nonfinite_step: first step with a value that was not finite; -1 if none.
         credible_window: as in `verdict_arrays`.
+
+    Returns:
+        The verdict.
     """
     state = jax.tree.map(jnp.asarray, DetectorState(*state))
     return jax.device_get(_arrays(state, last_step, nonfinite_step, credible_window)).verdict()

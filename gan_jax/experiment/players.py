@@ -85,7 +85,7 @@ class Unroll:
 class Generator:
     """The player that makes samples."""
 
-    RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({"aggregation": "aggregation"})  # names in older records
+    RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({"mixing": "aggregation"})  # names in older records
 
     network: GeneratorNetwork = setting(
         choices=(

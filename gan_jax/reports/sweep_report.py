@@ -103,7 +103,7 @@ def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[s
     ended, num = sum(row["ended"] for row in rows), len(record.sweep.arms) * len(record.sweep.seeds)
     shown = paragraph(f"{_sentence(record, rows, statistics)}.", "verdict")
     if ended < num:
-        shown += paragraph(f"{ended} of {num} runs have ended; the others are judged by what they have done so far.")
+        shown += paragraph(f"{ended} of {num} runs have ended; the others count by what they have done so far.")
     return shown
 
 

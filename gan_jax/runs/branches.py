@@ -9,18 +9,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.experiment.component import unknown_name
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.detector import LABELS, DetectorState, init_detector
-from gan_jax.scaling.strategies import Strategy
+from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment, Unroll
+from gan_jax.losses.transforms import BernoulliFlips
+from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import RunStates
 from gan_jax.runs.window_replay import plain, plain_experiment, players_hash
-from gan_jax.runs.run_directory import RunError
-from gan_jax.training.state import TrainState
-from gan_jax.training.chunks import ChunkSpec, chunks, plan
 from gan_jax.scaling.programs import compiled_chunk
-from gan_jax.losses.transforms import BernoulliFlips
+from gan_jax.scaling.strategies import Strategy
+from gan_jax.training.chunks import ChunkSpec, chunks, plan
+from gan_jax.training.state import TrainState
 
 _BRANCH = 0xB7A2
 _FEWEST = 4

@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
-_FIRST_NAMES = (("detector.dominant_mode", "detector.dominant_mode"), ("probe_state.", "looks."))
+_FIRST_NAMES = (("detector.dominant_mode", "detector.heaviest"), ("probe_state.", "looks."))
 """Beginnings of the names of a state's leaves: today's, and the one that checkpoints have had from the first."""
 
 
@@ -137,7 +137,7 @@ class Checkpoints:
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
-    """Orbax waits for all processes at every step unless it is told that this one acts for itself."""
+    """Orbax waits for all processes at every step unless this one is declared to act alone."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
     own = jax.process_index()

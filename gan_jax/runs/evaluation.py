@@ -11,16 +11,14 @@ import jax
 from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.training.batches import sample_latent
-from gan_jax.training.growth import at_stage, at_step, num_stages
-from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
+from gan_jax.experiment.settings import override
 from gan_jax.runs.rows import named_numbers
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.stored_run import open_run
-from gan_jax.runs.runner import state_template
-from gan_jax.experiment.settings import override
-from gan_jax.training.state import TrainState
+from gan_jax.training.batches import sample_latent
 from gan_jax.training.evaluations import LoadedData, latent_bank, load_data, sample_modes
+from gan_jax.training.growth import at_stage, at_step, num_stages
+from gan_jax.training.state import TrainState
 
 
 @functools.partial(jax.jit, static_argnames="fresh")
@@ -37,6 +35,17 @@ def measure_generator(
 
     With a truncation, fresh latents are drawn until every number of them is within it (Brock et al., ICLR 2019,
     section 3.1): better samples, and less varied ones.
+
+    Args:
+        experiment: at its present stage, if it grows.
+        resources: from `load_data`.
+        state: of the run.
+        key: of fresh latents.
+        fresh: whether latents are fresh, rather than the run's own bank.
+        truncation: greatest size of a number in the latents; None disables it.
+
+    Returns:
+        The detector's metrics by player and mode of batch norm.
     """
     num = experiment.detector.num_samples
     latent = sample_latent(experiment, key, num) if fresh else latent_bank(experiment, state, num)
@@ -72,6 +81,9 @@ def evaluate_run(
         seed: of fresh latents; None: the run's own bank, which gives the numbers of its log.
         location: of the data set; None: where the run found it.
         truncation: greatest size of a number in the latents, which are then fresh; None: not truncated.
+
+    Returns:
+        JSON: metrics with their ceilings, floors and definition, and what they are of.
 
     Raises:
         RunError: if there is no such run or checkpoint, or the latents cannot be truncated.

@@ -40,7 +40,13 @@ class FlightRecorder:
         return (self.folder / "signals.npz").is_file()
 
     def note(self, start: int, metrics: dict[str, Any], evaluates: bool) -> None:
-        """A chunk's metrics, each [steps], which began at step `start`; and whether it ended in an evaluation."""
+        """A chunk's metrics, each [steps], which began at step `start`; and whether it ended in an evaluation.
+
+        Args:
+            start: step at which the chunk began.
+            metrics: by name, each [steps].
+            evaluates: whether the chunk ended in an evaluation.
+        """
         self._parts.append((start, {name: np.asarray(series) for name, series in metrics.items()}, evaluates))
         self._evaluations += evaluates
         while self._evaluations > self.num_states:

@@ -19,7 +19,19 @@ def metrics_row(
     label: str,
     speed: float | None,
 ) -> dict[str, Any]:
-    """One row of metrics.jsonl: means, and 10 % and 90 % quantiles, of the training metrics since the last row."""
+    """One row of metrics.jsonl: means, and 10 % and 90 % quantiles, of the training metrics since the last row.
+
+    Args:
+        experiment: the settings.
+        step: steps done.
+        evaluation: at that step.
+        series: training metrics by name, in parts [steps] since the last row.
+        label: of the detector.
+        speed: steps per second; None where it is not known.
+
+    Returns:
+        JSON.
+    """
     joined = {name: np.concatenate(parts) for name, parts in series.items()}
     return {
         "step": step,
@@ -33,12 +45,15 @@ def metrics_row(
 
 
 def signals_rows(signals: dict[str, Any], end: int, num_steps: int) -> list[dict[str, Any]]:
-    """Rows of signals.jsonl: one a look.
+    """Rows of signals.jsonl: one a probe.
 
     Args:
-        signals: of a chunk, each [looks].
-        end: step of the last look.
-        num_steps: full steps of the chunk, which the looks divide into equal parts.
+        signals: of a chunk, each [probes].
+        end: step of the last probe.
+        num_steps: full steps of the chunk, which the probes divide into equal parts.
+
+    Returns:
+        JSON, a row a probe.
     """
     series = {name: np.asarray(values) for name, values in signals.items()}
     num = len(next(iter(series.values())))

@@ -2,7 +2,7 @@
 
 experiment.json   the experiment, key seed, data fingerprint, versions, device, command, parent of a branch
 metrics.jsonl     a row an evaluation
-signals.jsonl     a row a look, if the experiment has a recorder
+signals.jsonl     a row a probe, if the experiment has a recorder
 onset/            of a run that failed: metrics of every step and states around its onset (`gan_jax.runs.onset_window`)
 diagnosis/        what `gan-jax diagnose` found
 samples/          pictures of fixed latents, step_00000500.png
@@ -29,11 +29,11 @@ from typing import Any, TypeVar
 
 import jax
 
-from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling import hosts
 from gan_jax.experiment.configs import load_module
+from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import diff, to_json
+from gan_jax.scaling import hosts
 
 _R = TypeVar("_R")
 _PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -194,6 +194,13 @@ def exclusive(path: Path) -> Iterator[None]:
 
 def make_folder(path: Path, kind: str, samples: Path, record: Path, value: dict[str, Any]) -> None:
     """A new folder of a run or a sweep (its `kind`), with its record and room for pictures.
+
+    Args:
+        path: the folder.
+        kind: "run" or "sweep".
+        samples: its folder of pictures.
+        record: the file of its record.
+        value: the record as JSON.
 
     Raises:
         RunError: if it holds anything, or cannot be written.

@@ -1,4 +1,4 @@
-"""The states of a run that are on disk, for whatever looks into it."""
+"""A stored run with its data, and where results of diagnoses are kept."""
 
 from __future__ import annotations
 
@@ -84,7 +84,16 @@ def diagnosis_path(run: RunDirectory, kind: str) -> Path:
 
 
 def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path:
-    """Writes a result into the run's folder."""
+    """Writes a result into the run's folder.
+
+    Args:
+        run: the folder.
+        kind: of the diagnosis.
+        result: as JSON.
+
+    Returns:
+        The file that was written.
+    """
     path = diagnosis_path(run, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result)

@@ -16,12 +16,12 @@ import numpy as np
 from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import Verdict, verdict_on
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling import hosts
-from gan_jax.runs.checkpoint import CheckpointError, Checkpoints, from_host, to_host
+from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
 from gan_jax.runs.onset_window import FlightRecorder
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, write_json
+from gan_jax.scaling import hosts
 from gan_jax.scaling.data_parallel import assert_replicas
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.training.chunks import Advance, chunks, players_finite
@@ -133,7 +133,9 @@ def train_run(
             label = LABELS[int(state.detector.label)]
             progress.update(step, seconds, label, spec)
             if result.evaluation is not None and leads:
-                row = last_row = metrics_row(experiment, step, result.evaluation, pending, label, progress.steps_per_second)
+                row = last_row = metrics_row(
+                    experiment, step, result.evaluation, pending, label, progress.steps_per_second
+                )
                 run.append_metrics(row)
                 pending = {}
                 if writer is not None:

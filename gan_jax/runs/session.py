@@ -13,13 +13,11 @@ import jax
 
 from gan_jax.data.images import Images, fingerprint
 from gan_jax.data.stacked import ImageData
-from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling import hosts
-from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.experiment.configs import load
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override, override_all
+from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
 from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
-from gan_jax.runs.stored_run import StoredRun, open_run
-from gan_jax.runs.checkpoint import from_host, to_host
 from gan_jax.runs.runner import (
     HostOptions,
     RunResult,
@@ -30,12 +28,13 @@ from gan_jax.runs.runner import (
     state_template,
     train_run,
 )
+from gan_jax.runs.stored_run import StoredRun, open_run
+from gan_jax.scaling import hosts
+from gan_jax.scaling.data_parallel import check_split, make_parallel_chunk, replicate
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.training.chunks import Advance
 from gan_jax.training.evaluations import LoadedData, load_data
 from gan_jax.training.state import TrainState
-from gan_jax.scaling.data_parallel import check_split, make_parallel_chunk, replicate
-from gan_jax.experiment.settings import override
 
 __all__ = ["Done", "HostOptions", "Request", "branch_training", "resume_training", "start_training"]
 
@@ -99,7 +98,16 @@ def headline(verdict: dict[str, Any]) -> str:
 
 
 def start_training(request: Request, host: HostOptions, say: Callable[[str], None]) -> Done:
-    """Trains a config from its first step in a new folder."""
+    """Trains a config from its first step in a new folder.
+
+    Args:
+        request: with a config.
+        host: options of the host.
+        say: takes a line for people.
+
+    Returns:
+        The finished run.
+    """
     assert request.config is not None
     say = hosts.leader_only(say)
     experiment = apply_settings(load(request.config), request)
@@ -119,9 +127,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     return _train(run, record, resources, compiled_init(experiment, jax.random.key(seed)), host, advance)
 
 
-def _advance(
-    host: HostOptions, experiment: Experiment, resources: LoadedData
-) -> tuple[Advance, LoadedData, str]:
+def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -> tuple[Advance, LoadedData, str]:
     """The function that makes a chunk, on one device or on several; the resources in their place; a word about it.
 
     Raises:
@@ -160,7 +166,20 @@ def load_state(request: Request) -> tuple[Experiment, LoadedData, TrainState | N
 
 
 def resume_training(request: Request, path: Path, host: HostOptions, say: Callable[[str], None]) -> Done:
-    """Continues a run bit for bit. Settings may be repeated, but differ only in a larger `num_steps`."""
+    """Continues a run bit for bit. Settings may be repeated, but differ only in a larger `num_steps`.
+
+    Args:
+        request: settings that are repeated; only a larger `num_steps` may differ.
+        path: the run's folder.
+        host: options of the host.
+        say: takes a line for people.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        RunError: if the folder holds another experiment, or its data are others.
+    """
     say = hosts.leader_only(say)
     run = RunDirectory.open(path)
     record = run.read_record()
@@ -198,7 +217,20 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
 
 
 def branch_training(request: Request, parent: str, host: HostOptions, say: Callable[[str], None]) -> Done:
-    """Starts a new run from an old state, with other settings or another key."""
+    """Starts a new run from an old state, with other settings or another key.
+
+    Args:
+        request: settings that the branch changes.
+        parent: "RUN", "RUN@STEP" or "SWEEP#MEMBER@STEP".
+        host: options of the host.
+        say: takes a line for people.
+
+    Returns:
+        The finished branch.
+
+    Raises:
+        RunError: if there is no such state, or it does not fit the branch.
+    """
     say = hosts.leader_only(say)
     name, _, step_text = parent.partition("@")
     if step_text and not step_text.isdigit():
@@ -272,6 +304,13 @@ def _branch_place(source: StoredRun, step: int) -> tuple[Path, str]:
 
 
 def warn_of_pixels_only(experiment: Experiment, resources: LoadedData, say: Callable[[str], None]) -> None:
+    """Warns where no validated classifier serves the images.
+
+    Args:
+        experiment: the settings.
+        resources: its data.
+        say: takes a line for people.
+    """
     if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
         say(
             f"gan-jax: there is no classifier that is validated on {experiment.data.name} at "
@@ -288,8 +327,7 @@ def apply_settings(experiment: Experiment, request: Request) -> Experiment:
             raise RunError("--num-epochs and --num-steps both say how long: give one of them")
     if request.seed is not None and not 0 <= request.seed < 2**32:
         raise RunError(f"--seed is {request.seed}, and must be at least 0 and below 2**32")
-    for path, text in request.settings:
-        experiment = override(experiment, path, text)
+    experiment = override_all(experiment, request.settings)
     if request.num_epochs is not None and not isinstance(experiment.data, ImageData):
         raise RunError(
             f"--num-epochs needs a data set, and {type(experiment.data).__name__} has no epochs: use --num-steps"
@@ -300,7 +338,19 @@ def apply_settings(experiment: Experiment, request: Request) -> Experiment:
 def prepare_data(
     experiment: Experiment, request: Request, location: str | None = None
 ) -> tuple[Experiment, LoadedData, str]:
-    """(the experiment with its length in steps, its resources, the fingerprint of its data)."""
+    """(the experiment with its length in steps, its resources, the fingerprint of its data).
+
+    Args:
+        experiment: the settings.
+        request: what was asked for.
+        location: of the data, if the request names none.
+
+    Returns:
+        (the experiment with its length in steps, its data, the data's fingerprint or "").
+
+    Raises:
+        RunError: if the folder of the data does not exist.
+    """
     place = request.location or location
     if place is not None and isinstance(experiment.data, ImageData) and not Path(place).exists():
         raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
@@ -326,6 +376,14 @@ def steps_per_epoch(experiment: Experiment, resources: LoadedData) -> float | No
 
 def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: float) -> Experiment:
     """The experiment with its length given in epochs of its data set.
+
+    Args:
+        experiment: the settings.
+        resources: its data.
+        num_epochs: its length.
+
+    Returns:
+        The experiment.
 
     Raises:
         RunError: if its data have no epochs.

@@ -3,7 +3,7 @@
 sweep.json        arms, seeds, data fingerprints, versions, device, command
 plan.json         by group of members: the strategy, and which of them run together
 metrics.jsonl     a row a member and evaluation, as in a run's, with the member's number
-signals.jsonl     a row a member and look, if the experiments have a recorder
+signals.jsonl     a row a member and probe, if the experiments have a recorder
 members.jsonl     a row a member: arm, settings, seed, verdict, last metrics; members.csv is the same as a table
 batches/          by batch: checkpoints of its members, and their rows once it has ended
 samples/          pictures, member_0003_step_00010000.png
@@ -21,11 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax.scaling import hosts
-from gan_jax.runs.run_directory import RunError, exclusive, make_folder, parse_record, read_lines, write_json
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import to_json
 from gan_jax.experiment.sweep import Arm, Sweep
+from gan_jax.runs.run_directory import RunError, exclusive, make_folder, parse_record, read_lines, write_json
+from gan_jax.scaling import hosts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class GroupPlan:
     convolution: str | None = None
 
 
-_PLAN_NAMES = {"strategy": "strategy"}
+_PLAN_NAMES = {"engine": "strategy"}
 
 
 class SweepDirectory:
@@ -131,7 +131,7 @@ class SweepDirectory:
         if not self.plan_path.is_file():
             return []
         plans = json.loads(self.plan_path.read_text(encoding="utf-8"))
-        # Plans of version 0.1.0 call the strategy an strategy.
+        # Plans of version 0.1.0 call the strategy an engine.
         return [GroupPlan(**{_PLAN_NAMES.get(k, k): v for k, v in plan.items()}) for plan in plans]
 
     def write_plans(self, plans: Sequence[GroupPlan]) -> None:
@@ -146,6 +146,13 @@ class SweepDirectory:
         return json.loads(path.read_text()) if path.is_file() else None
 
     def write_results(self, group: int, batch: int, rows: list[dict[str, Any]]) -> None:
+        """Writes the rows of a batch that has ended.
+
+        Args:
+            group: number of the group of members.
+            batch: number of the batch in it.
+            rows: a row a member.
+        """
         path = self.batch_path(group, batch)
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "members.json", rows)

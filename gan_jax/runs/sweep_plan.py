@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,25 @@ import jax
 
 from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
-from gan_jax.scaling.strategies import Strategy, device_bytes, make_strategy, fastest_strategy, members_that_fit, program_bytes
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling import hosts
+from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import Member
+from gan_jax.networks.convolution import default_implementation
 from gan_jax.runs.runner import Draw
 from gan_jax.runs.sweep_directory import GroupPlan
-from gan_jax.networks.convolution import default_implementation
-from gan_jax.experiment.settings import override
-from gan_jax.training.state import TrainState
-from gan_jax.experiment.sweep import Member
+from gan_jax.scaling import hosts
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.scaling.strategies import (
+    Strategy,
+    device_bytes,
+    fastest_strategy,
+    make_strategy,
+    members_that_fit,
+    program_bytes,
+)
 from gan_jax.training.chunks import ChunkSpec, plan
 from gan_jax.training.evaluations import LoadedData, load_data
-from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.state import TrainState
 
 _MEMORY_SHARE = 0.85  # of a device's memory that a plan fills: the rest is for fragments and the program itself
 
@@ -89,7 +95,18 @@ def make_plan(
     options: SweepOptions,
     say: Callable[[str], None],
 ) -> GroupPlan:
-    """Chooses the strategy by measurement, and cuts the group into batches that fit the memory."""
+    """Chooses the strategy by measurement, and cuts the group into batches that fit the memory.
+
+    Args:
+        members: of the sweep.
+        group: numbers of those of one structure.
+        resources: their data.
+        options: of the host.
+        say: takes a line for people.
+
+    Returns:
+        The plan.
+    """
     mine = [group[i] for i in hosts.share(len(group))]
     if options.max_members is not None:
         mine = mine[: max(1, options.max_members // hosts.num_hosts())]

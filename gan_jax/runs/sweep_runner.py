@@ -14,13 +14,8 @@ import numpy as np
 
 from gan_jax.diagnostics.detector import LABELS
 from gan_jax.diagnostics.verdict import verdict_on
-from gan_jax.scaling.strategies import Strategy
-from gan_jax.training.chunks import chunks, plan
-from gan_jax.training.evaluations import LoadedData
-from gan_jax.training.state import TrainState
-from gan_jax.scaling import hosts
+from gan_jax.experiment.sweep import Member, groups
 from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
-from gan_jax.scaling.program_memory import forget_programs
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
 from gan_jax.runs.runner import decorate, spaced, stacked_template
@@ -29,12 +24,17 @@ from gan_jax.runs.sweep_plan import (
     Library,
     SweepOptions,
     first_states,
-    make_strategy,
     make_plan,
+    make_strategy,
     num_samples,
     with_convolution,
 )
-from gan_jax.experiment.sweep import Member, groups
+from gan_jax.scaling import hosts
+from gan_jax.scaling.program_memory import forget_programs
+from gan_jax.scaling.strategies import Strategy
+from gan_jax.training.chunks import chunks, plan
+from gan_jax.training.evaluations import LoadedData
+from gan_jax.training.state import TrainState
 
 
 def run_sweep(
@@ -223,7 +223,7 @@ class _BatchRunner:
             self.directory.append_metrics(rows)
 
     def _record_signals(self, signals: dict[str, np.ndarray], broken: np.ndarray, end: int, num_steps: int) -> None:
-        """Rows of signals.jsonl of the members that had not broken before this chunk, whose last look was at `end`."""
+        """Rows of signals.jsonl of the members that had not broken before this chunk, whose last probe was at `end`."""
         if self.directory is None:
             return
         for place, member in enumerate(self.batch):
@@ -260,5 +260,5 @@ class _BatchRunner:
 
 
 def _small(state: TrainState) -> Any:
-    """What the host looks at after every chunk."""
+    """What the host reads after every chunk."""
     return {"detector": state.detector, "step": state.step, "nonfinite_step": state.nonfinite_step}

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.data.stacked import ImageData
-from gan_jax.experiment.experiment import Experiment
-from gan_jax.scaling import hosts
 from gan_jax.experiment.configs import load, load_sweep
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.sweep import Sweep, grid
 from gan_jax.runs.run_directory import RunError, environment, new_run_path
 from gan_jax.runs.session import (
     RUNS,
@@ -24,7 +24,7 @@ from gan_jax.runs.session import (
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
 from gan_jax.runs.sweep_plan import Library, SweepOptions
 from gan_jax.runs.sweep_runner import run_sweep
-from gan_jax.experiment.sweep import Sweep, grid
+from gan_jax.scaling import hosts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,15 @@ def make_sweep(
     request: Request, axes: Mapping[str, Sequence[str]], seeds: Sequence[int] | int | None, library: Library
 ) -> Sweep:
     """The sweep that was asked for: the config's own, or a grid over its experiment.
+
+    Args:
+        request: the config and settings of all arms.
+        axes: values by dotted path.
+        seeds: which, or how many; None: the config's own.
+        library: of the data sets.
+
+    Returns:
+        Arms and seeds.
 
     Raises:
         ValueError: if it is none, or its settings do not fit.
@@ -71,7 +80,18 @@ def start_sweep(
     options: SweepOptions,
     say: Callable[[str], None],
 ) -> SweepDone:
-    """Runs a new sweep in a new folder."""
+    """Runs a new sweep in a new folder.
+
+    Args:
+        request: the config and settings of all arms.
+        axes: values by dotted path.
+        seeds: which, or how many; None: the config's own.
+        options: of the host.
+        say: takes a line for people.
+
+    Returns:
+        The finished sweep.
+    """
     say = hosts.leader_only(say)
     library = Library(_checked_location(request.location, load(request.config or "")))
     sweep = make_sweep(request, axes, seeds, library)
@@ -102,6 +122,15 @@ def start_sweep(
 
 def resume_sweep(path: Path, location: str | None, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:
     """Continues a sweep from its newest checkpoints; members that have ended are left alone.
+
+    Args:
+        path: the sweep's folder.
+        location: of the data, if they have moved.
+        options: of the host.
+        say: takes a line for people.
+
+    Returns:
+        The finished sweep.
 
     Raises:
         RunError: if the folder is no sweep, or the data are others.

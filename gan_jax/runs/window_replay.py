@@ -1,4 +1,4 @@
-"""A part of a run again, bit for bit, with a look at both players every few steps."""
+"""A part of a run again, bit for bit, with a probe of both players every few steps."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.recorder import Recorder
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import to_host, tree_hash
-from gan_jax.runs.run_states import RunStates
 from gan_jax.runs.run_directory import RunError
-
+from gan_jax.runs.run_states import RunStates
 from gan_jax.scaling.programs import compiled_chunk, compiler_options, has_small_networks
 from gan_jax.training.chunks import Chunk, ChunkSpec, chunks, plan
 from gan_jax.training.evaluations import LoadedData, evaluated_variables, latent_bank, sample_modes
@@ -169,6 +168,13 @@ def nearest(states: RunStates, step: int) -> int:
 def cut_specs(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[tuple[ChunkSpec, bool]]:
     """Chunks from `begin` to `start`, and from there to `stop` with a cut every `stride` steps and at each checkpoint.
 
+    Args:
+        states: of the run.
+        begin: step of the checkpoint.
+        start: step of the first probe.
+        stop: step of the last one.
+        stride: steps between probes.
+
     Yields:
         (a chunk without an evaluation, whether it ends at a cut that is more than a checkpoint).
     """
@@ -197,7 +203,7 @@ def plain_experiment(experiment: Experiment) -> Experiment:
 
 
 def watching(experiment: Experiment) -> Experiment:
-    """The experiment with a recorder whose looks are of many examples, and a detector that samples fewer images."""
+    """The experiment with a recorder of many examples, and a detector that samples fewer images."""
     num = _NUM_EXAMPLES if not isinstance(experiment.data, ImageData) else 64
     recorder = experiment.recorder or Recorder(num_examples=num)
     detector: Any = experiment.detector
@@ -214,6 +220,9 @@ def probe_values_of(experiment: Experiment, resources: LoadedData, state: TrainS
         experiment: with a recorder.
         resources: of the run.
         state: to measure.
+
+    Returns:
+        Scalars by name.
     """
     memory = init_probe_state(experiment, state.generator.variables, state.discriminator.variables)
     return _probed(experiment, resources, state._replace(probe_state=memory))[1]
@@ -226,7 +235,7 @@ def players_hash(state: TrainState) -> str:
 
 @jax.jit
 def _probed(experiment: Experiment, resources: LoadedData, state: TrainState) -> tuple[Any, ProbeValues, Any]:
-    """(memory for the next look, signals, the detector's metrics)."""
+    """(state for the next probe, probe values, the detector's metrics)."""
     players = state.generator.variables, state.discriminator.variables
     memory, values = record(experiment, resources.dataset, players, state.probe_state, state.key, state.step)
     latent = latent_bank(experiment, state, experiment.detector.num_samples)

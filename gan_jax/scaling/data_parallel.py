@@ -39,6 +39,14 @@ Devices = Sequence[jax.Device]
 def check_split(experiment: Experiment, resources: LoadedData, num_devices: int) -> None:
     """Raises ValueError, with the remedy, if a batch of the run does not divide evenly over the devices.
 
+    Args:
+        experiment: the settings.
+        resources: its data.
+        num_devices: over which batches are split.
+
+    Raises:
+        ValueError: if a batch does not divide evenly.
+
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
         >>> check_split(tiny_ring(batch_size=30), LoadedData((), ()), 8)
@@ -124,6 +132,9 @@ def parallel_program(devices: tuple[jax.Device, ...], spec: ChunkSpec, *, small:
         devices: which.
         spec: the static part of the chunk.
         small: whether the networks are small; see `compiler_options`.
+
+    Returns:
+        The compiled function.
     """
 
     def mapped(_: Array, experiment: Experiment, resources: LoadedData, state: TrainState) -> Chunk:

@@ -79,7 +79,9 @@ class DensityRatioClassifier:
     """How the discriminator that tells the data from the mixture is trained: Adam, its rate falling linearly to 0."""
 
     network: DiscriminatorNetwork | None = setting(
-        default=None, choices=(MLPDiscriminator,), doc="sample to raw score; none: the experiment's discriminator"
+        default=None,
+        choices=(MLPDiscriminator,),
+        doc="sample to raw score; None takes the network of the experiment's D",
     )
     num_steps: int = setting(default=2_000, at_least=1, doc="updates, each on fresh samples of the mixture")
     batch_size: int = setting(default=256, at_least=1, doc="data, and samples of the mixture, in an update")
@@ -94,6 +96,15 @@ def sample(experiment: Experiment, ensemble: Ensemble, key: Array, num: int) -> 
     """`num` independent samples of the mixture, [num, *shape]. Generators with batch norm use running statistics.
 
     Every component makes a sample of every latent and one of them is kept, T times the work of one generator.
+
+    Args:
+        experiment: of the components.
+        ensemble: the mixture.
+        key: of the draw.
+        num: how many.
+
+    Returns:
+        [num, *shape].
     """
     key_component, key_latent = jax.random.split(key)
     chosen = jax.random.categorical(key_component, jnp.log(ensemble.weights), shape=(num,))
@@ -121,7 +132,17 @@ def first(ensemble: Ensemble, num: int) -> Ensemble:
 
 
 def measure(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: Array) -> Any:
-    """The detector's metrics of a mixture, on as many samples as it takes."""
+    """The detector's metrics of a mixture, on as many samples as it takes.
+
+    Args:
+        experiment: of the components.
+        resources: its data.
+        ensemble: the mixture.
+        key: of the samples.
+
+    Returns:
+        A NamedTuple of arrays.
+    """
     samples = sample(experiment, ensemble, key, experiment.detector.num_samples)
     return _measure(experiment, resources, samples)
 
@@ -168,6 +189,13 @@ def ratios(
 
     It minimises -log D(x) - log(1 - D(y)), D = sigmoid(s), over data x and samples y, at whose optimum s is
     log(p_data / p_g).
+
+    Args:
+        experiment: whose D is the classifier's network.
+        dataset: points with their weights.
+        ensemble: the mixture so far.
+        key: of the training.
+        classifier: how it is trained.
 
     Returns:
         (d_i = p_g / p_data at all training points [N], what the classifier saw).
@@ -228,6 +256,9 @@ def rounds(
         beta: weight with which each component after the first joins; None: 1 / t.
         classifier: how the discriminator of data from mixture is trained; None: `DensityRatioClassifier()`.
 
+    Returns:
+        The mixture after each round, in turn.
+
     Raises:
         ValueError: for data without weights, fewer than one round, or a weighting or beta that is none.
         FloatingPointError: if a round's GAN stops being finite.
@@ -253,6 +284,18 @@ def boost(
     classifier: DensityRatioClassifier | None = None,
 ) -> Ensemble:
     """AdaGAN to its end: the last mixture that `rounds` yields, of the same arguments.
+
+    Args:
+        experiment: the GAN of each round, with `Weighted` data.
+        resources: from `load_data`.
+        key: everything random follows from it.
+        num_rounds: components.
+        weighting: of the points, by name.
+        beta: share of a new component; None: 1 / round.
+        classifier: how the density ratio is estimated.
+
+    Returns:
+        The last mixture.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -315,6 +358,9 @@ def bag(experiment: Experiment, resources: LoadedData, key: Array, num: int, *, 
         num: members.
         strategy: "vmap" trains them side by side; "map" one after another, bit for bit the single runs.
 
+    Returns:
+        The mixture, with equal weights.
+
     Raises:
         ValueError: for data without weights, fewer than one member, or an unknown strategy.
         FloatingPointError: if a member stops being finite.
@@ -331,6 +377,16 @@ def independent(
     """GANs on the data as they are, of the same arguments as `bag`: what boosting and bagging must beat.
 
     Member 0 is the first round of `rounds` with the same key; of `vmap`, up to the order of sums in float32.
+
+    Args:
+        experiment: the GAN of each member, with `Weighted` data.
+        resources: from `load_data`.
+        key: everything random follows from it.
+        num: members.
+        strategy: "vmap" or "map".
+
+    Returns:
+        The mixture, with equal weights.
     """
     _check(experiment, num)
     return _together(experiment, resources, key, [resources.dataset.weights] * num, strategy)

@@ -74,7 +74,7 @@ def from_leader(make: Callable[[], _T]) -> _T:
     padded[: data.size] = data
     value, error = pickle.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded))))
     if error is not None:
-        leave()  # all processes raise this: none is to be told that another one has gone
+        leave()  # all processes raise this: no other one waits for this one
         raise error
     return value  # type: ignore[return-value]
 

@@ -207,6 +207,13 @@ def time_strategies(
     The strategies take turns, so that what else the machine does falls on all alike. An strategy whose program would
     use more than `budget` bytes of a device is left out.
 
+    Args:
+        strategies: to be timed.
+        experiments: one a member, of one structure.
+        resources: their data.
+        states: one a member.
+        budget: bytes of a device that a program may use.
+
     Returns:
         Medians, the fastest strategy first.
     """
@@ -246,6 +253,16 @@ def fastest_strategy(
 
     If no strategy can hold all of them in `budget` bytes of a device, half as many are tried; the list is empty if none
     can hold one.
+
+    Args:
+        experiments: one a member, of one structure.
+        resources: their data.
+        states: one a member.
+        devices: on which to run; None: all of this process.
+        budget: bytes of a device that a program may use.
+
+    Returns:
+        Timings, the fastest first.
     """
     devices = tuple(jax.local_devices() if devices is None else devices)
     num = len(experiments)
@@ -286,6 +303,15 @@ def device_bytes(device: jax.Device) -> int:
 
 def members_that_fit(used: int, fixed: int, num: int, budget: float) -> int:
     """How many members of a device fit a budget, if `num` of them use `used` bytes, `fixed` of which they share.
+
+    Args:
+        used: bytes that `num` members use.
+        fixed: bytes of these that they share.
+        num: of those members.
+        budget: bytes of a device.
+
+    Returns:
+        At least 1.
 
     Example:
         >>> members_that_fit(used=1100, fixed=100, num=10, budget=600)

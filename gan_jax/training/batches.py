@@ -6,6 +6,7 @@ import contextlib
 import math
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -79,7 +80,16 @@ def generate(context: StepContext, variables: Variables, latent: Array, *, train
 
 
 def encode(context: StepContext, generator: Variables, samples: Array) -> Array:
-    """Latents [batch, latent_dim] of samples [batch, *data.shape], by G's encoder in training mode."""
+    """Latents [batch, latent_dim] of samples [batch, *data.shape], by G's encoder in training mode.
+
+    Args:
+        context: of the step.
+        generator: variables of G.
+        samples: [batch, *data.shape].
+
+    Returns:
+        [batch, latent_dim].
+    """
     network: Any = context.experiment.generator.network
     latent_dim = context.experiment.generator.latent_dim
     return network.encode(generator, samples, latent_dim, train=True, axis_name=context.statistics_axis)
@@ -98,6 +108,7 @@ def make_batch(context: StepContext, generator: Variables, real: Array, latent: 
         (the batch, G's new statistics).
     """
     experiment = context.experiment
+    chex.assert_shape(real, (latent.shape[0], *experiment.data.shape))
     sample, statistics = generate(context, generator, latent, train=True)
     network: Any = experiment.discriminator.network
     if experiment.growth is not None:
@@ -167,6 +178,9 @@ def faced_discriminator(context: StepContext, replay_state: Any, discriminator: 
         replay_state: of G's replay.
         discriminator: variables of the present D.
         key: of G's loss.
+
+    Returns:
+        Variables of the D that G faces, and the replay's state.
     """
     replay = context.experiment.generator.replay
     if replay is None:
@@ -181,6 +195,9 @@ def disturbed(context: StepContext, batch: Batch, key: Array) -> Batch:
         context: of the step.
         batch: to change.
         key: of the loss.
+
+    Returns:
+        The batch.
     """
     return _noisy(context, _augmented(context, batch, key), key)
 

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -188,6 +189,7 @@ def guarded_chunk(
         The chunk's results. `state.nonfinite_step` is set where a player's variables are not finite at its end.
     """
     result = chunk(experiment, resources, state, spec, **options)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state.generator, result.state.generator)
     after, broken = result.state, state.nonfinite_step >= 0
     breaks = (after.nonfinite_step < 0) & ~players_finite(after)
     after = after._replace(nonfinite_step=jnp.where(breaks, after.step, after.nonfinite_step))

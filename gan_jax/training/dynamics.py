@@ -79,7 +79,16 @@ class Dynamics(Protocol):
 
 
 def gradient(losses: Losses, params: Pair, player: Literal["generator", "discriminator"]) -> tuple[Any, Any]:
-    """(the gradient of a player's loss in its own parameters, aux)."""
+    """(the gradient of a player's loss in its own parameters, aux).
+
+    Args:
+        losses: the game.
+        params: where the players stand.
+        player: whose loss is differentiated, in its own parameters.
+
+    Returns:
+        (a tree of that player's parameters, aux).
+    """
 
     def loss(own: Any) -> tuple[Array, Any]:
         values, aux = losses(params._replace(**{player: own}))
@@ -149,7 +158,7 @@ class Alternating:
 
 @component
 class Extragradient:
-    """Both players look one step ahead, and descend from where they stand by the gradients found there: F(move(F(w))).
+    """Both players take a trial step, and descend from where they stand by the gradients at its end: F(move(F(w))).
 
     The step ahead is the optimisers' own, whose state advances once, by the second gradient. (ExtraAdam of Gidel et al.
     advances the moments at both.)

@@ -43,7 +43,9 @@ class Adam:
 class SGD:
     """Stochastic gradient descent, with heavy-ball momentum if given."""
 
-    momentum: float | None = setting(default=None, above=-1, below=1, doc="heavy-ball coefficient; none: plain descent")
+    momentum: float | None = setting(
+        default=None, above=-1, below=1, doc="heavy-ball coefficient; None is plain descent"
+    )
 
     def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
         return optax.sgd(learning_rate, momentum=self.momentum)

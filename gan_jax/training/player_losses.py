@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -48,6 +49,7 @@ def scores_of(context: StepContext, discriminator: Variables, samples: Array) ->
     """
     network, axis = context.experiment.discriminator.network, context.statistics_axis
     scores, statistics = network.apply(discriminator, samples, train=True, axis_name=axis)
+    chex.assert_rank(scores, 1)
     return scores, statistics if axis is not None else context.mean(statistics)
 
 

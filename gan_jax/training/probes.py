@@ -170,6 +170,15 @@ def held_out(experiment: Experiment, dataset: Any, key: Array, num: int) -> Arra
 
     Of images, the test set (drawn with replacement); of a mixture with a fixed set of points, fresh points. Every point
     of other mixtures is fresh.
+
+    Args:
+        experiment: the settings.
+        dataset: what `experiment.data.load` returned.
+        key: of the draw.
+        num: how many.
+
+    Returns:
+        [num, *shape], or None.
     """
     if isinstance(experiment.data, Images):
         index = jax.random.randint(key, (num,), 0, dataset.test_images.shape[0])

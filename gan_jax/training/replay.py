@@ -43,9 +43,23 @@ class Fakes(NamedTuple):
 class Replay(Protocol):
     """What mixes the past into D's fakes."""
 
-    def init(self, fakes: Fakes) -> Any: ...
+    def init(self, fakes: Fakes) -> Any:
+        """The state before the first step."""
+        ...
 
-    def show(self, memory: Any, fakes: Fakes, key: Array, step: Array) -> tuple[Array, Any]: ...
+    def show(self, memory: Any, fakes: Fakes, key: Array, step: Array) -> tuple[Array, Any]:
+        """The fakes with old ones among them.
+
+        Args:
+            memory: the replay's state.
+            fakes: of this batch.
+            key: of the draw.
+            step: of the run.
+
+        Returns:
+            (what D sees instead of the fakes [batch, *shape], the state after it).
+        """
+        ...
 
 
 class Buffer(NamedTuple):
@@ -162,7 +176,7 @@ class PastGenerators:
     num: int = setting(default=5, at_least=1, doc="snapshots that are kept")
     every_steps: int = setting(default=200, at_least=1, doc="steps between two snapshots")
     share: float = setting(default=0.5, at_least=0, at_most=1, doc=_SHARE)
-    window: int | None = setting(default=None, at_least=1, doc="steps of each period with old fakes; none: all")
+    window: int | None = setting(default=None, at_least=1, doc="steps of each period with old fakes; None: all of them")
 
     def validate(self) -> None:
         _check_window(self)
@@ -193,7 +207,7 @@ class PastDiscriminators:
 
     num: int = setting(default=5, at_least=1, doc="snapshots that are kept")
     every_steps: int = setting(default=200, at_least=1, doc="steps of a period")
-    window: int | None = setting(default=20, at_least=1, doc="steps of each period against an old D; none: all")
+    window: int | None = setting(default=20, at_least=1, doc="steps of each period against an old D; None: all of them")
 
     def validate(self) -> None:
         _check_window(self)
@@ -202,7 +216,17 @@ class PastDiscriminators:
         return _no_snapshots(self.num, _frozen(discriminator))
 
     def opponent(self, memory: Snapshots, discriminator: Any, key: Array, step: Array) -> tuple[Any, Snapshots]:
-        """(the D that G faces, the memory after this step) for D's variables without their memory."""
+        """The D that G faces: the present one, or in the window an old one.
+
+        Args:
+            memory: the replay's state.
+            discriminator: variables of the present D.
+            key: of the draw.
+            step: of the run.
+
+        Returns:
+            (variables of the D that G faces, the state after it).
+        """
         old = _drawn(memory, self.num, key)
         now = _in_window(self, memory, step)
         # The present D is not frozen: G's gradient may go through it.

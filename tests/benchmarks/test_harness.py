@@ -16,6 +16,7 @@ import pytest
 
 import benchmarks
 from benchmarks import programs
+from benchmarks.forgetting_ring6 import forgotten
 from benchmarks.harness import (
     SCHEMA,
     arguments,
@@ -28,7 +29,8 @@ from benchmarks.harness import (
     spread,
 )
 from benchmarks.peer import Peer, PeerError
-from benchmarks.programs import compile_timed, matmul_flops, train_with_probe
+from benchmarks.programs import compile_timed, matmul_flops
+from gan_jax.diagnostics.state.scores import score_at
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.training.chunks import Chunk
 
@@ -196,31 +198,46 @@ def test_products_are_counted_with_scans_multiplied_out_and_compiled_costs_stand
     np.testing.assert_array_equal(compiled.program(a, b), a @ b)
 
 
-def test_a_probe_gets_the_state_of_its_step_and_what_the_one_before_handed_on(monkeypatch):
-    """A step that adds a number of the data to the state stands for training."""
-    monkeypatch.setattr(programs, "train_step", lambda experiment, data, state: (state + data, {"loss": 10 * state}))
-
-    def probe(experiment, data, state, memory):
-        return state, (state, state - memory)
+def test_a_probe_gets_the_state_of_its_step_in_runs_side_by_side():
+    def probe(experiment, data, state):
+        return state.step, jnp.sum(state.generator.variables.params["dense_0"]["kernel"])
 
     experiment = tiny_ring(num_steps=8, eval_every_steps=3)
-
-    @jax.jit
-    def program(state):
-        return train_with_probe(experiment, jnp.int32(2), state, probe, 3, state)
-
-    last, (states, gaps), metrics = program(jnp.int32(1))
-    assert (int(last), list(states), list(gaps)) == (13, [7, 13], [6, 6])  # two probes: the last two steps are left out
-    assert list(metrics["loss"]) == [50, 110]
-    last, (states, _), _ = programs.many_with_probe(experiment, jnp.int32(2), [jnp.int32(1), jnp.int32(5)], probe, 4, 0)
-    assert (list(last), states.tolist()) == ([17, 21], [[9, 17], [13, 21]])
+    states = [programs.start(experiment, seed) for seed in (0, 1)]
+    last, (steps, sums) = programs.many_with_probe(experiment, states, probe, 3)
+    # Two probes: the last two steps are left out.
+    assert (last.step.tolist(), steps.tolist()) == ([6, 6], [[3, 6], [3, 6]])
+    np.testing.assert_allclose(sums[:, -1], jax.vmap(lambda state: probe(experiment, (), state)[1])(last), rtol=1e-6)
+    assert len(set(sums.ravel().tolist())) == 4
 
 
-def test_evaluations_are_the_chunks_that_end_in_one(monkeypatch):
-    chunks = [Chunk(None, {}, evaluation) for evaluation in (None, "first", None, "last")]
+def test_evaluations_are_those_of_the_chunks_that_end_in_one(monkeypatch):
+    found = [Chunk(step, {}, evaluation) for step, evaluation in enumerate((None, "first", None, "last"))]
     monkeypatch.setattr(programs, "start", lambda experiment, seed: seed)
-    monkeypatch.setattr(programs, "run", lambda *_: iter(chunks))
-    assert [chunk.evaluation for chunk in programs.evaluations(None, None, 0)] == ["first", "last"]
+    monkeypatch.setattr(programs, "chunks", lambda *arguments: ((None, chunk) for chunk in found))
+    assert list(programs.evaluations(None, None, 0)) == [(1, "first"), (3, "last")]
+
+
+def test_forgetting_compares_each_probe_with_earlier_ones():
+    experiment = tiny_ring()
+    states = [programs.start(experiment, seed) for seed in range(3)]
+    turned = jnp.array([[[1.0, 0.0]], [[0.0, 2.0]], [[0.0, -1.0]]])
+    probes = {
+        "slopes": {"real": turned, "plane": turned},
+        "fakes": jax.random.normal(jax.random.key(0), (3, 64, 2)),
+        "discriminator": jax.tree.map(lambda *leaves: jnp.stack(leaves), *(s.discriminator.variables for s in states)),
+        "step": jnp.array([50, 100, 150]),
+    }
+    numbers = forgotten(experiment, states[-1], probes)
+    np.testing.assert_array_equal(numbers["cosine_real"], [np.nan, 0.0, -1.0])
+    np.testing.assert_array_equal(numbers["reversed_plane"], [np.nan, 0.0, 1.0])
+    for lag, age in enumerate((0, 50)):
+        shares = [
+            jnp.mean(score_at(experiment, state)(fakes) < 0)
+            for state, fakes in zip(states[lag:], probes["fakes"][: 3 - lag], strict=True)
+        ]
+        np.testing.assert_allclose(numbers[f"rejects_{age}"], [np.nan] * lag + shares, atol=1 / 64)
+    assert all(np.isnan(numbers[f"rejects_{age}"]).tolist() == [True] * 3 for age in (500, 2000))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -19,7 +19,7 @@ import pytest
 from gan_jax.cli.main import main
 from gan_jax.reports import watch
 from gan_jax.reports.figures import new_figure
-from tests.run_folders import end, make_run, train
+from tests.reports.made_folders import end, make_run, train
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'gan-jax[test]'")
 

@@ -28,7 +28,7 @@ from gan_jax.reports.sample_pictures import picture_samples
 from gan_jax.reports.sweep_report import write_sweep_report
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
-from tests.run_folders import end, ended_run, make_run, row, train
+from tests.reports.made_folders import end, ended_run, make_run, row, train
 
 VOID = {"meta", "link", "img", "input", "br"}
 

@@ -18,7 +18,7 @@ import pytest
 from gan_jax.cli.main import main
 from gan_jax.reports import watch
 from gan_jax.runs.run_directory import RunError
-from tests.run_folders import end, ended_run, make_run, row, train
+from tests.reports.made_folders import end, ended_run, make_run, row, train
 
 
 def test_the_page_follows_the_folder(tmp_path):

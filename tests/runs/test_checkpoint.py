@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.experiment.examples import tiny_ring
+from gan_jax.experiment.settings import override
 from gan_jax.runs.checkpoint import CheckpointError, Checkpoints, from_host, to_host, tree_hash
 from gan_jax.runs.runner import state_template
-from gan_jax.experiment.settings import override
-from gan_jax.experiment.examples import tiny_ring
 from gan_jax.scaling.programs import compiled_init
 from tests.helpers import leaves_equal
 

@@ -10,12 +10,12 @@ import pytest
 
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.diagnostics.recorder import Recorder
-from gan_jax.runs.run_states import open_states
+from gan_jax.experiment.examples import tiny_ring
+from gan_jax.metrics.modes import Rule
 from gan_jax.runs.onset_window import MARGIN, FlightRecorder, read_signals
 from gan_jax.runs.run_directory import RunDirectory, RunRecord, read_lines
+from gan_jax.runs.run_states import open_states
 from gan_jax.runs.runner import HostOptions, resume, train_run
-from gan_jax.metrics.modes import Rule
-from gan_jax.experiment.examples import tiny_ring
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.evaluations import load_data
 
@@ -41,7 +41,13 @@ def falling(**changes):
 def trained(path, experiment, seed=0, **host):
     run = RunDirectory.create(path, RunRecord(experiment=experiment, seed=seed))
     resources = load_data(experiment)
-    train_run(run, run.read_record(), resources, compiled_init(experiment, jax.random.key(seed)), HostOptions(progress=False, **host))
+    train_run(
+        run,
+        run.read_record(),
+        resources,
+        compiled_init(experiment, jax.random.key(seed)),
+        HostOptions(progress=False, **host),
+    )
     return run, resources
 
 

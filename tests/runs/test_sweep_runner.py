@@ -10,18 +10,17 @@ import shutil
 import pytest
 
 from gan_jax.cli.main import main
-from gan_jax.scaling import program_memory as programs
-from gan_jax.runs import sweep_plan
-from gan_jax.runs import sweep_session
+from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
+from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import grid
+from gan_jax.runs import sweep_plan, sweep_session
 from gan_jax.runs import sweep_runner as sweeping
 from gan_jax.runs.checkpoint import Checkpoints, to_host, tree_hash
 from gan_jax.runs.run_directory import RunDirectory, read_lines
 from gan_jax.runs.runner import stacked_template
 from gan_jax.runs.sweep_directory import SweepDirectory
 from gan_jax.runs.sweep_plan import SweepOptions, make_plan
-from gan_jax.experiment.settings import override
-from gan_jax.experiment.sweep import grid
-from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
+from gan_jax.scaling import program_memory as programs
 from gan_jax.training.evaluations import LoadedData
 
 CONFIG = '''"""A tiny study."""
@@ -126,7 +125,17 @@ def test_a_member_is_its_single_run(config, whole, tmp_path):
 
 def test_a_sweep_over_many_structures_drops_its_programs(config, tmp_path, monkeypatch):
     """A process may have so many memory maps, and each structure's programs take hundreds."""
-    arguments = [config, "--grid", "generator.updates_per_step", "1,2", "--seeds", "1", "--strategy", "map", "--run-dir"]
+    arguments = [
+        config,
+        "--grid",
+        "generator.updates_per_step",
+        "1,2",
+        "--seeds",
+        "1",
+        "--strategy",
+        "map",
+        "--run-dir",
+    ]
     sweep(*arguments, tmp_path / "kept")
     dropped = []
     monkeypatch.setattr(programs, "MOST_MAPS", 0)

@@ -20,11 +20,10 @@ from jax.flatten_util import ravel_pytree
 from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
-from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.batches import sample_latent
 from gan_jax.training.context import StepContext
 from gan_jax.training.evaluations import LoadedData
-from gan_jax.training.state import TrainState
+from gan_jax.training.state import TrainState, init
 from gan_jax.training.steps import Draws, generator_objective, train_step
 from gan_jax.unroll import Exact, FirstOrder, Gradient, Implicit, MemoryPolicy, Truncated
 
@@ -190,7 +189,7 @@ def warm_state(experiment: Experiment, resources: LoadedData, seed: int, num_ste
         step = functools.partial(train_step, experiment, resources.dataset)
         return jax.lax.scan(lambda carry, _: (step(carry)[0], None), state, length=length)[0]
 
-    return steps(plain, compiled_init(experiment, jax.random.key(seed)), num_steps)
+    return steps(plain, jax.jit(init)(experiment, jax.random.key(seed)), num_steps)
 
 
 def compare_estimators(

@@ -1,0 +1,1 @@
+"""What lies on a disk: folders, checkpoints, the runner, resume, branch and replay."""

@@ -1,0 +1,273 @@
+"""From a folder to arrays: `Run` and `SweepRun`, for notebooks and scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from gan_jax.diagnostics.verdict import Verdict
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.sweep import Sweep
+from gan_jax.networks.network import Variables
+from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.stored_run import StoredRun, metric_arrays, open_member, open_run
+from gan_jax.runs.sweep_directory import SweepDirectory, flat
+from gan_jax.training.batches import sample_latent
+from gan_jax.training.evaluations import LoadedData, evaluated_variables, latent_bank, sample_modes
+from gan_jax.training.growth import at_stage, at_step, num_stages
+from gan_jax.training.state import TrainState
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Run:
+    """A run on a disk: its settings, verdict, metrics, states and generators. Nothing is written.
+
+    Args:
+        path: the run's folder, or "SWEEP#MEMBER" for a member of a sweep.
+
+    Raises:
+        RunError: if there is no such run (a `ValueError`).
+
+    Example:
+        A run of 200 steps with an evaluation every 50, made by `gan-jax train ring --num-steps 200 ...`::
+
+            run = gan_jax.Run("runs/ring-seed0")
+            run.verdict.sentence()                                      # 'never formed in 200 steps (...)'
+            run.metrics["train/generator_loss"].shape                   # (4,)
+            run.generator(step=100).sample(jax.random.key(0), 5).shape  # (5, 2)
+    """
+
+    def __init__(self, path: str | Path | StoredRun) -> None:
+        self._stored = path if isinstance(path, StoredRun) else open_run(path)
+
+    def __repr__(self) -> str:
+        return f"Run({self._stored.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The run's folder, or "SWEEP#MEMBER"."""
+        return self._stored.name
+
+    @property
+    def path(self) -> Path:
+        """The run's folder; of a member of a sweep, the folder of what belongs to it alone."""
+        return self._stored.directory.path
+
+    @property
+    def experiment(self) -> Experiment:
+        """The settings."""
+        return self._stored.experiment
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run's key."""
+        return self._stored.record.seed
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps with a checkpoint, ascending."""
+        return self._stored.steps
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Outcome, onset and cause; None for a run that has not ended."""
+        return None if self._stored.verdict is None else Verdict.from_json(self._stored.verdict)
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Series over the evaluations by name, each [evaluations] (or [evaluations, ...]).
+
+        "step"; "label"; "train/NAME", means of the training metrics since the evaluation before; "batch/NAME" and
+        "running/NAME", the detector's metrics by mode of G's batch norm.
+        """
+        return metric_arrays(self._stored.read_metrics())
+
+    @functools.cached_property
+    def recorded(self) -> dict[str, np.ndarray]:
+        """Values of the run's recorder by name, each [probes], and "step"; empty without a recorder."""
+        rows = self._stored.read_signals()
+        names = dict.fromkeys(name for row in rows for name in row["signals"])
+        series = {name: np.array([row["signals"].get(name) for row in rows], dtype=float) for name in names}
+        return {"step": np.array([row["step"] for row in rows]), **series} if rows else {}
+
+    def frame(self) -> pandas.DataFrame:
+        """`metrics` as a pandas frame indexed by step; series of lists are left out."""
+        return _frame({name: series for name, series in self.metrics.items() if series.ndim == 1}, "step")
+
+    def load_data(self, location: str | None = None) -> LoadedData:
+        """The data that the run was trained on.
+
+        Args:
+            location: where they lie, if they have moved.
+
+        Raises:
+            RunError: if there are no such data, or their contents are others.
+        """
+        return self._stored.load_data(location)
+
+    def state(self, step: int | None = None) -> TrainState:
+        """The state of a checkpoint.
+
+        Args:
+            step: which; None: the newest that can be read.
+
+        Raises:
+            RunError: if there is no such checkpoint, or it cannot be read.
+        """
+        if step is None:
+            return self._stored.restore_latest()[0]
+        if step not in self.steps:
+            known = ", ".join(f"{known:,}" for known in self.steps) or "none"
+            raise RunError(f"{self._stored.name} has no checkpoint of step {step:,}; it has {known}")
+        return self._stored.restore(step)
+
+    def generator(self, step: int | None = None) -> TrainedGenerator:
+        """The generator of a checkpoint: the one that evaluations are of (current, or its moving average).
+
+        Args:
+            step: which; None: the newest that can be read.
+
+        Raises:
+            RunError: if there is no such checkpoint, or it cannot be read.
+        """
+        return trained_generator(self.experiment, self.state(step))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedGenerator:
+    """A generator at a step of a run.
+
+    Attributes:
+        experiment: the settings, networks at the step's stage and schedule.
+        state: the run's state.
+        variables: parameters and statistics of G.
+        step: steps done.
+    """
+
+    experiment: Experiment
+    state: TrainState
+    variables: Variables
+    step: int
+
+    def latents(self, key: Array | None, num: int) -> Array:
+        """Latents [num, latent_dim]: fresh from a key, or with None the first of the run's fixed ones."""
+        if key is None:
+            return latent_bank(self.experiment, self.state, num)
+        return sample_latent(self.experiment, key, num)
+
+    def sample(self, key: Array | None, num: int) -> Array:
+        """Samples in data units; images in [-1, 1].
+
+        A generator with batch norm normalises by the statistics of training-sized batches where `num` is a multiple of
+        the batch size ("batch" mode, as the detector sees samples), else by those of all `num` samples.
+
+        Args:
+            key: typed PRNG key; None: the run's fixed latents, those of its pictures.
+            num: how many.
+
+        Returns:
+            [num, *shape].
+        """
+        modes = self.sample_modes(key, num)
+        return modes.get("batch", modes["running"])
+
+    def sample_modes(self, key: Array | None, num: int) -> dict[str, Array]:
+        """`sample` by mode of batch norm: "running" statistics, and "batch" where G has statistics.
+
+        Args:
+            key: as in `sample`.
+            num: as in `sample`.
+        """
+        return _sample_modes(self.experiment, self.variables, self.latents(key, num))
+
+
+_sample_modes = jax.jit(sample_modes)
+
+
+def trained_generator(experiment: Experiment, state: TrainState) -> TrainedGenerator:
+    """The generator of a state, as `Run.generator` gives it.
+
+    Args:
+        experiment: the settings.
+        state: of a run of it.
+    """
+    step = int(state.step)
+    stage = None if experiment.growth is None else experiment.growth.stage(step, num_stages(experiment))
+    at = at_step(at_stage(experiment, stage), state.step)
+    return TrainedGenerator(at, state, evaluated_variables(at, state), step)
+
+
+class SweepRun:
+    """A sweep on a disk. `sweep.member(3)` is one of its runs, `for run in sweep` goes through all.
+
+    Args:
+        path: the sweep's folder.
+
+    Raises:
+        RunError: if it is no sweep (a `ValueError`).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._directory = SweepDirectory.open(Path(path))
+        self._record = self._directory.read_record()
+
+    def __repr__(self) -> str:
+        return f"SweepRun({str(self._directory.path)!r})"
+
+    def __len__(self) -> int:
+        return len(self._record.sweep.members())
+
+    def __iter__(self) -> Iterator[Run]:
+        return (self.member(number) for number in range(len(self)))
+
+    @property
+    def path(self) -> Path:
+        """The sweep's folder."""
+        return self._directory.path
+
+    @property
+    def sweep(self) -> Sweep:
+        """Arms and seeds."""
+        return self._record.sweep
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a member: arm, settings, seed, whether it has ended, verdict, last metrics."""
+        return self._directory.read_members()
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The verdict so far of each member that has started, in the order of `rows`."""
+        return [Verdict.from_json(row["verdict"]) for row in self.rows]
+
+    def frame(self) -> pandas.DataFrame:
+        """`rows` as a pandas frame indexed by member, nested settings and metrics with dotted names."""
+        import pandas as pd
+
+        return pd.DataFrame([flat(row) for row in self.rows]).set_index("member")
+
+    def member(self, number: int) -> Run:
+        """A member as a run.
+
+        Args:
+            number: as in `rows`.
+
+        Raises:
+            RunError: if there is no such member.
+        """
+        return Run(open_member(self._directory, number, self._record))
+
+
+def _frame(columns: dict[str, np.ndarray], index: str) -> pandas.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(columns).set_index(index) if columns else pd.DataFrame()

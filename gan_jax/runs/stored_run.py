@@ -1,0 +1,222 @@
+"""A run that lies on a disk, whether in a folder of its own or as a member of a sweep: record, rows, states.
+
+"RUN" names a run's folder, "SWEEP#MEMBER" a member of a sweep by its number. Reading executes nothing from the folder
+beyond what its record names, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax.data.images import fingerprint
+from gan_jax.data.stacked import ImageData
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
+from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, read_lines
+from gan_jax.runs.runner import read_verdict, stacked_template, state_template
+from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
+from gan_jax.runs.sweep_plan import data_name, with_convolution
+from gan_jax.training.evaluations import LoadedData, load_data
+from gan_jax.training.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredRun:
+    """A run's record, and access to what it has written.
+
+    Attributes:
+        name: as it was named, for messages.
+        directory: the run's own folder, where results of diagnoses are kept; of a member, a folder inside the sweep's
+            that may not exist yet.
+        record: what it is a run of.
+        verdict: of a run that has ended; None of one that has not.
+        steps: of its checkpoints, ascending.
+        member: its number in a sweep; None for a run of its own.
+    """
+
+    name: str
+    directory: RunDirectory
+    record: RunRecord
+    verdict: dict[str, Any] | None
+    steps: tuple[int, ...]
+    member: int | None = None
+
+    @property
+    def experiment(self) -> Experiment:
+        """The run's settings."""
+        return self.record.experiment
+
+    def restore(self, step: int) -> TrainState:
+        """The state of a checkpoint.
+
+        Raises:
+            RunError: if there is none of that step, or it cannot be read.
+        """
+        try:
+            if self.member is None:
+                kept = self.directory.onset_path / "checkpoints"
+                folder = kept if (kept / str(step)).is_dir() else self.directory.checkpoints_path
+                return Checkpoints(folder, read_only=True).restore(state_template(self.experiment), step)
+            sweep = SweepDirectory(self.directory.path.parents[1])
+            folder, place, size = _member_checkpoints(sweep, self.member)
+            states = Checkpoints(folder, read_only=True).restore(stacked_template(self.experiment, size), step)
+            return jax.tree.map(lambda leaf: leaf[place], states)
+        except CheckpointError as error:
+            raise RunError(f"{self.name}: {error}") from error
+
+    def restore_latest(self) -> tuple[TrainState, list[str]]:
+        """The newest state that can be read, and what was wrong with newer ones.
+
+        Raises:
+            RunError: if no checkpoint can be read.
+        """
+        problems: list[str] = []
+        for step in reversed(self.steps):
+            try:
+                return self.restore(step), problems
+            except RunError as error:
+                problems.append(str(error))
+        raise RunError(f"{self.name} has no checkpoint that can be read: train it, or resume it")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl that are the run's, an evaluation each."""
+        if self.member is None:
+            return self.directory.read_metrics()
+        return self._own_rows(SweepDirectory(self.directory.path.parents[1]).metrics_path)
+
+    def read_signals(self) -> list[dict[str, Any]]:
+        """The rows of signals.jsonl that are the run's, a probe of its recorder each."""
+        if self.member is None:
+            return read_lines(self.directory.signals_path)
+        return self._own_rows(SweepDirectory(self.directory.path.parents[1]).signals_path)
+
+    def load_data(self, location: str | None = None) -> LoadedData:
+        """The data that the run was trained on.
+
+        Args:
+            location: where they lie, if they have moved.
+
+        Raises:
+            RunError: if there are no such data, or their contents are others.
+        """
+        place = location or self.record.location
+        if place is not None and isinstance(self.experiment.data, ImageData) and not Path(place).exists():
+            raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
+        data = load_data(self.experiment, Path(place) if place else None)
+        if self.record.data and fingerprint(data.dataset) != self.record.data:
+            raise RunError(f"the data are not those that {self.name} was trained on: give their place with --data")
+        return data
+
+    def _own_rows(self, path: Path) -> list[dict[str, Any]]:
+        rows = [row for row in read_lines(path) if row["member"] == self.member]
+        return [{name: value for name, value in row.items() if name != "member"} for row in rows]
+
+
+def open_run(name: str | Path) -> StoredRun:
+    """A run by its folder, or a member of a sweep by "SWEEP#MEMBER".
+
+    Args:
+        name: the folder of a run; or the folder of a sweep, "#", and the member's number as in members.jsonl.
+
+    Raises:
+        RunError: if there is no such run, sweep or member, or its record cannot be read.
+    """
+    folder, mark, number = str(name).rpartition("#")
+    if mark and number.isdigit() and (Path(folder) / "sweep.json").is_file():
+        return open_member(SweepDirectory.open(Path(folder)), int(number))
+    path = Path(name)
+    if (path / "sweep.json").is_file():
+        num = len(SweepDirectory.open(path).read_record().sweep.members())
+        raise RunError(f"{path} is a sweep: name one of its members, {path}#0 to {path}#{num - 1}")
+    directory = RunDirectory.open(path)
+    folders = (directory.checkpoints_path, directory.onset_path / "checkpoints")
+    steps = {step for at in folders if at.is_dir() for step in Checkpoints(at, read_only=True).steps()}
+    return StoredRun(str(path), directory, directory.read_record(), read_verdict(directory), tuple(sorted(steps)))
+
+
+def open_member(sweep: SweepDirectory, number: int, record: SweepRecord | None = None) -> StoredRun:
+    """A member of a sweep as a run.
+
+    Args:
+        sweep: its folder.
+        number: of the member.
+        record: of the sweep, if it has been read already.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunError: if there is no such member, or it has not started.
+    """
+    record = record or sweep.read_record()
+    members = record.sweep.members()
+    if not 0 <= number < len(members):
+        raise RunError(f"{sweep.path} has members 0 to {len(members) - 1}, and no member {number}")
+    member = members[number]
+    plan = next((plan for plan in sweep.read_plans() if any(number in batch for batch in plan.batches)), None)
+    experiment = with_convolution(member.arm.experiment, plan.convolution if plan else None)
+    run_record = RunRecord(
+        experiment=experiment,
+        seed=member.seed,
+        data=record.data.get(data_name(experiment), ""),
+        config=record.config,
+        location=record.location,
+        environment=record.environment,
+        command=record.command,
+    )
+    row = next((row for row in sweep.read_members() if row["member"] == number), None)
+    verdict = {**row["verdict"], "evaluation": row["last"]} if row is not None and row["ended"] else None
+    steps: tuple[int, ...] = ()
+    if plan is not None:
+        folder, _, _ = _member_checkpoints(sweep, number)
+        steps = tuple(Checkpoints(folder, read_only=True).steps()) if folder.is_dir() else ()
+    directory = RunDirectory(sweep.path / "members" / f"{number:04d}")
+    return StoredRun(f"{sweep.path}#{number}", directory, run_record, verdict, steps, number)
+
+
+def _member_checkpoints(sweep: SweepDirectory, number: int) -> tuple[Path, int, int]:
+    """(the checkpoints of a member's batch, the member's place in it, how many members it has)."""
+    for group, plan in enumerate(sweep.read_plans()):
+        for index, batch in enumerate(plan.batches):
+            if number in batch:
+                return sweep.batch_path(group, index) / "checkpoints", batch.index(number), len(batch)
+    raise RunError(f"{sweep.path}#{number} has not started yet: resume the sweep")
+
+
+def metric_arrays(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Rows of metrics.jsonl as arrays, one a number: "step", "label", "train/generator_loss", "running/modes", ...
+
+    Args:
+        rows: as `StoredRun.read_metrics` returns them.
+
+    Returns:
+        By name, [rows] (or [rows, ...] for lists); NaN where a row has no such number.
+    """
+    flat = [
+        {
+            "step": row["step"],
+            "label": row["label"],
+            **{f"train/{name}": value for name, value in row["train"].items()},
+            **{f"{mode}/{name}": value for mode, found in row["evaluation"].items() for name, value in found.items()},
+        }
+        for row in rows
+    ]
+    names = dict.fromkeys(name for row in flat for name in row)
+    return {name: _series([row.get(name) for row in flat]) for name in names}
+
+
+def _series(values: list[Any]) -> np.ndarray:
+    if any(isinstance(value, str) for value in values):
+        return np.array(values)
+    if all(isinstance(value, int) for value in values):
+        return np.array(values)
+    lengths = {len(value) for value in values if isinstance(value, list)}
+    if not lengths:
+        return np.array([np.nan if value is None else value for value in values], float)
+    nothing = [np.nan] * max(lengths)
+    return np.array([value if isinstance(value, list) else nothing for value in values], float)
