@@ -11,7 +11,8 @@ from typing import Any
 
 from gan_jax.diagnostics.state.hypergradients import check_hypergradient, warm_state
 from gan_jax.reports.diagnosis_unroll import sentence
-from gan_jax.runs.session import Request, load_state
+from gan_jax.runs.request import Request
+from gan_jax.runs.session import load_state
 from gan_jax.scaling.programs import compiler_options
 
 

@@ -15,6 +15,8 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
     """Trains, resumes or branches a run, and prints its verdict."""
     from gan_jax.reports.sample_pictures import picture_samples
     from gan_jax.runs import session
+    from gan_jax.runs.request import Request
+    from gan_jax.runs.runner import HostOptions
     from gan_jax.scaling import hosts
 
     if options.resume and options.branch_from:
@@ -28,7 +30,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         if getattr(options, name) < least:
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"{flag} is {getattr(options, name)}, and must be at least {least}")
-    host = session.HostOptions(
+    host = HostOptions(
         num_pictures=options.pictures,
         keep=options.keep_checkpoints,
         num_branch_points=options.branch_points,
@@ -38,7 +40,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         num_devices=options.devices,
         draw=picture_samples,
     )
-    request = session.Request(
+    request = Request(
         config=options.config,
         settings=tuple(settings),
         seed=options.seed,
@@ -66,7 +68,8 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.experiment.configs import config_names
     from gan_jax.reports.sample_pictures import picture_samples
     from gan_jax.reports.text_tables import arms_table
-    from gan_jax.runs import session, sweep_session
+    from gan_jax.runs import sweep_session
+    from gan_jax.runs.request import Request
     from gan_jax.scaling import hosts
     from gan_jax.scaling.strategies import STRATEGIES
 
@@ -90,7 +93,7 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
     if options.resume:
         done = sweep_session.resume_sweep(Path(options.resume), options.data, host, say=log)
     else:
-        request = session.Request(
+        request = Request(
             config=options.config,
             settings=tuple(settings),
             location=options.data,

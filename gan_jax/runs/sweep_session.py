@@ -11,8 +11,7 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.configs import load, load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep, grid
-from gan_jax.runs.run_directory import RunError, environment, new_run_path
-from gan_jax.runs.session import (
+from gan_jax.runs.request import (
     RUNS,
     Request,
     apply_settings,
@@ -21,6 +20,7 @@ from gan_jax.runs.session import (
     warn_of_pixels_only,
     with_num_epochs,
 )
+from gan_jax.runs.run_directory import RunError, environment, new_run_path
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
 from gan_jax.runs.sweep_plan import Library, SweepOptions
 from gan_jax.runs.sweep_runner import run_sweep

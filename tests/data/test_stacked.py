@@ -14,7 +14,7 @@ from gan_jax.data.stacked import StackedImages, StackedSource, draw_triples, fix
 from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import override, to_json
-from gan_jax.runs.session import Request, prepare_data
+from gan_jax.runs.request import Request, prepare_data
 from gan_jax.training.evaluations import load_data
 
 NUM = 20

@@ -383,7 +383,7 @@ def test_an_unfinished_sweep_has_a_report(config, tmp_path, monkeypatch):
         (["ring", "--grid", "data.std"], "expected 2 arguments"),
         (["ring", "--seeds", "x"], "takes whole numbers"),
         (["ring", "--seeds", "0"], "give a count of at least 1"),
-        (["ring", "--seeds", "1,1"], "different ones"),
+        (["ring", "--seeds", "1,1"], "distinct seeds"),
         (["ring", "--seeds", "2", "--strategy", "pmap"], "must be one of map, vmap, pmap-map, pmap-vmap, auto"),
         (["ring", "--seeds", "2", "--max-members", "0"], "at least 1"),
         (["ring", "--seeds", "2", "--data", "nowhere"], "reads no files"),

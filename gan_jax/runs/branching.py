@@ -1,0 +1,55 @@
+"""A new run from an old state of another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gan_jax.runs.checkpoint import from_host, to_host
+from gan_jax.runs.run_directory import RunError, RunRecord
+from gan_jax.runs.runner import same_shapes, state_template
+from gan_jax.runs.stored_run import StoredRun
+from gan_jax.scaling import hosts
+from gan_jax.training.state import TrainState
+
+
+def branch_state(parent: StoredRun, step: int | None, record: RunRecord, new_key: bool) -> TrainState:
+    """An old state of a run, under another experiment of the same shapes.
+
+    Args:
+        parent: the run to branch from.
+        step: which of its checkpoints; None: the newest.
+        record: of the branch. Its experiment may differ in anything that leaves the state's shapes alone.
+        new_key: whether the branch takes its own seed's key rather than the parent's.
+
+    Returns:
+        The state.
+
+    Raises:
+        RunError: if the parent has no such checkpoint, or its state does not fit the experiment.
+    """
+    template = state_template(parent.experiment)
+    if not same_shapes(template, state_template(record.experiment)):
+        raise RunError(
+            f"a state of {parent.name} does not fit the branch's networks or optimisers: "
+            + "; ".join(parent.record.differences(record)[:4])
+        )
+
+    def read() -> dict[str, Any]:
+        if not parent.steps:
+            raise RunError(f"{parent.name} has no checkpoint to branch from")
+        return to_host(parent.restore(parent.steps[-1] if step is None else step))
+
+    state = from_host(template, hosts.from_leader(read))
+    return state._replace(key=jax.random.key(record.seed)) if new_key else state
+
+
+def branch_place(source: StoredRun, step: int) -> tuple[Path, str]:
+    """(folder, name) of a branch by default: beside its parent, or beside the sweep that its parent is a member of."""
+    path = source.directory.path
+    if source.member is None:
+        return path.parent, f"{path.name}-branch{step}"
+    sweep = path.parents[1]
+    return sweep.parent, f"{sweep.name}-member{source.member}-branch{step}"

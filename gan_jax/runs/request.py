@@ -1,0 +1,126 @@
+"""A request for a run: the config with its overrides, the data, and lengths in epochs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from gan_jax.data.images import Images, fingerprint
+from gan_jax.data.stacked import ImageData
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import override, override_all
+from gan_jax.runs.run_directory import RunError
+from gan_jax.training.evaluations import LoadedData, load_data
+
+RUNS = Path("runs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What was asked for. `settings` are (dotted path, text) overrides of the config's experiment."""
+
+    config: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+    seed: int | None = None
+    location: str | None = None
+    num_epochs: float | None = None
+    run_dir: str | None = None
+    command: str = ""
+
+
+def warn_of_pixels_only(experiment: Experiment, resources: LoadedData, say: Callable[[str], None]) -> None:
+    """Warns where no validated classifier serves the images.
+
+    Args:
+        experiment: the settings.
+        resources: its data.
+        say: takes a line for people.
+    """
+    if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
+        say(
+            f"gan-jax: there is no classifier that is validated on {experiment.data.name} at "
+            f"{experiment.data.image_size} pixels: only a collapse to one picture can be detected"
+        )
+
+
+def apply_settings(experiment: Experiment, request: Request) -> Experiment:
+    """The experiment with the request's overrides."""
+    if request.num_epochs is not None:
+        if not 0 < request.num_epochs < 1e6:
+            raise RunError(f"--num-epochs is {request.num_epochs}, and must be above 0 and below a million")
+        if any(path.replace("-", "_") == "num_steps" for path, _ in request.settings):
+            raise RunError("--num-epochs and --num-steps both say how long: give one of them")
+    if request.seed is not None and not 0 <= request.seed < 2**32:
+        raise RunError(f"--seed is {request.seed}, and must be at least 0 and below 2**32")
+    experiment = override_all(experiment, request.settings)
+    if request.num_epochs is not None and not isinstance(experiment.data, ImageData):
+        raise RunError(
+            f"--num-epochs needs a data set, and {type(experiment.data).__name__} has no epochs: use --num-steps"
+        )
+    return experiment
+
+
+def prepare_data(
+    experiment: Experiment, request: Request, location: str | None = None
+) -> tuple[Experiment, LoadedData, str]:
+    """(the experiment with its length in steps, its resources, the fingerprint of its data).
+
+    Args:
+        experiment: the settings.
+        request: what was asked for.
+        location: of the data, if the request names none.
+
+    Returns:
+        (the experiment with its length in steps, its data, the data's fingerprint or "").
+
+    Raises:
+        RunError: if the folder of the data does not exist.
+    """
+    place = request.location or location
+    if place is not None and isinstance(experiment.data, ImageData) and not Path(place).exists():
+        raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
+    resources = load_data(experiment, Path(place) if place else None)
+    if not isinstance(experiment.data, ImageData):
+        return experiment, resources, ""
+    if request.num_epochs is not None:
+        experiment = with_num_epochs(experiment, resources, request.num_epochs)
+    return experiment, resources, fingerprint(resources.dataset)
+
+
+def steps_per_epoch(experiment: Experiment, resources: LoadedData) -> float | None:
+    """Training steps of an epoch; None for data without epochs."""
+    if not isinstance(experiment.data, ImageData):
+        return None
+    num_examples = experiment.data.epoch_size(resources.dataset)
+    if num_examples is None:
+        return None
+    short = isinstance(experiment.data, Images) and experiment.data.last_batch == "short"
+    batches = math.ceil(num_examples / experiment.batch_size) if short else num_examples / experiment.batch_size
+    return batches / experiment.discriminator.updates_per_step
+
+
+def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: float) -> Experiment:
+    """The experiment with its length given in epochs of its data set.
+
+    Args:
+        experiment: the settings.
+        resources: its data.
+        num_epochs: its length.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        RunError: if its data have no epochs.
+    """
+    a_epoch = steps_per_epoch(experiment, resources)
+    if a_epoch is None:
+        raise RunError("--num-epochs needs epochs, and data.protocol='fresh' has none: use --num-steps")
+    return override(experiment, "num_steps", round(num_epochs * a_epoch))
+
+
+def stored_config(config: str) -> str:
+    """A config as the record keeps it: a file by its full path, so that its components can be found again."""
+    return str(Path(config).resolve()) if config.endswith(".py") else config
