@@ -18,7 +18,7 @@ os.environ["MPLBACKEND"] = "agg"
 
 from pathlib import Path
 
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-jax" / "tests"
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_jax" / "tests"
 # Compiled programs are kept from one session to the next. Processes that tests start, and may kill, only read them.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(24 * 60 * 60)

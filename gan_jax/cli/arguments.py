@@ -117,6 +117,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     evaluate.option("--truncation", type=float, metavar="T", help="draw latents within [-T, T]; not truncated")
     evaluate.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
     evaluate.option("--json", action="store_true", help="print the result as JSON")
+    _add_cache_option(evaluate)
 
     sample = commands.add_parser(
         "sample", help="samples of a run's generator as arrays or pictures", description=_SAMPLE
@@ -127,6 +128,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sample.option("--seed", type=int, help="of fresh latents; the run's own bank if not given")
     sample.option("--out", required=True, metavar="FILE", help="an .npz, a .png, or a folder for a picture a sample")
     sample.option("--data", metavar="DIR", help="where the data set lies, if it has moved (for labels)")
+    _add_cache_option(sample)
 
     diagnose = commands.add_parser("diagnose", help="measurements that explain a run")
     kinds = diagnose.add_subparsers(dest="kind", required=True, metavar="KIND", parser_class=Parser)
@@ -172,8 +174,12 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     return parser, {"train": train, "sweep": sweep, "evaluate": evaluate, "report": report, "unroll": unroll}
 
 
-def _add_host_options(parser: Parser) -> None:
+def _add_cache_option(parser: Parser) -> None:
     parser.option("--no-compilation-cache", action="store_true", help="compile anew; do not keep compiled programs")
+
+
+def _add_host_options(parser: Parser) -> None:
+    _add_cache_option(parser)
     parser.option("--coordinator", metavar="HOST:PORT", help="of process 0, when several processes run this command")
     parser.option("--num-processes", type=int, metavar="N", help="how many processes run it")
     parser.option("--process-id", type=int, metavar="I", help="which of them this is, from 0")
