@@ -12,7 +12,8 @@ def add_run_kinds(kinds: Any) -> dict[str, Any]:
     parsers = {}
     for kind, line in RUN_KINDS.items():
         parser = kinds.add_parser(kind, help=line, description=line[0].upper() + line[1:] + ".")
-        parser.add_argument("run", help="a run folder")
+        parser.add_argument("run", help="the folder of a run, or SWEEP#MEMBER")
+        parser.option("--no-compilation-cache", action="store_true", help="compile anew; keep no compiled programs")
         parser.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
         parser.option("--seed", type=int, default=0, help="of what the diagnosis draws itself; 0")
         parser.option("--json", action="store_true", help="print the result as JSON")
