@@ -300,10 +300,12 @@ def boost(
     Example:
         >>> from gan_jax.data.mixtures import Ring
         >>> from gan_jax.experiment.examples import tiny_ring
-        >>>         >>> experiment = tiny_ring(data=Weighted(Ring(), num_points=100), num_steps=10)
+        >>> from gan_jax.training.evaluations import load_data
+        >>> experiment = tiny_ring(data=Weighted(Ring(), num_points=100), num_steps=10)
         >>> resources = load_data(experiment)
-        >>> mixture = boost(experiment, resources, jax.random.key(0), 2,
-        classifier=DensityRatioClassifier(num_steps=10)) >>> mixture.weights.tolist(), mixture.data_weights.shape
+        >>> classifier = DensityRatioClassifier(num_steps=10)
+        >>> mixture = boost(experiment, resources, jax.random.key(0), 2, classifier=classifier)
+        >>> mixture.weights.tolist(), mixture.data_weights.shape
         ([0.5, 0.5], (2, 100))
     """
     *_, last = rounds(experiment, resources, key, num_rounds, weighting=weighting, beta=beta, classifier=classifier)

@@ -57,7 +57,7 @@ def init(experiment: Experiment, key: Array) -> TrainState:
         >>> import jax
         >>> from gan_jax.experiment.examples import tiny_ring
         >>> state = jax.jit(init)(tiny_ring(), jax.random.key(0))
-        >>> int(state.step), state.generator.variables.params["hidden_0"]["kernel"].shape
+        >>> int(state.step), state.generator.variables.params["dense_0"]["kernel"].shape
         (0, (8, 16))
     """
     key_gen, key_disc = jax.random.split(jax.random.fold_in(key, INIT))
