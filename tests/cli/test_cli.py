@@ -84,7 +84,7 @@ WRONG = [
     ("no config", ["train"], "train needs a config, one of", None),
     ("missing config file", ["train", "no/such.py"], "no config file no/such.py", None),
     ("config that is not Python", ["train", "broken.py"], "cannot be imported: SyntaxError", broken_config),
-    ("config without experiment", ["train", "empty.py"], "defines no experiment()", empty_config),
+    ("config without experiment", ["train", "empty.py"], "does not define experiment()", empty_config),
     ("misspelt field in a config", ["train", "misspelt.py"], "no setting 'sdt'; did you mean 'std'", misspelt_config),
     ("misspelt field", ["train", "ring", "--batch-sise", "3"], "did you mean 'batch_size'", None),
     ("wrong type", ["train", "ring", "--batch-size", "many"], "batch_size is 'many', and must be a whole number", None),

@@ -184,7 +184,7 @@ def test_classifier_head_is_a_linear_map_of_the_last_features(key):
     inner = Variables(variables.params["network"], {})
     np.testing.assert_array_equal(scores, network.network.apply(inner, samples, train=True)[0])
     with pytest.raises(
-        ValueError, match=r"ClassifierHead.network is a LinearDiscriminator, which has no hidden features"
+        ValueError, match=r"ClassifierHead.network is a LinearDiscriminator, which has no hidden layers"
     ):
         ClassifierHead(network=LinearDiscriminator(), num_classes=2).init(key, (2,))
 
@@ -222,7 +222,7 @@ def test_joint_discriminator_sees_the_sample_and_then_the_latent(key):
     h = np.where(h > 0, h, 0.2 * h)
     assert_close(features["joint"], h)
     assert_close(scores, (h @ p["output"]["kernel"] + p["output"]["bias"])[:, 0])
-    with pytest.raises(ValueError, match=r"takes vectors of more than 4 numbers .* and these are 2 x 2 x 1"):
+    with pytest.raises(ValueError, match=r"takes vectors of more than 4 numbers .* and its inputs are 2 x 2 x 1"):
         network.check((2, 2, 1))
 
 

@@ -105,10 +105,10 @@ def test_names_are_as_long_as_it_takes():
         ({"data.std": ()}, 1, "at least one"),
         ({"data.std": "0.1"}, 1, "must be a sequence"),
         ({"data.std": (-1.0,)}, 1, "must be above 0"),
-        ({"data.std": (0.1, 0.1)}, 1, "comes more than once"),
+        ({"data.std": (0.1, 0.1)}, 1, "occurs more than once"),
         ({}, 0, "give a count of at least 1"),
-        ({}, (1, 1), "different ones"),
-        ({}, (-1,), "different ones"),
+        ({}, (1, 1), "distinct seeds"),
+        ({}, (-1,), "distinct seeds"),
     ],
 )
 def test_wrong_sweeps_are_refused(axes, seeds, message):

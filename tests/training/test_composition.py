@@ -91,7 +91,7 @@ def pair(objective, penalty, **changes):
 def unrolled(experiment):
     """With G unrolled by K = 2; as it is where that is refused."""
     if experiment.generator.replay is not None:
-        with pytest.raises(ValueError, match="for an unrolled G is one that never was"):
+        with pytest.raises(ValueError, match="for an unrolled G is the result of updates"):
             _unrolled(experiment)
         return experiment
     return _unrolled(experiment)

@@ -33,7 +33,7 @@ class LookUp:
     def check(self, shape):
         pass
 
-    def compiled_init(self, key, shape):
+    def init(self, key, shape):
         return Variables({"points": jnp.zeros((1, *shape))}, {})
 
     def apply(self, variables, samples, *, train, axis_name=None):
