@@ -17,6 +17,7 @@ from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.training.chunks import chunks, plan
 from gan_jax.training.evaluations import load_data
 from gan_jax.training.growth import Growth, at_stage, at_step, num_stages
+from gan_jax.training.train import train
 
 
 def growing(**changes):
@@ -37,6 +38,14 @@ def test_chunks_are_cut_at_stages_and_at_evaluations():
     parts = [(p.num_steps, p.evaluates, p.stage) for p in plan(experiment, load_data(experiment), 0)]
     assert parts == [(2, False, 0), (1, True, 1), (1, False, 1), (2, True, 2)]
     assert next(iter(plan(experiment, load_data(experiment), 3))).stage == 1
+
+
+def test_train_goes_through_the_stages():
+    experiment = growing()
+    result = jax.eval_shape(train, experiment, load_data(experiment), jax.random.key(0))
+    assert result.metrics["generator_loss"].shape == (6,)
+    assert result.evaluations.step.shape == (2,)
+    assert result.samples.shape == (experiment.detector.num_samples, 16, 16, 1)
 
 
 def test_a_block_fades_in_over_the_start_of_its_stage():
