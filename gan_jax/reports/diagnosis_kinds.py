@@ -23,7 +23,7 @@ RUN_KINDS = {
 
 _FORMER_KEYS = {
     "forgetting": {"turning": "gradient_cosines", "judges": "has_decision_threshold"},
-    "landscape": {"decision_threshold": "decision_threshold", "attention": "local_maxima"},
+    "landscape": {"boundary": "decision_threshold", "attention": "local_maxima"},
 }
 """Keys in files of earlier versions -> their present names, by kind."""
 
