@@ -13,7 +13,7 @@ import pytest
 from gan_jax.data.mixtures import Grid, PointMass, Ring, Temperatures
 from gan_jax.diagnostics.detector import LABELS, Observation, init_detector, update_detector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.diagnostics.verdict import judge
+from gan_jax.diagnostics.verdict import verdict_on
 
 EVERY = 100
 
@@ -42,7 +42,7 @@ def play(letters: str, dominant_mode: list[int] | None = None, **windows: float)
     for index, letter in enumerate(letters):
         mode = dominant_mode[index] if dominant_mode else 0
         state = _update(detector, state, observe(letter, mode), (index + 1) * EVERY)
-    return judge(state, len(letters) * EVERY)
+    return verdict_on(state, last_step=len(letters) * EVERY)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_injected_collapses_are_detected_at_their_step(data):
         left = np.ones((20, num_modes), bool)
         left[onset:] = np.isin(np.arange(num_modes), survivors)
         state = watch(data, jax.random.key(trial), jnp.asarray(left), 20)
-        verdict = judge(state, 20 * EVERY)
+        verdict = verdict_on(state, last_step=20 * EVERY)
         assert verdict.onset_step == (onset + 1) * EVERY
         assert verdict.onset_steps["collapse"] == verdict.onset_step
         assert verdict.cause == ("total" if num_left <= max(1, num_modes / 4) else "partial")
@@ -163,7 +163,7 @@ def test_points_instead_of_modes_have_an_onset_of_their_own(key):
         samples = generator.sample(jax.random.fold_in(key, index), 2500)
         seen = detector.observe(source, (), detector.measure(source, (), samples))
         state = _update(detector, state, seen, (index + 1) * EVERY)
-    verdict = judge(state, 10 * EVERY)
+    verdict = verdict_on(state, last_step=10 * EVERY)
     assert verdict.onset_steps == {"any": None, "collapse": None, "junk": None, "intra": 5 * EVERY}
     assert "no collapse seen; shrunk inside the modes from step 500" in verdict.sentence()
 
@@ -172,7 +172,7 @@ def test_points_instead_of_modes_have_an_onset_of_their_own(key):
 def test_healthy_streams_never_fire(data, key):
     num_modes = data.source(()).modes.shape[0]
     state = watch(data, key, jnp.ones((1000, num_modes), bool), 1000)
-    verdict = judge(state, 1000 * EVERY)
+    verdict = verdict_on(state, last_step=1000 * EVERY)
     assert verdict.outcome == "healthy"
     assert verdict.formed_step == EVERY
     assert int(state.bad_run.max()) == 0
@@ -184,4 +184,4 @@ def test_sentences_name_the_step_and_the_cause():
     )
     assert play("hhhh").sentence() == "healthy at step 400 (formed at step 100, no collapse seen)"
     assert "censored at step 400" in play("hhhb").sentence()
-    assert judge(init_detector(), 7, nonfinite_step=5).sentence() == "non-finite values at step 5"
+    assert verdict_on(init_detector(), last_step=7, nonfinite_step=5).sentence() == "non-finite values at step 5"

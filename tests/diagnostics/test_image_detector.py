@@ -13,7 +13,7 @@ import pytest
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.detector import LABELS, init_detector, update_detector
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.diagnostics.verdict import judge
+from gan_jax.diagnostics.verdict import verdict_on
 
 EVERY = 938
 NUM = 512
@@ -48,7 +48,7 @@ class Stream:
         for index in range(num_evals):
             state, _ = self._step(state, jnp.asarray(sampler(rng, index)), index)
             labels.append(LABELS[int(state.label)])
-        return judge(state, num_evals * EVERY), labels
+        return verdict_on(state, last_step=num_evals * EVERY), labels
 
     def images(self, rng, weights=None):
         p = None if weights is None else weights[self.labels] / weights[self.labels].sum()

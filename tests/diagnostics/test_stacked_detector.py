@@ -14,7 +14,7 @@ from gan_jax.data.images import Images
 from gan_jax.data.stacked import StackedImages, stack_channels
 from gan_jax.diagnostics.detector import LABELS, Detector, init_detector, update_detector
 from gan_jax.diagnostics.stacked_detector import StackedDetector
-from gan_jax.diagnostics.verdict import judge
+from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.metrics.classifier import classify
@@ -67,7 +67,7 @@ def watch(setting, names):
     for index, name in enumerate(names):
         state = update(detector, state, seen[name][1], (index + 1) * EVERY)
         labels.append(LABELS[int(state.label)])
-    return judge(state, len(names) * EVERY), labels
+    return verdict_on(state, last_step=len(names) * EVERY), labels
 
 
 @pytest.mark.parametrize(
