@@ -36,8 +36,8 @@ LABELS = (
 )
 """What an evaluation can say. `partial` and `total`: modes of a mixture; `total`, `class` and `intra`: of images.
 
-`forming` and `collapsed early` take the place of the others in a run that has not formed. Indices are stored: new labels
-come last.
+`forming` and `collapsed early` take the place of the others in a run that has not formed. Indices are stored, so new
+labels come last.
 """
 
 CAUSES = ("any", "collapse", "junk", "intra")

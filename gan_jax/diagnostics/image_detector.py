@@ -48,8 +48,8 @@ class ImageDetector:
     `total` with J >= `junk_share` counts as junk, as one blurred picture is. An onset is the first of `window`
     consecutive bad evaluations (all of the above but `intra`, which has an onset of its own) after
     `forming_window` healthy ones; recovery needs E >= `many_classes`, V >= `healthy_variance`, J <= `healthy_junk`.
-    A collapse while forming is the first of `window` consecutive evaluations with J <= `healthy_junk` that are `total` or
-    `class`: samples of which the classifier is sure, of few classes or all alike.
+    A collapse while forming is the first of `window` consecutive evaluations with J <= `healthy_junk` that are `total`
+    or `class`: samples of which the classifier is sure, of few classes or all alike.
     The cut-offs are this project's: no peer defines an onset in code. Without a validated classifier only P is known,
     and only `total` can be detected, before and after forming: whether the one picture is well made is not known, and
     a collapse to few classes is not seen.

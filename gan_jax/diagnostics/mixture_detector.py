@@ -24,9 +24,10 @@ class MixtureDetector:
     two read `forming`, or `collapsed early`.
 
     An onset is the first of `window` consecutive evaluations with M <= `partial_share` K after `forming_window`
-    consecutive ones with M >= `healthy_share` K. A collapse while forming is the first of `window` consecutive ones with
-    M <= `partial_share` K and H >= `healthy_quality`: well-made samples of few modes. Modes whose samples spread less than `shrunk_spread` of the truth have
-    shrunk, which has an onset of its own. The cut-offs are this project's: no peer defines an onset in code.
+    consecutive ones with M >= `healthy_share` K. A collapse while forming is the first of `window` consecutive ones
+    with M <= `partial_share` K and H >= `healthy_quality`, before that: well-made samples of few modes. Modes whose
+    samples spread less than `shrunk_spread` of the truth have shrunk, which has an onset of its own. The cut-offs are
+    this project's: no peer defines an onset in code.
     """
 
     rule: Rule = setting(default=Rule(), doc="which samples are of high quality, and which modes are captured")

@@ -195,7 +195,9 @@ class VerdictArrays(NamedTuple):
     def _onto(self) -> tuple[tuple[str, float], ...]:
         modes, shares = np.asarray(self.top_modes).tolist(), np.asarray(self.top_shares).tolist()
         name = MODE_NAMES[int(self.mode_kind)]
-        return tuple((name.format(mode), round(share, 4)) for mode, share in zip(modes, shares, strict=True) if mode >= 0)
+        return tuple(
+            (name.format(mode), round(share, 4)) for mode, share in zip(modes, shares, strict=True) if mode >= 0
+        )
 
 
 def verdict_arrays(

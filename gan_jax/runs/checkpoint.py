@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -111,7 +112,9 @@ class Checkpoints:
         return from_host(template, arrays | lacking)
 
     def _stored_names(self, step: int) -> set[str]:
-        return set(ocp.StandardCheckpointHandler().metadata(self.directory.absolute() / str(step) / "state").tree)
+        # The file, and not orbax's metadata(), which opens the arrays too and leaks a coroutine where they are damaged.
+        record = json.loads((self.directory / str(step) / "state" / "_METADATA").read_text(encoding="utf-8"))
+        return {entry["key_metadata"][0]["key"] for entry in record["tree_metadata"].values()}
 
     def restore_latest(self, template: TrainState) -> tuple[TrainState | None, list[str]]:
         """The newest checkpoint that can be read, and what was wrong with each newer one.
