@@ -243,7 +243,7 @@ def test_points_instead_of_modes_have_an_onset_of_their_own(key):
 
 
 def stream_verdict(data, modes, num_repeats=1):
-    """The verdict on a stream of true samples of which each evaluation has only some modes; junk where there are none."""
+    """The verdict on a stream of true samples of some modes at each stage; of junk where there are none."""
     num_modes = data.source(()).modes.shape[0]
     left = np.repeat([np.isin(np.arange(num_modes), own) for own in modes], num_repeats, axis=0)
     return verdict_on(watch(data, jax.random.key(3), jnp.asarray(left), len(left)), last_step=len(left) * EVERY)
