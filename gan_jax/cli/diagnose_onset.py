@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.data.stacked import ImageData
-from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.detector import LABELS, first_onset
 from gan_jax.diagnostics.precursors import departures, find_event, refine_event
 from gan_jax.reports.diagnosis_onset import sentence
 from gan_jax.reports.onset_story import story_of_onset
@@ -119,9 +119,10 @@ def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
     onset = (verdict or {}).get("onset_step")
     if verdict is None:  # an unfinished run: its newest state may hold an onset
         detector = states.restore(states.steps[-1]).detector
-        known = int(np.asarray(detector.onset_step)[0])
+        known = int(first_onset(detector))
         if known >= 0:
-            onset, cause = known, LABELS[int(np.asarray(detector.onset_label))]
+            early = int(detector.onset_step[0]) < 0
+            onset, cause = known, LABELS[int(detector.early_label if early else detector.onset_label)]
     if onset is None:
         what = verdict["sentence"] if verdict else "it has not ended"
         raise RunError(f"{states.name} has no onset ({what}): give a step with --step")

@@ -7,15 +7,19 @@ onset is said here, once:
 * `formed_step`: first evaluation of the first run of `forming_window` consecutive healthy ones.
 * `onset_step[cause]`: first evaluation of the first run of `window` consecutive bad ones after the run had formed.
 * `recovered_step`: first evaluation of the first run of `window` consecutive healthy ones after an onset.
+* `early_step`: first evaluation of the first run of `window` consecutive ones whose samples are well made and of few
+  modes, in a run that has not formed: it has collapsed while forming. A run that forms later clears it.
 
-A run that never forms has no onset: it is reported apart. A run with no onset by its end is censored there.
+A run that does neither by its end is censored there, and one that never formed is counted apart.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 LABELS = (
@@ -28,12 +32,23 @@ LABELS = (
     "intra",
     "junk",
     "nonfinite",
+    "collapsed early",
 )
-"""What an evaluation can say. `partial` and `total`: modes of a mixture; `total`, `class` and `intra`: of images."""
+"""What an evaluation can say. `partial` and `total`: modes of a mixture; `total`, `class` and `intra`: of images.
+
+`forming` and `collapsed early` take the place of the others in a run that has not formed. Indices are stored, so new
+labels come last.
+"""
 
 CAUSES = ("any", "collapse", "junk", "intra")
 """Onsets are kept for failure of any cause (but the last), for mode collapse, for samples that are no data at all, and
 for collapse inside the classes or modes, which leaves their number alone."""
+
+MODE_NAMES = ("mode {}", "{}", "{:03d}")
+"""How a mode's number is written: a mode of a mixture; a class of images; the classes of the three channels."""
+
+NUM_TOP = 3
+"""Modes of an evaluation whose shares are kept, from the largest down."""
 
 HISTORY = 10
 """Evaluations over which the dominant_mode mode must change for `cycling`."""
@@ -50,6 +65,10 @@ class Observation(NamedTuple):
         concentrated: whether very few modes are captured (for `cycling` and `few modes from the start`).
         credible: whether samples are data, however few the modes (for `few modes from the start`).
         dominant_mode: the mode with the most samples; -1 if no sample belongs to one.
+        collapsed_early: whether samples are well made and of few modes (for a collapse while forming).
+        top_modes: int32 [NUM_TOP] the modes with the most samples, from the largest down; -1 where there is none.
+        top_shares: float32 [NUM_TOP] their shares of the samples that belong to a mode.
+        mode_kind: index into `MODE_NAMES`.
     """
 
     label: Array
@@ -59,6 +78,10 @@ class Observation(NamedTuple):
     concentrated: Array
     credible: Array
     dominant_mode: Array
+    collapsed_early: Array | np.bool_ = np.False_
+    top_modes: Array | np.ndarray = np.full(NUM_TOP, -1, np.int32)
+    top_shares: Array | np.ndarray = np.zeros(NUM_TOP, np.float32)
+    mode_kind: int = 0
 
 
 class DetectorState(NamedTuple):
@@ -78,6 +101,10 @@ class DetectorState(NamedTuple):
         concentrated_run: length of the current run of concentrated evaluations.
         cycling_step: first step at which the dominant_mode mode had changed 3 times in `HISTORY` concentrated
             evaluations.
+        early_run, early_start: length of the current run of early-collapsed evaluations, and the step it began at.
+        early_step: see the module; -1 again once the run has formed.
+        early_label: label when the window of the early collapse was full.
+        top_modes, top_shares, mode_kind: of the last evaluation, as in `Observation`; float32 shares.
     """
 
     label: Array
@@ -96,6 +123,13 @@ class DetectorState(NamedTuple):
     dominant_mode: Array
     concentrated_run: Array
     cycling_step: Array
+    early_run: Array
+    early_start: Array
+    early_step: Array
+    early_label: Array
+    top_modes: Array
+    top_shares: Array
+    mode_kind: Array
 
 
 @runtime_checkable
@@ -170,7 +204,41 @@ def init_detector() -> DetectorState:
         dominant_mode=jnp.full(HISTORY, -1, jnp.int32),
         concentrated_run=zero,
         cycling_step=none,
+        early_run=zero,
+        early_start=none,
+        early_step=none,
+        early_label=none,
+        top_modes=jnp.full(NUM_TOP, -1, jnp.int32),
+        top_shares=jnp.zeros(NUM_TOP, jnp.float32),
+        mode_kind=zero,
     )
+
+
+def top_modes(counts: Array) -> tuple[Array, Array]:
+    """The modes with the most samples, for `Observation`.
+
+    Args:
+        counts: [modes] samples by mode, or their shares.
+
+    Returns:
+        (int32 [NUM_TOP] modes, -1 where there is none; float32 [NUM_TOP] shares of all counts).
+
+    Example:
+        >>> modes, shares = top_modes(jnp.array([1, 0, 3]))
+        >>> modes.tolist(), shares.tolist()
+        ([2, 0, -1], [0.75, 0.25, 0.0])
+    """
+    counts = jnp.asarray(counts, jnp.float32)
+    counts = jnp.where(jnp.isfinite(counts), counts, 0.0)
+    padded = jnp.concatenate([counts, jnp.zeros(NUM_TOP, jnp.float32)])
+    largest, modes = jax.lax.top_k(padded, NUM_TOP)
+    shares = largest / jnp.maximum(jnp.sum(counts), 1e-12)
+    return jnp.where(largest > 0, modes, -1).astype(jnp.int32), shares
+
+
+def first_onset(state: DetectorState) -> Array:
+    """The onset of any cause, or of the collapse while forming; -1 for neither. Leading axes of runs are kept."""
+    return jnp.where(state.onset_step[..., 0] >= 0, state.onset_step[..., 0], state.early_step)
 
 
 def update_detector(detector: Detector, state: DetectorState, seen: Observation, step: Array) -> DetectorState:
@@ -204,6 +272,12 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
     settled = (onset_step[0] >= 0) & (state.onset_step[0] < 0)
     onset_label = jnp.where(settled, seen.label, state.onset_label)
 
+    # Forming undoes a collapse while forming; after it only `onset_step` counts.
+    early_run, early_start = count(state.early_run, state.early_start, seen.collapsed_early & (formed_step < 0))
+    early_step = jnp.where(formed_step < 0, first(state.early_step, early_start, early_run >= detector.window), -1)
+    settled_early = (early_step >= 0) & (state.early_step < 0)
+    early_label = jnp.where(settled_early, seen.label, jnp.where(early_step >= 0, state.early_label, -1))
+
     collapsed = state.onset_step[0] >= 0
     recovered_run, recovered_start = count(state.recovered_run, state.recovered_start, seen.recovered & collapsed)
     recovered_step = first(state.recovered_step, recovered_start, recovered_run >= detector.window)
@@ -216,7 +290,9 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
     cycling = (concentrated_run >= HISTORY) & (changes >= 3)
     nonfinite = seen.label == LABELS.index("nonfinite")
     junk_early = (seen.label == LABELS.index("junk")) & ~seen.credible
-    shown = jnp.where((formed_step >= 0) | nonfinite | junk_early, seen.label, LABELS.index("forming"))
+    fewer = (early_step >= 0) & seen.collapsed_early
+    unformed = jnp.where(fewer, LABELS.index("collapsed early"), LABELS.index("forming"))
+    shown = jnp.where((formed_step >= 0) | nonfinite | junk_early, seen.label, unformed)
     return DetectorState(
         label=jnp.asarray(shown, jnp.int32),
         healthy_run=healthy_run,
@@ -234,4 +310,11 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
         dominant_mode=dominant_mode,
         concentrated_run=concentrated_run,
         cycling_step=first(state.cycling_step, step, cycling),
+        early_run=early_run,
+        early_start=early_start,
+        early_step=early_step,
+        early_label=jnp.asarray(early_label, jnp.int32),
+        top_modes=jnp.asarray(seen.top_modes, jnp.int32),
+        top_shares=jnp.asarray(seen.top_shares, jnp.float32),
+        mode_kind=jnp.asarray(seen.mode_kind, jnp.int32),
     )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.data.images import ImageDataset, Images, ImageSource
-from gan_jax.diagnostics.detector import LABELS, Observation
+from gan_jax.diagnostics.detector import LABELS, Observation, top_modes
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.settings import to_json
 from gan_jax.metrics.classifier import Classifier, UnvalidatedClassifier, validated_classifier
@@ -48,8 +48,11 @@ class ImageDetector:
     `total` with J >= `junk_share` counts as junk, as one blurred picture is. An onset is the first of `window`
     consecutive bad evaluations (all of the above but `intra`, which has an onset of its own) after
     `forming_window` healthy ones; recovery needs E >= `many_classes`, V >= `healthy_variance`, J <= `healthy_junk`.
+    A collapse while forming is the first of `window` consecutive evaluations with J <= `healthy_junk` that are `total`
+    or `class`: samples of which the classifier is sure, of few classes or all alike.
     The cut-offs are this project's: no peer defines an onset in code. Without a validated classifier only P is known,
-    and only `total` can be detected.
+    and only `total` can be detected, before and after forming: whether the one picture is well made is not known, and
+    a collapse to few classes is not seen.
     """
 
     num_samples: int = setting(default=2560, at_least=64, doc="samples an evaluation draws; 40 batches of 64")
@@ -116,6 +119,8 @@ class ImageDetector:
 
         collapsed = labelled("total", "class") & ~junk
         nothing = labelled("junk", "nonfinite") | (labelled("total") & junk)
+        well_made = jnp.where(known, excess <= self.healthy_junk, True)
+        modes, shares = top_modes(jax.lax.stop_gradient(metrics.class_share))
         return Observation(
             label=label,
             healthy=labelled("healthy"),
@@ -124,6 +129,10 @@ class ImageDetector:
             concentrated=collapsed,
             credible=metrics.finite & ~junk,
             dominant_mode=jnp.argmax(jax.lax.stop_gradient(metrics.class_share)),
+            collapsed_early=metrics.finite & well_made & (alike | few),
+            top_modes=modes,
+            top_shares=shares,
+            mode_kind=1,
         )
 
     def describe(self) -> str:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.data.mixtures import MixtureSource
-from gan_jax.diagnostics.detector import LABELS, Observation
+from gan_jax.diagnostics.detector import LABELS, Observation, top_modes
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.settings import to_json
 from gan_jax.metrics.modes import ModeMetrics, Rule, mode_bounds, mode_metrics
@@ -21,11 +21,13 @@ class MixtureDetector:
     First match wins: `nonfinite`; `junk` (H below `min_quality`: the run diverged); `total`
     (M <= max(1, `total_share` K), unless that is all of a single mode); `partial` (M <= `partial_share` K); `healthy`
     (M >= `healthy_share` K and H >= `healthy_quality`); else `between`. Before the first healthy run all but the first
-    two read `forming`.
+    two read `forming`, or `collapsed early`.
 
     An onset is the first of `window` consecutive evaluations with M <= `partial_share` K after `forming_window`
-    consecutive ones with M >= `healthy_share` K. Modes whose samples spread less than `shrunk_spread` of the truth have
-    shrunk, which has an onset of its own. The cut-offs are this project's: no peer defines an onset in code.
+    consecutive ones with M >= `healthy_share` K. A collapse while forming is the first of `window` consecutive ones
+    with M <= `partial_share` K and H >= `healthy_quality`, before that: well-made samples of few modes. Modes whose
+    samples spread less than `shrunk_spread` of the truth have shrunk, which has an onset of its own. The cut-offs are
+    this project's: no peer defines an onset in code.
     """
 
     rule: Rule = setting(default=Rule(), doc="which samples are of high quality, and which modes are captured")
@@ -78,6 +80,8 @@ class MixtureDetector:
             LABELS.index("between"),
         )
         junk = ~credible | ~metrics.finite
+        well_made = metrics.finite & (metrics.high_quality >= self.healthy_quality)
+        modes, shares = top_modes(metrics.counts)
         shrunk = (metrics.modes >= 1) & (metrics.spread < self.shrunk_spread)
         return Observation(
             label=label,
@@ -85,8 +89,12 @@ class MixtureDetector:
             recovered=healthy & ~junk,
             bad=jnp.stack([few | junk, few & ~junk, junk, shrunk]),
             concentrated=total,
-            credible=metrics.finite & (metrics.high_quality >= self.healthy_quality),
+            credible=well_made,
             dominant_mode=jnp.where(jnp.any(metrics.counts > 0), metrics.dominant_mode, -1),
+            collapsed_early=well_made & few,
+            top_modes=modes,
+            top_shares=shares,
+            mode_kind=0,
         )
 
     def describe(self) -> str:

@@ -9,7 +9,7 @@ from jax import Array
 
 from gan_jax.data.images import ImageDataset
 from gan_jax.data.stacked import NUM_CHANNELS, NUM_MODES, StackedImages, StackedSource
-from gan_jax.diagnostics.detector import LABELS, Observation
+from gan_jax.diagnostics.detector import LABELS, Observation, top_modes
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.settings import to_json
 from gan_jax.metrics.classifier import Classifier, UnvalidatedClassifier, classifier_hash, validated_classifier
@@ -40,7 +40,8 @@ class StackedDetector:
     `partial` (M <= `partial_share`); `intra` (M >= `healthy_share` and the variance inside the classes is at most
     `intra_variance` of the real one: every class a single picture); `healthy` (M >= `healthy_share` and H >=
     `healthy_quality`); else `between`. Onsets are of `window` consecutive evaluations, after `forming_window` with M >=
-    `healthy_share`. Without a validated classifier only a collapse to one picture can be seen, from P, the pairwise
+    `healthy_share`; a collapse while forming is of `window` ones with M <= `partial_share` and H >= `healthy_quality`.
+    Without a validated classifier only a collapse to one picture can be seen, from P, the pairwise
     pixel distance relative to real images. The cut-offs are this project's: no peer defines an onset in code.
     """
 
@@ -92,6 +93,7 @@ class StackedDetector:
         label = _first(
             nonfinite=~metrics.finite, junk=junk, total=total, partial=few, intra=intra, healthy=many & credible
         )
+        modes, shares = top_modes(metrics.counts)
         return Observation(
             label=label,
             healthy=many & ~junk,
@@ -100,6 +102,10 @@ class StackedDetector:
             concentrated=total,
             credible=metrics.finite & credible,
             dominant_mode=metrics.dominant_mode,
+            collapsed_early=metrics.finite & credible & few,
+            top_modes=modes,
+            top_shares=shares,
+            mode_kind=2,
         )
 
     def _observe_pixels(self, metrics: StackedMetrics) -> Observation:
@@ -113,6 +119,8 @@ class StackedDetector:
             concentrated=alike,
             credible=metrics.finite,
             dominant_mode=jnp.int32(-1),
+            collapsed_early=alike,
+            mode_kind=2,
         )
 
     def describe(self) -> str:

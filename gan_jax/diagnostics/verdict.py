@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -11,10 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.diagnostics.detector import CAUSES, LABELS, DetectorState
+from gan_jax.diagnostics.detector import CAUSES, LABELS, MODE_NAMES, DetectorState
 
 Outcome = Literal["healthy", "never formed", "collapsed", "censored", "non-finite"]
 OUTCOMES: tuple[Outcome, ...] = ("healthy", "never formed", "collapsed", "censored", "non-finite")
+
+When = Literal["after forming", "while forming"]
+WHEN: tuple[When, ...] = ("after forming", "while forming")
+
+_LEAST_SHARE = 0.05
+"""Share of the samples from which a mode is named in a sentence."""
 
 WORDS = {
     "partial": "half the modes or fewer",
@@ -33,16 +39,21 @@ class Verdict:
 
     Attributes:
         outcome: `healthy`: formed, no onset, and healthy at the last evaluation; `censored`: formed, no onset by the
-            end, but not healthy there (between, or bad for fewer evaluations than the window); `collapsed`: an onset;
-            `never formed`: no healthy run of evaluations ever (not a collapse time); `non-finite`: losses or samples
-            stopped being numbers. For survival statistics `healthy` and `censored` are both censored at `last_step`.
+            end, but not healthy there (between, or bad for fewer evaluations than the window); `collapsed`: an onset
+            after forming, or a collapse while forming, which `when` tells apart; `never formed`: neither healthy nor
+            collapsed for a window ever (not a collapse time); `non-finite`: losses or samples stopped being numbers.
+            For survival statistics `healthy`, `censored` and `never formed` are censored at `last_step`.
         last_step: the step of the last evaluation.
-        onset_step: of failure of any cause; None without one.
+        onset_step: of failure of any cause, and of a collapse while forming; None without one.
         onset_steps: by cause, as in `CAUSES`; None where there is none.
         cause: label at the onset; for a run that never formed, its last label where that says more than `forming`.
         formed_step, recovered_step, cycling_step: None where it did not happen.
-        from_start: whether a run that never formed had very few modes in every evaluation, and credible samples in the
-            last ones.
+        from_start: whether a run that has not formed had very few modes in every evaluation, and credible samples in
+            the last ones.
+        when: whether the collapse came after the run had covered the data, or while it had not yet; None without one.
+        persists: whether the last evaluation still was of few modes; None without a collapse.
+        onto: the modes that are left, as (name, share of the samples at the last evaluation), at most three, from the
+            largest down; empty without a collapse, where it does not persist, and where modes are not known.
     """
 
     outcome: Outcome
@@ -54,15 +65,19 @@ class Verdict:
     recovered_step: int | None
     cycling_step: int | None
     from_start: bool
+    when: When | None = None
+    persists: bool | None = None
+    onto: tuple[tuple[str, float], ...] = ()
 
     def sentence(self) -> str:
         """One line for people: "collapsed at step 4,200 (total: almost all samples alike; formed at step 900)"."""
+        if self.outcome == "collapsed" and self.when == "while forming":
+            return f"collapsed while forming at step {self.onset_step:,} ({self._cause()}; {self._uncovered()})"
         formed = f"formed at step {self.formed_step:,}" if self.formed_step is not None else ""
         if self.outcome == "collapsed":
             extra = f"; recovered at step {self.recovered_step:,}" if self.recovered_step is not None else ""
             extra += f"; cycling from step {self.cycling_step:,}" if self.cycling_step is not None else ""
-            words = WORDS.get(self.cause or "", "")
-            return f"collapsed at step {self.onset_step:,} ({self.cause}: {words}; {formed}{extra})"
+            return f"collapsed at step {self.onset_step:,} ({self._cause()}; {formed}{extra})"
         intra = self.onset_steps.get("intra")
         inside = f"; shrunk inside the modes from step {intra:,}" if intra is not None else ""
         if self.outcome == "healthy":
@@ -74,15 +89,38 @@ class Verdict:
             return f"never formed in {self.last_step:,} steps" + (f" ({why})" if why else "")
         return f"non-finite values at step {self.onset_step:,}"
 
+    def _cause(self) -> str:
+        onto = self.onto_words()
+        return f"{self.cause}: {WORDS.get(self.cause or '', '')}" + (f"; onto {onto}" if onto else "")
+
+    def _uncovered(self) -> str:
+        before = "few modes from the start" if self.from_start else "never covered the data before"
+        return before + ("; not so at the end" if self.persists is False else "")
+
+    def onto_words(self) -> str:
+        """The modes that are left: "1 (99 %)" or "mode 3 (60 %), mode 4 (30 %), others (10 %)"; "" without any."""
+        named = [(name, share) for name, share in self.onto if share >= _LEAST_SHARE]
+        others = 1.0 - sum(share for _, share in named)
+        if named and others >= _LEAST_SHARE:
+            named.append(("others", others))
+        return ", ".join(f"{name} ({share:.0%})".replace("%", " %") for name, share in named)
+
     def to_json(self) -> dict[str, Any]:
         """The verdict's fields, and its sentence."""
         return {**dataclasses.asdict(self), "sentence": self.sentence()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Verdict:
-        """The verdict that `to_json` wrote, whatever else stands beside it."""
+        """The verdict that `to_json` wrote, whatever else stands beside it; also of versions with fewer fields."""
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: part for name, part in value.items() if name in names})
+        known = {name: part for name, part in value.items() if name in names}
+        onto = tuple((str(name), float(share)) for name, share in known.pop("onto", ()))
+        return cls(**{**known, "when": when_collapsed(value), "onto": onto})
+
+
+def when_collapsed(verdict: Mapping[str, Any]) -> When | None:
+    """`Verdict.when` of a stored verdict: the first versions knew no collapse but after forming."""
+    return verdict.get("when") or ("after forming" if verdict["outcome"] == "collapsed" else None)
 
 
 class VerdictArrays(NamedTuple):
@@ -95,6 +133,9 @@ class VerdictArrays(NamedTuple):
         onset_steps: int32 [..., causes], as in `CAUSES`; the first is failure of any cause.
         formed_step, recovered_step, cycling_step: int32.
         from_start: bool, see `Verdict`.
+        when: int32, index into `WHEN`; -1 without a collapse.
+        persists: bool, see `Verdict`.
+        top_modes, top_shares, mode_kind: [..., 3], [..., 3] and scalar, of the last evaluation; see `DetectorState`.
     """
 
     outcome: Array
@@ -105,6 +146,11 @@ class VerdictArrays(NamedTuple):
     recovered_step: Array
     cycling_step: Array
     from_start: Array
+    when: Array
+    persists: Array
+    top_modes: Array
+    top_shares: Array
+    mode_kind: Array
 
     def sentence(self) -> str:
         """The verdict on one run in a line.
@@ -130,7 +176,7 @@ class VerdictArrays(NamedTuple):
     def verdict(self) -> Verdict:
         """The verdict on one run, for the host."""
         onset = [int(step) for step in np.asarray(self.onset_steps)]
-        cause = int(self.cause)
+        cause, when, persists = int(self.cause), int(self.when), bool(self.persists)
         return Verdict(
             outcome=OUTCOMES[int(self.outcome)],
             last_step=int(self.last_step),
@@ -141,6 +187,16 @@ class VerdictArrays(NamedTuple):
             recovered_step=_step(int(self.recovered_step)),
             cycling_step=_step(int(self.cycling_step)),
             from_start=bool(self.from_start),
+            when=WHEN[when] if when >= 0 else None,
+            persists=persists if when >= 0 else None,
+            onto=self._onto() if when >= 0 and persists else (),
+        )
+
+    def _onto(self) -> tuple[tuple[str, float], ...]:
+        modes, shares = np.asarray(self.top_modes).tolist(), np.asarray(self.top_shares).tolist()
+        name = MODE_NAMES[int(self.mode_kind)]
+        return tuple(
+            (name.format(mode), round(share, 4)) for mode, share in zip(modes, shares, strict=True) if mode >= 0
         )
 
 
@@ -159,17 +215,21 @@ def verdict_arrays(
         Scalars, and [causes] of onset steps.
     """
     nonfinite, formed = jnp.asarray(nonfinite_step) >= 0, state.formed_step >= 0
-    onset = state.onset_step.at[0].set(jnp.where(nonfinite, nonfinite_step, state.onset_step[0]))
+    after, early = state.onset_step[0] >= 0, ~formed & (state.early_step >= 0)
+    onset = jnp.where(early & _OF_EARLY, state.early_step, state.onset_step)
+    onset = onset.at[0].set(jnp.where(nonfinite, nonfinite_step, onset[0]))
     # One picture that is no data is junk, though its label is that of samples which are all alike.
     collapse, junk = (state.onset_step[CAUSES.index(name)] for name in ("collapse", "junk"))
     onset_cause = jnp.where((collapse < 0) & (junk >= 0), LABELS.index("junk"), state.onset_label)
     healthy = state.label == LABELS.index("healthy")
     early_cause = jnp.where(state.label == LABELS.index("forming"), -1, state.label)
-    cases = [nonfinite, state.onset_step[0] >= 0, ~formed]
-    outcomes = [jnp.int32(OUTCOMES.index(name)) for name in ("non-finite", "collapsed", "never formed")]
+    few_now = jnp.any(state.label == jnp.array([LABELS.index(name) for name in _FEW]))
+    cases = [nonfinite, after, early, ~formed]
+    outcomes = [jnp.int32(OUTCOMES.index(name)) for name in ("non-finite", "collapsed", "collapsed", "never formed")]
     otherwise = jnp.where(healthy, OUTCOMES.index("healthy"), OUTCOMES.index("censored"))
-    causes = [jnp.int32(LABELS.index("nonfinite")), onset_cause, early_cause]
-    few = ~nonfinite & (state.onset_step[0] < 0) & ~formed & state.concentrated_always
+    causes = [jnp.int32(LABELS.index("nonfinite")), onset_cause, state.early_label, early_cause]
+    when = jnp.where(after, WHEN.index("after forming"), jnp.where(early, WHEN.index("while forming"), -1))
+    few = ~nonfinite & ~after & ~formed & state.concentrated_always
     return VerdictArrays(
         outcome=jnp.select(cases, outcomes, otherwise).astype(jnp.int32),
         cause=jnp.select(cases, causes, -1).astype(jnp.int32),
@@ -179,6 +239,11 @@ def verdict_arrays(
         recovered_step=state.recovered_step,
         cycling_step=state.cycling_step,
         from_start=few & (state.credible_run >= credible_window),
+        when=when.astype(jnp.int32),
+        persists=jnp.where(early, state.early_run > 0, few_now),
+        top_modes=state.top_modes,
+        top_shares=state.top_shares,
+        mode_kind=state.mode_kind,
     )
 
 
@@ -199,6 +264,8 @@ def verdict_on(state: Any, *, last_step: int, nonfinite_step: int = -1, credible
 
 
 _arrays = jax.jit(verdict_arrays)
+_OF_EARLY = np.array([cause in ("any", "collapse") for cause in CAUSES])
+_FEW = ("partial", "total", "class")
 
 
 def _step(step: int) -> int | None:

@@ -140,7 +140,7 @@ def hazard_ratio_per_unit(
     at risk, or at every failure the smallest.
 
     Args:
-        onsets: those of the runs that formed.
+        onsets: those of the runs.
         covariate: a number for each run, such as its rate of label noise.
         unit: increase of the covariate, above 0; 0.01 gives the factor for a percentage point.
         confidence: level of the limits, between 0 and 1.

@@ -271,7 +271,7 @@ def _measure(classifier: Classifier | None, images: jax.Array, confidence: float
         confident = jnp.max(probabilities, axis=1) >= confidence
         classes = jax.nn.one_hot(jnp.argmax(probabilities, axis=1), NUM_CLASSES) * confident[:, None]
         counts = jnp.sum(classes, axis=0)
-        junk = 1.0 - jnp.mean(confident.astype(jnp.float32))
+        junk = jnp.mean((~confident).astype(jnp.float32))
         feature_variance, class_variance = _feature_variances(features, classes, counts)
     return _Measured(
         counts, junk, feature_variance, class_variance, _pairwise_distance(images), _pixel_std(images), finite

@@ -10,7 +10,6 @@ import numpy as np
 
 from gan_jax.metrics.hazards import (
     HazardRatio,
-    LogRank,
     Trend,
     checked_arms,
     hazard_ratio_per_unit,
@@ -20,6 +19,7 @@ from gan_jax.metrics.hazards import (
 )
 from gan_jax.metrics.power import hazard_ratio_detectable, seeds_per_arm
 from gan_jax.metrics.survival import (
+    COLLAPSES,
     FAILURE_CAUSES,
     Onset,
     SurvivalCurve,
@@ -41,6 +41,9 @@ def onset_summary(
     confidence: float = 0.95,
 ) -> dict[str, Any]:
     """All statistics of the onsets of each arm's runs, for JSON. One arm, or one run, is enough.
+
+    Time begins at step 0 for every run. Both kinds of collapse, after forming and while forming, are failures: "causes"
+    and "num_events" have them apart, and "any collapse" in "causes" together. Runs that never formed are censored.
 
     Args:
         arms: verdicts (`Verdict.to_json()`) by the arm's name.
@@ -66,29 +69,22 @@ def onset_summary(
     if baseline not in arms:
         raise ValueError(f"baseline {baseline!r} is no arm: the arms are {', '.join(arms)}")
     onsets = {name: [onset_of(verdict) for verdict in verdicts] for name, verdicts in arms.items()}
-    formed = {name: [onset for onset in listed if onset is not None] for name, listed in onsets.items()}
-    seen = {name: listed for name, listed in formed.items() if listed}
-    curves = {name: kaplan_meier(listed, confidence) for name, listed in seen.items()}
-    if horizon is None and curves:
+    never = {name: sum(v["outcome"] == "never formed" for v in verdicts) for name, verdicts in arms.items()}
+    curves = {name: kaplan_meier(listed, confidence) for name, listed in onsets.items()}
+    if horizon is None:
         watched = [curve.times[-1] for curve in curves.values() if curve.survival[-1] > 0]
         horizon = float(min(watched) if watched else max(curve.times[-1] for curve in curves.values()))
-    pooled = [onset for listed in seen.values() for onset in listed]
-    numbers = [covariate[name] for name, listed in seen.items() for _ in listed] if covariate else []
-    empty = None if pooled else "no run of any arm formed"
-    trendless = empty if covariate else "no covariate given"
+    pooled = [onset for listed in onsets.values() for onset in listed]
+    numbers = [covariate[name] for name, listed in onsets.items() for _ in listed] if covariate else []
+    trendless = None if covariate else "no covariate given"
     num_events, num_runs = sum(cause is not None for _, cause in pooled), sum(map(len, arms.values()))
     share, per_two = num_events / num_runs, 2 * num_events / len(arms)
     result = {
         "confidence": confidence,
         "horizon": horizon,
-        "arms": {name: _arm(onsets[name], curves.get(name), horizon, confidence) for name in arms},
-        "log_rank": LogRank(note=empty) if empty else log_rank(seen),
-        "pairwise": {
-            "baseline": baseline,
-            "against": pairwise(seen, baseline, confidence) if baseline in seen else {},
-            "left_out": [name for name in arms if name not in seen],
-            "note": None if baseline in seen else "no run of the baseline formed",
-        },
+        "arms": {name: _arm(onsets[name], never[name], curves[name], horizon, confidence) for name in arms},
+        "log_rank": log_rank(onsets),
+        "pairwise": {"baseline": baseline, "against": pairwise(onsets, baseline, confidence)},
         "trend": {
             "log_rank_trend": Trend(note=trendless) if trendless else log_rank_trend(pooled, numbers),
             "hazard_ratio_per_unit": HazardRatio(note=trendless)
@@ -111,33 +107,26 @@ def onset_summary(
 
 
 def _arm(
-    onsets: Sequence[Onset | None], curve: SurvivalCurve | None, horizon: float | None, confidence: float
+    onsets: Sequence[Onset], never: int, curve: SurvivalCurve, horizon: float, confidence: float
 ) -> dict[str, Any]:
-    formed = [onset for onset in onsets if onset is not None]
-    counts = {cause: sum(onset.cause == cause for onset in formed) for cause in FAILURE_CAUSES}
-    result: dict[str, Any] = {
-        "num_runs": len(onsets),
-        "num_never_formed": len(onsets) - len(formed),
-        "share_never_formed": (len(onsets) - len(formed)) / len(onsets),
-        "num_censored": len(formed) - sum(counts.values()),
-        "num_events": counts,
-        **dict.fromkeys(("median", "median_lower", "median_upper", "restricted_mean", "curve", "causes")),
-    }
-    if curve is None or horizon is None:
-        return {**result, "note": "no run formed"}
+    counts = {cause: sum(onset.cause == cause for onset in onsets) for cause in FAILURE_CAUSES}
     arrays = curve._asdict()
     medians = {name: arrays.pop(name) for name in ("median", "median_lower", "median_upper")}
     mean = curve.restricted_mean(horizon)
     last = np.searchsorted(curve.times, horizon, side="right") - 1
     causes = {}
-    for cause in FAILURE_CAUSES:
-        incidence = cumulative_incidence(formed, cause, confidence)._asdict()
+    for cause, own in {"any collapse": COLLAPSES, **{cause: (cause,) for cause in FAILURE_CAUSES}}.items():
+        incidence = cumulative_incidence(onsets, own, confidence)._asdict()
         at = {name: None if mean.mean is None else array[last] for name, array in incidence.items() if name != "times"}
         causes[cause] = {"at_horizon": at, "curve": incidence}
     notes = [] if curve.median is not None else [f"median not reached: survival ends at {curve.survival[-1]:.3g}"]
     notes += [f"the horizon is beyond the last time, {curve.times[-1]:g}"] if mean.mean is None else []
     return {
-        **result,
+        "num_runs": len(onsets),
+        "num_never_formed": never,
+        "share_never_formed": never / len(onsets),
+        "num_censored": len(onsets) - never - sum(counts.values()),
+        "num_events": counts,
         **medians,
         "restricted_mean": mean,
         "curve": arrays,

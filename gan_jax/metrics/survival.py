@@ -1,7 +1,8 @@
 """Survival statistics of right-censored onsets: the onset of a run that ended without collapse is only bounded below.
 
 A censored time is therefore never averaged with onsets. A run that fails of one cause is no longer at risk of another.
-Runs that never formed have no onset and are counted separately. Onsets are times of evaluations, so ties are common. A
+Time begins at step 0 for every run: one that collapses while forming fails then, and one that never formed is censored
+at its last step (and counted apart). Onsets are times of evaluations, so ties are common. A
 number that does not exist is None (NaN in arrays), and `note` has the reason. Comparisons of arms are in `hazards`, the
 seeds that they need in `power`, and all of it for the runs of a sweep in `onsets`.
 
@@ -25,8 +26,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import CensoredData, ecdf, norm
 
-FAILURE_CAUSES = ("collapse", "junk", "non-finite")
-"""The causes of failure; the first that occurs is the cause of a run's failure."""
+FAILURE_CAUSES = ("collapse", "collapse while forming", "junk", "non-finite")
+"""The causes of failure; the first that occurs is the cause of a run's failure. `collapse` is that after forming."""
+
+COLLAPSES = ("collapse", "collapse while forming")
+"""Both kinds of collapse."""
 
 
 class Onset(NamedTuple):
@@ -94,27 +98,26 @@ class CumulativeIncidence(NamedTuple):
     standard_error: np.ndarray
 
 
-def onset_of(verdict: Mapping[str, Any]) -> Onset | None:
-    """The onset in a verdict (`Verdict.to_json()`); None for a run that never formed.
+def onset_of(verdict: Mapping[str, Any]) -> Onset:
+    """The onset in a verdict (`Verdict.to_json()`), from step 0 on.
 
     A run that collapsed and later became non-finite failed when it collapsed. A run that became non-finite before it
-    formed failed at that time.
+    formed failed at that time. A run that never formed is censored at its last step.
 
     Raises:
         ValueError: if the verdict's outcome is unknown.
     """
     outcome, onset = verdict["outcome"], verdict["onset_step"]
-    if outcome == "never formed":
-        return None
-    if outcome in ("healthy", "censored"):
+    collapse = COLLAPSES[verdict.get("when") == "while forming"]
+    if outcome in ("healthy", "censored", "never formed"):
         return Onset(float(verdict["last_step"]), None)
     if outcome == "collapsed":
-        return Onset(float(onset), "junk" if verdict["cause"] == "junk" else "collapse")
+        return Onset(float(onset), "junk" if verdict["cause"] == "junk" else collapse)
     if outcome == "non-finite":
         steps = verdict.get("onset_steps") or {}
         earlier = [(steps[cause], cause) for cause in ("collapse", "junk") if steps.get(cause) is not None]
         step, cause = min([(onset, "non-finite"), *earlier], key=lambda pair: pair[0])
-        return Onset(float(step), cause)
+        return Onset(float(step), collapse if cause == "collapse" else cause)
     known = "healthy, censored, collapsed, non-finite, never formed"
     raise ValueError(f"outcome {outcome!r} of a verdict is unknown: it must be one of {known}")
 
@@ -123,7 +126,7 @@ def kaplan_meier(onsets: Sequence[Onset], confidence: float = 0.95) -> SurvivalC
     """The probability of no failure of any cause over time.
 
     Args:
-        onsets: those of the runs of one arm that formed, in any order.
+        onsets: those of the runs of one arm, in any order.
         confidence: level of the limits of the curve (pointwise) and of its median, between 0 and 1.
 
     Returns:
@@ -153,7 +156,9 @@ def kaplan_meier(onsets: Sequence[Onset], confidence: float = 0.95) -> SurvivalC
     return SurvivalCurve(times, survival, lower, upper, at_risk, events.sum(0), *medians)
 
 
-def cumulative_incidence(onsets: Sequence[Onset], cause: str, confidence: float = 0.95) -> CumulativeIncidence:
+def cumulative_incidence(
+    onsets: Sequence[Onset], cause: str | Sequence[str], confidence: float = 0.95
+) -> CumulativeIncidence:
     r"""The probability of failure of one cause by each time, with the others as competing risks.
 
     With d_i failures, c_i of them of this cause, among n_i runs at risk, and S the survival for all causes together,
@@ -167,17 +172,19 @@ def cumulative_incidence(onsets: Sequence[Onset], cause: str, confidence: float 
     F (1 - F) / n without censoring. The limits are those of log(-log F).
 
     Args:
-        onsets: those of the runs of one arm that formed, in any order.
-        cause: one of `FAILURE_CAUSES`.
+        onsets: those of the runs of one arm, in any order.
+        cause: one of `FAILURE_CAUSES`, or several that count as one, such as `COLLAPSES`.
         confidence: level of the pointwise limits, between 0 and 1.
 
     Returns:
         The incidence at the times of `kaplan_meier`.
     """
     check_share(confidence=confidence)
-    _check_cause(cause)
+    causes = [cause] if isinstance(cause, str) else list(cause)
+    for name in causes:
+        _check_cause(name)
     times, at_risk, events = _table(onsets)
-    failures, own = events.sum(0), events[FAILURE_CAUSES.index(cause)]
+    failures, own = events.sum(0), events[[FAILURE_CAUSES.index(name) for name in causes]].sum(0)
     before = np.append(1.0, np.cumprod(1 - failures / at_risk)[:-1])
     incidence = np.minimum(np.cumsum(before * own / at_risk), 1.0)
     since = np.tril(incidence[:, None] - incidence[None, :])
@@ -198,7 +205,7 @@ def times_and_failures(onsets: Sequence[Onset]) -> tuple[np.ndarray, np.ndarray]
         ValueError: if there are no onsets, or a time or a cause is invalid.
     """
     if not len(onsets):
-        raise ValueError("no onsets: give at least one run that formed")
+        raise ValueError("no onsets: give at least one run")
     for time, cause in onsets:
         check_time("onset", time)
         if cause is not None:

@@ -19,9 +19,11 @@ from gan_jax.networks.network import Variables, apply_module, compute_dtype, ini
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
-Init = Literal["orthogonal", "lecun_normal", "he_normal", "normal"]
+Init = Literal["orthogonal", "lecun_normal", "he_normal", "normal", "torch_default"]
+Output = Literal["linear", "tanh"]
 _WIDTHS = "units of each hidden layer"
 _NORM = "normalisation between layers: batch norm, features of unit mean square (pixel), or virtual batch norm"
+_INIT = "distribution of the initial weights; torch_default: uniform on +-1 / sqrt(inputs), biases too"
 _GAIN = "factor of the initial weights; for `normal` their standard deviation"
 
 
@@ -31,7 +33,8 @@ class MLPModule(nn.Module):
     Args:
         widths, num_outputs: units of the hidden layers and of the linear output.
         activation: a name; "maxout" takes the largest of `pieces` linear maps for every unit.
-        init_name, gain: distribution of the initial kernels, and its factor.
+        init_name, gain: distribution of the initial kernels, and its factor. With "torch_default" kernels and biases
+            are uniform on +-gain / sqrt(inputs), as PyTorch's linear layers begin; with the others biases are 0.
         dtype: dtype of the computation; None takes the parameters' own.
         norm: "batch" and "virtual" come before the activation and replace the bias; "pixel" comes after it.
         num_reference: number of samples in the reference batch of "virtual".
@@ -57,14 +60,14 @@ class MLPModule(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """[batch, inputs] -> [batch, num_outputs]."""
-        kernel_init, num_reference = _initializer(self.init_name, self.gain), 0
+        num_reference = 0
         if self.norm == "virtual":
             x, num_reference = with_reference(self, x, self.num_reference), self.num_reference
         for index, width in enumerate(self.widths):
             x = nn.Dense(
                 width * self.pieces,
                 use_bias=self.norm in ("none", "pixel"),
-                kernel_init=kernel_init,
+                **self._initializers(x.shape[-1]),
                 dtype=self.dtype,
                 name=f"dense_{index}",
             )(x)
@@ -76,7 +79,13 @@ class MLPModule(nn.Module):
         if self.minibatch is not None:
             x = self.minibatch.module("minibatch", self.axis_name)(x)
             self.sow("features", "hidden_minibatch", x)
-        return nn.Dense(self.num_outputs, kernel_init=kernel_init, dtype=self.dtype, name="output")(x)
+        return nn.Dense(self.num_outputs, **self._initializers(x.shape[-1]), dtype=self.dtype, name="output")(x)
+
+    def _initializers(self, num_inputs: int) -> dict[str, Any]:
+        if self.init_name == "torch_default":
+            uniform = _fan_in_uniform(num_inputs, self.gain)
+            return {"kernel_init": uniform, "bias_init": uniform}
+        return {"kernel_init": _initializer(self.init_name, self.gain)}
 
     def _normalise(self, index: int, x: Array, train: bool) -> Array:
         if self.norm == "batch":
@@ -103,14 +112,27 @@ def _initializer(name: Init, gain: Any) -> nn.initializers.Initializer:
     return nn.initializers.orthogonal(gain) if name == "orthogonal" else normal
 
 
+def _fan_in_uniform(num_inputs: int, gain: Any) -> nn.initializers.Initializer:
+    """Uniform on +-gain / sqrt(num_inputs): variance gain^2 / (3 num_inputs)."""
+
+    def uniform(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return gain / math.sqrt(num_inputs) * jax.random.uniform(key, shape, dtype, -1.0)
+
+    return uniform
+
+
 @component
 class MLPGenerator:
-    """Maps a latent to a vector or, reshaped, to an image; the linear output is multiplied by `output_scale`."""
+    """Maps a latent to a vector or, reshaped, to an image: `output_scale` times the last layer's output or its tanh.
+
+    Images lie in [-1, 1], which the tanh keeps to.
+    """
 
     widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
     activation: Activation = setting(default="relu", doc="activation of the hidden layers")
-    init_name: Init = setting(default="orthogonal", doc="distribution of the initial weights")
+    init_name: Init = setting(default="orthogonal", doc=_INIT)
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
+    output: Output = setting(default="linear", doc="of the last layer: as it is, or its tanh, for images in [-1, 1]")
     output_scale: float = setting(default=1.0, above=0, doc="factor of the output: the scale of the data")
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     norm: Norm = setting(default="none", doc=_NORM)
@@ -144,7 +166,7 @@ class MLPGenerator:
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
     ) -> tuple[Array, Any]:
         outputs, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
-        return (self.output_scale * outputs).reshape(latent.shape[0], *shape), statistics
+        return self._outputs(outputs, shape), statistics
 
     def features(
         self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
@@ -162,7 +184,11 @@ class MLPGenerator:
             (samples [batch, *shape], activations by layer name).
         """
         outputs, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
-        return (self.output_scale * outputs).reshape(latent.shape[0], *shape), features
+        return self._outputs(outputs, shape), features
+
+    def _outputs(self, outputs: Array, shape: tuple[int, ...]) -> Array:
+        outputs = jnp.tanh(outputs) if self.output == "tanh" else outputs
+        return (self.output_scale * outputs).reshape(outputs.shape[0], *shape)
 
 
 @component
@@ -177,7 +203,7 @@ class MLPDiscriminator:
 
     widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
     activation: Activation | Literal["maxout"] = setting(default="relu", doc="activation of the hidden layers")
-    init_name: Init = setting(default="orthogonal", doc="distribution of the initial weights")
+    init_name: Init = setting(default="orthogonal", doc=_INIT)
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
     input_scale: float = setting(
         default=1.0, above=0, doc="factor of the input; the unrolled-GAN paper's ring uses 1/4"

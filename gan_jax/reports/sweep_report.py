@@ -18,6 +18,7 @@ from gan_jax.reports.report import METRICS, watched
 from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series
 from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
+from gan_jax.reports.text_tables import num_early
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
@@ -108,10 +109,18 @@ def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[s
 
 
 def _sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
-    counts = ", ".join(f"{_count(rows, name)} {name}" for name in _outcomes(rows))
+    counts = ", ".join(f"{_count(rows, name)} {name}{_early_words(rows, name)}" for name in _outcomes(rows))
     test = statistics["log_rank"]
     found = f"log-rank over the arms p = {test['p']:.2g}" if test["p"] is not None else f"no test: {test['note']}"
     return f"{len(rows)} runs of {len(record.sweep.arms)} arms: {counts}; {found}"
+
+
+def _early_words(rows: list[dict[str, Any]], outcome: str) -> str:
+    """How many of the collapses were while forming, in brackets; empty without any."""
+    early = num_early(row["verdict"] for row in rows)
+    if outcome != "collapsed" or not early:
+        return ""
+    return " (while forming)" if early == _count(rows, outcome) else f" ({early} of them while forming)"
 
 
 def _outcomes(rows: list[dict[str, Any]]) -> list[str]:
@@ -131,14 +140,17 @@ def _time_unit(record: SweepRecord) -> tuple[str, float]:
 
 def _outcomes_table(rows: list[dict[str, Any]]) -> Markup:
     outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
+    early = num_early(row["verdict"] for row in rows) > 0
     lines = []
     for arm in _arms(rows):
         own = [row for row in rows if row["arm"] == arm]
-        counts = [_count(own, name) for name in outcomes]
+        counts = [_count(own, name) for name in outcomes] + [num_early(row["verdict"] for row in own)] * early
         # Of the metrics of all arms: one that an arm lacks is an empty cell.
         lines.append([arm, len(own), *counts, *(_last_values(own, name) for name in metrics)])
-    head = ["arm", "runs", *outcomes, *(METRICS[name] for name in metrics)]
+    head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early, *(METRICS[name] for name in metrics)]
     caption = "Outcomes of the runs. Last metrics as median over seeds, in brackets the smallest and the largest."
+    if early:
+        caption = f"{caption} Collapsed: after forming and while forming together."
     return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from gan_jax.metrics.hazards import log_rank, log_rank_trend
 from gan_jax.metrics.onsets import onset_summary, plain_json
-from gan_jax.metrics.survival import Onset, SurvivalCurve, kaplan_meier
+from gan_jax.metrics.survival import COLLAPSES, Onset, SurvivalCurve, kaplan_meier
 from gan_jax.reports.figures import SERIES, draw_survival, new_figure, plain_text, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import html_table
@@ -17,6 +17,7 @@ from gan_jax.reports.page_figures import figure_svg, swatch
 from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, dress
 from gan_jax.runs.sweep_directory import SweepRecord
 
+_CAUSE_WORDS = {"any collapse": "collapse", "collapse": "collapse after forming"}
 _LONG_LABEL = 26
 """Length of a label in characters above which the legend has one column."""
 
@@ -97,36 +98,36 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
     axes = figure.add_subplot()
     drawn = 0
     for index, (name, arm) in enumerate(statistics["arms"].items()):
-        curve = arm["curve"]
-        if curve is None:
-            continue
         drawn += 1
-        formed = arm["num_runs"] - arm["num_never_formed"]
-        label = plain_text(f"{name} ({formed} of {arm['num_runs']} formed)")
-        draw_survival(axes, _read_curve(curve), index=index, label=label, per_unit=per_unit)
+        label = plain_text(f"{name} ({sum(arm['num_events'].values())} of {arm['num_runs']} failed)")
+        draw_survival(axes, _read_curve(arm["curve"]), index=index, label=label, per_unit=per_unit)
     dress(axes, "Share without failure (95 % bands; | censored)", unit)
     axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
-    if not drawn:
-        return paragraph("No run has formed, so there are no times of collapse.")
     if drawn <= len(SERIES):
         columns = 2 if max(map(len, axes.get_legend_handles_labels()[1])) <= _LONG_LABEL else 1
         figure.set_figheight(CURVE_HEIGHT + 0.16 * -(-drawn // columns))
         figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     figures = [figure_svg(figure, "Kaplan-Meier curves of the arms")]
-    for cause in ("collapse", "junk"):
+    kinds = _collapses(statistics)
+    # Both kinds of collapse together, and apart where there are both.
+    for cause in ("any collapse", *(kinds if len(kinds) > 1 else ()), "junk"):
         figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
         axes = figure.add_subplot()
         for index, arm in enumerate(statistics["arms"].values()):
-            if arm["causes"] is None:
-                continue
             curve = arm["causes"][cause]["curve"]
             times = np.array(curve["times"]) / per_unit
             colour, dashes = series_style(index)
             axes.step(times, curve["incidence"], where="post", color=colour, linestyle=dashes, linewidth=1.4)
-        dress(axes, f"Cumulative incidence of {cause}", unit)
+        name = _CAUSE_WORDS.get(cause, cause)
+        dress(axes, f"Cumulative incidence of {name}", unit)
         axes.set(ylim=(-0.03, 1.03), xlim=(0, None))
-        figures.append(figure_svg(figure, f"cumulative incidence of {cause}"))
+        figures.append(figure_svg(figure, f"cumulative incidence of {name}"))
     return render_template("plots", note="", key="", figures=figures)
+
+
+def _collapses(statistics: dict[str, Any]) -> list[str]:
+    """The kinds of collapse that any run had."""
+    return [kind for kind in COLLAPSES if any(arm["num_events"][kind] for arm in statistics["arms"].values())]
 
 
 def _read_curve(values: dict[str, Any]) -> SurvivalCurve:
@@ -151,7 +152,7 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
     against = statistics["pairwise"]["against"]
     lines = []
     for name, arm in statistics["arms"].items():
-        events, mean = arm["num_events"], arm["restricted_mean"] or {"mean": None, "standard_error": None}
+        events, mean = arm["num_events"], arm["restricted_mean"]
         other = against.get(name)
         ratio = other["hazard_ratio"] if other else None
         lines.append(
@@ -159,9 +160,10 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
                 name,
                 f"{arm['num_never_formed']} of {arm['num_runs']}",
                 _median(statistics["forming"]["median"][name], per_unit),
-                ", ".join(f"{count} {cause}" for cause, count in events.items() if count) or "none",
+                ", ".join(f"{count} {_CAUSE_WORDS.get(cause, cause)}" for cause, count in events.items() if count)
+                or "none",
                 str(arm["num_censored"]),
-                _interval(arm["median"], arm["median_lower"], arm["median_upper"], per_unit, arm["curve"]),
+                _interval(arm["median"], arm["median_lower"], arm["median_upper"], per_unit),
                 _plus_minus(mean["mean"], mean["standard_error"], per_unit),
                 "baseline" if name == statistics["pairwise"]["baseline"] else _ratio(ratio),
                 "" if other is None else _p(other["log_rank"]["p"], other["p_holm"]),
@@ -180,8 +182,10 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
     ]
     head += ["hazard ratio (95 %)", "log-rank p (Holm)"]
     caption = (
-        "Of the runs that formed. Censored times are never averaged: a run without failure counts as lasting at least "
-        "as long as it was seen. A hazard ratio above 1 fails sooner than the baseline."
+        "Of all runs, from step 0. A collapse is a failure after forming and while forming; a run that never formed, "
+        "whose samples are no data, is censored at its last step. Censored times are never averaged: a run without "
+        "failure counts as lasting at least as long as it was seen. A hazard ratio above 1 fails sooner than the "
+        "baseline."
     )
     return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
@@ -190,9 +194,7 @@ def _median(value: float | None, scale: float) -> str:
     return "not reached" if value is None else f"{value / scale:.4g}"
 
 
-def _interval(value: Any, low: Any, high: Any, scale: float, curve: Any) -> str:
-    if curve is None:
-        return "–"
+def _interval(value: Any, low: Any, high: Any, scale: float) -> str:
     if value is None:
         return "not reached" + (f" (above {low / scale:.4g})" if low is not None else "")
     upper = f"{high / scale:.4g}" if high is not None else "∞"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -49,13 +49,23 @@ def _cell(value: Any) -> str:
 
 
 def arms_table(members: Sequence[dict[str, Any]]) -> str:
-    """The members of a sweep: a row for each arm, with the number of runs by outcome."""
+    """The members of a sweep: a row for each arm, with the number of runs by outcome.
+
+    `collapsed` counts both kinds of collapse; those while forming have a column of their own where there are any.
+    """
+    early = num_early(member["verdict"] for member in members) > 0
     outcomes = ["healthy", "censored", "collapsed", "never formed", "non-finite"]
     names = list(dict.fromkeys(member["arm"] for member in members))
-    rows = [["arm", "runs", *outcomes, "onsets (steps)"]]
+    rows = [["arm", "runs", *outcomes, *["of these while forming"] * early, "onsets (steps)"]]
     for name in names:
         verdicts = [member["verdict"] for member in members if member["arm"] == name]
         counts = [str(sum(v["outcome"] == outcome for v in verdicts)) for outcome in outcomes]
+        counts += [str(num_early(verdicts))] * early
         onsets = sorted(v["onset_step"] for v in verdicts if v["onset_step"] is not None)
         rows.append([name, str(len(verdicts)), *counts, ", ".join(f"{step:,}" for step in onsets) or "-"])
     return text_table(rows)
+
+
+def num_early(verdicts: Iterable[Mapping[str, Any]]) -> int:
+    """The number of stored verdicts of a collapse while forming."""
+    return sum(v["outcome"] == "collapsed" and v.get("when") == "while forming" for v in verdicts)

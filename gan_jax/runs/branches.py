@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from gan_jax.data.stacked import ImageData
-from gan_jax.diagnostics.detector import LABELS, DetectorState, init_detector
+from gan_jax.diagnostics.detector import LABELS, DetectorState, first_onset, init_detector
 from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.losses.transforms import BernoulliFlips
@@ -111,7 +111,7 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
             final = strategy.gather(result.state.detector, num)
             rows.append([LABELS[int(label)] for label in final.label])
             steps.append(int(np.asarray(result.state.step).ravel()[0]))
-    onsets = [int(step) if step >= 0 else None for step in np.asarray(final.onset_step)[:, 0]]
+    onsets = [int(step) if step >= 0 else None for step in np.asarray(first_onset(final))]
     return {
         "name": name,
         "words": words,
@@ -127,7 +127,8 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
 def without_onset(detector: DetectorState) -> DetectorState:
     """The detector's state with its onset cleared, so that only later onsets count."""
     fresh = init_detector()
-    names = ("bad_run", "bad_start", "onset_step", "onset_label", "recovered_run", "recovered_start", "recovered_step")
+    kinds = ("bad_run", "bad_start", "onset_step", "onset_label", "recovered_run", "recovered_start", "recovered_step")
+    names = (*kinds, "early_run", "early_start", "early_step", "early_label")
     return detector._replace(**{name: getattr(fresh, name) for name in names})
 
 
@@ -140,7 +141,7 @@ def _same(states: RunStates, experiment: Experiment, state: TrainState, specs: l
             steps.append(step)
         if step in states.steps:
             checked[step] = players_hash(state) == players_hash(states.restore(step))
-    onset = int(np.asarray(state.detector.onset_step)[0])
+    onset = int(first_onset(state.detector))
     return {
         "num": 1,
         "steps": steps,

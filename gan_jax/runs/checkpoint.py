@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from gan_jax.diagnostics.detector import init_detector
 from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
@@ -83,7 +85,7 @@ class Checkpoints:
             raise CheckpointError(f"step {step} was not saved: {self.directory} has steps up to {self.steps()[-1:]}")
 
     def restore(self, template: TrainState, step: int) -> TrainState:
-        """Reads one step.
+        """Reads one step. What the detector keeps today and did not when it was written is as before any evaluation.
 
         Args:
             template: the shapes and dtypes of the state (of `jax.eval_shape`), or a state.
@@ -95,9 +97,11 @@ class Checkpoints:
         if step not in self.steps():
             raise CheckpointError(f"{self.directory} has no checkpoint of step {step}; it has {self.steps()}")
         target = to_host(template)
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore())
         try:
             with _quiet():
+                lacking = _lacking(target, self._stored_names(step))
+                known = {name: value for name, value in target.items() if name not in lacking}
+                args = ocp.args.Composite(state=ocp.args.StandardRestore(known), meta=ocp.args.JsonRestore())
                 read = self._manager.restore(step, args=args)
             meta, arrays = dict(read["meta"]), read["state"]
         except Exception as error:  # orbax reports damage as bare Exception, ValueError, KeyError, JSONDecodeError, ...
@@ -105,7 +109,12 @@ class Checkpoints:
             raise CheckpointError(f"checkpoint of step {step} cannot be read: {reason[:200]}") from error
         if tree_hash(arrays) != meta.get("sha256"):
             raise CheckpointError(f"checkpoint of step {step} is damaged: its contents do not match their SHA-256")
-        return from_host(template, arrays)
+        return from_host(template, arrays | lacking)
+
+    def _stored_names(self, step: int) -> set[str]:
+        # The file, and not orbax's metadata(), which opens the arrays too and leaks a coroutine where they are damaged.
+        record = json.loads((self.directory / str(step) / "state" / "_METADATA").read_text(encoding="utf-8"))
+        return {entry["key_metadata"][0]["key"] for entry in record["tree_metadata"].values()}
 
     def restore_latest(self, template: TrainState) -> tuple[TrainState | None, list[str]]:
         """The newest checkpoint that can be read, and what was wrong with each newer one.
@@ -188,6 +197,24 @@ def from_host(template: Any, arrays: dict[str, Any]) -> Any:
         return jax.numpy.array(value)
 
     return jax.tree.unflatten(structure, [leaf(path, like) for path, like in leaves])
+
+
+def _lacking(target: dict[str, Any], stored: set[str]) -> dict[str, Any]:
+    """Leaves of the detector that a checkpoint of an earlier version does not have, as before any evaluation.
+
+    Args:
+        target: leaves by name, as `to_host` makes them of a template; stacked states have a leading axis.
+        stored: names in the checkpoint.
+
+    Returns:
+        By name; empty for a checkpoint that has them all.
+    """
+    fresh = to_host({"detector": init_detector()})
+    return {
+        name: np.broadcast_to(value, target[name].shape).copy()
+        for name, value in fresh.items()
+        if name in target and name not in stored
+    }
 
 
 def tree_hash(arrays: dict[str, Any]) -> str:

@@ -53,6 +53,10 @@ class FlightRecorder:
             _, _, evaluated = self._parts.popleft()
             self._evaluations -= evaluated
 
+    def forget(self) -> None:
+        """Drops what was kept of a collapse while forming that the run has undone by forming."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def keep(self, checkpoints: Path) -> None:
         """Writes the metrics, and copies the checkpoints that are there (by links, where the disk has them)."""
         self.folder.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.detector import LABELS, first_onset
 from gan_jax.diagnostics.verdict import Verdict, verdict_on
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
@@ -157,8 +157,11 @@ def train_run(
                     assert_replicas(state)
                 if checkpoints is not None:
                     checkpoints.save(state)
-                    if int(state.detector.onset_step[0]) >= 0 and not flight.has_fired:
+                    has_onset = int(first_onset(state.detector)) >= 0
+                    if has_onset and not flight.has_fired:
                         flight.keep(checkpoints.directory)
+                    elif flight.has_fired and not has_onset:
+                        flight.forget()
             if on_chunk is not None:
                 on_chunk(state)
             began = time.monotonic()

@@ -13,7 +13,9 @@ import pytest
 from gan_jax.data.images import Images
 from gan_jax.diagnostics.detector import LABELS, init_detector, update_detector
 from gan_jax.diagnostics.image_detector import ImageDetector
-from gan_jax.diagnostics.verdict import judge
+from gan_jax.diagnostics.verdict import verdict_on
+from gan_jax.metrics.classifier import classify
+from gan_jax.metrics.image_metrics import effective_classes, make_reference
 
 EVERY = 938
 NUM = 512
@@ -48,7 +50,7 @@ class Stream:
         for index in range(num_evals):
             state, _ = self._step(state, jnp.asarray(sampler(rng, index)), index)
             labels.append(LABELS[int(state.label)])
-        return judge(state, num_evals * EVERY), labels
+        return verdict_on(state, last_step=num_evals * EVERY), labels
 
     def images(self, rng, weights=None):
         p = None if weights is None else weights[self.labels] / weights[self.labels].sum()
@@ -143,6 +145,96 @@ def test_real_images_score_the_ceilings(digits):
     definition = digits.detector.definition(Images(name="digits"), digits.reference)
     assert definition["classifier"]["accuracy"] >= 0.97
     assert definition["classifier"]["name"] == "digits"
+
+
+def of_classes(stream, rng, classes):
+    return stream.images(rng, np.isin(np.arange(10), classes).astype(float))
+
+
+ALL, SIX, THREE, ONE, JUNK, PICTURE = list(range(10)), [0, 1, 3, 4, 6, 7], [1, 4, 6], [1], "noise", "one noise"
+
+
+@pytest.mark.parametrize(
+    ("stages", "outcome", "when", "formed", "onset", "onto"),
+    [
+        ([ONE] * 3, "collapsed", "while forming", None, 1, "1 (100 %)"),
+        ([SIX, THREE, ONE], "collapsed", "while forming", None, 5, "1 (100 %)"),
+        ([JUNK, ONE, ONE], "collapsed", "while forming", None, 5, "1 (100 %)"),
+        ([ONE, THREE, ALL], "healthy", None, 9, None, ""),
+        ([ALL, ONE, ALL], "collapsed", "after forming", 1, 5, ""),
+        ([ALL, SIX, ONE], "collapsed", "after forming", 1, 9, "1 (100 %)"),
+        ([JUNK] * 3, "never formed", None, None, None, ""),
+        ([PICTURE] * 3, "never formed", None, None, None, ""),
+    ],
+)
+def test_streams_with_known_answers(digits, stages, outcome, when, formed, onset, onto):
+    noise = np.random.default_rng(9).integers(0, 256, (NUM, 28, 28, 1), dtype=np.uint8)
+
+    def sampler(rng, index):
+        stage = stages[index // 4]
+        if isinstance(stage, str):
+            return noise if stage == JUNK else np.repeat(noise[:1], NUM, axis=0)
+        return of_classes(digits, rng, stage)
+
+    verdict, _ = digits.watch(sampler, 12)
+    assert (verdict.outcome, verdict.when) == (outcome, when)
+    assert (verdict.formed_step, verdict.onset_step) == tuple(n and n * EVERY for n in (formed, onset))
+    assert (verdict.recovered_step is not None) == (stages == [ALL, ONE, ALL])
+    # The classifier misreads a few of real images.
+    name, _, share = verdict.onto_words().partition(" ")
+    assert name == onto.partition(" ")[0]
+    assert not onto or int(share.strip("(% )")) >= 97
+
+
+def test_without_a_classifier_only_samples_that_are_all_alike_are_a_collapse(digits):
+    unknown = digits.reference._replace(
+        classifier=None, statistics=make_reference(None, digits.dataset.test_images, confidence=0.6)
+    )
+    rng, seen = np.random.default_rng(0), {}
+    few, one = of_classes(digits, rng, ONE), digits.images(rng)[:1]
+    for name, samples in {"few": few, "alike": np.repeat(one, NUM, axis=0)}.items():
+        metrics = digits.detector.measure(digits.source, unknown, jnp.asarray(samples))
+        seen[name] = digits.detector.observe(digits.source, unknown, metrics)
+    assert (bool(seen["few"].collapsed_early), bool(seen["alike"].collapsed_early)) == (False, True)
+    assert seen["alike"].top_modes.tolist() == [-1, -1, -1]
+
+
+def test_real_images_do_not_fire_in_1000_evaluations(digits):
+    """Resamples of the images' measured classes and features: the metrics of 1,000 evaluations in one program."""
+    detector, reference, source = digits.detector, digits.reference, digits.source
+    images, num = jnp.asarray(digits.dataset.test_images), 1000
+    probabilities, features = classify(reference.classifier, images)
+
+    def measured(key):
+        chosen = jax.random.choice(key, images.shape[0], (NUM,))
+        own, classes = probabilities[chosen], jnp.argmax(probabilities[chosen], axis=-1)
+        sure = jnp.max(own, axis=-1) >= detector.confidence
+        share = jnp.sum(jax.nn.one_hot(classes, 10) * sure[:, None], axis=0) / jnp.maximum(jnp.sum(sure), 1)
+        spread = jnp.sum(jnp.var(features[chosen], axis=0)) / reference.statistics.feature_variance
+        return reference.ceilings._replace(
+            class_share=share,
+            junk=1 - jnp.mean(sure),
+            effective_classes=effective_classes(share),
+            modes=jnp.sum(share >= 0.1 * reference.statistics.class_share),
+            max_share=jnp.max(share),
+            variance_ratio=spread,
+        )
+
+    @jax.jit
+    def run(keys):
+        def evaluate(state, scanned):
+            index, key = scanned
+            seen = detector.observe(source, reference, measured(key))
+            state = update_detector(detector, state, seen, (index + 1) * EVERY)
+            return state, (state.label, seen.collapsed_early)
+
+        return jax.lax.scan(evaluate, init_detector(), (jnp.arange(num), keys))
+
+    state, (labels, early) = run(jax.random.split(jax.random.key(0), num))
+    assert verdict_on(state, last_step=num * EVERY).outcome == "healthy"
+    assert int(state.formed_step) == EVERY
+    assert np.sum(np.asarray(labels) == LABELS.index("healthy")) == num - 1
+    assert not np.any(early)
 
 
 def healthy_stream_never_fires(stream, num_evals):

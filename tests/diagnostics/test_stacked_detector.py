@@ -14,7 +14,7 @@ from gan_jax.data.images import Images
 from gan_jax.data.stacked import StackedImages, stack_channels
 from gan_jax.diagnostics.detector import LABELS, Detector, init_detector, update_detector
 from gan_jax.diagnostics.stacked_detector import StackedDetector
-from gan_jax.diagnostics.verdict import judge
+from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.metrics.classifier import classify
@@ -67,7 +67,7 @@ def watch(setting, names):
     for index, name in enumerate(names):
         state = update(detector, state, seen[name][1], (index + 1) * EVERY)
         labels.append(LABELS[int(state.label)])
-    return judge(state, len(names) * EVERY), labels
+    return verdict_on(state, last_step=len(names) * EVERY), labels
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,36 @@ def test_lapses_shorter_than_the_window_are_no_onset_and_recovery_is_seen(settin
     assert (verdict.onset_step, verdict.recovered_step) == (4 * EVERY, 9 * EVERY)
 
 
-def test_few_modes_from_the_start_is_no_collapse(setting):
+@pytest.mark.parametrize(
+    ("stages", "outcome", "when", "formed", "onset", "onto"),
+    [
+        (["one"] * 3, "collapsed", "while forming", None, 1, "123 (100 %)"),
+        (["half", "few", "one"], "collapsed", "while forming", None, 1, "123 (100 %)"),
+        (["noise", "one", "one"], "collapsed", "while forming", None, 6, "123 (100 %)"),
+        (["few", "half", "real"], "healthy", None, 11, None, ""),
+        (["real", "one", "real"], "collapsed", "after forming", 1, 6, ""),
+        (["noise"] * 3, "never formed", None, None, None, ""),
+    ],
+)
+def test_streams_with_known_answers(setting, stages, outcome, when, formed, onset, onto):
+    verdict, labels = watch(setting, [name for name in stages for _ in range(5)])
+    assert (verdict.outcome, verdict.when) == (outcome, when)
+    assert (verdict.formed_step, verdict.onset_step) == tuple(n and n * EVERY for n in (formed, onset))
+    assert verdict.onto_words() == onto
+    assert (verdict.recovered_step is not None) == (stages == ["real", "one", "real"])
+    assert ("collapsed early" in labels) == (when == "while forming" or stages[0] == "few")
+
+
+def test_few_modes_from_the_start_are_told(setting):
     verdict, _ = watch(setting, ["few"] * 8)
-    assert (verdict.outcome, verdict.from_start) == ("never formed", True)
-    assert verdict.onset_step is None
+    assert (verdict.outcome, verdict.when, verdict.from_start) == ("collapsed", "while forming", True)
+    assert (verdict.onset_step, verdict.cause) == (EVERY, "total")
+
+
+def test_triples_of_classes_are_written_with_three_digits():
+    seen = {"top_modes": jnp.array([7, -1, -1]), "top_shares": jnp.array([0.9, 0.0, 0.0]), "mode_kind": jnp.int32(2)}
+    state = init_detector()._replace(early_step=jnp.int32(5), early_run=jnp.int32(5), early_label=jnp.int32(4), **seen)
+    assert verdict_on(state, last_step=9).onto == (("007", 0.9),)
 
 
 def test_values_that_are_not_finite_are_labelled_at_once(setting):

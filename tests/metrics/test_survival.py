@@ -33,9 +33,9 @@ TIED = [
 ]
 
 
-def verdict(outcome, onset=None, cause=None, last=70, **steps):
+def verdict(outcome, onset=None, cause=None, last=70, when=None, **steps):
     steps = {"any": onset, "collapse": None, "junk": None, "intra": None} | steps
-    return Verdict(outcome, last, onset, steps, cause, 1, None, None, False).to_json()
+    return Verdict(outcome, last, onset, steps, cause, 1, None, None, False, when).to_json()
 
 
 def random_onsets(seed, num=40):
@@ -57,7 +57,13 @@ def at(curve, values, time):
         (verdict("collapsed", 13, "junk", junk=13), Onset(13.0, "junk")),
         (verdict("healthy"), Onset(70.0, None)),
         (verdict("censored", intra=20), Onset(70.0, None)),
-        (verdict("never formed", cause="total"), None),
+        (verdict("never formed", cause="total"), Onset(70.0, None)),
+        (verdict("collapsed", 13, "class", when="while forming", collapse=13), Onset(13.0, "collapse while forming")),
+        (verdict("collapsed", 13, "class", when="after forming", collapse=13), Onset(13.0, "collapse")),
+        (
+            verdict("non-finite", 40, "nonfinite", when="while forming", collapse=13),
+            Onset(13.0, "collapse while forming"),
+        ),
         (verdict("non-finite", 40, "nonfinite"), Onset(40.0, "non-finite")),
         (verdict("non-finite", 40, "nonfinite", collapse=13, junk=20), Onset(13.0, "collapse")),
         (verdict("non-finite", 40, "nonfinite", collapse=45), Onset(40.0, "non-finite")),
@@ -354,50 +360,44 @@ def test_the_order_of_runs_does_not_matter():
     assert ratios[0] == pytest.approx(ratios[1])
 
 
-def test_summary():
-    def verdicts(listed):
-        made = [
-            verdict("collapsed", time, "total") if cause else verdict("healthy", last=time) for time, cause in listed
-        ]
-        return [*made, verdict("never formed")]
+def verdicts(listed, when="after forming", censored="healthy"):
+    return [
+        verdict("collapsed", time, "total", when=when) if cause else verdict(censored, last=time)
+        for time, cause in listed
+    ]
 
-    arms = {"6-MP": verdicts(TREATED), "placebo": verdicts(PLACEBO), "neither": [verdict("never formed")] * 3}
-    rates = {"6-MP": 0.0, "placebo": 0.1, "neither": 0.2}
+
+def test_summary():
+    arms = {"6-MP": verdicts(TREATED), "placebo": verdicts(PLACEBO)}
+    rates = {"6-MP": 0.0, "placebo": 0.1}
     result = onsets_module.onset_summary(arms, covariate=rates, unit=0.1)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     # The placebo arm is known to the end, so that the common last time is that of 6-MP.
     assert result["horizon"] == 35
-    treated, placebo, neither = (result["arms"][name] for name in arms)
-    assert (treated["num_runs"], treated["num_never_formed"], treated["num_censored"]) == (22, 1, 12)
-    assert treated["num_events"] == {"collapse": 9, "junk": 0, "non-finite": 0}
-    assert treated["share_never_formed"] == pytest.approx(1 / 22)
+    treated, placebo = (result["arms"][name] for name in arms)
+    assert (treated["num_runs"], treated["num_never_formed"], treated["num_censored"]) == (21, 0, 12)
+    assert treated["num_events"] == {"collapse": 9, "collapse while forming": 0, "junk": 0, "non-finite": 0}
     assert (treated["median"], treated["median_lower"], treated["median_upper"]) == (23, 13, None)
     assert treated["restricted_mean"]["mean"] == pytest.approx(23.29, abs=5e-3)
     assert treated["causes"]["collapse"]["at_horizon"]["incidence"] == pytest.approx(1 - 0.448, abs=5e-4)
     assert treated["curve"]["survival"][:2] == [1.0, pytest.approx(18 / 21)]
     assert placebo["restricted_mean"]["mean"] == pytest.approx(182 / 21)
     assert placebo["causes"]["collapse"]["at_horizon"]["incidence"] == 1.0
-    assert (neither["median"], neither["curve"], neither["note"]) == (None, None, "no run formed")
-    assert neither.keys() == treated.keys()
     assert (result["log_rank"]["statistic"], result["log_rank"]["degrees_of_freedom"]) == (
         pytest.approx(16.793, abs=1e-3),
         1,
     )
     against = result["pairwise"]["against"]
-    assert (result["pairwise"]["baseline"], list(against), result["pairwise"]["left_out"]) == (
-        "6-MP",
-        ["placebo"],
-        ["neither"],
-    )
+    assert (result["pairwise"]["baseline"], list(against)) == ("6-MP", ["placebo"])
     assert against["placebo"]["hazard_ratio"]["ratio"] == pytest.approx(4.817, abs=1e-3)
     assert result["trend"]["log_rank_trend"]["z"] == pytest.approx(4.098, abs=1e-3)
     assert result["trend"]["hazard_ratio_per_unit"]["ratio"] == pytest.approx(4.817, abs=1e-3)
     strength = result["power"]
-    # 30 of 47 runs; the seeds follow from Schoenfeld's 65.35 and 26.01.
-    assert (strength["num_events"], strength["event_share"]) == (30, pytest.approx(30 / 47))
-    assert strength["seeds_per_arm"] == {"2": math.ceil(65.35 / 2 * 47 / 30), "3": math.ceil(26.01 / 2 * 47 / 30)}
-    assert strength["num_events_in_two_arms"] == 20
-    assert power.power_of(strength["hazard_ratio_detectable"], 20) == pytest.approx(0.8)
+    # 30 of 42 runs; the seeds follow from Schoenfeld's 65.35 and 26.01.
+    assert (strength["num_events"], strength["event_share"]) == (30, pytest.approx(30 / 42))
+    assert strength["seeds_per_arm"] == {"2": math.ceil(65.35 / 2 * 42 / 30), "3": math.ceil(26.01 / 2 * 42 / 30)}
+    assert strength["num_events_in_two_arms"] == 30
+    assert power.power_of(strength["hazard_ratio_detectable"], 30) == pytest.approx(0.8)
     turned = onsets_module.onset_summary(arms, baseline="placebo", horizon=40)
     assert turned["pairwise"]["against"]["6-MP"]["hazard_ratio"]["ratio"] == pytest.approx(1 / 4.817, abs=1e-3)
     assert turned["arms"]["6-MP"]["restricted_mean"]["mean"] is None
@@ -407,6 +407,30 @@ def test_summary():
     week = onsets_module.onset_summary({"6-MP": verdicts(TREATED)}, horizon=6)["arms"]["6-MP"]
     assert week["causes"]["collapse"]["at_horizon"]["incidence"] == pytest.approx(3 / 21)
     assert onsets_module.onset_summary({"a": [verdict("healthy", last=50)], "b": [verdict("healthy")]})["horizon"] == 50
+
+
+def test_runs_that_collapse_while_forming_fail_and_runs_that_never_form_are_censored():
+    # The same times of the trial, with half of its events of the other kind and its censored runs never formed.
+    early = verdicts(TREATED[:4], "while forming") + verdicts(TREATED[4:], censored="never formed")
+    whole = {"6-MP": verdicts(TREATED), "placebo": verdicts(PLACEBO)}
+    mixed = {"6-MP": early, "placebo": verdicts(PLACEBO, "while forming")}
+    one, two = (onsets_module.onset_summary(arms) for arms in (whole, mixed))
+    for name in ("log_rank", "pairwise", "power", "horizon"):
+        assert one[name] == two[name]
+    plain, arm = one["arms"]["6-MP"], two["arms"]["6-MP"]
+    assert arm["num_events"] == {"collapse": 5, "collapse while forming": 4, "junk": 0, "non-finite": 0}
+    assert (arm["num_never_formed"], arm["share_never_formed"], arm["num_censored"]) == (12, pytest.approx(12 / 21), 0)
+    for name in ("median", "curve", "restricted_mean"):
+        assert arm[name] == plain[name]
+    # Together they have the incidence of all collapses, and apart they add up to it.
+    assert arm["causes"]["any collapse"] == plain["causes"]["any collapse"] == plain["causes"]["collapse"]
+    parts = [arm["causes"][kind]["curve"]["incidence"] for kind in survival.COLLAPSES]
+    np.testing.assert_allclose(np.sum(parts, axis=0), arm["causes"]["any collapse"]["curve"]["incidence"])
+    # An arm whose runs all collapsed while forming is in the test, and one that never formed is watched to its end.
+    apart = onsets_module.onset_summary({"a": verdicts(onsets([5, 6, 7]), "while forming"), "b": [NEVER] * 3})
+    assert apart["log_rank"]["p"] < 0.05
+    assert apart["arms"]["b"]["curve"]["survival"] == [1.0, 1.0]
+    assert apart["arms"]["b"]["num_never_formed"] == 3
 
 
 HEALTHY, BAD, NEVER = verdict("healthy"), verdict("collapsed", 5, "total"), verdict("never formed")
@@ -419,8 +443,9 @@ HEALTHY, BAD, NEVER = verdict("healthy"), verdict("collapsed", 5, "total"), verd
         ({"a": [BAD]}, None, 5, 1),
         ({"a": [NEVER]}, None, None, 0),
         ({"a": [NEVER], "b": [NEVER, NEVER]}, None, None, 0),
-        ({"a": [NEVER], "b": [BAD]}, None, None, 1),
-        ({"a": [BAD], "b": [NEVER]}, None, 5, 1),
+        ({"a": [NEVER], "b": [BAD]}, 0.317, None, 1),
+        ({"a": [BAD], "b": [NEVER]}, 0.317, 5, 1),
+        ({"a": [verdict("collapsed", 5, "class", when="while forming")] * 3, "b": [NEVER] * 3}, 0.025, 5, 3),
         ({"a": [HEALTHY] * 3, "b": [HEALTHY] * 3}, None, None, 0),
         ({"a": [verdict("healthy", last=0)], "b": [verdict("healthy", last=0)]}, None, None, 0),
         ({"a": [verdict("non-finite", 0, "nonfinite", last=0)], "b": [HEALTHY]}, 0.317, 0, 1),
@@ -452,7 +477,7 @@ def test_summary_of_little(arms, tested, median, num_events, horizon):
     [
         (lambda: survival.kaplan_meier(onsets([-1.0])), "-1.0.*0 or more"),
         (lambda: survival.kaplan_meier(onsets([math.nan])), "nan.*finite"),
-        (lambda: survival.kaplan_meier(onsets([1], cause="boredom")), "'boredom'.*collapse, junk, non-finite"),
+        (lambda: survival.kaplan_meier(onsets([1], cause="boredom")), "'boredom'.*collapse while forming, junk, non-"),
         (lambda: survival.kaplan_meier([]), "no onsets"),
         (lambda: survival.kaplan_meier(TREATED, confidence=1.0), "confidence=1.0.*between"),
         (lambda: survival.kaplan_meier(TREATED).restricted_mean(-2), "horizon=-2"),

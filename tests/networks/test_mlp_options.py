@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.experiment.examples import tiny_ring
+from gan_jax.experiment.settings import override_all
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm
@@ -145,3 +147,50 @@ def test_wrong_options_are_told(key):
         ValueError, match=r"MLPDiscriminator.minibatch is 3, and must be one of MinibatchDiscrimination"
     ):
         MLPDiscriminator(minibatch=3)
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.5])
+def test_torch_default_weights_are_uniform_by_the_number_of_inputs(gain, key):
+    gen = MLPGenerator(widths=(400, 300), init_name="torch_default", gain=gain)
+    disc = MLPDiscriminator(widths=(400, 300), init_name="torch_default", gain=gain)
+    for network, num_inputs, arguments in ((gen, 50, (50, (80,))), (disc, 80, ((80,),))):
+        params = network.init(key, *arguments).params
+        for layer, fan_in in (("dense_0", num_inputs), ("dense_1", 400), ("output", 300)):
+            bound = gain / np.sqrt(fan_in)
+            for values in params[layer].values():
+                size = values.size
+                assert np.max(np.abs(values)) <= bound
+                assert np.max(np.abs(values)) >= bound * (1 - 12 / size) or size < 20
+                # Of a uniform distribution: variance bound^2 / 3, its standard error 2 / sqrt(5 n) of it.
+                if size > 100:
+                    variance = gain**2 / (3 * fan_in)
+                    assert np.var(values) == pytest.approx(variance, rel=5 * 2 / np.sqrt(5 * size))
+                    assert np.mean(values) == pytest.approx(0, abs=5 * np.sqrt(variance / size))
+        assert not np.array_equal(params["dense_0"]["bias"][:80], params["dense_1"]["bias"][:80])
+
+
+def test_other_weights_begin_without_bias(key):
+    params = MLPGenerator(widths=(4,), init_name="lecun_normal").init(key, 2, (3,)).params
+    assert not any(np.any(layer["bias"]) for layer in params.values())
+
+
+def test_the_output_of_a_generator_is_linear_or_its_tanh(key):
+    linear = MLPGenerator(widths=(6,), init_name="torch_default", output_scale=2.0)
+    squashed = MLPGenerator(widths=(6,), init_name="torch_default", output_scale=2.0, output="tanh")
+    variables, latent = linear.init(key, 2, (3,)), 9 * jax.random.normal(key, (5, 2))
+    expected, _ = linear.apply(variables, latent, (3,), train=True)
+    for found in (
+        squashed.apply(variables, latent, (3,), train=True),
+        squashed.features(variables, latent, (3,), train=True),
+    ):
+        np.testing.assert_allclose(found[0], 2 * np.tanh(expected / 2), rtol=1e-6)
+    with pytest.raises(ValueError, match="output"):
+        MLPGenerator(output="sigmoid")
+
+
+def test_output_and_weights_are_options():
+    experiment = override_all(
+        tiny_ring(), [("generator.network.output", "tanh"), ("discriminator.network.init_name", "torch_default")]
+    )
+    assert experiment.generator.network.output == "tanh"
+    assert experiment.discriminator.network.init_name == "torch_default"

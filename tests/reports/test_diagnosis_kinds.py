@@ -25,7 +25,7 @@ def test_a_diagnosis_of_an_earlier_version_is_shown(tmp_path, kind):
 
 
 def test_former_keys_become_the_present_ones_and_others_stay():
-    former = {"decision_threshold": 0.0, "checkpoints": [{"attention": {"seen": [True]}, "step": 1}], "judges": 1}
+    former = {"boundary": 0.0, "checkpoints": [{"attention": {"seen": [True]}, "step": 1}], "judges": 1}
     assert with_present_keys("landscape", former) == {
         "decision_threshold": 0.0,
         "checkpoints": [{"local_maxima": {"seen": [True]}, "step": 1}],

@@ -419,6 +419,27 @@ def test_an_outcome_of_another_version_is_counted(tmp_path):
     ]
 
 
+def test_collapses_while_forming_are_told_in_the_first_line(tmp_path):
+    made = make_sweep(tmp_path / "sweep", (1e-3, 1e-4), 32)
+    early = {"outcome": "collapsed", "when": "while forming", "onset_step": 10, "formed_step": None, "cause": "class"}
+    change(made, 0, verdict=made.read_members()[0]["verdict"] | early | {"sentence": "collapsed while forming"})
+    text = write_sweep_report(made.path).read_text(encoding="utf-8")
+    shown = Page(text)
+    assert "2 runs of 2 arms: 2 collapsed (1 of them while forming); log-rank over the arms p = 0.32." in shown.text
+    head = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', text)
+    assert head[:4] == ["arm", "runs", "collapsed", "collapsed while forming"]
+    assert "1 collapse while forming" in shown.text
+    labels = [attrs["aria-label"] for attrs in shown.all("svg")]
+    assert labels[1:4] == [
+        "cumulative incidence of collapse",
+        "cumulative incidence of collapse after forming",
+        "cumulative incidence of collapse while forming",
+    ]
+    change(made, 1, verdict=made.read_members()[0]["verdict"])
+    shown = Page(write_sweep_report(made.path).read_text(encoding="utf-8"))
+    assert "2 runs of 2 arms: 2 collapsed (while forming)" in shown.text
+
+
 @pytest.mark.parametrize("name", [r"$\lr$ up", "_hidden", "a\x07b", "<b>&amp;", "Größe ∞", "$$", r"a\$b$"])
 def test_any_name_of_an_arm_is_text(tmp_path, name):
     experiment = tiny_ring()
@@ -434,7 +455,7 @@ def test_any_name_of_an_arm_is_text(tmp_path, name):
     page = Page(write_sweep_report(made.path).read_text(encoding="utf-8"))
     assert name in page.text
     shown = "".join(character if character.isprintable() else " " for character in name)
-    assert f"{shown} (1 of 1 formed)" in page.text  # in the legend of the survival curves, as it is
+    assert f"{shown} (1 of 1 failed)" in page.text  # in the legend of the survival curves, as it is
 
 
 def test_a_row_has_a_cell_for_each_column():

@@ -63,3 +63,18 @@ def test_a_sweep_has_a_row_an_arm():
         "a    2     0        0         2          0             0           150, 2,000",
         "b    1     1        0         0          0             0           -",
     ]
+
+
+def test_collapses_while_forming_have_a_column_of_their_own():
+    collapsed = {"outcome": "collapsed", "onset_step": 150}
+    early = {"arm": "a", "verdict": {**collapsed, "when": "while forming"}}
+    members = [
+        early,
+        {"arm": "a", "verdict": {**collapsed, "when": "after forming"}},
+        {"arm": "b", "verdict": collapsed},
+    ]
+    assert arms_table(members).splitlines() == [
+        "arm  runs  healthy  censored  collapsed  never formed  non-finite  of these while forming  onsets (steps)",
+        "a    2     0        0         2          0             0           1                       150, 150",
+        "b    1     0        0         1          0             0           0                       150",
+    ]

@@ -7,6 +7,7 @@ import pytest
 
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.settings import override
+from gan_jax.runs import checkpoint
 from gan_jax.runs.checkpoint import CheckpointError, Checkpoints, from_host, to_host, tree_hash
 from gan_jax.runs.runner import state_template
 from gan_jax.scaling.programs import compiled_init
@@ -130,3 +131,20 @@ def test_absent_steps_and_other_structures_are_explained(tmp_path, state):
     wider = state_template(override(tiny_ring(), "generator.network.widths", (8, 8)))
     with pytest.raises(CheckpointError, match="cannot be read"):
         checkpoints.restore(wider, 5)
+
+
+def test_leaves_that_the_detector_did_not_keep_yet_are_as_before_any_evaluation(tmp_path, state, monkeypatch):
+    def without(tree):
+        return {name: leaf for name, leaf in to_host(tree).items() if ".early_" not in name and ".top_" not in name}
+
+    seen = at(state, 3)._replace(detector=state.detector._replace(early_step=jnp.int32(2), formed_step=jnp.int32(1)))
+    with monkeypatch.context() as former:
+        former.setattr(checkpoint, "to_host", without)
+        Checkpoints(tmp_path / "c").save(seen)
+    restored = Checkpoints(tmp_path / "c").restore(state, 3)
+    assert leaves_equal(restored, seen._replace(detector=seen.detector._replace(early_step=jnp.int32(-1))))
+    with monkeypatch.context() as other:
+        other.setattr(checkpoint, "to_host", lambda tree: {k: v for k, v in to_host(tree).items() if k != "step"})
+        Checkpoints(tmp_path / "d").save(seen)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Checkpoints(tmp_path / "d").restore(state, 3)

@@ -51,6 +51,18 @@ def trained(path, experiment, seed=0, **host):
     return run, resources
 
 
+def test_a_window_that_forming_undoes_is_dropped(tmp_path):
+    flight = FlightRecorder(tmp_path / "onset", window=1.0)
+    flight.note(0, {"loss": np.arange(10.0)}, evaluates=True)
+    (tmp_path / "checkpoints" / "10").mkdir(parents=True)
+    flight.forget()
+    flight.keep(tmp_path / "checkpoints")
+    assert flight.has_fired
+    flight.forget()
+    assert not flight.has_fired
+    assert not flight.folder.exists()
+
+
 def test_only_the_last_evaluations_are_held(tmp_path):
     flight = FlightRecorder(tmp_path / "onset", window=1.0)
     for start in range(0, 100, 10):
