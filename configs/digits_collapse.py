@@ -4,8 +4,8 @@ Claim: two small MLPs without batch norm, Adam with b1 = .9 and five updates of 
     handwriting one after another, with next to no junk at the end.
 Command: gan-jax train digits_collapse
 Cost: 4 minutes (83 steps/s) on two busy cores.
-Figure: seed 0: "collapsed while forming at step 3,750 (class: few classes; onto 3 (100 %); ...)"; effective classes 2.6 at
-    4,000 steps, 1.8 at 8,000, 1.3 at 12,000, and from 14,000 on 1.0: a page of threes.
+Figure: seed 0: "collapsed while forming at step 3,750 (class: few classes; onto 3 (100 %); ...)"; effective classes 2.6
+    at 4,000 steps, 1.8 at 8,000, 1.3 at 12,000, and from 14,000 on 1.0: a page of threes.
 """
 
 from gan_jax.data.images import Images
