@@ -3,7 +3,7 @@
 Claim: two MLPs without batch norm, Adam with b1 = .9 and five updates of D a step go from several digits to one, "1",
     within 3,500 to 5,000 steps; the samples stay digits.
 Command: gan-jax train mnist_collapse_mlp --data DIRECTORY
-Cost: not measured on an idle machine yet; 5,000 steps of six small matrix products on a batch of 256.
+Cost: not measured yet.
 Figure: "collapsed while forming" onto 1, effective classes 1.0; a picture of ones.
 
 References:
