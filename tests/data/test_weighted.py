@@ -14,6 +14,7 @@ from gan_jax.experiment.experiment import Data
 from gan_jax.experiment.records import read_component
 from gan_jax.experiment.settings import to_json
 from gan_jax.scaling.programs import chunk_program, compiled_init
+from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.evaluations import load_data
 
 
@@ -72,7 +73,7 @@ def test_other_weights_run_the_same_program(key):
     program, kept = chunk_program(small=True), []
     for weights in (np.ones(64), np.arange(64.0)):
         data = resources._replace(dataset=reweighted(resources.dataset, weights))
-        result = program(experiment, data, compiled_init(experiment, key), num_steps=2)
+        result = program(experiment, data, compiled_init(experiment, key), ChunkSpec(2))
         kept.append(program._cache_size())
     assert kept[0] == kept[1]
     assert bool(result.evaluation.metrics["running"].finite)

@@ -323,7 +323,7 @@ def test_uneven_splits_are_refused():
     with pytest.raises(ValueError, match=r"batch_size is 20, which 8 devices .* set it to 16 or 24, or use 5 devices"):
         check_split(tiny_ring(batch_size=20), nothing, 8)
     with pytest.raises(ValueError, match=r"batch_size is 3, .* set it to 8, or use 3 devices"):
-        make_parallel_chunk()(tiny_ring(batch_size=3), nothing, None, num_steps=1)
+        make_parallel_chunk()(tiny_ring(batch_size=3), nothing, None, ChunkSpec(1))
     images = LoadedData(tiny_images(60), ())
     short = dcgan(data__last_batch="short")
     with pytest.raises(

@@ -118,7 +118,7 @@ def assert_trains(experiment, num_steps=NUM_STEPS):
     assert np.all(states.step == num_steps)
     ahead = experiment if experiment.generator.unroll is not None else unrolled(experiment)
     split = make_parallel_chunk(jax.devices()[:2])
-    state = split(ahead, resources, starts[0], num_steps=num_steps, evaluates=False).state
+    state = split(ahead, resources, starts[0], ChunkSpec(num_steps, evaluates=False)).state
     assert int(state.nonfinite_step) == -1
     assert_replicas(state)
     after = jax.device_get(state.generator.variables.params)
