@@ -182,7 +182,10 @@ def test_short_last_batches_are_trained_on_and_too_many_kinds_of_chunks_are_refu
     chex.assert_shape(result.metrics["generator_loss"], (6,))
     assert result.evaluations.step.tolist() == [3, 6]
     chex.assert_shape(result.evaluations.metrics["batch"].junk, (2,))
-    odd = gj.replace(short, {"num_steps": 1000, "eval_every_steps": 97})
+    odd = gj.replace(
+        short, {"num_steps": 10_000, "eval_every_steps": 7}
+    )  # epochs of 90 steps, the last one of 8 images
+    data = data._replace(dataset=tiny_images(16 * 89 + 8))
     with pytest.raises(ValueError, match="last_batch='wrap'"):
         jax.eval_shape(gj.train, odd, data, jax.random.key(0))
 
