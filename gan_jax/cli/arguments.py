@@ -135,7 +135,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     unroll = kinds.add_parser(
         "unroll", help="is the unrolled gradient right, which part matters, what does it cost", description=_DIAGNOSE
     )
-    unroll.add_argument("config", help="a config, or a run folder, whose newest checkpoint is then the state")
+    unroll.add_argument(
+        "config", help="a config; or a run's folder or SWEEP#MEMBER, whose newest checkpoint is then the state"
+    )
     unroll.option("--data", metavar="DIR", help="where the data set lies")
     unroll.option("--seed", type=int, default=0, help="of the initial state; 0")
     unroll.option("--warm-up", type=int, default=100, metavar="N", help="steps of the plain game before; 100")
@@ -143,6 +145,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     unroll.option("--memory", default="all,step,sqrt", metavar="M,...", help="memory options to time, or none")
     unroll.option("--directions", type=int, default=3, metavar="N", help="to compare derivatives along; 0 for none, 3")
     unroll.option("--rounds", type=int, default=5, metavar="N", help="timed evaluations; 0 to compile only, 5")
+    _add_cache_option(unroll)
     unroll.option("--json", action="store_true", help="print the result as JSON")
     unroll.option("--out", metavar="FILE", help="write the result as JSON here")
     unroll.option("--plot", metavar="FILE", help="write a picture here")
@@ -183,7 +186,11 @@ def _add_host_options(parser: Parser) -> None:
     parser.option("--coordinator", metavar="HOST:PORT", help="of process 0, when several processes run this command")
     parser.option("--num-processes", type=int, metavar="N", help="how many processes run it")
     parser.option("--process-id", type=int, metavar="I", help="which of them this is, from 0")
-    parser.option("--distributed", action="store_true", help="several processes, as SLURM, GKE or Cloud TPU tell them")
+    parser.option(
+        "--distributed",
+        action="store_true",
+        help="several processes, found from the environment of SLURM, GKE or Cloud TPU",
+    )
 
 
 def split_overrides(arguments: Sequence[str], known: dict[str, int]) -> tuple[list[str], list[tuple[str, str]]]:

@@ -16,7 +16,7 @@ from gan_jax.diagnostics.magnitudes import leading_singular_values
 from gan_jax.diagnostics.precursors import departures
 from gan_jax.reports.diagnosis_magnitudes import sentence
 from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
-from gan_jax.runs.window_replay import probe_values_of, watching
+from gan_jax.runs.window_replay import probe_values_of, with_recorder
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
 
 
 def _row(states: RunStates, step: int) -> dict[str, Any]:
-    signals = probe_values_of(watching(states.experiment), states.resources, states.restore(step))
+    signals = probe_values_of(with_recorder(states.experiment), states.resources, states.restore(step))
     return {"step": step, "signals": {k: float(v) if np.isfinite(v) else None for k, v in signals.items()}}
 
 

@@ -64,27 +64,30 @@ def write_samples(
     from gan_jax.runs.run import Run
 
     run = Run(name)
+    if out.suffix == "" and len(run.experiment.data.shape) != 3:
+        raise UsageError(f"samples of {name} are points, not images: write them to a .npz or a .png file")
     generator = run.generator(step)
     key = None if seed is None else jax.random.key(seed)
     latents, samples = (np.asarray(part) for part in (generator.latents(key, num), generator.sample(key, num)))
-    data = run.load_data(location)
+    unfinished = out.with_name(f".unfinished-{out.name}")
     if out.suffix == ".png":
-        title = f"{name}, step {generator.step:,}"
-        picture_samples(out, run.experiment.data.source(data.dataset), samples, title)
+        source = None if samples.ndim == 4 else run.experiment.data.source(run.load_data(location).dataset)
+        picture_samples(unfinished, source, samples, f"{name}, step {generator.step:,}")
+        unfinished.replace(out)
         return out
     if out.suffix == "":
-        if samples.ndim != 4:
-            raise UsageError(f"samples of {name} are points, not images: write them to a .npz or a .png file")
         out.mkdir(exist_ok=True)
         for index, image in enumerate(samples):
             image_grid(image[None], columns=1, scale=1).save(out / f"{index:05d}.png")
         return out
     arrays: dict[str, Any] = {"samples": samples, "latents": latents}
-    labels = sample_labels(run.experiment, data, samples)
+    labels = sample_labels(run.experiment, run.load_data(location), samples)
     if labels is not None:
         arrays |= labels
     record = made_of(run, generator.step, seed)
-    np.savez_compressed(out, made_of=json.dumps(record), **arrays)
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, made_of=json.dumps(record), **arrays)
+    unfinished.replace(out)
     return out
 
 

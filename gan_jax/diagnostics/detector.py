@@ -1,8 +1,8 @@
 """The collapse detector: from a label at each evaluation to an onset, in the carry of the compiled program.
 
-A detector is a component with thresholds as floats, so one compiled program serves a whole grid of thresholds. What the
-labels mean is said by the detector of the data at hand (`mixture_detector`, `image_detector`); how labels become an
-onset is said here, once:
+A detector is a component with thresholds as floats, so one compiled program serves a whole grid of thresholds. The
+detector of the data at hand (`mixture_detector`, `image_detector`, `stacked_detector`) defines what a label means. This
+module defines how labels become an onset:
 
 * `formed_step`: first evaluation of the first run of `forming_window` consecutive healthy ones.
 * `onset_step[cause]`: first evaluation of the first run of `window` consecutive bad ones after the run had formed.
@@ -51,11 +51,11 @@ NUM_TOP = 3
 """Modes of an evaluation whose shares are kept, from the largest down."""
 
 HISTORY = 10
-"""Evaluations over which the dominant_mode mode must change for `cycling`."""
+"""Evaluations over which the dominant mode must change for `cycling`."""
 
 
 class Observation(NamedTuple):
-    """What one evaluation says.
+    """What a detector concludes from one evaluation.
 
     Attributes:
         label: index into `LABELS`, before `forming` is applied.
@@ -97,9 +97,9 @@ class DetectorState(NamedTuple):
         recovered_run, recovered_start, recovered_step: the same for recovery.
         concentrated_always: whether every evaluation so far was concentrated.
         credible_run: length of the current run of credible evaluations.
-        dominant_mode: [HISTORY] the dominant_mode modes of the last evaluations, newest last.
+        dominant_mode: [HISTORY] the dominant modes of the last evaluations, newest last.
         concentrated_run: length of the current run of concentrated evaluations.
-        cycling_step: first step at which the dominant_mode mode had changed 3 times in `HISTORY` concentrated
+        cycling_step: first step at which the dominant mode had changed 3 times in `HISTORY` concentrated
             evaluations.
         early_run, early_start: length of the current run of early-collapsed evaluations, and the step it began at.
         early_step: see the module; -1 again once the run has formed.

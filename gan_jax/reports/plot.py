@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from gan_jax.reports.figures import FAKE, REAL, SERIES, draw_survival, new_figure, plain_text
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MAX_PANELS = 16
 """Members of a result that `samples` draws."""
 _MAX_POINTS = 1500
+_RUN_SAMPLES = 512
 _BINS = 60
 _PANEL = 3.2
 """Width of a panel, in inches."""
@@ -31,10 +33,11 @@ def samples(source: Any, *, num: int = 64) -> Figure:
     """Generated samples beside real examples: a grid of images, a scatter of points or histograms of numbers.
 
     Args:
-        source: a result with `samples` and, if it has real examples, `real`; or an array of samples. Shapes are
-            [n, height, width, channels] for images in [-1, 1] and [n, dim] for points, of which the first two
-            coordinates are drawn; [n] is a list of numbers. A further leading axis, [members, n, ...], gives one panel
-            a member, for the first 16 members.
+        source: a result of `gan_jax.train`, under any number of `vmap`s; a `gan_jax.Run` (its newest generator and its
+            fixed latents); an object with `samples` and, if it has real examples, `real`; or an array of samples.
+            Shapes are [n, height, width, channels] for images in [-1, 1] and [n, dim] for points, of which the first
+            two coordinates are drawn; [n] is a list of numbers. A further leading axis, [members, n, ...], gives one
+            panel a member, for the first 16 members.
         num: images of a grid, 1 or more. Scatters draw up to 1,500 points and histograms all numbers.
 
     Returns:
@@ -54,9 +57,7 @@ def samples(source: Any, *, num: int = 64) -> Figure:
     """
     if num < 1:
         raise ValueError(f"num={num}: give the number of images in a grid, 1 or more")
-    is_result = hasattr(source, "samples")
-    # An array has a field `real` too, its real part.
-    given, real = (source.samples, getattr(source, "real", None)) if is_result else (source, None)
+    given, real = _samples_and_real(source)
     fake = _members("samples", given)
     real = None if real is None else _members("real", real)
     if real is not None and (real.shape[2:] != fake.shape[2:] or len(real) not in (1, len(fake))):
@@ -86,6 +87,20 @@ def samples(source: Any, *, num: int = 64) -> Figure:
             _draw_points(axes, own[:_MAX_POINTS, :2], None if beside is None else beside[:_MAX_POINTS, :2])
             axes.set_title(title, fontsize=9)
     return figure
+
+
+def _samples_and_real(source: Any) -> tuple[Any, Any]:
+    """(samples, real examples or None) of what `samples` takes, with at most one leading axis of members."""
+    if hasattr(source, "verdict") and hasattr(source, "samples"):  # a result, with a leading axis for every vmap
+        leading = np.ndim(source.verdict.outcome)
+        parts = (np.asarray(part) for part in (source.samples, source.real))
+        given, real = (part.reshape(-1, *part.shape[leading:]) if leading else part for part in parts)
+        return given, real
+    if hasattr(source, "generator") and hasattr(source, "load_data"):  # a run
+        data = source.experiment.data.source(source.load_data().dataset)
+        return source.generator().sample(None, _RUN_SAMPLES), data.sample(jax.random.key(0), _RUN_SAMPLES)
+    # An array has a field `real` too, its real part.
+    return (source.samples, getattr(source, "real", None)) if hasattr(source, "samples") else (source, None)
 
 
 def _members(name: str, array: Any) -> np.ndarray:
@@ -166,9 +181,9 @@ def curves(metrics: Any, names: Iterable[str] | None = None, *, steps: Any = Non
     """Metrics over training, one panel a name.
 
     Args:
-        metrics: a result with `metrics`, or a mapping from names to arrays [steps] or [members, steps] (a dict, or a
-            pandas frame of one run). Of several members the median is drawn, with a band that holds the middle 80 %
-            (from the 10 % to the 90 % quantile). Values that are not finite are left out.
+        metrics: a result of `gan_jax.train`, a `gan_jax.Run`, or a mapping from names to arrays [steps] or
+            [members, steps] (a dict, or a pandas frame of one run). Of several members the median is drawn, with a band
+            that holds the middle 80 % (from the 10 % to the 90 % quantile). Values that are not finite are left out.
         names: in the order of the panels; None for all metrics that hold numbers.
         steps: [steps] of the values, ascending; by default the metric "step" if there is one, else 1, 2, 3 and so on.
 
@@ -186,6 +201,8 @@ def curves(metrics: Any, names: Iterable[str] | None = None, *, steps: Any = Non
         [1.0, 2.0, 3.0]
     """
     table: Mapping[str, Any] = metrics if hasattr(metrics, "keys") else metrics.metrics
+    if hasattr(metrics, "frame"):  # a run, whose series of lists have a row an evaluation
+        table = {name: values for name, values in table.items() if np.ndim(values) == 1}
     found = {str(name): values for name in table.keys() if (values := _series(table[name])) is not None}  # noqa: SIM118
     if steps is None and "step" in found:
         steps = found["step"][0]
@@ -215,14 +232,14 @@ def curves(metrics: Any, names: Iterable[str] | None = None, *, steps: Any = Non
 
 
 def _series(values: Any) -> np.ndarray | None:
-    """A metric as [members, steps]; None if it is no array of numbers of one or two axes."""
+    """A metric [..., steps] as [members, steps]; None if it is no array of numbers."""
     try:
         array = np.asarray(values, float)
     except (TypeError, ValueError):
         return None
-    if array.ndim not in (1, 2) or 0 in array.shape:
+    if array.ndim == 0 or 0 in array.shape:
         return None
-    return np.atleast_2d(np.where(np.isfinite(array), array, np.nan))
+    return np.where(np.isfinite(array), array, np.nan).reshape(-1, array.shape[-1])
 
 
 def _draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
@@ -254,8 +271,8 @@ def landscape(
             grid, with the first coordinate along the columns and the second along the rows, lowest first.
         low: lower corner of the box: two numbers, or one for both coordinates.
         high: upper corner.
-        real: [n, 2] real points; None for none.
-        fake: [n, 2] generated points; None for none.
+        real: [n, 2] real points; None draws none.
+        fake: [n, 2] generated points; None draws none.
         num: points of the grid on each side, 2 or more, if `score` is a function.
 
     Returns:
@@ -320,12 +337,13 @@ def _grid_scores(score: Any, low: np.ndarray, high: np.ndarray, num: int) -> np.
     return scores.reshape(num, num)
 
 
-def survival(times: Any, observed: Any, groups: Any = None) -> Figure:
+def survival(times: Any, observed: Any = None, groups: Any = None) -> Figure:
     """Kaplan-Meier curves of the share of runs without failure, with 95 % bands and ticks at censored runs.
 
     Args:
-        times: [n] of failure, or the last time at which a run was seen without failure; finite, 0 or more, in steps.
-        observed: [n] whether the run failed at its time; False if it is censored.
+        times: a result of `gan_jax.train` under `vmap` (all its runs), a `gan_jax.SweepRun` (its arms are the groups);
+            or [n] times of failure, or of the last evaluation of a run without failure; finite, 0 or more, in steps.
+        observed: [n] whether the run failed at its time; False if it is censored. Only with an array of times.
         groups: [n] the group of each run, with one curve a group in order of appearance; None for a single curve.
 
     Returns:
@@ -342,6 +360,8 @@ def survival(times: Any, observed: Any, groups: Any = None) -> Figure:
     # Here, and not above: scipy.stats takes a while to import.
     from gan_jax.metrics.survival import Onset, kaplan_meier
 
+    if observed is None:
+        times, observed, groups = _failures(times, groups)
     times, observed = np.asarray(times, float), np.asarray(observed)
     names = ["all runs"] * times.size if groups is None else [str(group) for group in np.asarray(groups).ravel()]
     if times.ndim != 1 or times.shape != observed.shape or len(names) != len(times):
@@ -362,3 +382,16 @@ def survival(times: Any, observed: Any, groups: Any = None) -> Figure:
     axes.tick_params(labelsize=7)
     axes.legend(loc="best", fontsize=7, frameon=False)
     return figure
+
+
+def _failures(source: Any, groups: Any) -> tuple[list[int], list[bool], Any]:
+    """(times, whether the run failed then, groups) of a result or a sweep."""
+    if hasattr(source, "rows"):
+        verdicts, groups = source.verdicts, [row["arm"] for row in source.rows] if groups is None else groups
+    elif hasattr(source, "verdict"):
+        verdicts = list(source.verdict.verdicts())
+    else:
+        raise ValueError("survival takes a result, a SweepRun, or arrays of times and of `observed`: give both arrays")
+    failed = [verdict.onset_step is not None for verdict in verdicts]
+    times = [verdict.last_step if verdict.onset_step is None else verdict.onset_step for verdict in verdicts]
+    return times, failed, groups

@@ -16,7 +16,7 @@ from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.losses.transforms import BernoulliFlips
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import RunStates
-from gan_jax.runs.window_replay import plain, plain_experiment, players_hash
+from gan_jax.runs.window_replay import players_hash, without_recorder, without_recorder_state
 from gan_jax.scaling.programs import compiled_chunk
 from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.chunks import ChunkSpec, chunks, plan
@@ -88,11 +88,11 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
     """
     words, change = VARIATIONS[name]
     try:
-        experiment = change(plain_experiment(states.experiment))
+        experiment = change(without_recorder(states.experiment))
     except ValueError as error:
         return {"name": name, "words": words, "refused": str(error)}
     experiment = dataclasses.replace(experiment, num_steps=horizon)
-    state = plain(states.restore(begin))
+    state = without_recorder_state(states.restore(begin))
     specs = list(plan(experiment, states.resources, begin))
     say(f"branch {name}: {1 if name == 'same' else num} x {horizon - begin:,} steps")
     if name == "same":

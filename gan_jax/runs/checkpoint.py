@@ -36,7 +36,7 @@ class Checkpoints:
     Args:
         directory: where they are kept; made if absent.
         keep: newest checkpoints that are kept.
-        keep_every_steps: steps that are multiples of this are kept for good, to branch from; None: none are.
+        keep_every_steps: steps that are multiples of this are kept for good, to branch from; None keeps none for good.
         read_only: neither make nor clean anything.
     """
 

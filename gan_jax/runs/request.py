@@ -115,10 +115,10 @@ def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: f
     Raises:
         RunError: if its data have no epochs.
     """
-    a_epoch = steps_per_epoch(experiment, resources)
-    if a_epoch is None:
+    epoch_steps = steps_per_epoch(experiment, resources)
+    if epoch_steps is None:
         raise RunError("--num-epochs needs epochs, and data.protocol='fresh' has none: use --num-steps")
-    return override(experiment, "num_steps", round(num_epochs * a_epoch))
+    return override(experiment, "num_steps", round(num_epochs * epoch_steps))
 
 
 def stored_config(config: str) -> str:

@@ -253,7 +253,8 @@ class SweepRun:
         """`rows` as a pandas frame indexed by member, nested settings and metrics with dotted names."""
         import pandas as pd
 
-        return pd.DataFrame([flat(row) for row in self.rows]).set_index("member")
+        rows = [flat(row) for row in self.rows]
+        return pd.DataFrame(rows).set_index("member") if rows else pd.DataFrame()
 
     def member(self, number: int) -> Run:
         """A member as a run.

@@ -270,7 +270,7 @@ def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, ti
     """Draws a picture of samples, if there is a function for it. An error is logged: a picture never stops a run.
 
     Args:
-        draw: writes the picture; None for none.
+        draw: writes the picture. None disables pictures.
         path: of the picture.
         source: of the data, which knows real modes.
         samples: [n, *shape].

@@ -109,7 +109,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
 
 
 def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -> tuple[Advance, LoadedData, str]:
-    """The function that makes a chunk, on one device or on several; the resources in their place; a word about it.
+    """The function that makes a chunk, on one device or on several; the resources in their place; a note for the log.
 
     Raises:
         ValueError: if a batch does not divide evenly over the devices.
@@ -123,27 +123,27 @@ def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -
         devices = devices[: host.num_devices]
     check_split(experiment, resources, len(devices))
     processes = f" of {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
-    spread = f" x {len(devices)}{processes}, each with its share of every batch"
+    spread = f" x {len(devices)}{processes}, each with its shard of every batch"
     return make_parallel_chunk(devices), replicate(resources, devices), spread
 
 
 def load_state(request: Request) -> tuple[Experiment, LoadedData, TrainState | None]:
-    """The experiment, data and newest state of a run folder; of a config, which has no state, the first two."""
+    """The experiment, data and newest state of a stored run; of a config, which has no state, the first two.
+
+    Raises:
+        RunError: if the run has no checkpoint that can be read, or its state does not fit the request's settings.
+    """
     assert request.config is not None
-    if not (Path(request.config) / "experiment.json").is_file():
+    folder, _, number = request.config.rpartition("#")
+    stored = (Path(request.config) / "experiment.json").is_file() or (number.isdigit() and Path(folder).is_dir())
+    if not stored:
         experiment, resources, _ = prepare_data(apply_settings(load(request.config), request), request)
         return experiment, resources, None
-    run = RunDirectory.open(Path(request.config))
-    record = run.read_record()
-    experiment, resources, _ = prepare_data(apply_settings(record.experiment, request), request, record.location)
-    template = state_template(record.experiment)
-    if not same_shapes(template, state_template(experiment)):
-        raise RunError(f"the state of {run.path} does not fit networks or optimisers other than its own")
-    checkpoints = Checkpoints(run.checkpoints_path, read_only=True)
-    state, _ = checkpoints.restore_latest(template)
-    if state is None:
-        raise RunError(f"{run.path} has no checkpoint that can be read: train it, or resume it")
-    return experiment, resources, state
+    run = open_run(request.config)
+    experiment, resources, _ = prepare_data(apply_settings(run.experiment, request), request, run.record.location)
+    if not same_shapes(state_template(run.experiment), state_template(experiment)):
+        raise RunError(f"the state of {run.name} does not fit networks or optimisers other than its own")
+    return experiment, resources, run.restore_latest()[0]
 
 
 def resume_training(request: Request, path: Path, host: HostOptions, say: Callable[[str], None]) -> Done:

@@ -109,7 +109,10 @@ class StoredRun:
             raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
         data = load_data(self.experiment, Path(place) if place else None)
         if self.record.data and fingerprint(data.dataset) != self.record.data:
-            raise RunError(f"the data are not those that {self.name} was trained on: give their place with --data")
+            raise RunError(
+                f"the data are not those that {self.name} was trained on: give their place (--data DIR, or "
+                "load_data(location))"
+            )
         return data
 
     def _own_rows(self, path: Path) -> list[dict[str, Any]]:
@@ -151,7 +154,7 @@ def open_member(sweep: SweepDirectory, number: int, record: SweepRecord | None =
         The run.
 
     Raises:
-        RunError: if there is no such member, or it has not started.
+        RunError: if there is no such member. One that has not started has no steps.
     """
     record = record or sweep.read_record()
     members = record.sweep.members()

@@ -172,7 +172,7 @@ def _fitting(
     spec: ChunkSpec,
     options: SweepOptions,
 ) -> int:
-    """How many of these members an strategy can hold at once, from XLA's own analysis of the chunk."""
+    """How many of these members a strategy can hold at once, from XLA's own analysis of the chunk."""
     stack, placed = strategy.place(experiments, states), strategy.place_resources(resources)
     used = program_bytes(strategy.compile(stack, placed, spec, num_samples(experiments[0])))
     if used <= _budget(options):

@@ -61,15 +61,15 @@ def replay_window(states: RunStates, start: int, stop: int, stride: int) -> Repl
         RunError: if there is no checkpoint at or before `start`, or no step from there to `stop`.
     """
     begin = nearest(states, start)
-    state = plain(states.restore(begin))
-    watched = watching(states.experiment)
+    state = without_recorder_state(states.restore(begin))
+    watched = with_recorder(states.experiment)
     memory: Any = init_probe_state(watched, state.generator.variables, state.discriminator.variables)
     found: list[tuple[int, ProbeValues, Any]] = []
     checked: dict[int, bool] = {}
     pending: list[tuple[int, dict[str, Any]]] = []
     pairs = list(cut_specs(states, begin, start, stop, stride))
     specs, cuts = [spec for spec, _ in pairs], [ends_cut for _, ends_cut in pairs]
-    experiment = plain_experiment(states.experiment)
+    experiment = without_recorder(states.experiment)
     for (spec, result), ends_cut in zip(chunks(advance, experiment, states.resources, state, specs), cuts, strict=True):
         state, step = result.state, int(result.state.step)
         pending.append((spec.length, {name: series[0] for name, series in result.metrics.items()}))
@@ -192,17 +192,17 @@ def cut_specs(states: RunStates, begin: int, start: int, stop: int, stride: int)
             step = end + bool(spec.short_count)
 
 
-def plain(state: TrainState) -> TrainState:
+def without_recorder_state(state: TrainState) -> TrainState:
     """The state without what a recorder hands on."""
     return state._replace(probe_state=())
 
 
-def plain_experiment(experiment: Experiment) -> Experiment:
-    """The experiment without a recorder, which changes no number of it."""
+def without_recorder(experiment: Experiment) -> Experiment:
+    """The experiment without its recorder; the numbers of the run do not depend on it."""
     return dataclasses.replace(experiment, recorder=None)
 
 
-def watching(experiment: Experiment) -> Experiment:
+def with_recorder(experiment: Experiment) -> Experiment:
     """The experiment with a recorder of many examples, and a detector that samples fewer images."""
     num = _NUM_EXAMPLES if not isinstance(experiment.data, ImageData) else 64
     recorder = experiment.recorder or Recorder(num_examples=num)

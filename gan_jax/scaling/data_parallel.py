@@ -1,13 +1,13 @@
 """Data parallelism: one run on several devices, each with its shard of every batch, by `jax.pmap`.
 
 The state is the same on all devices, and no leaf of it has an axis for them. Every device draws the whole batch from
-the same key and keeps its share (`StepContext.shard`); raw scores are gathered, so that losses and label noise are of
+the same key and keeps its shard (`StepContext.shard`); raw scores are gathered, so that losses and label noise are of
 the whole batch (`player_losses.score`); batch norm takes its statistics over all devices; gradients are averaged. n
 devices then compute what one device computes on the whole batch, but for the order of sums.
 `Experiment.device_statistics` gives up the batch norm of the whole.
 
 Under `pmap`, `jax.grad` sums the cotangents that the devices send each other. A device's gradient of the whole batch's
-loss is therefore n times what its share contributes, and the mean over devices is the gradient.
+loss is therefore n times what its shard contributes, and the mean over devices is the gradient.
 
 In several processes (`jax.distributed`), every process makes the same calls with the same values.
 """

@@ -37,7 +37,7 @@ MEMBER_AXIS = "members"
 
 
 class Stack(NamedTuple):
-    """Members that run together, on the devices of an strategy.
+    """Members that run together, on the devices of a strategy.
 
     Attributes:
         experiments: their experiments, stacked: leaves [devices, members of a device, ...].
@@ -187,7 +187,7 @@ def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
 
 
 class Timing(NamedTuple):
-    """How fast an strategy ran some members: steps of all of them in a second, and seconds to compile."""
+    """How fast a strategy ran some members: steps of all of them in a second, and seconds to compile."""
 
     strategy: str
     num_members: int
@@ -204,7 +204,7 @@ def time_strategies(
 ) -> list[Timing]:
     """Times training steps of these members, without evaluations, on each strategy that can hold them.
 
-    The strategies take turns, so that what else the machine does falls on all alike. An strategy whose program would
+    The strategies take turns, so that what else the machine does falls on all alike. A strategy whose program would
     use more than `budget` bytes of a device is left out.
 
     Args:

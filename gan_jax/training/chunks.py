@@ -90,7 +90,7 @@ def chunk(
         data: from `load_data`; () for mixtures.
         state: where to start.
         spec: static: how many steps, and what ends them.
-        probe: called with (experiment, data, state) after every `probe_every` full steps; None for none.
+        probe: called with (experiment, data, state) after every `probe_every` full steps. None disables it.
         probe_every: steps between two calls; it must divide the chunk's full steps, and with a recorder the steps
             between two of its probes.
         axis_name: mapped axis over whose devices batches are split; None for one device.

@@ -1,6 +1,4 @@
-"""What the updates of one training step share: the experiment at this step, the data, the step's number, the
-devices.
-"""
+"""The context of a step: experiment, step number, source of examples, and the devices that share the batch."""
 
 from __future__ import annotations
 

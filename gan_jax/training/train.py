@@ -12,7 +12,14 @@ from jax import Array
 from gan_jax.diagnostics.verdict import VerdictArrays, verdict_arrays
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.chunks import Chunk, ChunkSpec, Probe, guarded_chunk, plan
-from gan_jax.training.evaluations import LoadedData, as_loaded, evaluated_variables, latent_bank, sample_modes
+from gan_jax.training.evaluations import (
+    LoadedData,
+    as_loaded,
+    evaluated_variables,
+    latent_bank,
+    sample_modes,
+    short_batch,
+)
 from gan_jax.training.growth import at_stage, at_step
 from gan_jax.training.probes import ProbeValues
 from gan_jax.training.state import TrainState, init
@@ -81,16 +88,17 @@ def train(
         experiment: the settings. Its floats are traced; everything else decides the program.
         data: from `gan_jax.load_data(experiment)`; () for mixtures.
         key: typed PRNG key. All randomness of the run follows from it.
-        probe: called as `probe(experiment, data, state)` every `probe_every` steps inside the program; returns a pytree
-            of arrays. None disables it.
-        probe_every: steps between two calls. It must divide `eval_every_steps` and `num_steps`.
+        probe: called as `probe(experiment, data, state)` inside the program; returns a pytree of arrays. None disables
+            it. Under `jit` both are static: `jax.jit(gan_jax.train, static_argnames=("probe", "probe_every"))`.
+        probe_every: full steps between two calls; required with a probe. It must divide the full steps of every chunk,
+            which end at evaluations, at stages of growth, at the recorder's probes and before a short last batch.
 
     Returns:
         The run's results, with [steps] and [evaluations] as leading axes of the series.
 
     Raises:
-        ValueError: if `probe_every` does not divide the steps, or if the run has too many chunks of different lengths
-            (epochs with a short last batch that evaluations do not divide): the message says what to change.
+        ValueError: if only one of `probe` and `probe_every` is given, if `probe_every` does not divide the steps, or if
+            the run has too many chunks of different kinds; the message names the setting to change.
 
     Example:
         >>> import jax
@@ -101,6 +109,8 @@ def train(
         >>> result.verdict.sentence()
         'never formed in 20 steps (samples are no data)'
     """
+    if (probe is None) != (probe_every is None):
+        raise ValueError("probe and probe_every belong together: give both, or neither")
     resources = as_loaded(data)
     state = init(experiment, key)
     parts: list[_Outputs] = []
@@ -135,7 +145,7 @@ def train(
 
 
 def step(experiment: Experiment, data: Any, state: TrainState) -> tuple[TrainState, Metrics]:
-    """One training step: the updates of D and of G. Pure and traceable.
+    """One training step: the updates of D and of G. Pure and traceable. A recorder is not called.
 
     Args:
         experiment: the settings.
@@ -145,6 +155,9 @@ def step(experiment: Experiment, data: Any, state: TrainState) -> tuple[TrainSta
     Returns:
         (the next state, metrics: scalars by name; losses in nats for the log losses, scores, gradient norms).
 
+    Raises:
+        ValueError: for an experiment that grows, or whose epochs end in a short batch: `chunk` trains these.
+
     Example:
         >>> import jax
         >>> from gan_jax.experiment.examples import tiny_ring
@@ -153,7 +166,13 @@ def step(experiment: Experiment, data: Any, state: TrainState) -> tuple[TrainSta
         >>> int(state.step), sorted(metrics)[:2]
         (1, ['discriminator_grad_norm', 'discriminator_loss'])
     """
-    return train_step(experiment, as_loaded(data).dataset, state)
+    resources = as_loaded(data)
+    if experiment.growth is not None or short_batch(experiment, resources) is not None:
+        raise ValueError(
+            "a single step knows neither the stage of growth nor the epoch's short last batch: use gan_jax.chunk with "
+            "the specs of gan_jax.plan(experiment, data), or set data.last_batch='wrap'"
+        )
+    return train_step(experiment, resources.dataset, state)
 
 
 class _Outputs(NamedTuple):
@@ -209,15 +228,15 @@ def _segments(specs: list[ChunkSpec]) -> list[tuple[tuple[ChunkSpec, ...], int]]
     programs = sum(len(group) for group, _ in found)
     if programs > MOST_PROGRAMS:
         raise ValueError(
-            f"this run has {programs} chunks of different kinds, more than {MOST_PROGRAMS}, since evaluations and the "
-            "epochs' short last batches do not fall together: set data.last_batch='wrap', or eval_every_steps to an "
-            "epoch's steps; or train it with gan-jax train, which compiles a chunk at a time"
+            f"this run has {programs} chunks of different kinds, more than {MOST_PROGRAMS}, since evaluations, stages "
+            "of growth and the epochs' short last batches do not fall together: set data.last_batch='wrap', or make "
+            "eval_every_steps divide growth.stage_steps; or use gan-jax train, which compiles a chunk at a time"
         )
     return found
 
 
 def _last_samples(experiment: Experiment, resources: LoadedData, state: TrainState) -> Array:
-    """The samples that the detector watches, of the last state."""
+    """The samples that the detector watches, of the last state, by the networks of the plan's last stage."""
     last = list(plan(experiment, resources, experiment.num_steps - 1))[-1]
     at = at_step(at_stage(experiment, last.stage), state.step)
     modes = sample_modes(at, evaluated_variables(at, state), latent_bank(at, state, at.detector.num_samples))

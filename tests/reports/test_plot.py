@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
+from gan_jax.experiment.examples import tiny_ring
 from gan_jax.metrics.survival import Onset, kaplan_meier
 from gan_jax.reports import plot
 from gan_jax.reports.figures import FAKE, REAL
+from gan_jax.runs.run import Run, SweepRun
+from gan_jax.training.train import train
 
 NOISE = np.random.default_rng(0)
 
@@ -256,3 +261,36 @@ def test_nothing_touches_pyplot():
     before = "matplotlib.pyplot" in sys.modules
     plot.samples(np.zeros((4, 2))).savefig("/dev/null", format="png")
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_results_under_two_vmaps_have_a_panel_and_a_curve_a_run():
+    experiment = tiny_ring(num_steps=2, eval_every_steps=1)
+    shapes = jax.eval_shape(train, experiment, (), jax.random.key(0))
+    one = jax.tree.map(
+        lambda leaf: jax.random.key(0) if leaf.dtype == jax.random.key(0).dtype else np.zeros(leaf.shape, leaf.dtype),
+        shapes,
+    )
+    stacked = {
+        name: jax.tree.map(lambda leaf: np.stack([np.stack([leaf] * 3)] * 2), getattr(one, name))
+        for name in ("metrics", "verdict", "samples", "real")
+    }
+    result = one._replace(**stacked)
+    assert len(plot.samples(result).axes) == 6
+    band = plot.curves(result, ["generator_loss"]).axes[0]
+    assert band.lines[0].get_xdata().tolist() == [1.0, 2.0]
+    assert band.collections
+    label = plot.survival(result).axes[0].get_legend_handles_labels()[1]
+    assert label == ["all runs (6 of 6 failed)"]  # zeros are an onset at step 0 of each of the six
+    with pytest.raises(ValueError, match="arrays of times and of `observed`"):
+        plot.survival([1, 2])
+
+
+def test_a_stored_run_is_drawn(tmp_path):
+    former = Path(__file__).parents[1] / "runs" / "former"
+    run = Run(former / "run")
+    axes = plot.samples(run).axes[0]
+    assert [len(line.get_xdata()) for line in axes.lines] == [512, 512]
+    assert plot.curves(run, ["running/modes"]).axes[0].lines[0].get_xdata().tolist() == [50, 100, 150, 200]
+    legend = plot.survival(SweepRun(former / "sweep")).axes[0].get_legend_handles_labels()[1]
+    assert len(legend) == 2
+    assert all("(0 of 2 failed)" in label for label in legend)
