@@ -48,11 +48,30 @@ def test_importing_is_cheap_and_starts_no_backend():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+WITHOUT_DOCTEST = {
+    "Chunk",
+    "Evaluation",
+    "LoadedData",
+    "Result",
+    "Run",
+    "SweepRun",
+    "TrainState",
+    "TrainedGenerator",
+    "Verdict",
+    "RunError",
+    "Remedy",
+}
+"""Public classes that functions return, or that need a run on a disk: no short doctest constructs them."""
+
+
 def test_every_public_name_exists_and_is_documented():
     assert 40 <= len(gj.__all__) <= 80
+    assert set(gj.__all__) >= WITHOUT_DOCTEST
     for name in gj.__all__:
         value = getattr(gj, name)
         assert name == "REMEDIES" or value.__doc__, name
+        if callable(value) and name not in WITHOUT_DOCTEST:
+            assert ">>>" in value.__doc__, f"the docstring of {name} has no doctest"
     assert gj.__version__.count(".") == 2
 
 

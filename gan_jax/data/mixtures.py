@@ -86,6 +86,8 @@ class Ring(Mixture):
     Example:
         >>> Ring(num_modes=8).source(()).modes.shape, Ring(num_modes=8, closed=True).source(()).modes.shape
         ((8, 2), (7, 2))
+        >>> Ring(num_modes=6).shape
+        (2,)
     """
 
     num_modes: int = setting(default=8, at_least=1, doc="Gaussians placed on the circle")
@@ -117,7 +119,12 @@ class Ring(Mixture):
 
 @component
 class RandomRing(Mixture):
-    """A ring whose mode weights are drawn from a symmetric Dirichlet; a GAN drops rare modes first."""
+    """A ring whose mode weights are drawn from a symmetric Dirichlet; a GAN drops rare modes first.
+
+    Example:
+        >>> RandomRing(num_modes=6, weights_seed=1).source(()).weights.shape
+        (6,)
+    """
 
     num_modes: int = setting(default=8, at_least=1, doc="Gaussians placed on the circle")
     radius: float = setting(default=2.0, above=0, doc="radius of the circle, in data units")
@@ -143,7 +150,12 @@ class RandomRing(Mixture):
 
 @component
 class Grid(Mixture):
-    """side x side Gaussians on a square grid centred at 0 (Srivastava et al. 2017; Lin et al. 2018)."""
+    """side x side Gaussians on a square grid centred at 0 (Srivastava et al. 2017; Lin et al. 2018).
+
+    Example:
+        >>> Grid(side=5).source(()).modes.shape
+        (25, 2)
+    """
 
     side: int = setting(default=5, at_least=1, doc="modes along each side; 5 is the grid of 25")
     spacing: float = setting(default=2.0, above=0, doc="distance between neighbours, in data units")
@@ -162,6 +174,14 @@ class Grid(Mixture):
 @component
 class Temperatures(Mixture):
     """Summer-day temperatures in Alice Springs and at the South Pole, in degrees Celsius: the bimodal toy.
+
+    Example:
+        >>> Temperatures().source(()).modes.tolist()
+        [[-28.0], [36.0]]
+        >>> Temperatures(cold=40.0)
+        Traceback (most recent call last):
+        ...
+        ValueError: Temperatures.cold is 40.0, and must be below hot (36.0)
 
     References:
         A. Nibali, "Mode collapse in GANs", 2017 (blog), which describes a generator that hops between the two modes.
@@ -193,6 +213,12 @@ class HighDimensional(Mixture):
     All coordinates of a mode's mean are equal. Samples lie about sqrt(700) = 26.5 standard deviations from their mode,
     so the published rule "within 10 standard deviations", taken literally, rejects all real data; see
     `gan_jax.metrics.modes.Rule`.
+
+    Example:
+        >>> HighDimensional().shape
+        (1200,)
+        >>> HighDimensional(num_dims=4, num_noisy_dims=2).source(()).noisy.tolist()
+        [1.0, 1.0, 0.0, 0.0]
     """
 
     num_dims: int = setting(default=1200, at_least=2, doc="dimensions of the data")

@@ -53,6 +53,10 @@ class ImageDetector:
     The cut-offs are this project's: no peer defines an onset in code. Without a validated classifier only P is known,
     and only `total` can be detected, before and after forming: whether the one picture is well made is not known, and
     a collapse to few classes is not seen.
+
+    Example:
+        >>> ImageDetector(num_samples=640).describe()
+        'class probability>=0.6; n=640'
     """
 
     num_samples: int = setting(default=2560, at_least=64, doc="samples an evaluation draws; 40 batches of 64")

@@ -28,6 +28,14 @@ class MixtureDetector:
     with M <= `partial_share` K and H >= `healthy_quality`, before that: well-made samples of few modes. Modes whose
     samples spread less than `shrunk_spread` of the truth have shrunk, which has an onset of its own. The cut-offs are
     this project's: no peer defines an onset in code.
+
+    Example:
+        >>> MixtureDetector(num_samples=500).describe()
+        'l2<=3std; count>=0.1*n*weight; n=500'
+        >>> MixtureDetector(partial_share=0.8)
+        Traceback (most recent call last):
+        ...
+        ValueError: MixtureDetector: total_share (0.25) <= partial_share (0.8) < healthy_share (0.75) must hold
     """
 
     rule: Rule = setting(default=Rule(), doc="which samples are of high quality, and which modes are captured")

@@ -15,6 +15,14 @@ class Recorder:
     All probes of a run use the same few examples and the same latents; `gan_jax.training.probes` lists the values. The
     steps between two probes are those of a run without a recorder. Each step also records the length of both players'
     updates relative to their parameters.
+
+    Example:
+        >>> Recorder(every_steps=50).num_examples
+        64
+        >>> Recorder(num_examples=1)
+        Traceback (most recent call last):
+        ...
+        ValueError: Recorder.num_examples is 1, and must be at least 2 (examples of each side in a probe)
     """
 
     every_steps: int = setting(default=100, at_least=1, doc="steps between probes; a chunk ends with one in any case")

@@ -43,6 +43,14 @@ class StackedDetector:
     `healthy_share`; a collapse while forming is of `window` ones with M <= `partial_share` and H >= `healthy_quality`.
     Without a validated classifier only a collapse to one picture can be seen, from P, the pairwise
     pixel distance relative to real images. The cut-offs are this project's: no peer defines an onset in code.
+
+    Example:
+        >>> StackedDetector(num_samples=2560).window
+        5.0
+        >>> StackedDetector(partial_share=0.1)
+        Traceback (most recent call last):
+        ...
+        ValueError: StackedDetector: total_share (0.25) <= partial_share (0.1) < healthy_share (0.75) must hold
     """
 
     rule: StackedRule = setting(default=StackedRule(), doc="which samples count, and which modes are captured")

@@ -56,6 +56,15 @@ def setting(
 
     Returns:
         A dataclass field whose metadata hold the bounds, the choices and the documentation.
+
+    Example:
+        >>> @component
+        ... class Noise:
+        ...     rate: float = setting(default=0.1, at_least=0, below=1, doc="share of labels flipped")
+        >>> Noise(rate=1.0)
+        Traceback (most recent call last):
+        ...
+        ValueError: Noise.rate is 1.0, and must be below 1 (share of labels flipped)
     """
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
     metadata = {"bounds": {k: v for k, v in bounds.items() if v is not None}, "choices": choices, "doc": doc}
@@ -69,6 +78,12 @@ def component(cls: type[_C]) -> type[_C]:
     The class may define `validate(self)`, which raises `ValueError` for settings that cannot work together. It runs
     after the checks of type and bounds, and only if all values are concrete. `jit`, `vmap` and `grad` rebuild a
     component from traced leaves without any check.
+
+    Args:
+        cls: a class whose annotated attributes are its fields, made by `setting` or plain defaults.
+
+    Returns:
+        The same class, now a frozen dataclass that is registered as a pytree.
 
     Raises:
         TypeError: if a field is neither a leaf nor structure (a list, a dict, a bare array).

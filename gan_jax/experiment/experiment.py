@@ -49,7 +49,16 @@ class Data(Protocol):
 
 @component
 class Experiment:
-    """A GAN, its data and the definition of its collapse: all that determines a run but the key."""
+    """A GAN, its data and the definition of its collapse: all that determines a run but the key.
+
+    Example:
+        >>> from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
+        >>> generator = Generator(network=MLPGenerator(), latent_dim=8)
+        >>> discriminator = Discriminator(network=MLPDiscriminator())
+        >>> ring = Experiment(Ring(), generator, discriminator, MixtureDetector(), batch_size=32)
+        >>> ring.batch_size, ring.discriminator_input_shape
+        (32, (2,))
+    """
 
     data: Data = setting(
         choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass, Weighted, Images, StackedImages),

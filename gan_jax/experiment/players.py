@@ -42,6 +42,14 @@ class Unroll:
     With `inner_data="same"` the noise of the loss transforms (which labels are flipped) belongs to the batch and is the
     same in every update too.
 
+    Example:
+        >>> Unroll(num_steps=10).mode
+        'reverse'
+        >>> Unroll(num_steps=-1)
+        Traceback (most recent call last):
+        ...
+        ValueError: Unroll.num_steps is -1, and must be at least 0 (K, the opponent's updates; 0 is the plain game)
+
     References:
         L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, equations 7 to 10, and its notebook.
     """
@@ -83,7 +91,17 @@ class Unroll:
 
 @component
 class Generator:
-    """The player that makes samples."""
+    """The player that makes samples.
+
+    Example:
+        >>> generator = Generator(network=MLPGenerator(widths=(16, 16)), latent_dim=8)
+        >>> generator.latent, generator.updates_per_step
+        ('normal', 1)
+        >>> Generator(network=MLPGenerator(), latent_dim=0)
+        Traceback (most recent call last):
+        ...
+        ValueError: Generator.latent_dim is 0, and must be at least 1 (dimensions of the latent)
+    """
 
     RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({"mixing": "aggregation"})  # names in older records
 
@@ -134,7 +152,13 @@ class Generator:
 
 @component
 class Discriminator:
-    """The player that scores samples."""
+    """The player that scores samples.
+
+    Example:
+        >>> discriminator = Discriminator(network=MLPDiscriminator(widths=(16, 16)), updates_per_step=5)
+        >>> discriminator.updates_per_step, discriminator.learning_rate
+        (5, 0.001)
+    """
 
     network: DiscriminatorNetwork = setting(
         choices=(

@@ -73,6 +73,13 @@ class Remedy(NamedTuple):
 def apply_remedy(experiment: Experiment, name: str) -> Experiment:
     """An experiment with a remedy.
 
+    Args:
+        experiment: the experiment to change.
+        name: a key of `REMEDIES`, such as `r1`.
+
+    Returns:
+        A new experiment; the given one is not changed.
+
     Raises:
         ValueError: for an unknown name (the nearest are listed), or if the remedy does not fit the experiment's parts.
 

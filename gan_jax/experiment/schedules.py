@@ -23,7 +23,12 @@ class Schedule(Protocol):
 
 @component
 class Linear:
-    """`start` up to `begin_step`, then a straight line to `stop` over `duration_steps`, then constant."""
+    """`start` up to `begin_step`, then a straight line to `stop` over `duration_steps`, then constant.
+
+    Example:
+        >>> Linear(start=1.0, stop=0.0, duration_steps=100.0)(jnp.int32(25)).item()
+        0.75
+    """
 
     start: float = setting(doc="value at step 0")
     stop: float = setting(doc="value after `begin_step + duration_steps` steps")
@@ -40,7 +45,12 @@ class Linear:
 
 @component
 class Exponential:
-    """start * decay_rate^(step / every_steps), never below `floor`."""
+    """start * decay_rate^(step / every_steps), never below `floor`.
+
+    Example:
+        >>> Exponential(start=1.0, decay_rate=0.5, every_steps=10.0)(jnp.int32(20)).item()
+        0.25
+    """
 
     start: float = setting(doc="value at step 0")
     decay_rate: float = setting(above=0, at_most=1, doc="factor applied once every `every_steps` steps")

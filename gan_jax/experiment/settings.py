@@ -52,22 +52,48 @@ def walk(component: Any, prefix: str = "") -> Iterator[Setting]:
 def stack(components: Sequence[_C]) -> _C:
     """Stacks components of one structure: the result is a component whose leaves have a leading axis, for `vmap`.
 
+    Args:
+        components: at least one; only the values of their leaves may differ.
+
+    Returns:
+        A component of the same structure. Each leaf is an array [len(components), ...].
+
     Raises:
         ValueError: if they differ in structure; the message lists the differences.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> rings = stack([Ring(std=0.01), Ring(std=0.02)])
+        >>> rings.std.shape, rings.num_modes
+        ((2,), 8)
     """
+    if not components:
+        raise ValueError("there is nothing to stack: give at least one component")
     first = jax.tree.structure(components[0])
     for other in components[1:]:
         if jax.tree.structure(other) != first:  # type: ignore[operator]
             raise ValueError(
                 "only components of one structure can be stacked, and these differ in: "
                 + "; ".join(diff(components[0], other))
-                + ". Group them first (gan_jax.experiment.settings.group)."
+                + ". Group them first (gan_jax.group)."
             )
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *components)
 
 
 def group(components: Sequence[_C]) -> list[tuple[list[int], _C]]:
-    """Groups components by structure: a list of (indices, stacked component), in order of appearance."""
+    """Groups components by structure, and stacks each group.
+
+    Args:
+        components: of any structures.
+
+    Returns:
+        For each structure, in order of appearance, (indices into `components`, the stacked component).
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> [(indices, ring.num_modes) for indices, ring in group([Ring(), Ring(num_modes=6), Ring(std=0.1)])]
+        [([0, 2], 8), ([1], 6)]
+    """
     members: dict[Any, list[int]] = {}
     for index, member in enumerate(components):
         members.setdefault(jax.tree.structure(member), []).append(index)
@@ -145,6 +171,13 @@ def _component_class(name: str, components: Mapping[str, type]) -> Any:
 
 def diff(old: Any, new: Any) -> list[str]:
     """The differences between two components, one line each.
+
+    Args:
+        old: a component.
+        new: another one, of the same class or not.
+
+    Returns:
+        Lines "path: old value -> new value", without those below a component whose class changed. [] if all is equal.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring

@@ -24,6 +24,12 @@ class Arm(NamedTuple):
         name: a label such as "rate=0.05".
         experiment: the experiment that the arm runs.
         settings: the values, by dotted path, in which the arm differs from others.
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> rate = {"generator.learning_rate": 0.01}
+        >>> Arm("rate=0.01", override_all(tiny_ring(), rate.items()), rate).experiment.generator.learning_rate
+        0.01
     """
 
     name: str
@@ -32,14 +38,36 @@ class Arm(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One run of a sweep: an arm and a seed."""
+    """One run of a sweep.
+
+    Attributes:
+        arm: the experiment and its name.
+        seed: the seed of the run's key.
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> member = Member(Arm("plain", tiny_ring(), {}), seed=3)
+        >>> member.arm.name, member.seed
+        ('plain', 3)
+    """
 
     arm: Arm
     seed: int
 
 
 class Sweep(NamedTuple):
-    """Arms crossed with seeds."""
+    """Arms crossed with seeds; `grid` and `variations` make one.
+
+    Attributes:
+        arms: the experiments, each with its name.
+        seeds: each arm runs once with each of them.
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> study = Sweep((Arm("plain", tiny_ring(), {}), Arm("long", tiny_ring(num_steps=40), {})), seeds=(0, 1))
+        >>> [(member.arm.name, member.seed) for member in study.members()]
+        [('plain', 0), ('long', 0), ('plain', 1), ('long', 1)]
+    """
 
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]

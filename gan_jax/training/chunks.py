@@ -33,6 +33,10 @@ class ChunkSpec(NamedTuple):
         short_count: examples in a last, short batch; None for no such step.
         evaluates: whether the chunk ends in an evaluation.
         stage: of an experiment that grows; None for the last one.
+
+    Example:
+        >>> ChunkSpec(num_steps=4, short_count=3).length
+        5
     """
 
     num_steps: int
@@ -100,6 +104,14 @@ def chunk(
 
     Raises:
         ValueError: if `probe_every` does not divide the steps.
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> from gan_jax.training.state import init
+        >>> state = jax.eval_shape(init, tiny_ring(), jax.random.key(0))
+        >>> four_steps = functools.partial(chunk, spec=ChunkSpec(num_steps=4))
+        >>> jax.eval_shape(four_steps, tiny_ring(), (), state).metrics["generator_loss"].shape
+        (4,)
     """
     experiment, resources = at_stage(experiment, spec.stage), as_loaded(data)
     step = functools.partial(train_step, experiment, resources.dataset, axis_name=axis_name)

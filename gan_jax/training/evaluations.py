@@ -171,6 +171,14 @@ def evaluate(
 
     Returns:
         Metrics, samples, and the detector's next state, which the caller puts into the state.
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> from gan_jax.training.state import init
+        >>> state = jax.eval_shape(init, tiny_ring(), jax.random.key(0))
+        >>> evaluation = jax.eval_shape(evaluate, tiny_ring(), (), state)
+        >>> list(evaluation.metrics), evaluation.samples.shape
+        (['running'], (256, 2))
     """
     resources = as_loaded(data)
     context = step_context(experiment, resources.dataset, state.step, axis_name=axis_name)

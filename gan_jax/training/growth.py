@@ -23,6 +23,10 @@ class Growth:
     References:
         T. Karras, T. Aila, S. Laine, J. Lehtinen, "Progressive Growing of GANs for Improved Quality, Stability, and
             Variation", ICLR 2018, section 2 and figure 2.
+
+    Example:
+        >>> Growth(stage_steps=100, fade_steps=50).stage(250, num_stages=4)
+        2
     """
 
     stage_steps: int = setting(default=1000, at_least=1, doc="steps of each stage but the last")

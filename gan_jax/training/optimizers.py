@@ -26,6 +26,14 @@ class Adam:
     `eps_root` is inside the square root. optax's 0 makes the derivative of an update NaN wherever a gradient is exactly
     0 (a dead ReLU, a bias that cancels), which an unrolled generator differentiates through. 1e-30 is finite there and
     moves float32 updates by at most 2.4e-7 relative.
+
+    Example:
+        >>> Adam().b1
+        0.5
+        >>> Adam(b1=1.0)
+        Traceback (most recent call last):
+        ...
+        ValueError: Adam.b1 is 1.0, and must be below 1 (decay of the first moment)
     """
 
     b1: float = setting(default=0.5, at_least=0, below=1, doc="decay of the first moment")
@@ -41,7 +49,14 @@ class Adam:
 
 @component
 class SGD:
-    """Stochastic gradient descent, with heavy-ball momentum if given."""
+    """Stochastic gradient descent, with heavy-ball momentum if given.
+
+    Example:
+        >>> descent = SGD().make(learning_rate=0.1)
+        >>> updates, _ = descent.update({"w": 2.0}, descent.init({"w": 0.0}))
+        >>> updates
+        {'w': -0.2}
+    """
 
     momentum: float | None = setting(
         default=None, above=-1, below=1, doc="heavy-ball coefficient; None is plain descent"
@@ -53,7 +68,12 @@ class SGD:
 
 @component
 class RMSProp:
-    """RMSProp (Tieleman & Hinton, 2012), which the WGAN and R1 papers use; eps inside the root, as for Adam."""
+    """RMSProp (Tieleman & Hinton, 2012), which the WGAN and R1 papers use; eps inside the root, as for Adam.
+
+    Example:
+        >>> RMSProp(decay=0.99).decay
+        0.99
+    """
 
     decay: float = setting(default=0.9, at_least=0, below=1, doc="decay of the second moment")
     eps: float = setting(default=1e-8, above=0, doc="added to the second moment inside the root")
@@ -73,6 +93,10 @@ class OptimisticSGD:
         C. Daskalakis et al., "Training GANs with Optimism", ICLR 2018: alpha = beta = 1.
         A. Mokhtari, A. Ozdaglar, S. Pattathil, "A Unified Analysis of Extra-gradient and Optimistic Gradient Methods
             for Saddle Point Problems", AISTATS 2020: the generalised form.
+
+    Example:
+        >>> OptimisticSGD().make(learning_rate=0.1).init({"w": 0.0}) is not None
+        True
     """
 
     alpha: float = setting(default=1.0, above=0, doc="of the gradient")
@@ -87,6 +111,14 @@ class OptimisticAdam:
     """Adam whose steps are made optimistic as `OptimisticSGD` makes gradients (Daskalakis et al., ICLR 2018).
 
     Without Nesterov's momentum, which optax would add and the paper does not have. `eps_root` is as for `Adam`.
+
+    Example:
+        >>> OptimisticAdam(b1=0.0).beta
+        1.0
+        >>> OptimisticAdam(alpha=0.0)
+        Traceback (most recent call last):
+        ...
+        ValueError: OptimisticAdam.alpha is 0.0, and must be above 0 (of Adam's step)
     """
 
     alpha: float = setting(default=1.0, above=0, doc="of Adam's step")
@@ -111,6 +143,13 @@ class WeightClipping:
 
     References:
         M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", ICML 2017, algorithm 1: RMSProp at 5e-5, limit 0.01.
+
+    Example:
+        >>> clipped = WeightClipping(optimizer=SGD(), limit=0.5).make(learning_rate=1.0)
+        >>> params = {"w": jnp.array(0.4)}
+        >>> updates, _ = clipped.update({"w": jnp.array(-1.0)}, clipped.init(params), params)
+        >>> round(float(params["w"] + updates["w"]), 6)
+        0.5
     """
 
     optimizer: Optimizer = setting(

@@ -53,6 +53,13 @@ def init(experiment: Experiment, key: Array) -> TrainState:
 
     Called outside `jit` it runs operation by operation, which is slow for large networks: use `jax.jit(gan_jax.init)`.
 
+    Args:
+        experiment: the settings.
+        key: typed PRNG key of the run.
+
+    Returns:
+        Both players' initial variables and optimiser states, and a detector that has seen no evaluation.
+
     Example:
         >>> import jax
         >>> from gan_jax.experiment.examples import tiny_ring
