@@ -38,7 +38,6 @@ from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import DYNAMICS, Competitive, Consensus, Simultaneous
 from gan_jax.training.evaluations import LoadedData, sample_modes
-from gan_jax.training.player_losses import shard
 from gan_jax.unroll import Exact, FirstOrder, Implicit, Truncated
 from tests.helpers import (
     assert_close,
@@ -332,8 +331,9 @@ def test_uneven_splits_are_refused():
         check_split(short, images, 8)
     check_split(short, images, 4)
     check_split(dcgan(), images, 8)
+    context = StepContext(tiny_ring(), jnp.int32(0), axis_name=DEVICE_AXIS)
     with pytest.raises(ValueError, match="a batch of 9 does not divide evenly over 2 devices"):
-        jax.vmap(lambda _: shard(jnp.zeros(9), DEVICE_AXIS), axis_name=DEVICE_AXIS)(jnp.zeros(2))
+        jax.vmap(lambda _: context.shard(jnp.zeros(9)), axis_name=DEVICE_AXIS)(jnp.zeros(2))
 
 
 _PROCESS = """
