@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import importlib.metadata
 import os
 
 # Before jax is imported: several devices on one CPU, code that is compiled fast rather than fast code (most of the time
 # of small tests is compilation), and a matplotlib that draws to files.
 _FLAGS = "--xla_force_host_platform_device_count=8"
 if not os.environ.get("GAN_JAX_TEST_OPTIMISED"):
-    _FLAGS += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-    _FLAGS += " --xla_cpu_parallel_codegen_split_count=1"
+    _FLAGS += " --xla_backend_optimization_level=0"
+    if importlib.metadata.version("jaxlib").startswith("0.10."):  # a flag that is unknown ends the process
+        _FLAGS += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "agg"
