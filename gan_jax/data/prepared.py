@@ -258,7 +258,9 @@ def _is_prepared(path: Path) -> bool:
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    return json.loads((path / "metadata.json").read_text()) if (path / "metadata.json").is_file() else {}
+    return (
+        json.loads((path / "metadata.json").read_text(encoding="utf-8")) if (path / "metadata.json").is_file() else {}
+    )
 
 
 def _versions(folder: Path) -> list[Path]:
@@ -269,9 +271,9 @@ def _versions(folder: Path) -> list[Path]:
 
 def _describe(name: str, path: Path) -> Prepared | None:
     try:
-        info = json.loads((path / "dataset_info.json").read_text())
+        info = json.loads((path / "dataset_info.json").read_text(encoding="utf-8"))
         counts = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
-        image = json.loads((path / "features.json").read_text())["featuresDict"]["features"]["image"]
+        image = json.loads((path / "features.json").read_text(encoding="utf-8"))["featuresDict"]["features"]["image"]
         shape = image[next(kind for kind in ("tensor", "image") if kind in image)]["shape"]["dimensions"]
         readable = info.get("fileFormat", "tfrecord") == "array_record"
         return Prepared(name, path, counts["train"], counts["test"], int(shape[0]), readable)

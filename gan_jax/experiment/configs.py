@@ -166,5 +166,5 @@ def load_sweep(config: str) -> Sweep | None:
 
 def config_summary(config: str) -> str:
     """The first line of a config's docstring."""
-    text = config_path(config).read_text().lstrip()
+    text = config_path(config).read_text(encoding="utf-8").lstrip()
     return text.strip('"').splitlines()[0].strip('" ') if text.startswith('"""') else ""
