@@ -103,6 +103,7 @@ def make_parallel_chunk(devices: Devices | None = None) -> Advance:
     Example:
         >>> import jax
         >>> from gan_jax.experiment.examples import tiny_ring
+        >>> from gan_jax.scaling.programs import compiled_init
         >>> experiment = tiny_ring()
         >>> advance = make_parallel_chunk(jax.devices()[:1])
         >>> state = compiled_init(experiment, jax.random.key(0))
