@@ -143,11 +143,11 @@ class RunDirectory:
         return read_lines(self.metrics_path)
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        with self.metrics_path.open("a") as file:
+        with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def append_signals(self, rows: list[dict[str, Any]]) -> None:
-        with self.signals_path.open("a") as file:
+        with self.signals_path.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(row) + "\n" for row in rows))
 
     def forget_after(self, step: int) -> None:
@@ -218,7 +218,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a file of JSON lines; one cut short by a kill is left out, and a file that is absent has none."""
     rows = []
     if path.exists():
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
                 rows.append(json.loads(line))
     return rows
@@ -231,7 +231,7 @@ def parse_record(path: Path, parse: Callable[[dict[str, Any]], _R]) -> _R:
         RunError: if it cannot be read.
     """
     try:
-        value = hosts.from_leader(lambda: json.loads(path.read_text()))
+        value = hosts.from_leader(lambda: json.loads(path.read_text(encoding="utf-8")))
         if str(value["config"]).endswith(".py") and Path(value["config"]).is_file():
             load_module(value["config"])  # the experiment may use components that the config defines
         return parse(value)

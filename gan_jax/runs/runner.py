@@ -286,7 +286,9 @@ def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, ti
 
 def read_verdict(run: RunDirectory) -> dict[str, Any] | None:
     """verdict.json of a run; None if it has not ended."""
-    return hosts.from_leader(lambda: json.loads(run.verdict_path.read_text()) if run.verdict_path.is_file() else None)
+    return hosts.from_leader(
+        lambda: json.loads(run.verdict_path.read_text(encoding="utf-8")) if run.verdict_path.is_file() else None
+    )
 
 
 def _tensorboard(path: Path) -> Any:

@@ -143,7 +143,7 @@ class SweepDirectory:
     def read_results(self, group: int, batch: int) -> list[dict[str, Any]] | None:
         """The rows of a batch that has ended; None if it has not."""
         path = self.batch_path(group, batch) / "members.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def write_results(self, group: int, batch: int, rows: list[dict[str, Any]]) -> None:
         """Writes the rows of a batch that has ended.
@@ -229,7 +229,7 @@ def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _append_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -240,7 +240,7 @@ def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     flattened = [flat(row) for row in rows]
     columns = list(dict.fromkeys(name for row in flattened for name in row))
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(flattened)

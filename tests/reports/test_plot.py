@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import jax
 import numpy as np
+import pandas
 import pytest
 
 from gan_jax.experiment.examples import tiny_ring
@@ -146,7 +147,6 @@ def test_members_are_a_median_and_a_band():
 
 
 def test_a_frame_is_a_mapping():
-    pandas = pytest.importorskip("pandas")
     (axes,) = plot.curves(pandas.DataFrame({"step": [2, 4], "modes": [1, 8], "label": ["a", "b"]})).axes
     np.testing.assert_array_equal(data_of(axes.lines[0]), [[2, 1], [4, 8]])
 
