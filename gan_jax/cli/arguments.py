@@ -28,6 +28,13 @@ _SAMPLE = """Draws samples from a checkpoint's generator. An .npz file holds sam
 latents, labels (classes by the validated classifier, or the nearest mode of a mixture) and made_of, a JSON text with
 the run, step, seed and versions."""
 
+_THRESHOLDS = """Reads the stored evaluations again with other thresholds of the detector, and prints how many runs of
+each arm would be called collapsed: one threshold at a time, at 2/3 and 3/2 of its value (windows: half and twice).
+
+  gan-jax thresholds runs/digits_label_noise-sweep
+  gan-jax thresholds runs/digits_collapse-seed0 --vary healthy-junk 0.1,0.3 --vary few-classes 3,4
+Nothing is trained or measured again."""
+
 _RUN = "the folder of a run, or SWEEP#MEMBER"
 
 _DIAGNOSE = """For an experiment's own state: the gradient of an unrolled G against central differences in float64,
@@ -80,6 +87,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         metavar="RUN[@STEP]",
         help="start from an old state (also SWEEP#MEMBER[@STEP]); --seed: new key",
     )
+    train.option("--stop-at-collapse", action="store_true", help="end the run once it has collapsed for a window")
     train.option("--json", action="store_true", help="print the verdict as JSON")
     train.option("--quiet", action="store_true", help="no progress")
     train.option("--keep-checkpoints", type=int, default=3, metavar="N", help="newest that are kept; 3")
@@ -93,7 +101,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep = commands.add_parser("sweep", help="many runs as one program: arms by seeds", description=_SWEEP)
     sweep.add_argument("config", nargs="?", help="a config with sweep(), or any config with --grid or --seeds")
     sweep.option("--grid", nargs=2, action="append", metavar=("PATH", "V1,V2"), help="vary a setting; may be repeated")
-    sweep.option("--seeds", metavar="N|I,J,..", help="how many runs an arm, or which seeds; the config's, or 5")
+    sweep.option("--seeds", metavar="N|I,J-K,..", help="runs an arm, or which seeds: 11-21; the config's, or 5")
     strategies = "map, vmap, pmap-map, pmap-vmap, or auto, which measures them"
     sweep.option("--strategy", default="auto", metavar="NAME", help=strategies)
     sweep.option("--engine", dest="strategy", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # its first name
@@ -102,6 +110,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
     sweep.option("--num-epochs", type=float, metavar="N", help="length in epochs instead of --num-steps (data sets)")
     sweep.option("--run-dir", metavar="DIR", help="folder of the sweep; runs/CONFIG-sweep if not given")
+    sweep.option("--stop-at-collapse", action="store_true", help="end runs that go together once all have collapsed")
     sweep.option("--resume", metavar="SWEEP", help="continue this sweep from its newest checkpoints")
     sweep.option("--pictures", type=int, default=4, metavar="N", help="sample pictures of each run; 4")
     sweep.option("--parquet", action="store_true", help="also write members.parquet")
@@ -151,8 +160,19 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     unroll.option("--plot", metavar="FILE", help="write a picture here")
     add_run_kinds(kinds)
 
-    report = commands.add_parser("report", help="one HTML file on a run or a sweep")
-    report.add_argument("run", help="the folder of a run, or of a sweep")
+    thresholds = commands.add_parser(
+        "thresholds", help="the verdicts again, by other thresholds of the detector", description=_THRESHOLDS
+    )
+    thresholds.add_argument("run", nargs="+", help="the folder of a run or of a sweep; or several sweeps, read as one")
+    thresholds.option(
+        "--vary", nargs=2, action="append", metavar=("NAME", "V1,V2"), help="a threshold's values; may be repeated"
+    )
+    thresholds.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
+    thresholds.option("--json", action="store_true", help="print the result as JSON")
+    _add_cache_option(thresholds)
+
+    report = commands.add_parser("report", help="one HTML file on a run, a sweep, or several sweeps as one")
+    report.add_argument("run", nargs="+", help="the folder of a run, or of a sweep; or several sweeps, read as one")
     report.option("--out", metavar="FILE", help="where to write it; RUN/report.html if not given")
     report.option("--baseline", metavar="ARM", help="of a sweep: the arm that the others are tested against; the first")
 
@@ -217,18 +237,6 @@ def split_overrides(arguments: Sequence[str], known: dict[str, int]) -> tuple[li
             value = rest.pop(0)
         settings.append((name.removeprefix("--"), value))
     return own, settings
-
-
-def whole_number(text: str, option: str) -> int:
-    """An integer typed for an option.
-
-    Raises:
-        UsageError: if it is none.
-    """
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"{option} takes whole numbers with commas, and got {text!r}") from None
 
 
 def log(message: str) -> None:

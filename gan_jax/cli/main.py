@@ -1,4 +1,4 @@
-"""The command line: gan-jax train | sweep | evaluate | sample | diagnose | report | watch | data.
+"""The command line: gan-jax train | sweep | evaluate | sample | diagnose | thresholds | report | watch | data.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
 run stopped at values that are not finite; 4 another process of the command has ended; 130 interrupted (what was saved
@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": results.evaluate_command,
     "sample": sample_command,
     "diagnose": results.diagnose_command,
+    "thresholds": results.thresholds_command,
     "report": results.report_command,
     "watch": results.watch_command,
     "data": results.data_command,

@@ -52,6 +52,25 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
+def thresholds_command(options: argparse.Namespace, settings: Settings) -> int:
+    from gan_jax.reports.threshold_table import threshold_summary, threshold_table
+    from gan_jax.runs.thresholds import readings, stored_series, variations
+
+    asked = {name: _numbers(name, values) for name, values in options.vary} if options.vary else None
+    series = stored_series([Path(name) for name in options.run])
+    changes = variations(series[0].experiment.detector, asked)
+    found = threshold_summary(series, readings(series, changes, Path(options.data) if options.data else None))
+    print(json.dumps(found, indent=2) if options.json else threshold_table(found))
+    return OK
+
+
+def _numbers(name: str, values: str) -> list[float]:
+    try:
+        return [float(word) for word in values.split(",") if word]
+    except ValueError:
+        raise UsageError(f"--vary {name} takes numbers with commas, and got {values!r}") from None
+
+
 def report_command(options: argparse.Namespace, settings: Settings) -> int:
     import jax
 
@@ -59,9 +78,9 @@ def report_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.report import write_report
     from gan_jax.reports.sweep_report import write_sweep_report
 
-    path, out = Path(options.run), Path(options.out) if options.out else None
-    if (path / "sweep.json").is_file():
-        print(write_sweep_report(path, out, options.baseline))
+    (path, *more), out = (Path(name) for name in options.run), Path(options.out) if options.out else None
+    if more or (path / "sweep.json").is_file():
+        print(write_sweep_report(path, out, options.baseline, more))
     elif options.baseline is not None:
         raise UsageError(f"--baseline is for sweeps, and {path} is none")
     else:

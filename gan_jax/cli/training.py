@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from gan_jax.cli.arguments import NONFINITE, OK, Settings, UsageError, log, whole_number
+from gan_jax.cli.arguments import NONFINITE, OK, Settings, UsageError, log
 
 
 def train_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -38,6 +38,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         tensorboard=options.tensorboard,
         data_parallel=options.data_parallel or options.devices is not None,
         num_devices=options.devices,
+        stop_at_collapse=options.stop_at_collapse,
         draw=picture_samples,
     )
     request = Request(
@@ -57,6 +58,8 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         done = session.start_training(request, host, say=log)
     if hosts.is_leader():
         print(json.dumps(done.to_json(), indent=2) if options.json else done.line())
+    if done.verdict.get("stopped_at_collapse"):
+        log(f"stopped at step {done.verdict['last_step']:,}; gan-jax train --resume {done.path} trains the rest")
     if done.message:
         log(f"gan-jax: {done.message}")
         return NONFINITE
@@ -88,6 +91,7 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         max_members=options.max_members,
         num_pictures=options.pictures,
         progress=not options.quiet,
+        stop_at_collapse=options.stop_at_collapse,
         draw=picture_samples,
     )
     if options.resume:
@@ -102,7 +106,7 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
             command=shlex.join(["gan-jax", *sys.argv[1:]]),
         )
         axes = {path: [word for word in values.split(",") if word] for path, values in options.grid or ()}
-        done = sweep_session.start_sweep(request, axes, _seeds(options.seeds), host, say=log)
+        done = sweep_session.start_sweep(request, axes, read_seeds(options.seeds), host, say=log)
     if not hosts.is_leader():
         return OK
     if options.parquet:
@@ -111,8 +115,32 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def _seeds(text: str | None) -> int | list[int] | None:
+def read_seeds(text: str | None) -> int | list[int] | None:
+    """The seeds typed for `--seeds`: a count "5", a list "0,3,7", a range "11-21" with both ends, or a list of both.
+
+    Args:
+        text: what was typed; None if nothing was.
+
+    Returns:
+        A count, the seeds, or None.
+
+    Raises:
+        UsageError: if it is none of these.
+
+    Example:
+        >>> read_seeds("5"), read_seeds("2-4"), read_seeds("0,3,7-9")
+        (5, [2, 3, 4], [0, 3, 7, 8, 9])
+    """
     if text is None:
         return None
-    words = [whole_number(word, "--seeds") for word in text.split(",") if word]
-    return words if "," in text else words[0]
+    seeds: list[int] = []
+    for word in filter(None, text.split(",")):
+        first, dash, last = word.strip().partition("-")
+        if not (first.isdecimal() and (not dash or last.isdecimal())):
+            raise UsageError(f"--seeds takes a count, seeds or ranges (5, or 0,3,7, or 11-21), and got {text!r}")
+        if dash and int(last) < int(first):
+            raise UsageError(f"--seeds {word} ends before it begins: a range is FIRST-LAST")
+        seeds += range(int(first), int(last) + 1) if dash else [int(first)]
+    if not seeds:
+        raise UsageError("--seeds is empty: give a count, seeds or ranges (5, or 0,3,7, or 11-21)")
+    return seeds if set(text) & {",", "-"} else seeds[0]

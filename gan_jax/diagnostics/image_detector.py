@@ -60,7 +60,9 @@ class ImageDetector:
     """
 
     num_samples: int = setting(default=2560, at_least=64, doc="samples an evaluation draws; 40 batches of 64")
-    confidence: float = setting(default=0.6, above=0, below=1, doc="class probability below which a sample is junk")
+    confidence: float = setting(
+        default=0.6, above=0, below=1, doc="class probability below which a sample is junk", measures=True
+    )
     total_variance: float = setting(default=0.25, at_least=0, doc="V up to which all samples are alike")
     total_distance: float = setting(default=0.4, at_least=0, doc="P up to which all samples are alike")
     junk_share: float = setting(default=0.5, above=0, at_most=1, doc="J from which samples are junk")

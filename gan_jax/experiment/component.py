@@ -40,6 +40,7 @@ def setting(
     below: float | None = None,
     choices: tuple[type, ...] = (),
     doc: str = "",
+    measures: bool = False,
 ) -> Any:
     """A field of a component, with its bounds and a line of documentation.
 
@@ -53,6 +54,8 @@ def setting(
         choices: the component classes that this field takes by name on the command line. Python code may give any
             other object with the right methods.
         doc: meaning, unit and range, shown by `--help` and in error messages.
+        measures: of a detector: whether it decides the metrics themselves, so that stored ones cannot be read again
+            with another value (`gan-jax thresholds`).
 
     Returns:
         A dataclass field whose metadata hold the bounds, the choices and the documentation.
@@ -67,7 +70,8 @@ def setting(
         ValueError: Noise.rate is 1.0, and must be below 1 (share of labels flipped)
     """
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
-    metadata = {"bounds": {k: v for k, v in bounds.items() if v is not None}, "choices": choices, "doc": doc}
+    kept = {name: bound for name, bound in bounds.items() if bound is not None}
+    metadata = {"bounds": kept, "choices": choices, "doc": doc, "measures": measures}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Ser
 from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
 from gan_jax.reports.text_tables import num_early
+from gan_jax.runs.joined_sweeps import JoinedSweeps, open_sweeps
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
@@ -26,21 +28,27 @@ _PICTURES_PER_ARM = 3
 _OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
 
 
-def write_sweep_report(path: Path, out: Path | None = None, baseline: str | None = None) -> Path:
-    """Writes report.html and statistics.json of a sweep, finished or not.
+def write_sweep_report(
+    path: Path, out: Path | None = None, baseline: str | None = None, more: Sequence[Path] = ()
+) -> Path:
+    """Writes report.html and statistics.json of a sweep, finished or not; or of several sweeps as one.
 
     Args:
         path: folder of the sweep.
-        out: file to write; report.html of the sweep if None.
+        out: file to write; report.html of the sweep if None. The statistics of several sweeps lie beside it.
         baseline: name of the arm that the others are compared with; the first if None.
+        more: folders of further sweeps, read with the first as one.
 
     Returns:
         The report's file.
 
     Raises:
-        RunError: if the folder is no sweep, has no evaluation yet or no such arm, or the report cannot be written.
+        RunError: if a folder is no sweep, has no evaluation yet or no such arm, if the sweeps do not fit together, or
+            the report cannot be written.
     """
-    directory = SweepDirectory.open(path)
+    if more and out is None:
+        raise RunError("several sweeps are read as one: say where their report goes, --out FILE")
+    directory = open_sweeps([path, *more])
     rows = directory.read_members()
     if not rows:
         raise RunError(f"{path} has no evaluation yet: let it train to the first one")
@@ -48,9 +56,10 @@ def write_sweep_report(path: Path, out: Path | None = None, baseline: str | None
         statistics = sweep_statistics(directory.read_record(), rows, baseline)
     except ValueError as error:
         raise RunError(f"--baseline: {error}") from error
-    target = out or directory.report_path
+    target = out or path / "report.html"
+    numbers = target.with_suffix(".statistics.json") if more else path / "statistics.json"
     try:
-        write_text(path / "statistics.json", json.dumps(statistics, indent=2) + "\n")
+        write_text(numbers, json.dumps(statistics, indent=2) + "\n")
         write_text(target, render_sweep(directory, rows, statistics))
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error
@@ -58,7 +67,7 @@ def write_sweep_report(path: Path, out: Path | None = None, baseline: str | None
 
 
 def render_sweep(
-    directory: SweepDirectory,
+    directory: SweepDirectory | JoinedSweeps,
     rows: list[dict[str, Any]],
     statistics: dict[str, Any],
     live: Live | None = None,
@@ -66,7 +75,7 @@ def render_sweep(
     """The HTML of a sweep's page, of at most `MAX_BYTES`.
 
     Args:
-        directory: folder of the sweep.
+        directory: folder of the sweep, or several as one.
         rows: of its members, at least one.
         statistics: from `sweep_statistics`.
         live: state of a page that is served; None for a file.
@@ -76,13 +85,15 @@ def render_sweep(
     """
     record, metrics = directory.read_record(), directory.read_metrics()
     unit, per_unit = _time_unit(record)
-    arms, num_seeds = record.sweep.arms, len(record.sweep.seeds)
+    arms, num_seeds, num_runs = record.sweep.arms, len(record.sweep.seeds), directory.num_members()
     title = f"{Path(record.config).stem or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
     named = [(group, name) for group, names in CURVES.values() for name in names]
     figures = [_curve(group, name, metrics, rows, unit, per_unit) for group, name in named]
     note = f"Medians over seeds; bands from the smallest to the largest. By {unit}."
     before = [
-        Section("Arms", _verdict(record, rows, statistics) + _outcomes_table(rows) + _coincide(metrics, rows)),
+        Section(
+            "Arms", _verdict(record, rows, statistics, num_runs) + _outcomes_table(rows) + _coincide(metrics, rows)
+        ),
         Section(
             "Survival",
             survival_plots(statistics, unit, per_unit)
@@ -94,14 +105,14 @@ def render_sweep(
     after = [Section("Experiment", _settings(record)), Section("How to reproduce it", _provenance(directory, record))]
 
     def page(samples: Markup) -> str:
-        about = f"Sweep of {len(arms) * num_seeds} runs, {len(rows)} with an evaluation"
+        about = f"Sweep of {num_runs} runs, {len(rows)} with an evaluation"
         return document(title, about, [*before, Section("Samples", samples), *after], live)
 
     return page(_samples(directory, rows, MAX_BYTES - len(page(Markup()).encode())))
 
 
-def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> Markup:
-    ended, num = sum(row["ended"] for row in rows), len(record.sweep.arms) * len(record.sweep.seeds)
+def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any], num: int) -> Markup:
+    ended = sum(row["ended"] for row in rows)
     shown = paragraph(f"{_sentence(record, rows, statistics)}.", "verdict")
     if ended < num:
         shown += paragraph(f"{ended} of {num} runs have ended; the others count by what they have done so far.")
@@ -226,7 +237,7 @@ def _over_seeds(
     return make_series((step, float(np.median(found)), min(found), max(found)) for step, found in at.items())
 
 
-def _samples(directory: SweepDirectory, rows: list[dict[str, Any]], room: float) -> Markup:
+def _samples(directory: SweepDirectory | JoinedSweeps, rows: list[dict[str, Any]], room: float) -> Markup:
     """The last picture of the first seeds of every arm; of fewer seeds, then of fewer arms, where room is short."""
     arms = _arms(rows)
     for num_seeds, num_arms in ((_PICTURES_PER_ARM, len(arms)), *((1, len(arms) // part) for part in (1, 4, 16, 64))):
@@ -272,7 +283,7 @@ def _settings(record: SweepRecord) -> Markup:
     )
 
 
-def _provenance(directory: SweepDirectory, record: SweepRecord) -> Markup:
+def _provenance(directory: SweepDirectory | JoinedSweeps, record: SweepRecord) -> Markup:
     strategies = []
     for plan in directory.read_plans():
         line = f"{plan.strategy} over {plan.num_devices} devices, {sum(map(len, plan.batches))} members"

@@ -16,9 +16,10 @@ from gan_jax.diagnostics.verdict import Verdict
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep
 from gan_jax.networks.network import Variables
+from gan_jax.runs.joined_sweeps import open_sweeps
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.stored_run import StoredRun, metric_arrays, open_member, open_run
-from gan_jax.runs.sweep_directory import SweepDirectory, flat
+from gan_jax.runs.sweep_directory import flat
 from gan_jax.training.batches import sample_latent
 from gan_jax.training.evaluations import LoadedData, evaluated_variables, latent_bank, sample_modes
 from gan_jax.training.growth import at_stage, at_step, num_stages
@@ -211,27 +212,30 @@ class SweepRun:
 
     Args:
         path: the sweep's folder.
+        more: folders of further sweeps, which are read with it as one: arms of one name are one experiment, and their
+            seeds differ. Members are then numbered by seed, then by arm.
 
     Raises:
-        RunError: if it is no sweep (a `ValueError`).
+        RunError: if one is no sweep, or they do not fit together (a `ValueError`).
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._directory = SweepDirectory.open(Path(path))
+    def __init__(self, path: str | Path, *more: str | Path) -> None:
+        self._paths = [Path(part) for part in (path, *more)]
+        self._directory = open_sweeps(self._paths)
         self._record = self._directory.read_record()
 
     def __repr__(self) -> str:
-        return f"SweepRun({str(self._directory.path)!r})"
+        return f"SweepRun({', '.join(repr(str(path)) for path in self._paths)})"
 
     def __len__(self) -> int:
-        return len(self._record.sweep.members())
+        return self._directory.num_members()
 
     def __iter__(self) -> Iterator[Run]:
         return (self.member(number) for number in range(len(self)))
 
     @property
     def path(self) -> Path:
-        """The sweep's folder."""
+        """The sweep's folder; of several, the first."""
         return self._directory.path
 
     @property
@@ -265,7 +269,7 @@ class SweepRun:
         Raises:
             RunError: if there is no such member.
         """
-        return Run(open_member(self._directory, number, self._record))
+        return Run(open_member(*self._directory.locate(number)))
 
 
 def _frame(columns: dict[str, np.ndarray], index: str) -> pandas.DataFrame:

@@ -47,6 +47,8 @@ class HostOptions:
         tensorboard: whether to also write TensorBoard event files (extra `tensorboard`).
         data_parallel: whether each batch is split over the devices; several processes always do.
         num_devices: how many of them; None: all.
+        stop_at_collapse: whether the run ends at the evaluation that fills the window of its first onset, of a collapse
+            (also while forming) or of junk. Resumed without it, the run goes on.
         draw: writes a picture of samples: (file, source, samples, title). None: the run has no pictures. An error in it
             is logged and never stops the run.
     """
@@ -58,6 +60,7 @@ class HostOptions:
     tensorboard: bool = False
     data_parallel: bool = False
     num_devices: int | None = None
+    stop_at_collapse: bool = False
     draw: Draw | None = None
 
 
@@ -69,7 +72,7 @@ class RunResult:
         verdict: outcome, onset and cause.
         metrics: of the last evaluation, by mode of G's batch norm.
         steps_per_second: without compilation; None where it is not known.
-        message: what stopped the run early; None otherwise.
+        message: what stopped the run early, if values were not finite; None otherwise.
         record: what verdict.json holds.
     """
 
@@ -117,7 +120,7 @@ def train_run(
         checkpoints = Checkpoints(run.checkpoints_path, keep=keep, keep_every_steps=record.keep_every_steps)
     picture_every = spaced(experiment, options.num_pictures)
     writer = _tensorboard(run.path) if options.tensorboard and leads else None
-    message = None
+    message, stops = None, False
     pending: dict[str, list[Any]] = {}
     last_row: dict[str, Any] | None = None
     with TrainingProgress(experiment.num_steps, start, enabled=options.progress and leads) as progress:
@@ -132,6 +135,8 @@ def train_run(
                 run.append_signals(signals_rows(result.signals, step - bool(spec.short_count), spec.num_steps))
             label = LABELS[int(state.detector.label)]
             progress.update(step, seconds, label, spec)
+            has_onset = result.evaluation is not None and int(first_onset(state.detector)) >= 0
+            stops = has_onset and options.stop_at_collapse
             if result.evaluation is not None and leads:
                 row = last_row = metrics_row(
                     experiment, step, result.evaluation, pending, label, progress.steps_per_second
@@ -140,7 +145,7 @@ def train_run(
                 pending = {}
                 if writer is not None:
                     _write_scalars(writer, row)
-                if step % picture_every == 0 or step == experiment.num_steps:
+                if step % picture_every == 0 or step == experiment.num_steps or stops:
                     title = f"step {step:,}: {label}"
                     samples = np.asarray(result.evaluation.samples[:1500])
                     decorate(options.draw, run.picture_path(step), source, samples, title)
@@ -157,20 +162,21 @@ def train_run(
                     assert_replicas(state)
                 if checkpoints is not None:
                     checkpoints.save(state)
-                    has_onset = int(first_onset(state.detector)) >= 0
                     if has_onset and not flight.has_fired:
                         flight.keep(checkpoints.directory)
                     elif flight.has_fired and not has_onset:
                         flight.forget()
             if on_chunk is not None:
                 on_chunk(state)
+            if stops:
+                break
             began = time.monotonic()
     if checkpoints is not None:
         checkpoints.close()
     if writer is not None:
         writer.close()
     speed = progress.steps_per_second
-    return hosts.from_leader(lambda: _finish(run, experiment, resources, state, last_row, (speed, message)))
+    return hosts.from_leader(lambda: _finish(run, experiment, resources, state, last_row, (speed, message, stops)))
 
 
 def resume(run: RunDirectory, record: RunRecord) -> tuple[TrainState, list[str]]:
@@ -241,12 +247,12 @@ def _finish(
     resources: LoadedData,
     state: TrainState,
     row: dict[str, Any] | None,
-    ending: tuple[float | None, str | None],
+    ending: tuple[float | None, str | None, bool],
 ) -> RunResult:
     if row is None:  # a resumed run that had nothing left to do: its last row is on the disk
         rows = run.read_metrics()
         row = rows[-1] if rows else {"evaluation": {}}
-    (speed, message), metrics = ending, row["evaluation"]
+    (speed, message, stopped), metrics = ending, row["evaluation"]
     verdict = verdict_on(
         state.detector,
         last_step=int(state.step),
@@ -257,6 +263,7 @@ def _finish(
     record = {
         **verdict.to_json(),
         "message": message,
+        "stopped_at_collapse": stopped and int(state.step) < experiment.num_steps,
         "evaluation": {mode: without_long_lists(values) for mode, values in metrics.items()},
         "definition": experiment.detector.definition(experiment.data, resources.reference),
         "bounds": experiment.detector.bounds(source, resources.reference),

@@ -123,6 +123,15 @@ class SweepDirectory:
             raise RunError(f"{path} is not a sweep folder (it has no sweep.json): give a folder that sweep made")
         return made
 
+    def num_members(self) -> int:
+        """Runs of the sweep, started or not."""
+        sweep = self.read_record().sweep
+        return len(sweep.arms) * len(sweep.seeds)
+
+    def locate(self, number: int) -> tuple[SweepDirectory, int]:
+        """(itself, the number): the place of a member, as `JoinedSweeps` gives it."""
+        return self, number
+
     def read_record(self) -> SweepRecord:
         """The record, which in several processes the leader reads for all."""
         return parse_record(self.record_path, SweepRecord.from_json)

@@ -44,6 +44,8 @@ class SweepOptions:
         memory_bytes: of each device, if not what it reports.
         num_pictures: of each member over its run; the last evaluation always has one.
         progress: whether to report progress on standard error.
+        stop_at_collapse: whether a batch of members ends once each of them has an onset (or is not finite), at the
+            evaluation that fills the last window.
         draw: writes a picture of samples, as in `HostOptions`.
     """
 
@@ -52,6 +54,7 @@ class SweepOptions:
     memory_bytes: float | None = None
     num_pictures: int = 4
     progress: bool = True
+    stop_at_collapse: bool = False
     draw: Draw | None = None
 
 

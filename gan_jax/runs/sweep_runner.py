@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.diagnostics.detector import LABELS
+from gan_jax.diagnostics.detector import LABELS, first_onset
 from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.sweep import Member, groups
 from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
@@ -134,11 +134,14 @@ class _BatchRunner:
                     pending.setdefault(name, []).append(series)
                 if host.signals is not None:
                     self._record_signals(host.signals, broken, step - bool(spec.short_count), spec.num_steps)
+                failed = (host.state["nonfinite_step"] >= 0) | (first_onset(host.state["detector"]) >= 0)
+                stops = self.options.stop_at_collapse and result.evaluation is not None and bool(failed.all())
+                ends = stops or step >= first.num_steps
                 if result.evaluation is not None:
-                    self._record(host, pending, broken, step, progress.steps_per_second)
+                    self._record(host, pending, broken, step, progress.steps_per_second, ends)
                     pending = {}
                 broken = host.state["nonfinite_step"] >= 0
-                self._update_rows(host, step)
+                self._update_rows(host, step, ends)
                 if result.evaluation is not None:
                     state = self._gather(strategy, stack.states, stack.num)
                     if checkpoints is not None:
@@ -146,7 +149,7 @@ class _BatchRunner:
                         checkpoints.save(state, step)
                 if on_chunk is not None:
                     on_chunk(step)
-                if broken.all():
+                if broken.all() or stops:
                     break
                 began = time.monotonic()
         if checkpoints is not None:
@@ -197,13 +200,18 @@ class _BatchRunner:
         return ", ".join(f"{count} {LABELS[label]}" for label, count in zip(labels, counts, strict=True))
 
     def _record(
-        self, host: Any, pending: dict[str, list[np.ndarray]], broken: np.ndarray, step: int, speed: float | None
+        self,
+        host: Any,
+        pending: dict[str, list[np.ndarray]],
+        broken: np.ndarray,
+        step: int,
+        speed: float | None,
+        ends: bool,
     ) -> None:
         """Rows of metrics.jsonl and pictures of the members that had not broken before this chunk."""
         assert host.evaluation is not None
         rows = []
-        last = step == self.experiments[0].num_steps
-        pictured = last or step % spaced(self.experiments[0], self.options.num_pictures) == 0
+        pictured = ends or step % spaced(self.experiments[0], self.options.num_pictures) == 0
         for place, member in enumerate(self.batch):
             if broken[place]:
                 continue
@@ -232,7 +240,7 @@ class _BatchRunner:
                 rows = signals_rows(own, end, num_steps)
                 self.directory.append_signals([{"member": member, **row} for row in rows])
 
-    def _update_rows(self, host: Any, step: int) -> None:
+    def _update_rows(self, host: Any, step: int, ends: bool) -> None:
         """A row a member: what it is, its verdict so far, its last metrics."""
         for place, index in enumerate(self.batch):
             member, experiment = self.members[index], self.experiments[place]
@@ -248,7 +256,7 @@ class _BatchRunner:
                 "arm": member.arm.name,
                 "settings": dict(member.arm.settings),
                 "seed": member.seed,
-                "ended": nonfinite >= 0 or step >= experiment.num_steps,
+                "ended": nonfinite >= 0 or ends,
                 "last_step": int(state["step"]),
                 "verdict": verdict.to_json(),
                 "last": {mode: without_long_lists(values) for mode, values in last.items()},

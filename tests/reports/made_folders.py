@@ -9,7 +9,9 @@ from PIL import Image
 
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.settings import override
+from gan_jax.experiment.sweep import grid
 from gan_jax.runs.run_directory import RunDirectory, RunRecord, write_json
+from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
 
 STEPS = (10, 20, 30, 40)
 LABELS = ("forming", "healthy", "total", "total")
@@ -66,3 +68,38 @@ def ended_run(path: Path, **record: str) -> RunDirectory:
     train(run)
     end(run)
     return run
+
+
+def make_sweep(
+    path: Path, rates: tuple[float, ...], size: int = 32, seeds: int | list[int] = 1, **settings
+) -> SweepDirectory:
+    """A sweep that nobody has trained: every other member collapsed at step 30; noise for pictures."""
+    sweep = grid(tiny_ring(**settings), {"generator.learning_rate": rates}, seeds=seeds)
+    made = SweepDirectory.create(path, SweepRecord(sweep, config="ring", environment=ENVIRONMENT))
+    noise, rows = np.random.default_rng(0), []
+    for number, member in enumerate(made.read_record().sweep.members()):
+        onset = 30 if number % 2 else None
+        verdict = {
+            "outcome": "collapsed" if onset else "healthy",
+            "last_step": 40,
+            "onset_step": onset,
+            "formed_step": 20,
+            "cause": "total" if onset else None,
+            "sentence": "collapsed" if onset else "healthy",
+        }
+        last = row(40, "total" if onset else "healthy")
+        made.append_metrics([{"member": number, **last}])
+        rows.append(
+            {
+                "member": number,
+                "arm": member.arm.name,
+                "seed": member.seed,
+                "ended": True,
+                "verdict": verdict,
+                "last": last["evaluation"],
+            }
+        )
+        pixels = noise.integers(0, 256, (size, size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(made.picture_path(number, 40), compress_level=1)
+    made.write_members(rows)
+    return made

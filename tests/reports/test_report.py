@@ -18,7 +18,7 @@ from PIL import Image
 from gan_jax.cli.main import main
 from gan_jax.data.mixtures import PointMass, Temperatures
 from gan_jax.experiment.examples import tiny_ring
-from gan_jax.experiment.sweep import grid, variations
+from gan_jax.experiment.sweep import variations
 from gan_jax.reports import figures, page, page_pictures, report_curves, sample_pictures, sweep_report
 from gan_jax.reports.figures import new_figure
 from gan_jax.reports.page_figures import figure_svg
@@ -28,7 +28,7 @@ from gan_jax.reports.sample_pictures import picture_samples
 from gan_jax.reports.sweep_report import write_sweep_report
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
-from tests.reports.made_folders import end, ended_run, make_run, row, train
+from tests.reports.made_folders import end, ended_run, make_run, make_sweep, row, train
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -330,39 +330,6 @@ def test_the_film_is_of_pictures_inside_the_folder(monkeypatch, run):
 
 
 # --- Sweeps -----------------------------------------------------------------------------------------------------------
-
-
-def make_sweep(path: Path, rates: tuple[float, ...], size: int) -> SweepDirectory:
-    """A sweep of one seed an arm that nobody has trained: every other arm collapsed at step 30; noise for pictures."""
-    settings = {"generator.learning_rate": rates}
-    made = SweepDirectory.create(path, SweepRecord(grid(tiny_ring(), settings, seeds=1), config="ring"))
-    noise, rows = np.random.default_rng(0), []
-    for member, arm in enumerate(made.read_record().sweep.arms):
-        onset = 30 if member % 2 else None
-        verdict = {
-            "outcome": "collapsed" if onset else "healthy",
-            "last_step": 40,
-            "onset_step": onset,
-            "formed_step": 20,
-            "cause": "total" if onset else None,
-            "sentence": "collapsed" if onset else "healthy",
-        }
-        last = row(40, "total" if onset else "healthy")
-        made.append_metrics([{"member": member, **last}])
-        rows.append(
-            {
-                "member": member,
-                "arm": arm.name,
-                "seed": 0,
-                "ended": True,
-                "verdict": verdict,
-                "last": last["evaluation"],
-            }
-        )
-        pixels = noise.integers(0, 256, (size, size, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(made.picture_path(member, 40), compress_level=1)
-    made.write_members(rows)
-    return made
 
 
 def test_a_sweep_begins_with_its_arms(tmp_path):

@@ -1,0 +1,35 @@
+"""Stored evaluations read again by a detector with other thresholds: what the verdict would have been."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.diagnostics.detector import Detector, DetectorState, init_detector, update_detector
+
+
+def reread(detector: Detector, source: Any, reference: Any, metrics: Any, steps: Array) -> DetectorState:
+    """The detector's state after the evaluations of a run. Traceable; maps over runs and over stacked detectors.
+
+    Args:
+        detector: with the thresholds to read by. Those that decide the measurement (as `confidence` of images does)
+            must be the ones that the metrics were measured with.
+        source: of the data.
+        reference: of the detector, as in `Detector.observe`.
+        metrics: what `Detector.measure` returns, each leaf with a leading axis [evaluations].
+        steps: int32 [evaluations], steps done at each; -1 for rows that only fill the array up, which are skipped.
+
+    Returns:
+        The state after the last evaluation, as training itself would have it.
+    """
+
+    def read(state: DetectorState, row: tuple[Any, Array]) -> tuple[DetectorState, None]:
+        measured, step = row
+        seen = detector.observe(source, reference, measured)
+        after = update_detector(detector, state, seen, step)
+        return jax.tree.map(lambda new, old: jnp.where(step >= 0, new, old), after, state), None
+
+    return jax.lax.scan(read, init_detector(), (metrics, jnp.asarray(steps, jnp.int32)))[0]

@@ -1,0 +1,122 @@
+"""How verdicts depend on thresholds, as text: one line a set of thresholds, one column an arm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gan_jax.diagnostics.verdict import Verdict
+from gan_jax.metrics.hazards import log_rank
+from gan_jax.metrics.survival import onset_of
+from gan_jax.reports.text_tables import text_table
+from gan_jax.runs.thresholds import Reading, StoredSeries
+
+_MOVED = 1 / 3
+"""Share of an arm's runs whose verdict a threshold has to move for the arm to be named."""
+_NUM_CHANGED = 8
+
+
+def threshold_summary(series: Sequence[StoredSeries], found: Sequence[Reading]) -> dict[str, Any]:
+    """The outcomes of each arm under each set of thresholds, for JSON.
+
+    Args:
+        series: of the runs.
+        found: readings of them, that with the thresholds of training first.
+
+    Returns:
+        "changed": stored verdicts that the thresholds of training do not give (those of older versions, mostly);
+        "readings": by set, its thresholds, the outcomes by arm, the log-rank test over the arms; and "sentence".
+    """
+    arms = list(dict.fromkeys(one.arm for one in series))
+    lines = []
+    for reading in found:
+        by_arm = {
+            arm: [verdict for verdict, one in zip(reading.verdicts, series, strict=True) if one.arm == arm]
+            for arm in arms
+        }
+        test = log_rank({arm: [onset_of(v.to_json()) for v in verdicts] for arm, verdicts in by_arm.items()})
+        lines.append(
+            {
+                "thresholds": reading.name(),
+                "changes": reading.changes,
+                "arms": {arm: _counts(verdicts) for arm, verdicts in by_arm.items()},
+                "log_rank_p": test.p,
+                "verdicts": [verdict.sentence() for verdict in reading.verdicts] if len(series) == 1 else None,
+            }
+        )
+    changed = [
+        {"run": one.name or "the run", "stored": one.verdict["sentence"], "read": verdict.sentence()}
+        for one, verdict in zip(series, found[0].verdicts, strict=True)
+        if (one.verdict["outcome"], one.verdict["onset_step"]) != (verdict.outcome, verdict.onset_step)
+    ]
+    summary = {"num_runs": len(series), "changed": changed, "readings": lines}
+    return {**summary, "sentence": _sentence(summary)}
+
+
+def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    early = sum(v.outcome == "collapsed" and v.when == "while forming" for v in verdicts)
+    return {
+        "runs": len(verdicts),
+        "collapsed after forming": sum(v.outcome == "collapsed" for v in verdicts) - early,
+        "collapsed while forming": early,
+        "never formed": sum(v.outcome == "never formed" for v in verdicts),
+        "non-finite": sum(v.outcome == "non-finite" for v in verdicts),
+    }
+
+
+def _failed(counts: dict[str, int]) -> int:
+    return counts["collapsed after forming"] + counts["collapsed while forming"] + counts["non-finite"]
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    """Which arms sit at a threshold."""
+    first, *others = summary["readings"]
+    moved: dict[str, list[str]] = {}
+    for line in others:
+        for arm, counts in line["arms"].items():
+            if abs(_failed(counts) - _failed(first["arms"][arm])) >= max(1.0, _MOVED * counts["runs"]):
+                moved.setdefault(arm, []).append(line["thresholds"])
+    if not others:
+        return "no other thresholds were asked for"
+    if not moved:
+        return f"no arm changes by a third of its runs under any of {len(others)} other sets of thresholds"
+    return "; ".join(
+        f"{arm or 'the run'} sits at a threshold: its number of failures changes under {', '.join(names)}"
+        for arm, names in moved.items()
+    )
+
+
+def threshold_table(summary: dict[str, Any]) -> str:
+    """The summary as lines for the terminal.
+
+    Args:
+        summary: from `threshold_summary`.
+
+    Returns:
+        Lines. A cell "9+2 of 12" is nine collapses after forming and two while forming among twelve runs.
+    """
+    arms = list(summary["readings"][0]["arms"])
+    several = summary["num_runs"] > 1
+    head = ["thresholds", *(arm or "the run" for arm in arms)]
+    rows = [head + ["log-rank p"] * (len(arms) > 1)]
+    for line in summary["readings"]:
+        cells = [_cell(line["arms"][arm]) for arm in arms] if several else line["verdicts"]
+        p = line["log_rank_p"]
+        rows.append([line["thresholds"], *cells, *[f"{p:.2g}" if p is not None else "-"] * (len(arms) > 1)])
+    note = "collapsed after forming + while forming, of all runs (n: never formed, x: not finite)"
+    same = summary["num_runs"] - len(summary["changed"])
+    lines = [note] if several else []
+    lines += [
+        text_table(rows),
+        f"{same} of {summary['num_runs']} stored verdicts are those of the thresholds as trained",
+    ]
+    lines += [f"  {one['run']}: {one['stored']} -> {one['read']}" for one in summary["changed"][:_NUM_CHANGED]]
+    if len(summary["changed"]) > _NUM_CHANGED:
+        lines.append(f"  and {len(summary['changed']) - _NUM_CHANGED} more (--json has all)")
+    return "\n".join([*lines, summary["sentence"]])
+
+
+def _cell(counts: dict[str, int]) -> str:
+    cell = f"{counts['collapsed after forming']}+{counts['collapsed while forming']} of {counts['runs']}"
+    marks = [f"{counts[name]}{mark}" for name, mark in (("never formed", "n"), ("non-finite", "x")) if counts[name]]
+    return f"{cell} ({', '.join(marks)})" if marks else cell

@@ -1,0 +1,139 @@
+"""Several sweeps read as one: the parts of a study that was cut into hours, or arms that were added later."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_jax.experiment.settings import to_json
+from gan_jax.experiment.sweep import Arm, Sweep
+from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory, SweepRecord
+
+
+class JoinedSweeps:
+    """What `SweepDirectory` reads, over several folders. Members are numbered anew: by seed, then by arm.
+
+    Args:
+        sweeps: at least one. Arms of one name must be one experiment; their seeds must differ.
+
+    Raises:
+        RunError: if two sweeps hold the same run, or runs that cannot be compared.
+    """
+
+    def __init__(self, sweeps: Sequence[SweepDirectory]) -> None:
+        records = [sweep.read_record() for sweep in sweeps]
+        self.path = sweeps[0].path
+        self._sweeps = list(sweeps)
+        self._record = _joined_record(records, [sweep.path for sweep in sweeps])
+        order = {arm.name: index for index, arm in enumerate(self._record.sweep.arms)}
+        found: dict[tuple[int, int], tuple[int, int]] = {}
+        for place, record in enumerate(records):
+            for number, member in enumerate(record.sweep.members()):
+                key = (member.seed, order[member.arm.name])
+                if key in found:
+                    first, second = sweeps[found[key][0]].path, sweeps[place].path
+                    raise RunError(
+                        f"{first} and {second} both hold seed {member.seed} of {member.arm.name}: "
+                        "each run may be counted once"
+                    )
+                found[key] = (place, number)
+        self._members = [found[key] for key in sorted(found)]
+        self._numbers = {own: number for number, own in enumerate(self._members)}
+
+    def num_members(self) -> int:
+        """Runs in all sweeps, started or not."""
+        return len(self._members)
+
+    def locate(self, number: int) -> tuple[SweepDirectory, int]:
+        """The sweep that holds a member, and the member's number there.
+
+        Raises:
+            RunError: if there is no such member.
+        """
+        if not 0 <= number < len(self._members):
+            raise RunError(f"the sweeps have members 0 to {len(self._members) - 1}, and no member {number}")
+        place, own = self._members[number]
+        return self._sweeps[place], own
+
+    def read_record(self) -> SweepRecord:
+        """The record of the whole: all arms, all seeds."""
+        return self._record
+
+    def read_plans(self) -> list[GroupPlan]:
+        """The plans of all sweeps."""
+        return [plan for sweep in self._sweeps for plan in sweep.read_plans()]
+
+    def read_members(self) -> list[dict[str, Any]]:
+        """The rows of all members.jsonl, in the order of their new numbers."""
+        return self._renumbered([sweep.read_members() for sweep in self._sweeps])
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of all metrics.jsonl."""
+        return self._renumbered([sweep.read_metrics() for sweep in self._sweeps])
+
+    def pictures(self, member: int) -> list[Path]:
+        """The pictures of a member, the last one last."""
+        sweep, own = self.locate(member)
+        return sweep.pictures(own)
+
+    def _renumbered(self, rows: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        numbered = [
+            {**row, "member": self._numbers[place, row["member"]]} for place, own in enumerate(rows) for row in own
+        ]
+        return sorted(numbered, key=lambda row: row["member"])
+
+
+def _joined_record(records: Sequence[SweepRecord], paths: Sequence[Path]) -> SweepRecord:
+    arms: dict[str, Arm] = {}
+    data: dict[str, str] = {}
+    for record, path in zip(records, paths, strict=True):
+        for arm in record.sweep.arms:
+            known = arms.setdefault(arm.name, arm)
+            if to_json(known.experiment) != to_json(arm.experiment):
+                raise RunError(f"{paths[0]} and {path} have different experiments under the name {arm.name!r}")
+        for name, contents in record.data.items():
+            if data.setdefault(name, contents) != contents:
+                raise RunError(f"{paths[0]} and {path} were trained on different data under the name {name!r}")
+    seeds = sorted({seed for record in records for seed in record.sweep.seeds})
+    lengths = {record.steps_per_epoch for record in records}
+    return dataclasses.replace(
+        records[0],
+        sweep=Sweep(tuple(arms.values()), tuple(seeds)),
+        data=data,
+        steps_per_epoch=lengths.pop() if len(lengths) == 1 else None,
+        environment=_joined_values([record.environment for record in records]),
+        command="; ".join(dict.fromkeys(record.command for record in records)),
+    )
+
+
+def _joined_values(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Each value that all share as it is; others as text, one after another."""
+    made: dict[str, Any] = {}
+    for name in dict.fromkeys(name for environment in environments for name in environment):
+        values = [environment.get(name) for environment in environments]
+        tables = [value for value in values if isinstance(value, dict)]
+        if len(tables) == len(values):
+            made[name] = _joined_values(tables)
+        else:
+            same = all(value == values[0] for value in values)
+            made[name] = values[0] if same else "; ".join(dict.fromkeys(str(value) for value in values))
+    return made
+
+
+def open_sweeps(paths: Sequence[Path]) -> SweepDirectory | JoinedSweeps:
+    """The folder of a sweep, or several as one.
+
+    Args:
+        paths: folders, at least one.
+
+    Returns:
+        What reports read.
+
+    Raises:
+        RunError: if one is no sweep, or they do not fit together.
+    """
+    sweeps = [SweepDirectory.open(path) for path in paths]
+    return sweeps[0] if len(sweeps) == 1 else JoinedSweeps(sweeps)

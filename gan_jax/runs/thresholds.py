@@ -1,0 +1,222 @@
+"""How verdicts depend on the detector's thresholds: the stored evaluations of runs read again by other detectors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.diagnostics.rereading import reread
+from gan_jax.diagnostics.verdict import Verdict, verdict_on
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import stack, walk
+from gan_jax.runs.joined_sweeps import open_sweeps
+from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.stored_run import open_run
+from gan_jax.training.evaluations import LoadedData, load_data
+
+_FORMER_NAMES = {"dominant_mode": "heaviest"}
+_FACTORS = (2 / 3, 3 / 2)
+_WINDOW_FACTORS = (0.5, 2.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredSeries:
+    """The evaluations of one run.
+
+    Attributes:
+        name: of the run, for messages.
+        arm: name of its arm; "" for a run of its own.
+        experiment: its settings.
+        rows: of metrics.jsonl, by step.
+        verdict: the stored one, as JSON.
+    """
+
+    name: str
+    arm: str
+    experiment: Experiment
+    rows: list[dict[str, Any]]
+    verdict: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """All runs as one set of thresholds reads them.
+
+    Attributes:
+        changes: thresholds by name that differ from those of training; empty for these.
+        verdicts: one a run, in the order of the runs.
+    """
+
+    changes: dict[str, float]
+    verdicts: list[Verdict]
+
+    def name(self) -> str:
+        """Such as "few_classes=4"; "as trained" without a change."""
+        return ", ".join(f"{name}={value:g}" for name, value in self.changes.items()) or "as trained"
+
+
+def stored_series(paths: Sequence[Path]) -> list[StoredSeries]:
+    """The evaluations of a run, or of all members of one or several sweeps.
+
+    Args:
+        paths: the folder of a run, or those of sweeps; also SWEEP#MEMBER.
+
+    Returns:
+        A series a run that has an evaluation.
+
+    Raises:
+        RunError: if there are none.
+    """
+    if len(paths) == 1 and not (paths[0] / "sweep.json").is_file():
+        run = open_run(paths[0])
+        if run.verdict is None:
+            raise RunError(f"{paths[0]} has not ended: there is no verdict to compare with yet")
+        return [StoredSeries(run.name, "", run.experiment, run.read_metrics(), run.verdict)]
+    directory = open_sweeps(paths)
+    arms = {arm.name: arm.experiment for arm in directory.read_record().sweep.arms}
+    of_member: dict[int, list[dict[str, Any]]] = {}
+    for row in directory.read_metrics():
+        of_member.setdefault(row["member"], []).append(row)
+    series = [
+        StoredSeries(
+            f"{row['arm']}, seed {row['seed']}",
+            row["arm"],
+            arms[row["arm"]],
+            sorted(of_member[row["member"]], key=lambda found: found["step"]),
+            row["verdict"],
+        )
+        for row in directory.read_members()
+        if row["member"] in of_member
+    ]
+    if not series:
+        raise RunError(f"{paths[0]} has no evaluation yet: let it train to the first one")
+    return series
+
+
+def variations(detector: Any, asked: Mapping[str, Sequence[float]] | None = None) -> list[dict[str, float]]:
+    """Sets of thresholds to read by: those of training first, then one threshold changed at a time.
+
+    Args:
+        detector: of the experiment.
+        asked: values by the threshold's name. None takes each threshold at 2/3 and 3/2 of its value, and each window
+            at half and twice its length, as far as the detector allows it.
+
+    Returns:
+        Changed thresholds by name; {} first.
+
+    Raises:
+        ValueError: if there is no such threshold, it decides the measurement, or a value is not allowed.
+    """
+    known = {place.path: float(place.value) for place in walk(detector) if _is_threshold(place)}
+    found: list[dict[str, float]] = [{}]
+    if asked is not None:
+        for name, values in asked.items():
+            plain = name.replace("-", "_")
+            if plain not in known:
+                raise ValueError(f"{name} is no threshold that can be read again: they are {', '.join(known)}")
+            found += [{plain: value} for value in values]
+        for changes in found:
+            dataclasses.replace(detector, **changes)  # says what is wrong with a value
+        return found
+    for name, value in known.items():
+        if name.endswith("window"):
+            changed_values = [float(np.ceil(value * factor)) for factor in _WINDOW_FACTORS]
+        else:
+            changed_values = [round(value * factor, 4) for factor in _FACTORS]
+        for changed in changed_values:
+            try:
+                dataclasses.replace(detector, **{name: changed})
+            except ValueError:  # out of the threshold's bounds
+                continue
+            if changed != value:
+                found.append({name: changed})
+    return found
+
+
+def _is_threshold(place: Any) -> bool:
+    """Whether a setting of a detector decides how metrics are read, not how they are measured."""
+    own = "." not in place.path
+    return own and isinstance(place.value, float) and not place.field.metadata.get("measures", False)
+
+
+def readings(
+    series: Sequence[StoredSeries], changes: Sequence[dict[str, float]], location: Path | None = None
+) -> list[Reading]:
+    """Reads all runs by each set of thresholds.
+
+    Args:
+        series: of the runs.
+        changes: sets of thresholds, from `variations`.
+        location: of the data, if they have moved.
+
+    Returns:
+        A reading a set.
+    """
+    verdicts: dict[tuple[int, int], Verdict] = {}
+    groups: dict[Any, list[int]] = {}
+    for index, one in enumerate(series):
+        groups.setdefault((one.experiment.data, one.experiment.detector), []).append(index)
+    for (_, detector), members in groups.items():
+        own = [series[index] for index in members]
+        detectors = stack([dataclasses.replace(detector, **changed) for changed in changes])
+        data = load_data(own[0].experiment, location)
+        states = _read_all(own, detectors, data)
+        for place, index in enumerate(members):
+            for number, changed in enumerate(changes):
+                state = jax.tree.map(lambda leaf, at=(number, place): leaf[at], states)
+                window = float(changed.get("window", detector.window))
+                verdicts[number, index] = verdict_on(
+                    state,
+                    last_step=int(series[index].verdict["last_step"]),
+                    nonfinite_step=_nonfinite_step(series[index].verdict),
+                    credible_window=window,
+                )
+    return [
+        Reading(dict(changed), [verdicts[number, index] for index in range(len(series))])
+        for number, changed in enumerate(changes)
+    ]
+
+
+def _read_all(series: Sequence[StoredSeries], detectors: Any, data: LoadedData) -> Any:
+    """States [thresholds, runs]."""
+    experiment = series[0].experiment
+    source = experiment.data.source(data.dataset)
+    shape = jax.ShapeDtypeStruct((experiment.detector.num_samples, *experiment.data.shape), jnp.float32)
+    template = jax.eval_shape(lambda x: experiment.detector.measure(source, data.reference, x), shape)
+    length = max(len(one.rows) for one in series)
+    steps = np.full((len(series), length), -1, np.int32)
+    leaves = {
+        name: np.zeros((len(series), length, *leaf.shape), leaf.dtype) for name, leaf in template._asdict().items()
+    }
+    for index, one in enumerate(series):
+        for place, row in enumerate(one.rows):
+            steps[index, place] = row["step"]
+            found = row["evaluation"].get("batch") or row["evaluation"]["running"]  # what the detector watched
+            for name, array in leaves.items():
+                value = found.get(name, found.get(_FORMER_NAMES.get(name, name), found))
+                if value is found:
+                    raise RunError(f"the rows of {one.name} have no {name}: an older version measured them")
+                array[index, place] = _number(value)
+
+    def read(detector: Any, metrics: Any, at: Any) -> Any:
+        return reread(detector, source, data.reference, metrics, at)
+
+    over_runs = jax.vmap(read, in_axes=(None, 0, 0))
+    metrics = type(template)(**leaves)
+    return jax.device_get(jax.jit(jax.vmap(over_runs, in_axes=(0, None, None)))(detectors, metrics, steps))
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_number(part) for part in value]
+    return np.nan if value is None else value
+
+
+def _nonfinite_step(verdict: Mapping[str, Any]) -> int:
+    return int(verdict["onset_step"]) if verdict["outcome"] == "non-finite" else -1

@@ -1,0 +1,65 @@
+"""Several sweeps read as one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import gan_jax as gj
+from gan_jax.cli.main import main
+from gan_jax.reports.sweep_report import write_sweep_report
+from gan_jax.runs.joined_sweeps import open_sweeps
+from gan_jax.runs.run_directory import RunError
+from tests.reports.made_folders import make_sweep
+
+RATES = (1e-3, 1e-4)
+
+
+def test_parts_of_a_study_are_the_study(tmp_path):
+    """Two ranges of seeds give what one sweep over all seeds gives: rows, metrics, statistics, pictures."""
+    whole = make_sweep(tmp_path / "whole", RATES, seeds=4)
+    later, first = (make_sweep(tmp_path / str(seeds[0]), RATES, seeds=seeds) for seeds in ([2, 3], [0, 1]))
+    joined = open_sweeps([later.path, first.path])
+    assert joined.read_members() == whole.read_members()
+    assert joined.read_metrics() == whole.read_metrics()
+    assert joined.read_record().sweep == whole.read_record().sweep
+    for number in range(8):
+        assert joined.pictures(number)[-1].name.endswith("step_00000040.png")
+    assert joined.locate(5)[0].path == later.path
+    assert joined.locate(5)[1] == 1
+    write_sweep_report(whole.path)
+    page = write_sweep_report(later.path, tmp_path / "joined.html", more=[first.path])
+    alone, together = whole.path / "statistics.json", tmp_path / "joined.statistics.json"
+    assert json.loads(together.read_text()) == json.loads(alone.read_text())
+    assert "Sweep of 8 runs" in page.read_text(encoding="utf-8")
+    assert not (later.path / "report.html").exists()
+
+
+def test_arms_may_be_added(tmp_path):
+    one, more = make_sweep(tmp_path / "one", RATES, seeds=2), make_sweep(tmp_path / "more", (1e-2,), seeds=1)
+    sweep = gj.SweepRun(one.path, more.path)
+    assert len(sweep) == 5
+    assert [(row["arm"], row["seed"]) for row in sweep.rows][:3] == [
+        ("learning_rate=0.001", 0),
+        ("learning_rate=0.0001", 0),
+        ("learning_rate=0.01", 0),
+    ]
+    run = sweep.member(2)
+    assert float(run.experiment.generator.learning_rate) == pytest.approx(1e-2)
+    assert np.all(run.metrics["step"] == [40])
+    with pytest.raises(RunError, match="members 0 to 4, and no member 5"):
+        sweep.member(5)
+
+
+def test_what_cannot_be_one_study_is_refused(tmp_path, capsys):
+    one = make_sweep(tmp_path / "one", RATES, seeds=2)
+    for other, said in (
+        (make_sweep(tmp_path / "same", RATES, seeds=[1, 2]), "both hold seed 1"),
+        (make_sweep(tmp_path / "long", RATES, seeds=[2], batch_size=8), "different experiments under the name"),
+    ):
+        with pytest.raises(RunError, match=said):
+            open_sweeps([one.path, other.path])
+    assert main(["report", str(one.path), str(tmp_path / "long")]) == 2
+    assert "--out FILE" in capsys.readouterr().err
