@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import gc
 import hashlib
 import importlib.metadata
+import itertools
 import os
 
 # Before jax is imported: several devices on one CPU, code that is compiled fast rather than fast code (most of the time
@@ -63,6 +65,9 @@ LONG_FILES = (
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Tracing makes many objects and few cycles: with Python's own threshold a tenth of the suite is garbage collection.
+gc.set_threshold(200_000, 100, 100)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -120,11 +125,19 @@ def forget_programs_of_modules():
     forget_programs(6_000)
 
 
+_TESTS_BETWEEN_COUNTS = 16
+_done = itertools.count(1)
+
+
 @pytest.fixture(autouse=True)
 def forget_many_programs():
-    """Linux allows a process 65,530 memory maps, and the compiled programs of a whole suite are more."""
+    """Linux allows a process 65,530 memory maps, and the compiled programs of a whole suite are more.
+
+    To count them takes tens of milliseconds, so it is not done after every test.
+    """
     yield
-    forget_programs()
+    if next(_done) % _TESTS_BETWEEN_COUNTS == 0:
+        forget_programs()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -138,6 +139,7 @@ def functions_to_check() -> Iterator[tuple[Path, str, Function]]:
                     yield path, f"{node.name}.{function.name}", function
 
 
+@functools.cache
 def missing_sections() -> list[Missing]:
     found = []
     for path, name, function in functions_to_check():

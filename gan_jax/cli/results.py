@@ -54,11 +54,11 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
 
 def thresholds_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.threshold_table import threshold_summary, threshold_table
-    from gan_jax.runs.thresholds import readings, stored_series, variations
+    from gan_jax.runs.thresholds import readings, stored_series, threshold_grid
 
     asked = {name: _numbers(name, values) for name, values in options.vary} if options.vary else None
     series = stored_series([Path(name) for name in options.run])
-    changes = variations(series[0].experiment.detector, asked)
+    changes = threshold_grid(series[0].experiment.detector, asked)
     found = threshold_summary(series, readings(series, changes, Path(options.data) if options.data else None))
     print(json.dumps(found, indent=2) if options.json else threshold_table(found))
     return OK

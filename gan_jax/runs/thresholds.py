@@ -99,7 +99,7 @@ def stored_series(paths: Sequence[Path]) -> list[StoredSeries]:
     return series
 
 
-def variations(detector: Any, asked: Mapping[str, Sequence[float]] | None = None) -> list[dict[str, float]]:
+def threshold_grid(detector: Any, asked: Mapping[str, Sequence[float]] | None = None) -> list[dict[str, float]]:
     """Sets of thresholds to read by: those of training first, then one threshold changed at a time.
 
     Args:
@@ -152,7 +152,7 @@ def readings(
 
     Args:
         series: of the runs.
-        changes: sets of thresholds, from `variations`.
+        changes: sets of thresholds, from `threshold_grid`.
         location: of the data, if they have moved.
 
     Returns:

@@ -10,7 +10,7 @@ import pytest
 from gan_jax.cli.main import main
 from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.runs.thresholds import readings, stored_series, variations
+from gan_jax.runs.thresholds import readings, stored_series, threshold_grid
 from tests.reports.made_folders import make_sweep
 from tests.runs.test_stop_at_collapse import SMALL
 
@@ -56,7 +56,7 @@ def test_runs_of_different_lengths_are_read_to_their_own_ends(tmp_path, capsys):
 
 
 def test_one_threshold_is_changed_at_a_time():
-    found = variations(ImageDetector())
+    found = threshold_grid(ImageDetector())
     assert found[0] == {}
     assert all(len(changes) == 1 for changes in found[1:])
     names = {name for changes in found for name in changes}
@@ -65,8 +65,8 @@ def test_one_threshold_is_changed_at_a_time():
         *("intra_variance", "healthy_modes", "healthy_junk", "healthy_variance", "healthy_distance"),
         *("window", "forming_window"),
     }
-    assert {"total_share": 0.1667} in variations(MixtureDetector())
-    assert {"partial_share": 0.75} not in variations(MixtureDetector())  # it would not be below healthy_share
+    assert {"total_share": 0.1667} in threshold_grid(MixtureDetector())
+    assert {"partial_share": 0.75} not in threshold_grid(MixtureDetector())  # it would not be below healthy_share
 
 
 @pytest.mark.parametrize(
