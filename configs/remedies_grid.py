@@ -9,23 +9,20 @@ Figure: see docs/remedies.md: 11.4 of 25 modes by the plain GAN, 12.5 by the bes
 """
 
 from gan_jax.data.mixtures import Grid
-from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.configs import load
+from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.remedies import REMEDIES
+from gan_jax.experiment.settings import override_all
 from gan_jax.experiment.sweep import Arm, Sweep
-from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        data=Grid(side=5, spacing=2.0, std=0.05),
-        generator=Generator(network=MLPGenerator(widths=(64, 64), output_scale=4.0), learning_rate=1e-3, latent_dim=64),
-        discriminator=Discriminator(network=MLPDiscriminator(widths=(64, 64), input_scale=0.25), learning_rate=1e-3),
-        detector=MixtureDetector(),
-        batch_size=128,
-        num_steps=6_000,
-        eval_every_steps=200,
-    )
+    grid = {
+        "data": Grid(side=5, spacing=2.0, std=0.05),
+        "generator.network.output_scale": 4.0,
+        "discriminator.network.input_scale": 0.25,
+    }
+    return override_all(load("remedies_ring"), grid.items())
 
 
 def sweep() -> Sweep:

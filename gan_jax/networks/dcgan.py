@@ -26,7 +26,16 @@ from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
 from gan_jax.networks.layers import BatchNorm, Norm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
-from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.networks.network import (
+    Variables,
+    apply_images,
+    apply_module,
+    compute_dtype,
+    image_features,
+    init_generator,
+    init_module,
+    module_features,
+)
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
 # image size -> (size of the smallest map, widths from there to the image in multiples of `width`)
@@ -96,32 +105,7 @@ class DCGANGenerator:
             attention=self.attention,
         )
 
-    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(shape, None), key, jnp.zeros((1, latent_dim)))
-
-    def apply(
-        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        images, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
-        return images.astype(jnp.result_type(latent)), statistics
-
-    def features(
-        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        """The samples, and the hidden activations behind them.
-
-        Args:
-            variables: parameters and statistics.
-            latent: [batch, latent_dim].
-            shape: of one sample.
-            train: whether batch norm uses the batch's statistics.
-            axis_name: mapped axis over which batch statistics are shared, or None.
-
-        Returns:
-            (samples [batch, *shape], activations by layer name).
-        """
-        images, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
-        return images.astype(jnp.result_type(latent)), features
+    init, apply, features = init_generator, apply_images, image_features
 
 
 @component

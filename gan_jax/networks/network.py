@@ -108,6 +108,79 @@ class DiscriminatorNetwork(Protocol):
         ...
 
 
+class FlaxGenerator(Protocol):
+    """A generator network of one Flax module; `init_generator`, `apply_images` and `image_features` are its methods."""
+
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> nn.Module: ...
+
+
+def init_generator(self: FlaxGenerator, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+    """`GeneratorNetwork.init` of a network that has a Flax module.
+
+    Args:
+        self: the network.
+        key: typed PRNG key.
+        latent_dim: dimensions of the latent.
+        shape: of one sample.
+
+    Returns:
+        The variables.
+    """
+    return init_module(self._module(shape, None), key, jnp.zeros((1, latent_dim)))
+
+
+def apply_images(
+    self: FlaxGenerator,
+    variables: Variables,
+    latent: Array,
+    shape: tuple[int, ...],
+    *,
+    train: bool,
+    axis_name: str | None = None,
+) -> tuple[Array, Any]:
+    """`GeneratorNetwork.apply` of a network that has a Flax module, in the latents' dtype.
+
+    Args:
+        self: the network.
+        variables: parameters and statistics.
+        latent: [batch, latent_dim].
+        shape: of one sample.
+        train: whether batch norm uses the batch's statistics, and the running ones advance.
+        axis_name: mapped axis over which batch statistics are shared, or None.
+
+    Returns:
+        (samples [batch, *shape], new statistics).
+    """
+    images, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
+    return images.astype(jnp.result_type(latent)), statistics
+
+
+def image_features(
+    self: FlaxGenerator,
+    variables: Variables,
+    latent: Array,
+    shape: tuple[int, ...],
+    *,
+    train: bool,
+    axis_name: str | None = None,
+) -> tuple[Array, dict[str, Array]]:
+    """The samples of a network that has a Flax module, and the hidden activations behind them.
+
+    Args:
+        self: the network.
+        variables: parameters and statistics.
+        latent: [batch, latent_dim].
+        shape: of one sample.
+        train: whether batch norm uses the batch's statistics.
+        axis_name: mapped axis over which batch statistics are shared, or None.
+
+    Returns:
+        (samples [batch, *shape], activations by the name that the module sows them under, in the order of the layers).
+    """
+    images, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
+    return images.astype(jnp.result_type(latent)), features
+
+
 def init_module(module: nn.Module, key: Array, example: Array) -> Variables:
     """A Flax module's initial variables, split into parameters and statistics.
 

@@ -28,7 +28,15 @@ from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule
 from gan_jax.networks.dcgan import Implementation
 from gan_jax.networks.equalised import EqualisedConv, EqualisedDense, MinibatchStddevChannel, pixel_norm
-from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.networks.network import (
+    Variables,
+    apply_images,
+    apply_module,
+    compute_dtype,
+    image_features,
+    init_module,
+    module_features,
+)
 
 PROGRESSIVE_SIZES = (16, 32, 64)
 _SMALLEST = 4
@@ -71,7 +79,7 @@ class ProgressiveGenerator:
         """The same network, with the same variables, at another stage."""
         return dataclasses.replace(self, stage=stage, fade=fade)
 
-    def _module(self, shape: tuple[int, ...]) -> ProgressiveGeneratorModule:
+    def _module(self, shape: tuple[int, ...], axis_name: str | None = None) -> ProgressiveGeneratorModule:
         self.check(shape)
         return ProgressiveGeneratorModule(
             image_size=shape[0],
@@ -89,29 +97,7 @@ class ProgressiveGenerator:
         # The last stage has all parameters; the initial value of a parameter depends on its name alone.
         return init_module(self.at_stage(None)._module(shape), key, jnp.zeros((1, latent_dim)))
 
-    def apply(
-        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        images, statistics = apply_module(self._module(shape), variables, latent, train=train)
-        return images.astype(jnp.result_type(latent)), statistics
-
-    def features(
-        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        """The samples, and the hidden activations behind them.
-
-        Args:
-            variables: parameters and statistics.
-            latent: [batch, latent_dim].
-            shape: of one sample.
-            train: whether batch norm uses the batch's statistics.
-            axis_name: mapped axis over which batch statistics are shared, or None.
-
-        Returns:
-            (samples [batch, *shape], the last activation of every block in use by the name `block_{pixels}`).
-        """
-        images, features = module_features(self._module(shape), variables, latent, train=train)
-        return images.astype(jnp.result_type(latent)), features
+    apply, features = apply_images, image_features
 
 
 @component

@@ -22,7 +22,16 @@ from gan_jax.experiment.component import component, setting
 from gan_jax.networks.convolution import Conv
 from gan_jax.networks.dcgan import Implementation
 from gan_jax.networks.layers import BatchNorm
-from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.networks.network import (
+    Variables,
+    apply_images,
+    apply_module,
+    compute_dtype,
+    image_features,
+    init_generator,
+    init_module,
+    module_features,
+)
 from gan_jax.networks.progressive import average_pool, upsample
 
 # The size of G's smallest map by image size.
@@ -61,32 +70,7 @@ class ResNetGenerator:
             axis_name=axis_name,
         )
 
-    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(shape, None), key, jnp.zeros((1, latent_dim)))
-
-    def apply(
-        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        images, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
-        return images.astype(jnp.result_type(latent)), statistics
-
-    def features(
-        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        """The samples, and the hidden activations behind them.
-
-        Args:
-            variables: parameters and statistics.
-            latent: [batch, latent_dim].
-            shape: of one sample.
-            train: whether batch norm uses the batch's statistics.
-            axis_name: mapped axis over which batch statistics are shared, or None.
-
-        Returns:
-            (samples [batch, *shape], every block's output by the name `block_i`).
-        """
-        images, features = module_features(self._module(shape, axis_name), variables, latent, train=train)
-        return images.astype(jnp.result_type(latent)), features
+    init, apply, features = init_generator, apply_images, image_features
 
 
 @component

@@ -24,7 +24,15 @@ from gan_jax.experiment.component import component, setting
 from gan_jax.networks.convolution import Conv, ConvTranspose, same_padding
 from gan_jax.networks.dcgan import Implementation
 from gan_jax.networks.layers import BatchNorm
-from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.networks.network import (
+    Variables,
+    apply_images,
+    apply_module,
+    compute_dtype,
+    init_generator,
+    init_module,
+    module_features,
+)
 
 IMAGE_SIZE = 28
 _SMALLEST = 4
@@ -49,14 +57,7 @@ class StackedGenerator:
     def _module(self, shape: tuple[int, ...], axis_name: str | None) -> StackedGeneratorModule:
         return StackedGeneratorModule(shape[-1], self.convolution, compute_dtype(self.compute_dtype), axis_name)
 
-    def init(self, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(shape, None), key, jnp.zeros((1, latent_dim)))
-
-    def apply(
-        self, variables: Variables, latent: Array, shape: tuple[int, ...], *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        images, statistics = apply_module(self._module(shape, axis_name), variables, latent, train=train)
-        return images.astype(jnp.result_type(latent)), statistics
+    init, apply = init_generator, apply_images
 
 
 @component
