@@ -63,7 +63,8 @@ def headline(verdict: dict[str, Any]) -> str:
             return None
         bound = bounds.get(name, {})
         known = [f"{k} {form.format(bound[k])}" for k in ("ceiling", "floor") if bound.get(k) is not None]
-        return f"{words} {form.format(value)}" + (f" ({', '.join(known)})" if known else "")
+        shown = form.format(value).replace("-0.0%", "0.0%")  # a share that is 0 but for rounding
+        return f"{words} {shown}" + (f" ({', '.join(known)})" if known else "")
 
     parts = [
         part("modes", "modes", "{:.0f}"),
