@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import gzip
 import importlib.metadata
 import json
 import os
@@ -215,12 +216,19 @@ def make_folder(path: Path, kind: str, samples: Path, record: Path, value: dict[
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines; one cut short by a kill is left out, and a file that is absent has none."""
-    rows = []
+    """The rows of a file of JSON lines; one cut short by a kill is left out, and a file that is absent has none.
+
+    In place of the file there may be a compressed one, with ".gz" behind its name, as stored results have.
+    """
+    rows, packed = [], path.with_name(path.name + ".gz")
+    text = ""
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                rows.append(json.loads(line))
+        text = path.read_text(encoding="utf-8")
+    elif packed.exists():
+        text = gzip.decompress(packed.read_bytes()).decode("utf-8")
+    for line in text.splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
     return rows
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gan_jax as gj
+from benchmarks.stored_study import store
 from gan_jax.cli.main import main
 from gan_jax.reports.sweep_report import write_sweep_report
 from gan_jax.runs.joined_sweeps import open_sweeps
@@ -51,6 +52,24 @@ def test_arms_may_be_added(tmp_path):
     assert np.all(run.metrics["step"] == [40])
     with pytest.raises(RunError, match="members 0 to 4, and no member 5"):
         sweep.member(5)
+
+
+def test_a_stored_study_is_read_like_the_sweep(tmp_path):
+    """Without its training metrics, pictures and checkpoints; compressed."""
+    made = make_sweep(tmp_path / "sweep", RATES, seeds=2)
+    stored = tmp_path / "stored"
+    store(made.path, stored)
+    assert sorted(path.name for path in stored.iterdir()) == ["members.jsonl", "metrics.jsonl.gz", "sweep.json"]
+    assert open_sweeps([stored]).read_members() == made.read_members()
+    evaluations = [[row["evaluation"] for row in open_sweeps([path]).read_metrics()] for path in (stored, made.path)]
+    assert evaluations[0] == evaluations[1]
+    write_sweep_report(stored, tmp_path / "page.html")
+    write_sweep_report(made.path)
+    assert (stored / "statistics.json").read_text() == (made.path / "statistics.json").read_text()
+    rows = made.read_members()
+    made.write_members([*rows[:-1], rows[-1] | {"ended": False}])
+    with pytest.raises(RunError, match="has not ended"):
+        store(made.path, tmp_path / "other")
 
 
 def test_what_cannot_be_one_study_is_refused(tmp_path, capsys):

@@ -1,0 +1,54 @@
+"""The part of a finished sweep that its report and `gan-jax thresholds` need, small enough to be stored with the code.
+
+    python -m benchmarks.stored_study SWEEP FOLDER      sweep.json, members.jsonl and metrics.jsonl.gz
+
+The rows of metrics keep their evaluations and lose the training metrics; pictures and checkpoints are left out.
+`gan-jax report FOLDER [FOLDER ...] --out FILE` and `gan-jax thresholds FOLDER [FOLDER ...]` read the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.sweep_directory import SweepDirectory
+
+KEPT = ("member", "step", "label", "evaluation", "steps_per_second")
+
+
+def store(sweep: Path, folder: Path) -> None:
+    """Writes the folder.
+
+    Args:
+        sweep: folder of the sweep.
+        folder: to write.
+
+    Raises:
+        RunError: if the sweep has not ended.
+    """
+    directory = SweepDirectory.open(sweep)
+    rows = directory.read_members()
+    if len(rows) < directory.num_members() or not all(row["ended"] for row in rows):
+        raise RunError(f"{sweep} has not ended: resume it first")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (directory.record_path, directory.members_path):
+        shutil.copy(path, folder / path.name)
+    metrics = ({**{name: row[name] for name in KEPT}, "train": {}} for row in directory.read_metrics())
+    text = "".join(json.dumps(row) + "\n" for row in metrics)
+    (folder / "metrics.jsonl.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path, help="folder of a finished sweep")
+    parser.add_argument("folder", type=Path, help="where to write")
+    options = parser.parse_args()
+    store(options.sweep, options.folder)
+
+
+if __name__ == "__main__":
+    main()
