@@ -91,7 +91,7 @@ def penalty_view(score=None, params=PARAMS, memory=(), key=None, step=0, real=RE
         step=jnp.int32(step),
         batch_size=real.shape[0],
         num_heads=num_heads,
-        share=lambda batch: batch,
+        shard=lambda batch: batch,
         mean=lambda tree: tree,
         sample=fake,
     )

@@ -38,7 +38,7 @@ def _norms(slopes: Array) -> Array:
 def _interpolates(view: View) -> Array:
     """A uniform random point on the line between each real example and a fake."""
     shape = (view.batch_size,) + (1,) * (view.real.ndim - 1)
-    share = view.share(jax.random.uniform(view.key, shape, view.real.dtype))
+    share = view.shard(jax.random.uniform(view.key, shape, view.real.dtype))
     return share * view.real + (1 - share) * view.fake
 
 
@@ -150,14 +150,14 @@ class DRAGAN:
         key_value, key_example = jax.random.split(view.key)
         shape, dtype = (view.batch_size, *view.real.shape[1:]), view.real.dtype
         if self.variant == "torchgan":
-            moved = view.real + self.scale * view.share(jax.random.normal(key_value, shape, dtype))
+            moved = view.real + self.scale * view.shard(jax.random.normal(key_value, shape, dtype))
         else:
             mean, square = view.mean((jnp.mean(view.real), jnp.mean(view.real**2)))
             deviation = jnp.sqrt(jnp.maximum(square - mean**2, 0.0))
-            noise = view.share(jax.random.uniform(key_value, shape, dtype))
+            noise = view.shard(jax.random.uniform(key_value, shape, dtype))
             if self.variant == "studiogan":
                 each = jax.random.uniform(key_example, (view.batch_size,) + (1,) * (view.real.ndim - 1), dtype)
-                moved = view.real + 0.5 * view.share(each) * deviation * noise
+                moved = view.real + 0.5 * view.shard(each) * deviation * noise
             else:
                 moved = view.real + deviation * (noise - 0.5)
         if self.low is None and self.high is None:

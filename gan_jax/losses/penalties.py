@@ -90,8 +90,8 @@ class Consistency:
     def _changed(self, view: View, samples: Array, key: Array) -> Array:
         if samples.ndim != 4:
             drawn = jax.random.normal(key, (view.batch_size, *samples.shape[1:]), samples.dtype)
-            return samples + self.noise * view.share(drawn)
-        by = view.share(jax.random.randint(key, (view.batch_size, 2), 0, 2 * self.shift + 1))
+            return samples + self.noise * view.shard(drawn)
+        by = view.shard(jax.random.randint(key, (view.batch_size, 2), 0, 2 * self.shift + 1))
         edges = ((0, 0), (self.shift, self.shift), (self.shift, self.shift), (0, 0))
         padded = jnp.pad(samples, edges, mode="edge")
         return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), samples.shape[1:]))(

@@ -22,7 +22,7 @@ class View(NamedTuple):
     Under data parallelism the examples are this device's shard, and the scores are those of the whole batch. Gradients
     are averaged over devices, so a penalty that is a mean over examples needs nothing else. A nonlinear function of a
     mean over examples takes that mean with `mean`. A penalty that draws a random number for each example takes its
-    shard of the draws with `share`.
+    shard of the draws with `shard`.
 
     Attributes:
         params: the parameters of the player whose loss this is.
@@ -39,7 +39,7 @@ class View(NamedTuple):
         step: the run's step.
         batch_size: examples on all devices together.
         num_heads: scores for each example, next to each other; 1 unless D is a committee.
-        share: values drawn for the whole batch -> this device's shard.
+        shard: values drawn for the whole batch -> this device's shard.
         mean: a value (or a pytree of them) -> its mean over devices.
         fresh: [n, *shape] the fakes of this batch as D sees them, before replay and noise.
         sample: [n, *data.shape] the same fakes as G made them. With inference, `fresh` joins them with their latents.
@@ -60,7 +60,7 @@ class View(NamedTuple):
     step: Array
     batch_size: int
     num_heads: int
-    share: Callable[[Array], Array]
+    shard: Callable[[Array], Array]
     mean: Callable[[Any], Any]
     fresh: Array
     sample: Array

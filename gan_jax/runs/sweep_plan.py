@@ -110,7 +110,7 @@ def make_plan(
     Returns:
         The plan.
     """
-    mine = [group[i] for i in hosts.share(len(group))]
+    mine = [group[i] for i in hosts.shard(len(group))]
     if options.max_members is not None:
         mine = mine[: max(1, options.max_members // hosts.num_hosts())]
     experiments, states = [members[i].arm.experiment for i in mine], first_states(members, mine)

@@ -115,7 +115,7 @@ class _BatchRunner:
             same = strategy.name == self.plan.strategy and self._num_devices(strategy) == self.plan.num_devices
             note = "" if same else "; the strategy or the devices have changed, so it goes on, but not bit for bit"
             self.say(f"resuming {len(self.batch)} members at step {step:,} of {first.num_steps:,}{note}")
-        mine = hosts.share(len(self.batch))
+        mine = hosts.shard(len(self.batch))
         own_states = jax.tree.map(lambda leaf: leaf[np.array(mine)], states)
         stack = strategy.place([self.experiments[i] for i in mine], own_states)
         broken = np.asarray(states.nonfinite_step) >= 0

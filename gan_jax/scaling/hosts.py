@@ -79,7 +79,7 @@ def from_leader(make: Callable[[], _T]) -> _T:
     return value  # type: ignore[return-value]
 
 
-def share(num: int) -> list[int]:
+def shard(num: int) -> list[int]:
     """Which of `num` things this process takes: a contiguous part, filled up with the last one to equal lengths."""
     each = -(-num // num_hosts())
     start = jax.process_index() * each
@@ -87,7 +87,7 @@ def share(num: int) -> list[int]:
 
 
 def gather(tree: Any, num: int) -> Any:
-    """The shares of all processes, on each of them: NumPy leaves [len(share(num)), ...] as [num, ...]."""
+    """The shards of all processes, on each of them: NumPy leaves [len(shard(num)), ...] as [num, ...]."""
     if num_hosts() == 1:
         return tree
     return jax.tree.map(lambda leaf: _gather(leaf, num), tree)

@@ -258,7 +258,7 @@ def _view(
         step=context.step,
         batch_size=batch.real.shape[0] * context.axis_size,
         num_heads=num_heads(network),
-        share=context.shard,
+        shard=context.shard,
         mean=context.mean,
         fresh=batch.fresh,
         sample=batch.sample,

@@ -165,7 +165,7 @@ def test_one_process_is_its_own_leader():
 
     assert hosts.is_leader()
     assert hosts.num_hosts() == jax.process_count() == 1
-    assert hosts.share(3) == [0, 1, 2]
+    assert hosts.shard(3) == [0, 1, 2]
     assert hosts.from_leader(lambda: "made") == "made"
     with pytest.raises(KeyError):
         hosts.from_leader(lambda: {}["absent"])
@@ -177,4 +177,4 @@ def test_shares_are_equal_and_contiguous(process, shares, monkeypatch):
 
     monkeypatch.setattr(jax, "process_count", lambda: 3)
     monkeypatch.setattr(jax, "process_index", lambda: process)
-    assert hosts.share(5) == shares
+    assert hosts.shard(5) == shares
