@@ -18,7 +18,7 @@ from gan_jax.reports.page_pictures import fit_all
 from gan_jax.reports.report import METRICS, watched
 from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series
 from gan_jax.reports.report_experiment import experiment_settings, provenance
-from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
+from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics, trend_words
 from gan_jax.reports.text_tables import num_early
 from gan_jax.runs.joined_sweeps import JoinedSweeps, open_sweeps
 from gan_jax.runs.run_directory import RunError
@@ -123,7 +123,8 @@ def _sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[
     counts = ", ".join(f"{_count(rows, name)} {name}{_early_words(rows, name)}" for name in _outcomes(rows))
     test = statistics["log_rank"]
     found = f"log-rank over the arms p = {test['p']:.2g}" if test["p"] is not None else f"no test: {test['note']}"
-    return f"{len(rows)} runs of {len(record.sweep.arms)} arms: {counts}; {found}"
+    words = [f"{len(rows)} runs of {len(record.sweep.arms)} arms: {counts}", trend_words(record, statistics), found]
+    return "; ".join(filter(None, words))
 
 
 def _early_words(rows: list[dict[str, Any]], outcome: str) -> str:

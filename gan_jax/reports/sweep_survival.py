@@ -18,6 +18,8 @@ from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, dress
 from gan_jax.runs.sweep_directory import SweepRecord
 
 _CAUSE_WORDS = {"any collapse": "collapse", "collapse": "collapse after forming"}
+_LEVEL = 0.05
+"""p of a trend below which it is called one."""
 _LONG_LABEL = 26
 """Length of a label in characters above which the legend has one column."""
 
@@ -81,6 +83,27 @@ def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str
     values = {name: values[name] for name in arms}
     span = max(values.values()) - min(values.values())
     return (path, values, float(f"{span / 20:.0e}")) if span > 0 else None
+
+
+def trend_words(record: SweepRecord, statistics: dict[str, Any]) -> str:
+    """The answer of a study over one number: "the larger rate, the later the failure (trend p = 0.001)"; "" for others.
+
+    Args:
+        record: of the sweep.
+        statistics: from `sweep_statistics`.
+
+    Returns:
+        Words without a full stop.
+    """
+    numbers, trend = _covariate(record, statistics["arms"]), statistics["trend"]
+    test = trend["log_rank_trend"]
+    if not numbers or test["p"] is None:
+        return ""
+    name = numbers[0].rpartition(".")[2].replace("_", " ")
+    if test["p"] >= _LEVEL:
+        return f"no trend over the {name} (p = {test['p']:.2g})"
+    when = "later" if test["z"] < 0 else "sooner"
+    return f"the larger the {name}, the {when} a run fails (trend p = {test['p']:.2g})"
 
 
 def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Markup:
