@@ -1,6 +1,6 @@
 """The part of a finished sweep that its report and `gan-jax thresholds` need, small enough to be stored with the code.
 
-    python -m benchmarks.stored_study SWEEP FOLDER      sweep.json, members.jsonl and metrics.jsonl.gz
+    python benchmarks/stored_study.py SWEEP FOLDER      sweep.json, members.jsonl and metrics.jsonl.gz
 
 The rows of metrics keep their evaluations and lose the training metrics; pictures and checkpoints are left out.
 `gan-jax report FOLDER [FOLDER ...] --out FILE` and `gan-jax thresholds FOLDER [FOLDER ...]` read the folder.
@@ -42,11 +42,15 @@ def store(sweep: Path, folder: Path) -> None:
     (folder / "metrics.jsonl.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
-def main() -> None:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path, help="folder of a finished sweep")
     parser.add_argument("folder", type=Path, help="where to write")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     store(options.sweep, options.folder)
 
 
