@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -37,12 +36,16 @@ def branch_state(parent: StoredRun, step: int | None, record: RunRecord, new_key
             + "; ".join(parent.record.differences(record)[:4])
         )
 
-    def read() -> dict[str, Any]:
+    arrays = to_host(template)
+
+    def read() -> None:
+        nonlocal arrays
         if not parent.steps:
             raise RunError(f"{parent.name} has no checkpoint to branch from")
-        return to_host(parent.restore(parent.steps[-1] if step is None else step))
+        arrays = to_host(parent.restore(parent.steps[-1] if step is None else step))
 
-    state = from_host(template, hosts.from_leader(read))
+    hosts.from_leader(read)
+    state = from_host(template, hosts.arrays_from_leader(arrays))
     return state._replace(key=jax.random.key(record.seed)) if new_key else state
 
 

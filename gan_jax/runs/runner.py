@@ -176,7 +176,16 @@ def train_run(
     if writer is not None:
         writer.close()
     speed = progress.steps_per_second
-    return hosts.from_leader(lambda: _finish(run, experiment, resources, state, last_row, (speed, message, stops)))
+    verdict = verdict_on(
+        state.detector,
+        last_step=int(state.step),
+        nonfinite_step=int(state.nonfinite_step),
+        credible_window=float(experiment.detector.window),
+    )
+    metrics, ended = hosts.from_leader(
+        lambda: _finish(run, experiment, resources, verdict, last_row, (speed, message, stops))
+    )
+    return RunResult(verdict, metrics, ended["steps_per_second"], ended["message"], ended)
 
 
 def resume(run: RunDirectory, record: RunRecord) -> tuple[TrainState, list[str]]:
@@ -186,8 +195,15 @@ def resume(run: RunDirectory, record: RunRecord) -> tuple[TrainState, list[str]]
     starts over from its key, which gives the same numbers.
     """
     template = state_template(record.experiment)
-    arrays, problems = hosts.from_leader(lambda: _resume_here(run, record, template))
-    return from_host(template, arrays), problems
+    arrays = to_host(template)
+
+    def read() -> list[str]:
+        nonlocal arrays
+        arrays, problems = _resume_here(run, record, template)
+        return problems
+
+    problems = hosts.from_leader(read)
+    return from_host(template, hosts.arrays_from_leader(arrays)), problems
 
 
 def _resume_here(run: RunDirectory, record: RunRecord, template: TrainState) -> tuple[dict[str, Any], list[str]]:
@@ -245,32 +261,27 @@ def _finish(
     run: RunDirectory,
     experiment: Experiment,
     resources: LoadedData,
-    state: TrainState,
+    verdict: Verdict,
     row: dict[str, Any] | None,
     ending: tuple[float | None, str | None, bool],
-) -> RunResult:
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(metrics of the last evaluation, what verdict.json holds)."""
     if row is None:  # a resumed run that had nothing left to do: its last row is on the disk
         rows = run.read_metrics()
         row = rows[-1] if rows else {"evaluation": {}}
     (speed, message, stopped), metrics = ending, row["evaluation"]
-    verdict = verdict_on(
-        state.detector,
-        last_step=int(state.step),
-        nonfinite_step=int(state.nonfinite_step),
-        credible_window=float(experiment.detector.window),
-    )
     source = experiment.data.source(resources.dataset)
     record = {
         **verdict.to_json(),
         "message": message,
-        "stopped_at_collapse": stopped and int(state.step) < experiment.num_steps,
+        "stopped_at_collapse": stopped and verdict.last_step < experiment.num_steps,
         "evaluation": {mode: without_long_lists(values) for mode, values in metrics.items()},
         "definition": experiment.detector.definition(experiment.data, resources.reference),
         "bounds": experiment.detector.bounds(source, resources.reference),
         "steps_per_second": speed,
     }
     write_json(run.verdict_path, record)
-    return RunResult(verdict, metrics, speed, message, record)
+    return metrics, record
 
 
 def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, title: str) -> None:

@@ -104,7 +104,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
         path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
         return RunDirectory.create(path, record).path
 
-    run = RunDirectory(hosts.from_leader(create))
+    run = RunDirectory(Path(hosts.from_leader(lambda: str(create()))))
     say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {run.path}")
     return _train(run, record, resources, compiled_init(experiment, jax.random.key(seed)), host, advance)
 
@@ -239,7 +239,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
         checkpoints.close()
         return path
 
-    run = RunDirectory(hosts.from_leader(create))
+    run = RunDirectory(Path(hosts.from_leader(lambda: str(create()))))
     changes = old.differences(record)
     say(f"branching {name} at step {step:,} into {run.path}: {'; '.join(changes) or 'nothing changed'}{spread}")
     return _train(run, record, resources, state, host, advance)

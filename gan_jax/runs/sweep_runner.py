@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -59,7 +60,10 @@ def run_sweep(
         A row a member, as in members.jsonl.
     """
     done: list[dict[str, Any]] = []
-    plans: list[GroupPlan] = hosts.from_leader(lambda: directory.read_plans() if directory else [])
+    stored = hosts.from_leader(
+        lambda: [dataclasses.asdict(made) for made in directory.read_plans()] if directory else []
+    )
+    plans = [GroupPlan(**made) for made in stored]
     for number, group in enumerate(groups(members)):
         resources = library.resources(members[group[0]].arm.experiment)
         if number >= len(plans):
@@ -163,8 +167,16 @@ class _BatchRunner:
     def _restore(self) -> tuple[TrainState, int, list[str]]:
         """The newest readable states of the members (leading axis), their step, and what was wrong with newer ones."""
         template = stacked_template(self.experiments[0], len(self.batch))
-        arrays, step, problems = hosts.from_leader(lambda: self._restore_here(template))
-        if arrays is not None:
+        arrays = None
+
+        def read() -> tuple[bool, int, list[str]]:
+            nonlocal arrays
+            arrays, step, problems = self._restore_here(template)
+            return arrays is not None, step, problems
+
+        found, step, problems = hosts.from_leader(read)
+        if found:
+            arrays = hosts.arrays_from_leader(to_host(template) if arrays is None else arrays)
             return from_host(template, arrays), step, problems
         first = first_states(self.members, self.batch)
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *first), 0, problems

@@ -113,7 +113,7 @@ def start_sweep(
         chosen = path or new_run_path(RUNS, f"{Path(request.config or '').stem}-sweep")
         return SweepDirectory.create(chosen, record).path
 
-    path = hosts.from_leader(create)
+    path = Path(hosts.from_leader(lambda: str(create())))
     members = sweep.members()
     device = record.environment["device"]
     say(f"{len(sweep.arms)} arms x {len(sweep.seeds)} seeds = {len(members)} runs on {device}, in {path}")

@@ -1,39 +1,37 @@
-"""Several processes that run one command: who writes, what all of them know, and what happens when one dies.
+"""Several processes that run one command: who writes, what all of them know, and how they are brought together.
 
-jax notices a dead process by missed heartbeats, after minutes, and then aborts the others from C++ with pages of log.
-Here each process also holds a connection to the leader. The system closes it when a process ends in whatever way, so
-the others know within a moment which one is gone, say so in a line, and stop.
+Between them travel JSON and bytes of arrays, and nothing that a receiver would execute.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import pickle
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from gan_jax.scaling import peers
+
 _T = TypeVar("_T")
 
 
 class HostError(ValueError):
-    """Processes that cannot be brought together as asked."""
+    """Processes that cannot be brought together as asked, or what the leader could not do."""
 
 
-LOST = 4
-"""The exit code of a process that stops because another one has ended."""
 _JOIN_SECONDS = 300
 _HEARTBEAT_SECONDS = 60
-_DONE = b"done\n"
 _alone = False  # whether the leader is making what the others wait for
+_watch: peers.Watch | None = None
 
 
 def num_hosts() -> int:
@@ -52,31 +50,74 @@ def leader_only(say: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def from_leader(make: Callable[[], _T]) -> _T:
-    """What the leader makes, on every process; what it raises is raised on every process too.
+    """What the leader makes, on every process: values of JSON, and tuples, which are lists on the others.
 
-    Inside `make` the leader is alone: what it asks of the leader there, it asks of itself.
+    What it raises is raised on every process; on the others as a HostError of the same words, if it is an error of
+    the input, and as a RuntimeError otherwise. Inside `make` the leader is alone: what it asks of the leader there, it
+    asks of itself.
     """
     global _alone
     if num_hosts() == 1 or _alone:
         return make()
-    value, error = None, None
-    if is_leader():
-        _alone = True
-        try:
-            value = make()
-        except Exception as raised:
-            error = raised
-        finally:
-            _alone = False
-    data = np.frombuffer(pickle.dumps((value, error)), np.uint8) if is_leader() else np.zeros(0, np.uint8)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(data.size)))
-    padded = np.zeros(size, np.uint8)
-    padded[: data.size] = data
-    value, error = pickle.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded))))
+    if not is_leader():
+        return _received(json.loads(_broadcast(b"")))  # type: ignore[no-any-return]
+    value, error, message = None, None, b""
+    _alone = True
+    try:
+        value = make()
+        message = json.dumps({"value": value}).encode()
+    except Exception as raised:
+        error, message = raised, json.dumps(_described(raised)).encode()
+    finally:
+        _alone = False
+    _broadcast(message)
     if error is not None:
         leave()  # all processes raise this: no other one waits for this one
         raise error
     return value  # type: ignore[return-value]
+
+
+def _described(error: Exception) -> dict[str, Any]:
+    if isinstance(error, OSError) and error.strerror:
+        return {"error": f"{error.filename or 'a file'} cannot be used: {error.strerror}", "input": True}
+    return {"error": str(error) or type(error).__name__, "input": isinstance(error, ValueError | OSError)}
+
+
+def _received(message: dict[str, Any]) -> Any:
+    if "error" not in message:
+        return message["value"]
+    leave()
+    raise HostError(message["error"]) if message["input"] else RuntimeError(f"process 0: {message['error']}")
+
+
+def arrays_from_leader(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The leader's arrays, bit for bit, on every process.
+
+    Args:
+        arrays: by name; on the others, arrays of the same names, shapes and types.
+
+    Returns:
+        The leader's, by name.
+    """
+    if num_hosts() > 1 and is_leader():
+        _broadcast(b"".join(array.tobytes() for array in arrays.values()))
+    if num_hosts() == 1 or is_leader():
+        return dict(arrays)
+    data, start, found = _broadcast(b""), 0, {}
+    for name, array in arrays.items():
+        part = np.frombuffer(data, np.uint8, array.nbytes, start)
+        found[name], start = part.view(array.dtype).reshape(array.shape), start + array.nbytes
+    return found
+
+
+def _broadcast(data: bytes) -> bytes:
+    """The leader's bytes on every process. They travel as they are: sums of floats would turn -0 into 0."""
+    size = np.frombuffer(len(data).to_bytes(8), np.uint8)
+    num = int.from_bytes(np.asarray(multihost_utils.broadcast_one_to_all(size)).tobytes())
+    if not is_leader():
+        data = bytes(num)
+    sent = multihost_utils.broadcast_one_to_all(np.frombuffer(data, np.uint8))
+    return data if is_leader() else np.asarray(sent).tobytes()
 
 
 def shard(num: int) -> list[int]:
@@ -120,12 +161,16 @@ def join(
     given = [coordinator, num_processes, process_id]
     if any(part is None for part in given) and any(part is not None for part in given):
         raise HostError("--coordinator HOST:PORT, --num-processes N and --process-id I go together: give all three")
+    host, bind_address = socket.gethostname(), None
     if coordinator is not None and num_processes is not None and process_id is not None:
-        _, colon, port = coordinator.rpartition(":")
+        name, colon, port = coordinator.rpartition(":")
         if not colon or not port.isdigit():
             raise HostError(f"--coordinator is {coordinator!r}, and must be HOST:PORT, such as 10.0.0.1:9876")
         if not 0 <= process_id < num_processes:
             raise HostError(f"--process-id is {process_id}, and must be from 0 to {num_processes - 1}, one for each")
+        host = name.strip("[]")
+        if process_id == 0:
+            bind_address = _bind_address(host, port)
         say(f"process {process_id} of {num_processes}: joining {coordinator}, for up to {_JOIN_SECONDS} s")
     # jax would catch SIGTERM to announce a preemption, for which nothing here asks; the watch tells the others.
     with contextlib.suppress(AttributeError):
@@ -135,114 +180,79 @@ def join(
     results = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = os.fdopen(results, "w")
+    alarm = threading.Timer(_JOIN_SECONDS, _nobody_came, [coordinator, say])
+    alarm.daemon = True
+    alarm.start()
     try:
         jax.distributed.initialize(
             coordinator,
             num_processes,
             process_id,
-            initialization_timeout=_JOIN_SECONDS,
+            initialization_timeout=_JOIN_SECONDS + 60,  # at which jax aborts from C++
             heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
+            coordinator_bind_address=bind_address,
         )
     except (ValueError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HostError(
-            f"the processes cannot be brought together ({reason}): give --coordinator, --num-processes and "
-            "--process-id, or run under SLURM, GKE or Cloud TPU with --distributed"
-        ) from error
+        remedy = "give --coordinator, --num-processes and --process-id, or run under SLURM, GKE or Cloud TPU with "
+        remedy = f"{remedy}--distributed" if isinstance(error, ValueError) else "start it as a command of its own"
+        raise HostError(f"the processes cannot be brought together ({reason}): {remedy}") from error
+    finally:
+        alarm.cancel()
     if num_hosts() > 1:
-        _Watch.start(coordinator.rpartition(":")[0] if coordinator else None, say)
+        _start_watch(host, say)
+
+
+def _bind_address(host: str, port: str) -> str | None:
+    """Where jax's coordinator listens: on the interface that `host` names. None leaves it to jax."""
+    if "JAX_COORDINATOR_BIND_ADDRESS" in os.environ:
+        return None
+    try:
+        address = peers.interface_of(host)
+    except OSError as error:
+        raise HostError(f"--coordinator {host} is no address of this machine ({error.strerror or error})") from error
+    return (f"[{address}]:{port}" if ":" in address else f"{address}:{port}") if address else None
+
+
+def _nobody_came(coordinator: str | None, say: Callable[[str], None]) -> None:
+    say(
+        f"gan-jax: not all processes have met at {coordinator or 'the coordinator'} in {_JOIN_SECONDS} s: start all of "
+        "them with one address and one number of processes, on machines that reach each other"
+    )
+    os._exit(2)
+
+
+def _start_watch(host: str, say: Callable[[str], None]) -> None:
+    global _watch
+    server, problem = None, ""
+    if is_leader():
+        try:
+            server = peers.listen(host)
+        except OSError as error:
+            problem = str(error)
+    host, port, secret = from_leader(lambda: (host, server.getsockname()[1] if server else 0, peers.new_secret().hex()))
+    try:
+        if server is not None:
+            found = peers.admit(server, bytes.fromhex(secret), num_hosts(), _HEARTBEAT_SECONDS)
+        elif port:
+            number = jax.process_index()
+            found = {0: peers.connect(host, port, bytes.fromhex(secret), number, _HEARTBEAT_SECONDS)}
+        else:
+            raise OSError(problem or "the leader cannot listen")
+    except OSError as error:
+        # jax's own heartbeats remain.
+        say(f"gan-jax: the processes cannot watch each other ({error}): one that dies is noticed after a minute")
+        return
+    _watch = peers.Watch(jax.process_index(), num_hosts(), found, say)
 
 
 def leave() -> None:
-    """Says that this process ends as it should."""
-    if _Watch.current is not None:
-        _Watch.current.leave()
+    """Announces that this process ends as it should."""
+    if _watch is not None:
+        _watch.leave()
 
 
 def wait_for_news(seconds: float = 20.0) -> None:
     """Called at an error of communication: gives the watch the time to find out who has gone, and to stop us."""
-    if _Watch.current is not None and not _Watch.current.left:
+    if _watch is not None and not _watch.left:
         time.sleep(seconds)
-
-
-class _Watch:
-    """This process's connection to the leader; in the leader, those to all others."""
-
-    current: _Watch | None = None
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.left = False
-        self._say = say
-        self._peers: dict[int, socket.socket] = {}
-        self._lock = threading.Lock()
-
-    @classmethod
-    def start(cls, leader_host: str | None, say: Callable[[str], None]) -> None:
-        watch = cls(say)
-        server = None
-        if is_leader():
-            server = socket.create_server(("", 0), backlog=num_hosts())
-        own_name = leader_host or socket.gethostname()
-        host, port = from_leader(lambda: (own_name, server.getsockname()[1] if server else 0))
-        try:
-            if server is not None:
-                server.settimeout(_HEARTBEAT_SECONDS)
-                for _ in range(num_hosts() - 1):
-                    peer, _ = server.accept()
-                    watch._add(int(peer.recv(16)), peer)
-                server.close()
-            else:
-                peer = socket.create_connection((host, port), timeout=_HEARTBEAT_SECONDS)
-                peer.sendall(str(jax.process_index()).encode())
-                watch._add(0, peer)
-        except OSError as error:
-            # jax's own heartbeats remain.
-            say(f"gan-jax: the processes cannot watch each other ({error}): one that dies is noticed after a minute")
-            return
-        cls.current = watch
-
-    def leave(self) -> None:
-        with self._lock:
-            self.left = True
-        for peer in self._peers.values():
-            _send(peer, _DONE)
-
-    def _add(self, process: int, peer: socket.socket) -> None:
-        peer.settimeout(None)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 6)):
-            if hasattr(socket, option):  # a host that loses its power closes nothing: asked after it for 45 s
-                peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-        self._peers[process] = peer
-        threading.Thread(target=self._listen, args=(process, peer), daemon=True).start()
-
-    def _listen(self, process: int, peer: socket.socket) -> None:
-        heard = b""
-        try:
-            while part := peer.recv(64):
-                heard += part
-        except OSError:
-            pass
-        lines = heard.split(b"\n")
-        with self._lock:
-            if self.left or b"done" in lines:
-                return
-            lost = next((int(line[5:]) for line in lines if line.startswith(b"lost ")), process)
-            for other, connection in self._peers.items():
-                if other != process:
-                    _send(connection, f"lost {lost}\n".encode())
-            self._say(
-                f"gan-jax: process {lost} of {num_hosts()} has ended before its time, so process "
-                f"{jax.process_index()} stops too; what was saved continues with --resume, on any number of processes"
-            )
-            sys.stderr.flush()
-            os._exit(LOST)
-
-
-def _send(peer: socket.socket, message: bytes) -> None:
-    try:
-        peer.sendall(message)
-        if message != _DONE:
-            peer.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass

@@ -21,7 +21,7 @@ from gan_jax.runs.checkpoint import Checkpoints, to_host
 from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.runner import state_template
 from gan_jax.runs.sweep_directory import SweepDirectory
-from gan_jax.scaling.hosts import LOST
+from gan_jax.scaling.peers import LOST
 
 SMALL = ("--batch-size", "16", "--detector.num-samples", "64", "--eval-every-steps", "10")
 SMALL += ("--generator.network.widths", "8,8", "--discriminator.network.widths", "8,8")
