@@ -169,19 +169,21 @@ def test_the_leader_listens_on_the_interface_it_was_given(monkeypatch, resolved,
 # --- After the handshake ----------------------------------------------------------------------------------------------
 
 
-def watched(say=lambda line: None):
-    """(watch of process 0 of 3, other ends of its connections, what it was stopped with)."""
-    pairs = {number: socket.socketpair() for number in (1, 2)}
-    for ours, _ in pairs.values():  # no keep-alive in a pair of one machine
-        ours.close()
-    server = socket.create_server(("127.0.0.1", 0))
+@pytest.fixture
+def watched():
+    """(watch of process 0 of 3, other ends of its connections, what it has said, what it was stopped with)."""
     ends, others = {}, {}
-    for number in (1, 2):
-        others[number] = socket.create_connection(server.getsockname())
-        ends[number], _ = server.accept()
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for number in (1, 2):
+            others[number] = socket.create_connection(server.getsockname())
+            ends[number], _ = server.accept()
+    said: list[str] = []
     stopped: list[int] = []
-    return peers.Watch(0, 3, ends, say, stopped.append), others, stopped
+    yield peers.Watch(0, 3, ends, said.append, stopped.append), others, said, stopped
+    for one in (*others.values(), *ends.values()):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
 
 
 def wait_for(condition):
@@ -191,21 +193,19 @@ def wait_for(condition):
     assert condition()
 
 
-def test_the_others_are_told_who_has_gone():
-    said: list[str] = []
-    _, others, stopped = watched(said.append)
+def test_the_others_are_told_who_has_gone(watched):
+    _, others, said, stopped = watched
     others[2].close()
     wait_for(lambda: stopped)
     assert stopped == [peers.LOST]
     (line,) = said
     assert "process 2 of 3 has ended before its time, so process 0 stops too" in line
     assert others[1].recv(64) == b"lost 2\n"
-    others[1].close()
 
 
 @pytest.mark.parametrize("message", [b"done\n", b"x" * 5000 + b"done\n"])
-def test_one_that_ends_as_it_should_stops_nobody(message):
-    watch, others, stopped = watched()
+def test_one_that_ends_as_it_should_stops_nobody(watched, message):
+    watch, others, _, stopped = watched
     others[1].sendall(message)
     others[1].close()
     time.sleep(0.05)
@@ -218,9 +218,8 @@ def test_one_that_ends_as_it_should_stops_nobody(message):
 
 
 @pytest.mark.parametrize("message", [b"lost x\n", b"lost 99999999999999\n", b"\xff\0", b"lost"])
-def test_a_message_of_no_form_is_the_loss_of_its_sender(message):
-    said: list[str] = []
-    _, others, stopped = watched(said.append)
+def test_a_message_of_no_form_is_the_loss_of_its_sender(watched, message):
+    _, others, said, stopped = watched
     others[1].sendall(message)
     others[1].close()
     wait_for(lambda: stopped)
@@ -268,7 +267,7 @@ def test_what_is_no_json_is_an_error_of_both(two):
     call, _ = two
     with pytest.raises(TypeError, match="not JSON serializable"):
         call(0, lambda: hosts.from_leader(Nasty))
-    with pytest.raises(RuntimeError, match="process 0: .*not JSON serializable"):
+    with pytest.raises(RuntimeError, match=r"process 0: .*not JSON serializable"):
         call(1, lambda: hosts.from_leader(lambda: None))
 
 
