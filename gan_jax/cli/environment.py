@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from gan_jax.cli.arguments import UsageError, log
 
 
 def prepare_devices(options: argparse.Namespace) -> None:
-    """Sets up what jax needs before it finds its devices: other processes, and the devices of a CPU."""
-    if options.command not in ("train", "sweep"):
-        return
+    """Sets up what jax needs before it finds its devices: other processes, and the devices of a CPU.
+
+    Raises:
+        UsageError: if there are no such devices.
+    """
+    if options.command in ("train", "sweep"):
+        _prepare_training(options)
+    if options.command not in ("report", "watch", "data"):
+        _find_devices()
+
+
+def _prepare_training(options: argparse.Namespace) -> None:
     if options.devices is not None and options.devices < 1:
         raise UsageError(f"--devices is {options.devices}, and must be at least 1")
     import jax
@@ -22,13 +33,53 @@ def prepare_devices(options: argparse.Namespace) -> None:
     deals = options.data_parallel if options.command == "train" else options.strategy not in ("map", "vmap")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if options.devices is not None or (deals and "device_count" not in os.environ.get("XLA_FLAGS", "")):
-        jax.config.update("jax_num_cpu_devices", options.devices or cores)
+        # After another command in the same process jax has its devices; they stay, and --devices counts them.
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", options.devices or cores)
     if options.distributed or any(
         value is not None for value in (options.coordinator, options.num_processes, options.process_id)
     ):
         from gan_jax.scaling import hosts
 
         hosts.join(options.coordinator, options.num_processes, options.process_id, log)
+
+
+def _find_devices() -> None:
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = jax.config.jax_platforms  # type: ignore[attr-defined]
+        reason = (str(error).strip().splitlines() or ["no plugin of jax for it is installed"])[0]
+        reason = reason.partition(" (set JAX_PLATFORMS")[0].rstrip(".")
+        raise UsageError(
+            f"JAX finds no device{f' for JAX_PLATFORMS={asked}' if asked else ''} ({reason}): unset JAX_PLATFORMS to "
+            "take what there is, or set JAX_PLATFORMS=cpu"
+        ) from error
+
+
+@contextlib.contextmanager
+def without_nan_checks() -> Iterator[None]:
+    """Disables JAX_DEBUG_NANS and JAX_DEBUG_INFS for a command.
+
+    They look at all results of a program, and metrics that do not exist are NaN there (the KL of no samples). A run
+    stops by itself when its players are not finite.
+    """
+    names = ("JAX_DEBUG_NANS", "JAX_DEBUG_INFS")
+    if "jax" not in sys.modules and not any(name in os.environ for name in names):
+        yield
+        return
+    import jax
+
+    flags = [name for name in names if getattr(jax.config, name.lower())]
+    if flags:
+        log(
+            f"gan-jax: {' and '.join(flags)} is off in this command, whose metrics may be NaN (the KL of no samples); "
+            "a run stops by itself at weights that are not finite, and names the step"
+        )
+    with jax.debug_nans(False), jax.debug_infs(False):
+        yield
 
 
 def leave_other_processes(failed: bool = False) -> None:

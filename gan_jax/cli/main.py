@@ -15,8 +15,9 @@ from typing import NoReturn
 
 from gan_jax.cli import results, training
 from gan_jax.cli.arguments import INTERRUPTED, OK, USAGE, Parser, Settings, build_parser, log, split_overrides
-from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices
+from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices, without_nan_checks
 from gan_jax.cli.sample import sample_command
+from gan_jax.cli.streams import guard_streams
 
 COMMANDS = {
     "train": training.train_command,
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         prepare_devices(options)
         prepare_cache(options)
-        code = COMMANDS[options.command](options, settings)
+        with without_nan_checks():
+            code = COMMANDS[options.command](options, settings)
         leave_other_processes()
         return code
     except RuntimeError:
@@ -105,6 +107,9 @@ def _settings_help(parser: Parser, own: list[str], settings: Settings) -> int:
 
 def entry() -> NoReturn:
     """The console script."""
+    guard_streams()
+    if sys.argv[1:2] in (["report"], ["watch"]):  # they draw, and take no memory from a run on an accelerator
+        os.environ["JAX_PLATFORMS"] = "cpu"
     sys.exit(main())
 
 

@@ -72,9 +72,6 @@ def _numbers(name: str, values: str) -> list[float]:
 
 
 def report_command(options: argparse.Namespace, settings: Settings) -> int:
-    import jax
-
-    jax.config.update("jax_platforms", "cpu")  # it draws, and takes no memory from a run on an accelerator
     from gan_jax.reports.report import write_report
     from gan_jax.reports.sweep_report import write_sweep_report
 

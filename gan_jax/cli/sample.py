@@ -72,7 +72,8 @@ def write_samples(
     unfinished = out.with_name(f".unfinished-{out.name}")
     if out.suffix == ".png":
         source = None if samples.ndim == 4 else run.experiment.data.source(run.load_data(location).dataset)
-        picture_samples(unfinished, source, samples, f"{name}, step {generator.step:,}")
+        unit = getattr(run.experiment.data, "unit", "")
+        picture_samples(unfinished, source, samples, f"{name}, step {generator.step:,}", unit)
         unfinished.replace(out)
         return out
     if out.suffix == "":

@@ -63,7 +63,13 @@ class MixtureSource(NamedTuple):
 
 
 class Mixture:
-    """The base of all mixtures: nothing is loaded, and an example is a vector."""
+    """The base of all mixtures: nothing is loaded, and an example is a vector.
+
+    Attributes:
+        unit: of its numbers, for the axes of pictures; "" for none.
+    """
+
+    unit = ""
 
     def load(self, location: Path | None = None) -> tuple[()]:
         """The empty data set, since a mixture is sampled from its settings.
@@ -186,6 +192,8 @@ class Temperatures(Mixture):
     References:
         A. Nibali, "Mode collapse in GANs", 2017 (blog), which describes a generator that hops between the two modes.
     """
+
+    unit = "degrees Celsius"
 
     cold: float = setting(default=-28.0, doc="mean at the South Pole, degrees Celsius")
     hot: float = setting(default=36.0, doc="mean in Alice Springs, degrees Celsius")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.reports.figures import FAKE, HELD_OUT, REAL, new_figure
+from gan_jax.reports.figures import FAKE, HELD_OUT, REAL, new_figure, plain_text
+from gan_jax.reports.sample_pictures import draw_points
 from gan_jax.reports.text_tables import text_table
 
 
@@ -144,7 +145,7 @@ def draw_plane(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
 
 
 def draw_line(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
-    """Draws D over one-dimensional data, the density of the data, and a histogram of the fakes.
+    """Draws D over one-dimensional data, the density of the data or their points, and a histogram of the fakes.
 
     Args:
         axes: of matplotlib.
@@ -159,14 +160,17 @@ def draw_line(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
         axes.axhline(result["decision_threshold"], color="gray", linestyle=":", linewidth=1)
     modes, std, weights = (np.array(result[name], float) for name in ("modes", "std", "weights"))
     density = axes.twinx()
-    scaled = (xs[:, None] - modes[:, 0]) / std
-    truth = (weights / (std * np.sqrt(2 * np.pi)) * np.exp(-0.5 * scaled**2)).sum(axis=1)
-    density.fill_between(xs, truth, color=REAL, alpha=0.25, label="real density")
+    if result.get("noisy", [1.0])[0]:  # results of earlier versions do not say it
+        scaled = (xs[:, None] - modes[:, 0]) / std
+        truth = (weights / (std * np.sqrt(2 * np.pi)) * np.exp(-0.5 * scaled**2)).sum(axis=1)
+        density.fill_between(xs, truth, color=REAL, alpha=0.25, label="real density")
+    else:
+        draw_points(density, modes[:, 0])
     fakes = np.clip(np.array(row["fakes"], float)[:, 0], low, high)
     density.hist(fakes, bins=80, range=(low, high), density=True, color=FAKE, alpha=0.45, label="fakes")
     density.set_ylabel("density", fontsize=8)
     density.set_ylim(bottom=0)
-    axes.set(xlim=(low, high), xlabel="value (temperatures: degrees Celsius)", ylabel="score")
+    axes.set(xlim=(low, high), xlabel=plain_text(result.get("unit") or "value"), ylabel="score")
     axes.set_title(f"step {row['step']:,}", fontsize=10)
     (curves, names), (areas, kinds) = axes.get_legend_handles_labels(), density.get_legend_handles_labels()
     axes.legend(

@@ -38,7 +38,7 @@ def image_grid(images: np.ndarray, columns: int = 8, scale: int | None = None) -
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
-def picture_samples(path: Path, source: Any, samples: np.ndarray, title: str) -> None:
+def picture_samples(path: Path, source: Any, samples: np.ndarray, title: str, unit: str = "") -> None:
     """Writes a picture of samples beside their data: a grid of 64 images, a scatter, or a histogram.
 
     Args:
@@ -46,6 +46,7 @@ def picture_samples(path: Path, source: Any, samples: np.ndarray, title: str) ->
         source: of the data; mixtures have `modes` [modes, dim], `std` [modes], `weights` [modes] and `noisy` [dim].
         samples: [n, height, width, channels] in [-1, 1], or [n, dim], of which the first two coordinates are drawn.
         title: above a scatter or a histogram; `$` has no special meaning in it.
+        unit: of the numbers of a histogram; "" for none.
     """
     samples = np.asarray(samples)
     if samples.ndim == 4:
@@ -59,12 +60,11 @@ def picture_samples(path: Path, source: Any, samples: np.ndarray, title: str) ->
     if modes.shape[1] > 1:
         _scatter(axes, modes, std, samples)
     else:
-        _histogram(axes, modes[:, 0], std, samples[:, 0])
+        _histogram(axes, modes[:, 0], std, samples[:, 0], unit)
         if noisy[0]:
             _density(axes, modes[:, 0], std, weights)
         else:
-            for index, mode in enumerate(modes[:, 0]):
-                axes.axvline(mode, color=REAL, label="real point" if index == 0 else None)
+            draw_points(axes, modes[:, 0])
     axes.legend(loc="upper right", fontsize=8, framealpha=0.9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -106,12 +106,23 @@ def outside_note(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
     return f" ({outside:.0%} outside)" if outside > 0.005 else ""
 
 
-def _histogram(axes: Any, modes: np.ndarray, std: np.ndarray, samples: np.ndarray) -> None:
+def draw_points(axes: Any, points: np.ndarray) -> None:
+    """Real data that are points without noise, as lines over the axis of numbers.
+
+    Args:
+        axes: of matplotlib.
+        points: [n].
+    """
+    for index, point in enumerate(points):
+        axes.axvline(point, color=REAL, label="real point" if index == 0 else None)
+
+
+def _histogram(axes: Any, modes: np.ndarray, std: np.ndarray, samples: np.ndarray, unit: str) -> None:
     low, high = _range(modes, std)
     shown = np.clip(samples[~np.isnan(samples)], low, high)
     # Without a sample there is no density; the counts are then all 0.
     axes.hist(shown, bins=80, range=(low, high), density=len(shown) > 0, color=FAKE, alpha=0.6, label="fakes")
-    axes.set(xlim=(low, high), xlabel="value", ylabel="density")
+    axes.set(xlim=(low, high), xlabel=unit or "value", ylabel="density")
 
 
 def _density(axes: Any, modes: np.ndarray, std: np.ndarray, weights: np.ndarray) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import http.server
 import json
+import socket
 import sys
 import threading
 import time
@@ -13,8 +14,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import jax
 
 from gan_jax.reports import report, sweep_report
 from gan_jax.reports.html_parts import paragraph
@@ -25,6 +24,8 @@ from gan_jax.runs.sweep_directory import SweepDirectory
 
 HOST = "127.0.0.1"
 _PORTS = 20
+_MAX_CONNECTIONS = 32
+_IDLE_SECONDS = 20.0
 _REST = 3
 """Least pause between two drawings, as a multiple of the time of one, so that a run on the same cores keeps going."""
 _NOTHING = "no metrics yet: waiting for the first evaluation"
@@ -62,8 +63,6 @@ def watch(path: Path, *, port: int, every: float, log: Callable[[str], None]) ->
     Raises:
         RunError: if the folder is neither, or no port is free.
     """
-    # Drawing needs no accelerator, and must not take the memory of the run's.
-    jax.config.update("jax_platforms", "cpu")
     with contextlib.suppress(KeyboardInterrupt):
         drawing = draw_page(path, Drawing(), every)
         with make_server(port) as server:
@@ -176,10 +175,33 @@ def _waiting(title: str, live: Live) -> str:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers with `drawing`, which is replaced as a whole."""
+    """Answers with `drawing`, which is replaced as a whole. Of too many connections the oldest is closed."""
 
     daemon_threads = True
+    request_queue_size = _MAX_CONNECTIONS
     drawing = Drawing()
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._open: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begins a connection."""
+        with self._lock:
+            self._open[request] = None
+            oldest = next(iter(self._open)) if len(self._open) > _MAX_CONNECTIONS else None
+            if oldest is not None:
+                del self._open[oldest]
+                with contextlib.suppress(OSError):  # it has just ended by itself
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Ends a connection."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that has gone away is no error; others are shown as usual."""
@@ -192,6 +214,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
+    timeout = _IDLE_SECONDS
 
     def do_GET(self) -> None:
         drawing = self.server.drawing
@@ -237,7 +260,7 @@ def make_server(port: int) -> Server:
     last = min(port + _PORTS, 65536) if port else 1
     for candidate in range(port, last):
         try:
-            return Server((HOST, candidate), _Handler)
+            return Server((HOST, candidate))
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise

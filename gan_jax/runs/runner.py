@@ -30,7 +30,7 @@ from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
 
-Draw = Callable[[Path, Any, np.ndarray, str], None]
+Draw = Callable[[Path, Any, np.ndarray, str, str], None]
 """Writes a picture of samples: (file, source of the data, samples [n, *shape], title)."""
 _players_finite = jax.jit(players_finite)
 
@@ -148,7 +148,7 @@ def train_run(
                 if step % picture_every == 0 or step == experiment.num_steps or stops:
                     title = f"step {step:,}: {label}"
                     samples = np.asarray(result.evaluation.samples[:1500])
-                    decorate(options.draw, run.picture_path(step), source, samples, title)
+                    decorate(options.draw, run.picture_path(step), source, samples, title, experiment.data)
             if int(state.nonfinite_step) < 0 and not _players_finite(state):
                 state = state._replace(nonfinite_step=state.step)
             if int(state.nonfinite_step) >= 0:
@@ -284,7 +284,7 @@ def _finish(
     return metrics, record
 
 
-def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, title: str) -> None:
+def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, title: str, data: Any) -> None:
     """Draws a picture of samples, if there is a function for it. An error is logged: a picture never stops a run.
 
     Args:
@@ -293,11 +293,12 @@ def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, ti
         source: of the data, which knows real modes.
         samples: [n, *shape].
         title: over the picture.
+        data: the source's settings, which name a unit.
     """
     if draw is None:
         return
     try:
-        draw(path, source, samples, title)
+        draw(path, source, samples, title, getattr(data, "unit", ""))
     except Exception as error:
         _log.warning("gan-jax: no picture %s: %s", path.name, str(error).splitlines()[0] if str(error) else error)
 

@@ -120,7 +120,10 @@ def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -
     devices = jax.devices()
     if host.num_devices is not None and hosts.num_hosts() == 1:
         if host.num_devices > len(devices):
-            raise RunError(f"--devices is {host.num_devices}, and there are {len(devices)}")
+            raise RunError(
+                f"--devices is {host.num_devices}, and there are {len(devices)}: give fewer, or start the command in a "
+                "process of its own, since JAX makes a CPU's devices once"
+            )
         devices = devices[: host.num_devices]
     check_split(experiment, resources, len(devices))
     processes = f" of {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""

@@ -238,7 +238,7 @@ class _BatchRunner:
                 title = f"{self.members[member].arm.name}, seed {self.members[member].seed}, step {step:,}: {label}"
                 source = experiment.data.source(self.resources.dataset)
                 path = self.directory.picture_path(member, step)
-                decorate(self.options.draw, path, source, own.evaluation.samples, title)
+                decorate(self.options.draw, path, source, own.evaluation.samples, title, experiment.data)
         if self.directory is not None:
             self.directory.append_metrics(rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -159,6 +161,29 @@ def test_it_takes_nothing(server, method):
 def test_a_page_of_another_name_cannot_read_it(server):
     assert ask(server, "GET", "/", Host="evil.example:8100")[0].status == 403
     assert ask(server, "GET", "/", Host=f"localhost:{server.server_port}")[0].status == 200
+
+
+@pytest.mark.parametrize("begins", [b"", b"G", b"GET / HTTP/1.1\r\nHost: local"])
+def test_those_who_send_nothing_do_not_keep_others_out(server, monkeypatch, begins):
+    monkeypatch.setattr(watch, "_MAX_CONNECTIONS", 3)
+    with contextlib.ExitStack() as stack:
+        slow = []
+        for _ in range(9):
+            slow.append(stack.enter_context(socket.create_connection(server.server_address, timeout=10)))
+            slow[-1].sendall(begins)
+        assert ask(server, "GET", "/")[1] == "<p>the page</p>"
+        assert slow[0].recv(1) == b""  # the oldest is closed
+        assert len(server._open) <= 3
+
+
+def test_a_connection_without_a_request_ends(server, monkeypatch):
+    monkeypatch.setattr(watch._Handler, "timeout", 0.05)
+    with socket.create_connection(server.server_address, timeout=10) as idle:
+        assert idle.recv(1) == b""
+    deadline = time.monotonic() + 5
+    while server._open and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not server._open
 
 
 def test_a_port_that_is_taken_gives_the_next():

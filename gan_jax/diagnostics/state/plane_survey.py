@@ -46,6 +46,8 @@ def plane_scene(experiment: Experiment, dataset: Any, seen: Examples) -> dict[st
         "modes": rounded(mixture.modes, _DIGITS),
         "std": rounded(mixture.std, _DIGITS),
         "weights": rounded(mixture.weights, _DIGITS),
+        "noisy": rounded(mixture.noisy, _DIGITS),
+        "unit": getattr(experiment.data, "unit", ""),
         "real": rounded(seen.real, _DIGITS),
         "arrows": rounded(field_points(jnp.array([low, high])), _DIGITS),
         "checkpoints": [],

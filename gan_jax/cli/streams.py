@@ -1,0 +1,43 @@
+"""Standard streams that never stop a command: readers that have gone, streams that are closed, letters they lack."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+
+class _Lenient(io.FileIO):
+    """A file descriptor; what its reader no longer takes is dropped."""
+
+    def write(self, data: object, /) -> int:
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            return len(memoryview(data))  # type: ignore[arg-type]
+
+
+def guard_streams() -> None:
+    """Makes standard output and error go on when nobody reads them, as under `| head -1`.
+
+    One that is closed becomes the null device, before another file gets its number and with it what C++ writes there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        old = getattr(sys, name)
+        if old is None or not _is_usable(number):
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number)
+        if number == 0:
+            continue
+        raw = io.BufferedWriter(_Lenient(number, "w", closefd=False))
+        encoding = getattr(old, "encoding", None) or "utf-8"
+        lines = name == "stderr" or raw.isatty()
+        setattr(sys, name, io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=lines))
+
+
+def _is_usable(number: int) -> bool:
+    """Whether a descriptor is open, and for writing if it is not that of the input."""
+    try:
+        return number == 0 or os.write(number, b"") == 0
+    except OSError:
+        return False
