@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ GOOD, BAD, QUIET = "#2b8a3e", "#c92a2a", "#888888"
 LINES = (("-", "solid"), ("--", "dashed"), (":", "dotted"), ("-.", "double"))
 """Line styles, each as matplotlib's and as the nearest border style of CSS."""
 
+_MAX_LABEL = 80
+
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure outside pyplot's state; sizes in inches.
@@ -36,6 +39,8 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # A letter that the font lacks, such as an emoji, is drawn as a box; its name in a warning helps nobody.
+    warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -54,12 +59,14 @@ def series_style(index: int) -> tuple[str, str]:
 def plain_text(text: str) -> str:
     r"""A text from a file as a label of matplotlib, which would read `$...$` as a formula and hide `_...` in a legend.
 
-    Characters that XML does not allow become spaces.
+    Characters that XML does not allow become spaces, and the middle of a text too long for a label becomes dots.
 
     Example:
         >>> print(plain_text(r"$\lr$ up"))
         \$\lr\$ up
     """
+    if len(text) > _MAX_LABEL:
+        text = f"{text[: _MAX_LABEL // 2]} ... {text[-_MAX_LABEL // 2 :]}"
     printable = "".join(character if character.isprintable() else " " for character in text)
     return (" " if printable.startswith("_") else "") + printable.replace("$", r"\$")
 

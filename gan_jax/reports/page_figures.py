@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 from gan_jax.reports.figures import BAD, GOOD, LINES, SERIES
-from gan_jax.reports.html_parts import render_template
+from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page_pictures import picture_uri
 
 _MAX_SVG_BYTES = 400_000
@@ -49,12 +49,17 @@ def figure_svg(figure: Any, label: str, *, whole: bool = False) -> Markup:
         whole: whether it takes the page's width, rather than a place in a grid.
 
     Returns:
-        HTML of a `figure` element.
+        HTML of a `figure` element; of a paragraph, if matplotlib cannot draw it.
     """
-    _clear(figure)
     points = float(figure.get_figwidth()) * 72
     style = f"--natural: {points * 4 / 3:.0f}px" if points > 320 else ""
-    svg = _to_svg(figure, label, style)
+    try:
+        _clear(figure)
+        svg = _to_svg(figure, label, style)
+    # Layouts, texts and scales fail in ways of their own, and a figure never costs the page.
+    except Exception as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return paragraph(f"A figure cannot be drawn ({why}): {label}")
     fits = len(svg) <= _MAX_SVG_BYTES
     return render_template(
         "figure",

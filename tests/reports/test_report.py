@@ -19,7 +19,7 @@ from gan_jax.cli.main import main
 from gan_jax.data.mixtures import PointMass, Temperatures
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.sweep import variations
-from gan_jax.reports import figures, page, page_pictures, report_curves, sample_pictures, sweep_report
+from gan_jax.reports import figures, landscape_plane, page, page_pictures, report_curves, sample_pictures, sweep_report
 from gan_jax.reports.figures import new_figure
 from gan_jax.reports.page_figures import figure_svg
 from gan_jax.reports.report import write_report
@@ -27,6 +27,7 @@ from gan_jax.reports.report_curves import make_series
 from gan_jax.reports.sample_pictures import picture_samples
 from gan_jax.reports.sweep_report import write_sweep_report
 from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.runner import decorate
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
 from tests.reports.made_folders import end, ended_run, make_run, make_sweep, row, train
 
@@ -423,7 +424,10 @@ def test_collapses_while_forming_are_told_in_the_first_line(tmp_path):
     assert "2 runs of 2 arms: 2 collapsed (while forming)" in shown.text
 
 
-@pytest.mark.parametrize("name", [r"$\lr$ up", "_hidden", "a\x07b", "<b>&amp;", "Größe ∞", "$$", r"a\$b$"])
+@pytest.mark.parametrize(
+    "name",
+    [r"$\lr$ up", "_hidden", "a\x07b", "<b>&amp;", "Größe ∞", "$$", r"a\$b$", "x^2_{", "50 % \\n", "a/../b", "😀 up"],
+)
 def test_any_name_of_an_arm_is_text(tmp_path, name):
     experiment = tiny_ring()
     sweep = variations(experiment, {"plain": {}, name: {"generator.learning_rate": 2e-3}}, seeds=1)
@@ -439,6 +443,43 @@ def test_any_name_of_an_arm_is_text(tmp_path, name):
     assert name in page.text
     shown = "".join(character if character.isprintable() else " " for character in name)
     assert f"{shown} (1 of 1 failed)" in page.text  # in the legend of the survival curves, as it is
+
+
+@pytest.mark.parametrize("text", ["x" * 4000, "$" * 999, "two\nlines $\\frac", "\ud800", "😀" * 50, ""], ids=range(6))
+def test_any_title_is_drawn(tmp_path, text):
+    path = tmp_path / "picture.png"
+    picture_samples(path, tiny_ring().data.source(()), np.zeros((5, 2)), f"{text}, seed 0")
+    with Image.open(path) as picture:
+        assert picture.size == (460, 460)
+    label = figures.plain_text(f"{text}, seed 0")
+    assert label.endswith(", seed 0")
+    assert len(label) < 200
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_sentence():
+    figure = new_figure(3, 2)
+    figure.add_subplot().set_title(r"$\frac$")
+    shown = figure_svg(figure, "losses <by> step")
+    assert shown.startswith("<p>A figure cannot be drawn (ValueError: ")
+    assert shown.endswith(": losses &lt;by&gt; step</p>")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gone", [(0, 1), (2, 3), (0, 2)])
+@pytest.mark.parametrize("how", ["no member", "non-finite at once"])
+def test_arms_without_numbers(tmp_path, gone, how):
+    made = make_sweep(tmp_path / "sweep", (1e-3, 1e-4), 8, seeds=2)
+    rows = made.read_members()
+    broken = {"outcome": "non-finite", "onset_step": 3, "onset_steps": {}, "sentence": "non-finite values at step 3"}
+    if how == "no member":
+        rows = [row for row in rows if row["member"] not in gone]
+    else:
+        rows = [r | {"verdict": r["verdict"] | broken, "last": {}} if r["member"] in gone else r for r in rows]
+    made.write_members(rows)
+    metrics = [row for row in made.read_metrics() if row["member"] not in gone]
+    made.metrics_path.write_text("".join(json.dumps(row) + "\n" for row in metrics), encoding="utf-8")
+    shown = Page(write_sweep_report(made.path).read_text(encoding="utf-8"))
+    assert f"{len(rows)} runs of 2 arms" in shown.text
 
 
 def test_a_row_has_a_cell_for_each_column():
@@ -514,11 +555,33 @@ def test_a_point_mass_is_a_line(tmp_path, monkeypatch):
     monkeypatch.setattr(
         sample_pictures, "new_figure", lambda *size: drawn.append(figures.new_figure(*size)) or drawn[-1]
     )
-    for data, label in ((PointMass(), "real point"), (Temperatures(), "real density")):
-        sample_pictures.picture_samples(tmp_path / "a.png", data.source(()), np.array([[0.1], [np.nan]]), "step 1")
+    draw, samples = sample_pictures.picture_samples, np.array([[0.1], [np.nan]])
+    for data, label, unit in (
+        (PointMass(), "real point", "value"),
+        (Temperatures(), "real density", "degrees Celsius"),
+    ):
+        decorate(draw, tmp_path / "a.png", data.source(()), samples, "step 1", data)
         (axes,) = drawn[-1].axes
         assert label in axes.get_legend_handles_labels()[1]
-        assert axes.get_xlabel() == "value"
+        assert axes.get_xlabel() == unit
+
+
+@pytest.mark.parametrize(
+    ("changes", "label", "unit"),
+    [
+        ({"noisy": [0.0], "unit": ""}, "real point", "value"),
+        ({"noisy": [1.0], "unit": "degrees Celsius"}, "real density", "degrees Celsius"),
+        ({"noisy": [1.0], "unit": "$x$"}, "real density", r"\$x\$"),
+        ({}, "real density", "value"),  # of an earlier version
+    ],
+)
+def test_a_landscape_over_a_line_has_the_datas_unit_and_points(changes, label, unit):
+    result = {"low": [-1.0], "high": [1.0], "decision_threshold": 0.0, "modes": [[0.0]], "std": [0.1], "weights": [1.0]}
+    row = {"step": 5, "scores": [0.0, 1.0, 0.0], "fakes": [[0.1], [0.2]]}
+    axes = new_figure(3, 2).add_subplot()
+    landscape_plane.draw_line(axes, result | changes, row)
+    assert axes.get_xlabel() == unit
+    assert label in [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 # --- Experiment -------------------------------------------------------------------------------------------------------
