@@ -21,16 +21,15 @@ def guard_streams() -> None:
     """Makes standard output and error go on when nobody reads them, as under `| head -1`.
 
     One that is closed becomes the null device, before another file gets its number and with it what C++ writes there.
+    Results have a descriptor of their own: with several processes, number 1 is left to the messages of C++.
     """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        old = getattr(sys, name)
+    before = {"stdin": sys.stdin, "stdout": sys.stdout, "stderr": sys.stderr}
+    for number, old in enumerate(before.values()):
         if old is None or not _is_usable(number):
-            null = os.open(os.devnull, os.O_RDWR)
-            os.dup2(null, number)
-        if number == 0:
-            continue
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    for name, number in (("stdout", os.dup(1)), ("stderr", 2)):
         raw = io.BufferedWriter(_Lenient(number, "w", closefd=False))
-        encoding = getattr(old, "encoding", None) or "utf-8"
+        encoding = getattr(before[name], "encoding", None) or "utf-8"
         lines = name == "stderr" or raw.isatty()
         setattr(sys, name, io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=lines))
 

@@ -177,9 +177,10 @@ def join(
         jax.config.update("jax_enable_preemption_service", False)
     # Gloo writes lines of its own to standard output, which belongs to the results: they go where messages go.
     sys.stdout.flush()
-    results = os.dup(1)
+    before, results = sys.stdout, os.dup(1)
     os.dup2(2, 1)
-    sys.stdout = os.fdopen(results, "w")
+    if sys.stdout is sys.__stdout__:  # others are no descriptor 1: the console script's, a notebook's
+        sys.stdout = os.fdopen(results, "w")
     alarm = threading.Timer(_JOIN_SECONDS, _nobody_came, [coordinator, say])
     alarm.daemon = True
     alarm.start()
@@ -193,6 +194,8 @@ def join(
             coordinator_bind_address=bind_address,
         )
     except (ValueError, RuntimeError) as error:
+        os.dup2(results, 1)
+        sys.stdout = before
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         remedy = "give --coordinator, --num-processes and --process-id, or run under SLURM, GKE or Cloud TPU with "
         remedy = f"{remedy}--distributed" if isinstance(error, ValueError) else "start it as a command of its own"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -158,6 +159,47 @@ def test_what_the_leader_cannot_do_is_said_by_both(holds, tmp_path):
         assert code == 2, error
         assert message in error
         assert "Traceback" not in error
+
+
+def listening(process: int) -> set[tuple[str, int]]:
+    """(address in hexadecimal digits, port) of each socket of a process that listens."""
+    own = set()
+    for link in Path(f"/proc/{process}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            own.add(os.readlink(link).removeprefix("socket:[").removesuffix("]"))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            _, place, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and inode in own:
+                address, _, port = place.partition(":")
+                found.add((address, int(port, 16)))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="reads the sockets of Linux")
+def test_strangers_at_every_port_change_nothing(tmp_path):
+    train = ("train", "ring", "--num-steps", "20", "--quiet", *SMALL, "--run-dir", tmp_path / "run")
+    processes = two_processes(*train)
+    seen: set[tuple[str, int]] = set()
+    with contextlib.ExitStack() as stack:
+        while any(process.poll() is None for process in processes):
+            for place in set().union(*(listening(process.pid) for process in processes)) - seen:
+                seen.add(place)
+                for message in (None, b"", b"1", b"1" * 1_000_000, b"\x80\x04\x95garbage\r\n"):
+                    with contextlib.suppress(OSError):
+                        stranger = socket.create_connection(("127.0.0.1", place[1]), timeout=1)
+                        stack.callback(stranger.close)
+                        if message is not None:
+                            stranger.sendall(message)
+                            stranger.close()
+            time.sleep(0.02)
+    results = finish(processes)
+    assert [code for code, _, _ in results] == [0, 0], results
+    assert json.loads((tmp_path / "run" / "verdict.json").read_text())["last_step"] == 20
+    assert len(seen) >= 3
+    assert {address for address, _ in seen} <= {"0100007F", "0000000000000000FFFF00000100007F"}  # 127.0.0.1
 
 
 def test_one_process_is_its_own_leader():
