@@ -175,8 +175,18 @@ def _answer(secret: bytes, challenge: bytes, number: int) -> bytes:
 def connect(host: str, port: int, secret: bytes, number: int, seconds: float) -> socket.socket:
     """The connection of process `number` to the leader.
 
+    Args:
+        host: of the leader.
+        port: of its server.
+        secret: of the run.
+        number: of this process.
+        seconds: to wait for the connection, and for the challenge.
+
+    Returns:
+        A socket whose other end knows who this is.
+
     Raises:
-        OSError: if there is none.
+        OSError: if there is no connection.
     """
     leader = socket.create_connection((host, port), timeout=seconds)
     challenge = b""
