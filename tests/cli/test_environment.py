@@ -80,6 +80,7 @@ def test_a_run_under_a_flag_of_jax(setting, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_more_devices_than_the_first_command_had(tmp_path, capsys):
+    assert jax.device_count() == 8  # as after a first command
     path = str(tmp_path / "run")
     assert main(["train", "ring", *TINY, "--devices", "99", "--run-dir", path]) == 2
     assert "--devices is 99, and there are 8: give fewer" in capsys.readouterr().err
