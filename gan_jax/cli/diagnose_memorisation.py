@@ -16,7 +16,6 @@ from gan_jax.diagnostics.state.rounding import rounded
 from gan_jax.diagnostics.state.scores import staged
 from gan_jax.diagnostics.state.split_accuracies import loss_floors, split_accuracies, split_batches, split_examples
 from gan_jax.reports.diagnosis_memorisation import sentence
-from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import chosen_steps, open_states
 
 
@@ -26,8 +25,6 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the run or the examples do not suffice.
     """
-    if options.points < 1:
-        raise RunError(f"--points is {options.points}, and must be at least 1")
     states = open_states(options.run, options.data)
     experiment, dataset = states.experiment, states.resources.dataset
     key_split, key_latent = jax.random.split(jax.random.key(options.seed))

@@ -26,11 +26,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the options do not suit the experiment.
     """
-    steps = [_whole(text) for text in options.steps.split(",")]
-    memories = [] if options.memory == "none" else options.memory.split(",")
-    for name, least in (("warm_up", 0), ("directions", 0), ("rounds", 0)):
-        if getattr(options, name) < least:
-            raise ValueError(f"--{name.replace('_', '-')} is {getattr(options, name)}, and must be at least {least}")
+    memories = [] if options.memory == ["none"] else options.memory
     request = Request(config=options.config, settings=tuple(options.settings), seed=options.seed, location=options.data)
     experiment, resources, state = load_state(request)
     if state is None:
@@ -39,7 +35,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         experiment,
         resources,
         state,
-        num_steps=steps,
+        num_steps=options.steps,
         memories=memories,
         num_directions=options.directions,
         num_rounds=options.rounds,
@@ -49,10 +45,3 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     )
     result = {"config": options.config, "settings": dict(options.settings), **result}
     return {**result, "sentence": sentence(result)}
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"--steps takes whole numbers with commas, and got {text!r}") from None

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from gan_jax.cli.arguments import UsageError
-from gan_jax.cli.main import main, split_overrides
+from gan_jax.cli.main import main
+from gan_jax.cli.parser import UsageError, split_overrides
 from gan_jax.data.idx import write_idx
 from gan_jax.experiment.configs import config_names, load
 from gan_jax.experiment.records import read_component
