@@ -153,8 +153,8 @@ def check_detector(experiment: Any) -> None:
     num_modes, num = getattr(mixture, "num_modes", 1), experiment.detector.num_samples
     if isinstance(experiment.detector, MixtureDetector) and num < num_modes:
         raise ValueError(
-            f"detector.num_samples is {num}, and must be at least the {num_modes} modes of {type(mixture).__name__}: even "
-            "fewer real samples cannot cover them"
+            f"detector.num_samples is {num}, and must be at least the {num_modes} modes of the data: fewer "
+            "cannot cover them, even if they are real"
         )
 
 

@@ -12,7 +12,7 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override, override_all
 from gan_jax.runs.run_directory import RunError
-from gan_jax.scaling.memory_check import check_memory
+from gan_jax.scaling.memory_check import check_training_memory
 from gan_jax.training.evaluations import LoadedData, load_data
 
 RUNS = Path("runs")
@@ -103,7 +103,7 @@ def prepare_data(
     resources = load_data(experiment, Path(place) if place else None)
     if request.num_epochs is not None:
         experiment = with_num_epochs(experiment, resources, request.num_epochs)
-    check_memory(experiment, resources)
+    check_training_memory(experiment, resources)
     return experiment, resources, fingerprint(resources.dataset) if isinstance(experiment.data, ImageData) else ""
 
 

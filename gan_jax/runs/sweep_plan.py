@@ -19,7 +19,7 @@ from gan_jax.networks.convolution import default_implementation
 from gan_jax.runs.runner import Draw
 from gan_jax.runs.sweep_directory import GroupPlan
 from gan_jax.scaling import hosts
-from gan_jax.scaling.memory_check import MemoryNeedError, check_memory, free_bytes, state_bytes
+from gan_jax.scaling.memory_check import MemoryNeedError, check_training_memory, free_bytes, state_bytes
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.scaling.strategies import (
     Strategy,
@@ -103,7 +103,7 @@ def check_sweep_memory(sweep: Sweep, library: Library, options: SweepOptions) ->
     most_samples = max(arms, key=lambda arm: arm.detector.num_samples)
     suspects = (kinds[largest], max(arms, key=lambda arm: arm.batch_size), most_samples)
     for arm in {jax.tree.structure(arm): arm for arm in suspects}.values():
-        check_memory(arm, library.resources(arm))
+        check_training_memory(arm, library.resources(arm))
     for structure, each in sizes.items():  # whose members start together, from states that are made before the first
         members = counts[structure] * len(sweep.seeds)
         fits = free_bytes() // (2 * each)  # before and after a chunk

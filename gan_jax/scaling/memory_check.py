@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+from jax.extend.core import Literal
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import replace, walk
@@ -28,7 +29,7 @@ class MemoryNeedError(ValueError):
     """An experiment that is too large for the memory."""
 
 
-def check_memory(experiment: Experiment, resources: LoadedData) -> None:
+def check_training_memory(experiment: Experiment, resources: LoadedData) -> None:
     """Refuses an experiment whose first chunk cannot fit the memory of the devices.
 
     Args:
@@ -73,7 +74,9 @@ def free_bytes() -> int:
 
 
 def least_bytes(traced: Any) -> int:
-    """A lower bound of the bytes that a traced program needs: its arguments, and the largest results on its way.
+    """A lower bound of the bytes that a traced program needs: its arguments, and half of what is alive together.
+
+    The other half is for what XLA does not hold: masks of a byte in place of numbers, and what it computes again.
 
     Args:
         traced: of `jax.jit(...).trace(...)`.
@@ -84,11 +87,11 @@ def least_bytes(traced: Any) -> int:
     Example:
         >>> import jax.numpy as jnp
         >>> matrix = jax.ShapeDtypeStruct((100, 100), jnp.float32)
-        >>> least_bytes(jax.jit(lambda x: jnp.sum(x @ x)).trace(matrix))
-        80000
+        >>> least_bytes(jax.jit(lambda x: x @ x).trace(matrix))
+        60000
     """
     jaxpr = traced.jaxpr.jaxpr
-    return sum(map(_bytes, jaxpr.invars)) + _largest_result(jaxpr)
+    return sum(map(_bytes, jaxpr.invars)) + _peak(jaxpr) // 2
 
 
 def _traced_chunk(experiment: Experiment, resources: LoadedData) -> Any:
@@ -100,17 +103,44 @@ def _state_shapes(experiment: Experiment) -> TrainState:
     return jax.eval_shape(compiled_init, experiment, jax.random.key(0))
 
 
-def _largest_result(jaxpr: Any) -> int:
-    largest = 0
-    for equation in jaxpr.eqns:
-        kept = 0
-        if equation.primitive.name in _KEPT:
-            kept = sum(map(_bytes, equation.outvars))
-        elif equation.primitive.name == "scan":  # what it stacks; its carry is updated in place
-            kept = sum(map(_bytes, equation.outvars[equation.params["num_carry"] :]))
-        inner = max(map(_largest_result, _jaxprs(equation.params)), default=0)
-        largest = max(largest, kept + inner)
-    return largest
+def _peak(jaxpr: Any) -> int:
+    """The most bytes of results that are alive together, if all that XLA can compute in passing is.
+
+    A result is held from the operation that makes it to the last one that reads it, or what follows from it alone. An
+    operation on the elements of one held result needs no memory of its own.
+    """
+    source: dict[Any, int] = {}  # by variable, the equation whose result it follows from
+    held: dict[int, int] = {}  # by equation, the bytes of its results
+    last: dict[int, int] = {}  # by equation, the last one that reads them
+    for index, equation in enumerate(jaxpr.eqns):
+        read = {source[part] for part in equation.invars if not isinstance(part, Literal) and part in source}
+        last |= dict.fromkeys(read, index)
+        results, size = equation.outvars, sum(map(_bytes, equation.outvars))
+        if equation.primitive.name == "scan":  # the carry is updated in place
+            size = sum(map(_bytes, results[equation.params["num_carry"] :]))
+        elif equation.primitive.name not in _KEPT and len(read) < 2:
+            if not read:  # constants and random numbers
+                continue
+            (only,) = read
+            if size >= held[only]:
+                source |= dict.fromkeys(results, only)
+                continue
+        source |= dict.fromkeys(results, index)
+        held[index] = size
+    last |= {
+        source[part]: len(jaxpr.eqns) for part in jaxpr.outvars if not isinstance(part, Literal) and part in source
+    }
+    ends: dict[int, list[int]] = {}
+    for index, end in last.items():
+        ends.setdefault(end, []).append(index)
+    alive = peak = 0
+    for index, equation in enumerate(jaxpr.eqns):
+        alive += held.get(index, 0)
+        peak = max(peak, alive + max(map(_peak, _jaxprs(equation.params)), default=0))
+        alive -= sum(held[done] for done in ends.get(index, ()))
+        if index not in last:  # read by nobody
+            alive -= held.get(index, 0)
+    return peak
 
 
 def _jaxprs(params: dict[str, Any]) -> Iterator[Any]:
