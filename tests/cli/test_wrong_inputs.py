@@ -73,7 +73,7 @@ def test_the_generator_can_find_a_fault():
             ["sample", "run", "--out", "~nobody_at_all/x.npz"],
             "is in the home folder ~nobody_at_all, which is not known",
         ),
-        (["data", "list", "--data", "nowhere"], "--data is nowhere, which is no folder"),
+        (["data", "list", "--data", "nowhere"], "--data is nowhere, and there is no such folder"),
         (
             ["train", "ring", "--detector.num-samples", "7"],
             "detector.num_samples is 7, and must be at least the 8 modes",

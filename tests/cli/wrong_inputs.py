@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from gan_jax.cli.arguments import build_parser
 from gan_jax.cli.main import main
 from gan_jax.cli.option_types import NewFile, Number, Several, Whole, path, seeds
-from gan_jax.experiment.component import is_component
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.settings import walk
 
@@ -162,7 +161,7 @@ def _no_setting(place: Any) -> tuple[str, ...]:
         return (*outside, "nan", "inf", "-inf", "many", "", "1e999")
     if str in kinds:
         return ()
-    return ("nonsense", "", "1") if place.field.metadata.get("choices") or is_component(place.value) else ("nonsense",)
+    return ("nonsense", "1", "nan")  # for a tuple of components the empty text is none of them
 
 
 def mistyped(rng: random.Random, run: str) -> list[str]:
