@@ -26,12 +26,13 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         ValueError: if the run or the examples do not suffice.
     """
     states = open_states(options.run, options.data)
+    steps = chosen_steps(states, options)
     experiment, dataset = states.experiment, states.resources.dataset
     key_split, key_latent = jax.random.split(jax.random.key(options.seed))
     split = split_examples(experiment, dataset, options.points, key_split)
     batches = split_batches(experiment, split, key_latent)
     rows: list[dict[str, Any]] = []
-    for step in chosen_steps(states, options):
+    for step in steps:
         say(f"step {step:,}")
         found = jax.device_get(split_accuracies(staged(experiment, step), states.restore(step), *batches))
         modes = {

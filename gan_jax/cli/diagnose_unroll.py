@@ -14,6 +14,7 @@ from gan_jax.reports.diagnosis_unroll import sentence
 from gan_jax.runs.request import Request
 from gan_jax.runs.session import load_state
 from gan_jax.scaling.programs import compiler_options
+from gan_jax.unroll import check_memory
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
@@ -27,6 +28,8 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         ValueError: if the options do not suit the experiment.
     """
     memories = [] if options.memory == ["none"] else options.memory
+    for memory in memories:
+        check_memory(memory)
     request = Request(config=options.config, settings=tuple(options.settings), seed=options.seed, location=options.data)
     experiment, resources, state = load_state(request)
     if state is None:

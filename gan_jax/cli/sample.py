@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,14 @@ def write_samples(
 
     from gan_jax.reports.sample_pictures import image_grid, picture_samples
     from gan_jax.runs.run import Run
+    from gan_jax.scaling.memory_check import free_bytes
 
     run = Run(name)
     if out.suffix == "" and len(run.experiment.data.shape) != 3:
         raise UsageError(f"samples of {name} are points, not images: write them to a .npz or a .png file")
+    each = 4 * (math.prod(run.experiment.data.shape) + run.experiment.generator.latent_dim)
+    if num * each > free_bytes():
+        raise UsageError(f"--num is {num:,}, which the memory does not hold: {free_bytes() // (4 * each):,} would fit")
     generator = run.generator(step)
     key = None if seed is None else jax.random.key(seed)
     latents, samples = (np.asarray(part) for part in (generator.latents(key, num), generator.sample(key, num)))
