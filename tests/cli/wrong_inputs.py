@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import random
 import sys
@@ -89,12 +90,24 @@ def wrong_inputs(num: int, seed: int, run: str = "run") -> list[list[str]]:
 
 def base(rng: random.Random, run: str) -> tuple[list[str], Any]:
     """A command line that is right so far, and the parser of its command."""
-    commands = _parsers(build_parser()[0])
+    commands = all_parsers()
     words = rng.choice(list(commands))
     parser, given = commands[words], {"train": ["ring"], "sweep": ["ring"], "diagnose unroll": ["ring"]}
     own = given.get(" ".join(words), [run])
     own = {"list": [], "prepare": ["letters"], "show": ["digits"]}.get(words[-1], own)
     return [*words, *own, *(["--out", "x.npz"] if words == ("sample",) else [])], parser
+
+
+@functools.cache
+def all_parsers() -> dict[tuple[str, ...], Any]:
+    """The parsers of all commands by their words."""
+    return _parsers(build_parser()[0])
+
+
+@functools.cache
+def places(config: str) -> tuple[Any, ...]:
+    """The settings of a config."""
+    return tuple(walk(load(config)))
 
 
 def _parsers(parser: Any, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
@@ -133,7 +146,7 @@ def _no_values(rng: random.Random, kind: Any) -> tuple[str, ...]:
 def wrong_setting(rng: random.Random, run: str) -> list[str]:
     """A setting of an experiment with a value that it cannot take, beside some that are right."""
     config = rng.choice(CONFIGS)
-    place = rng.choice([place for place in walk(load(config)) if _no_setting(place)])
+    place = rng.choice([place for place in places(config) if _no_setting(place)])
     value = rng.choice(_no_setting(place))
     name = "--" + place.path.replace("_", rng.choice("_-"))
     command = rng.choice((["train", config], ["sweep", config, "--seeds", "2"], ["diagnose", "unroll", config]))
@@ -169,7 +182,7 @@ def mistyped(rng: random.Random, run: str) -> list[str]:
     words, parser = base(rng, run)
     names = [name for name in parser.known if len(name) > 6]
     if words[0] in ("train", "sweep") and rng.random() < 0.5:
-        names = ["--" + place.path for place in walk(load(words[1])) if len(place.path) > 6]
+        names = ["--" + place.path for place in places(words[1]) if len(place.path) > 6]
     if not names:
         return [*words, "--hlep"]
     name = rng.choice(names)
