@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import gan_jax
-from gan_jax.cli.arguments import UsageError, build_parser, split_overrides
+from gan_jax.cli.arguments import build_parser
+from gan_jax.cli.parser import UsageError, split_overrides
 from gan_jax.experiment.configs import config_names, load, split_remedies
 from gan_jax.experiment.remedies import REMEDIES
 from gan_jax.experiment.settings import override_all

@@ -1,1 +1,5 @@
-"""The command line."""
+"""The command line; `main` runs a command in this process."""
+
+from gan_jax.cli.main import main
+
+__all__ = ["main"]

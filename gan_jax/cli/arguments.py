@@ -1,14 +1,15 @@
-"""The options of the commands, and errors about them in one line."""
+"""The commands and their options."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from pathlib import Path
 
 from gan_jax.cli.diagnose_options import add_run_kinds
+from gan_jax.cli.option_types import PICTURE, SEED, NewFile, Number, Several, Whole, path, seeds
+from gan_jax.cli.parser import Parser
 
 _TRAIN = """Trains a GAN to a verdict and fills a run folder: metrics.jsonl, samples, checkpoints, verdict.json.
 
@@ -42,101 +43,101 @@ forward mode against reverse, exact against first order, truncated and implicit 
 Settings of the experiment are options, as in `train`: --generator.unroll.inner-data fresh"""
 
 
-OK, USAGE, NONFINITE, INTERRUPTED = 0, 2, 3, 130
-"""Exit codes; see `gan_jax.cli.main`."""
-
-Settings = list[tuple[str, str]]
-"""Overrides of an experiment's settings as typed: (dotted path, text)."""
-
-
-class UsageError(ValueError):
-    """A command line that asks for something that does not exist."""
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with errors of one line, and with the options it knows by name."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.known: dict[str, int] = {}  # how many values each option takes
-        kwargs |= {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
-        super().__init__(*args, **kwargs)
-
-    def option(self, name: str, **kwargs: Any) -> None:
-        self.known[name] = 0 if kwargs.get("action") == "store_true" else kwargs.get("nargs", 1)
-        self.add_argument(name, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
-
-
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
     """The parser, and those of the commands by name."""
-    parser = Parser(prog="gan-jax", description="A laboratory for GAN mode collapse on JAX.")
+    as_module = Path(sys.argv[0]).name == "__main__.py"
+    prog = "python -m gan_jax" if as_module else "gan-jax"
+    parser = Parser(prog=prog, description="A laboratory for GAN mode collapse on JAX.")
     parser.add_argument("--version", action="version", version=importlib.metadata.version("gan_jax"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     train = commands.add_parser("train", help="train a GAN to a verdict", description=_TRAIN)
-    train.add_argument("config", nargs="?", help="a shipped config, or a Python file that defines experiment()")
-    train.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
-    train.option("--seed", type=int, help="of the run's key; 0 if not given")
-    train.option("--num-epochs", type=float, metavar="N", help="length in epochs instead of --num-steps (data sets)")
-    train.option("--run-dir", metavar="DIR", help="folder of the run; runs/CONFIG-seedN if not given")
-    train.option("--resume", metavar="RUN", help="continue this run bit for bit; a larger --num-steps prolongs it")
+    train.add_argument(
+        "config", nargs="?", type=path, help="a shipped config, or a Python file that defines experiment()"
+    )
+    train.option("--data", type=path, metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
+    train.option("--seed", type=SEED, help="of the run's key; 0 if not given")
+    train.option(
+        "--num-epochs",
+        type=Number(above=0, most=1e6),
+        metavar="N",
+        help="length in epochs instead of --num-steps (data sets)",
+    )
+    train.option("--run-dir", type=path, metavar="DIR", help="folder of the run; runs/CONFIG-seedN if not given")
+    train.option(
+        "--resume", type=path, metavar="RUN", help="continue this run bit for bit; a larger --num-steps prolongs it"
+    )
     train.option(
         "--branch-from",
+        type=path,
         metavar="RUN[@STEP]",
         help="start from an old state (also SWEEP#MEMBER[@STEP]); --seed: new key",
     )
     train.option("--stop-at-collapse", action="store_true", help="end the run once it has collapsed for a window")
     train.option("--json", action="store_true", help="print the verdict as JSON")
     train.option("--quiet", action="store_true", help="no progress")
-    train.option("--keep-checkpoints", type=int, default=3, metavar="N", help="newest that are kept; 3")
-    train.option("--branch-points", type=int, default=10, metavar="N", help="checkpoints kept for good; 10")
-    train.option("--pictures", type=int, default=24, metavar="N", help="sample pictures over the run; 24")
+    train.option("--keep-checkpoints", type=Whole(1), default=3, metavar="N", help="newest that are kept; 3")
+    train.option("--branch-points", type=Whole(), default=10, metavar="N", help="checkpoints kept for good; 10")
+    train.option("--pictures", type=Whole(), default=24, metavar="N", help="sample pictures over the run; 24")
     train.option("--tensorboard", action="store_true", help="also write TensorBoard event files")
     train.option("--data-parallel", action="store_true", help="split each batch over all devices")
-    train.option("--devices", type=int, metavar="N", help="how many of them; all if not given")
+    train.option("--devices", type=Whole(1, 4096), metavar="N", help="how many of them; all if not given")
     _add_host_options(train)
 
     sweep = commands.add_parser("sweep", help="many runs as one program: arms by seeds", description=_SWEEP)
-    sweep.add_argument("config", nargs="?", help="a config with sweep(), or any config with --grid or --seeds")
+    sweep.add_argument(
+        "config", nargs="?", type=path, help="a config with sweep(), or any config with --grid or --seeds"
+    )
     sweep.option("--grid", nargs=2, action="append", metavar=("PATH", "V1,V2"), help="vary a setting; may be repeated")
-    sweep.option("--seeds", metavar="N|I,J-K,..", help="runs an arm, or which seeds: 11-21; the config's, or 5")
+    sweep.option(
+        "--seeds", type=seeds, metavar="N|I,J-K,..", help="runs an arm, or which seeds: 11-21; the config's, or 5"
+    )
     strategies = "map, vmap, pmap-map, pmap-vmap, or auto, which measures them"
     sweep.option("--strategy", default="auto", metavar="NAME", help=strategies)
     sweep.option("--engine", dest="strategy", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # its first name
-    sweep.option("--devices", type=int, metavar="N", help="CPU devices to deal the runs out to; one a core")
-    sweep.option("--max-members", type=int, metavar="N", help="run at most so many at once; as many as fit the memory")
-    sweep.option("--data", metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
-    sweep.option("--num-epochs", type=float, metavar="N", help="length in epochs instead of --num-steps (data sets)")
-    sweep.option("--run-dir", metavar="DIR", help="folder of the sweep; runs/CONFIG-sweep if not given")
+    sweep.option("--devices", type=Whole(1, 4096), metavar="N", help="CPU devices to deal the runs out to; one a core")
+    sweep.option(
+        "--max-members", type=Whole(1), metavar="N", help="run at most so many at once; as many as fit the memory"
+    )
+    sweep.option("--data", type=path, metavar="DIR", help="where the data set lies: IDX files, or prepared data sets")
+    sweep.option(
+        "--num-epochs",
+        type=Number(above=0, most=1e6),
+        metavar="N",
+        help="length in epochs instead of --num-steps (data sets)",
+    )
+    sweep.option("--run-dir", type=path, metavar="DIR", help="folder of the sweep; runs/CONFIG-sweep if not given")
     sweep.option("--stop-at-collapse", action="store_true", help="end runs that go together once all have collapsed")
-    sweep.option("--resume", metavar="SWEEP", help="continue this sweep from its newest checkpoints")
-    sweep.option("--pictures", type=int, default=4, metavar="N", help="sample pictures of each run; 4")
+    sweep.option("--resume", type=path, metavar="SWEEP", help="continue this sweep from its newest checkpoints")
+    sweep.option("--pictures", type=Whole(1), default=4, metavar="N", help="sample pictures of each run; 4")
     sweep.option("--parquet", action="store_true", help="also write members.parquet")
     sweep.option("--json", action="store_true", help="print all rows as JSON")
     sweep.option("--quiet", action="store_true", help="no progress")
     _add_host_options(sweep)
 
     evaluate = commands.add_parser("evaluate", help="measure a run's generator again, with any number of samples")
-    evaluate.add_argument("run", help=_RUN)
-    evaluate.option("--step", type=int, help="of the checkpoint; the newest if not given")
-    evaluate.option("--num-samples", type=int, metavar="N", help="samples to draw; as in training if not given")
-    evaluate.option("--seed", type=int, help="of fresh latents; the run's own bank if not given")
-    evaluate.option("--truncation", type=float, metavar="T", help="draw latents within [-T, T]; not truncated")
-    evaluate.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
+    evaluate.add_argument("run", type=path, help=_RUN)
+    evaluate.option("--step", type=Whole(), help="of the checkpoint; the newest if not given")
+    evaluate.option("--num-samples", type=Whole(1), metavar="N", help="samples to draw; as in training if not given")
+    evaluate.option("--seed", type=SEED, help="of fresh latents; the run's own bank if not given")
+    evaluate.option(
+        "--truncation", type=Number(above=0), metavar="T", help="draw latents within [-T, T]; not truncated"
+    )
+    evaluate.option("--data", type=path, metavar="DIR", help="where the data set lies, if it has moved")
     evaluate.option("--json", action="store_true", help="print the result as JSON")
     _add_cache_option(evaluate)
 
     sample = commands.add_parser(
         "sample", help="samples of a run's generator as arrays or pictures", description=_SAMPLE
     )
-    sample.add_argument("run", help=_RUN)
-    sample.option("--step", type=int, help="of the checkpoint; the newest if not given")
-    sample.option("--num", type=int, default=64, metavar="N", help="how many samples; 64")
-    sample.option("--seed", type=int, help="of fresh latents; the run's own bank if not given")
-    sample.option("--out", required=True, metavar="FILE", help="an .npz, a .png, or a folder for a picture a sample")
-    sample.option("--data", metavar="DIR", help="where the data set lies, if it has moved (for labels)")
+    sample.add_argument("run", type=path, help=_RUN)
+    sample.option("--step", type=Whole(), help="of the checkpoint; the newest if not given")
+    sample.option("--num", type=Whole(1), default=64, metavar="N", help="how many samples; 64")
+    sample.option("--seed", type=SEED, help="of fresh latents; the run's own bank if not given")
+    sample.option(
+        "--out", required=True, type=path, metavar="FILE", help="an .npz, a .png, or a folder for a picture a sample"
+    )
+    sample.option("--data", type=path, metavar="DIR", help="where the data set lies, if it has moved (for labels)")
     _add_cache_option(sample)
 
     diagnose = commands.add_parser("diagnose", help="measurements that explain a run")
@@ -145,55 +146,81 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "unroll", help="is the unrolled gradient right, which part matters, what does it cost", description=_DIAGNOSE
     )
     unroll.add_argument(
-        "config", help="a config; or a run's folder or SWEEP#MEMBER, whose newest checkpoint is then the state"
+        "config",
+        type=path,
+        help="a config; or a run's folder or SWEEP#MEMBER, whose newest checkpoint is then the state",
     )
-    unroll.option("--data", metavar="DIR", help="where the data set lies")
-    unroll.option("--seed", type=int, default=0, help="of the initial state; 0")
-    unroll.option("--warm-up", type=int, default=100, metavar="N", help="steps of the plain game before; 100")
-    unroll.option("--steps", default="1,5,10", metavar="K,...", help="numbers of unrolled updates; 1,5,10")
-    unroll.option("--memory", default="all,step,sqrt", metavar="M,...", help="memory options to time, or none")
-    unroll.option("--directions", type=int, default=3, metavar="N", help="to compare derivatives along; 0 for none, 3")
-    unroll.option("--rounds", type=int, default=5, metavar="N", help="timed evaluations; 0 to compile only, 5")
+    unroll.option("--data", type=path, metavar="DIR", help="where the data set lies")
+    unroll.option("--seed", type=SEED, default=0, help="of the initial state; 0")
+    unroll.option("--warm-up", type=Whole(), default=100, metavar="N", help="steps of the plain game before; 100")
+    unroll.option(
+        "--steps",
+        type=Several(Whole(1, 10_000)),
+        default="1,5,10",
+        metavar="K,...",
+        help="numbers of unrolled updates; 1,5,10",
+    )
+    unroll.option(
+        "--memory", type=Several(str), default="all,step,sqrt", metavar="M,...", help="memory options to time, or none"
+    )
+    unroll.option(
+        "--directions", type=Whole(0, 1000), default=3, metavar="N", help="to compare derivatives along; 0 for none, 3"
+    )
+    unroll.option(
+        "--rounds", type=Whole(0, 1000), default=5, metavar="N", help="timed evaluations; 0 to compile only, 5"
+    )
     _add_cache_option(unroll)
     unroll.option("--json", action="store_true", help="print the result as JSON")
-    unroll.option("--out", metavar="FILE", help="write the result as JSON here")
-    unroll.option("--plot", metavar="FILE", help="write a picture here")
+    unroll.option("--out", type=NewFile(), metavar="FILE", help="write the result as JSON here")
+    unroll.option("--plot", type=PICTURE, metavar="FILE", help="write a picture here")
     add_run_kinds(kinds)
 
     thresholds = commands.add_parser(
         "thresholds", help="the verdicts again, by other thresholds of the detector", description=_THRESHOLDS
     )
-    thresholds.add_argument("run", nargs="+", help="the folder of a run or of a sweep; or several sweeps, read as one")
+    thresholds.add_argument(
+        "run", nargs="+", type=path, help="the folder of a run or of a sweep; or several sweeps, read as one"
+    )
     thresholds.option(
         "--vary", nargs=2, action="append", metavar=("NAME", "V1,V2"), help="a threshold's values; may be repeated"
     )
-    thresholds.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
+    thresholds.option("--data", type=path, metavar="DIR", help="where the data set lies, if it has moved")
     thresholds.option("--json", action="store_true", help="print the result as JSON")
     _add_cache_option(thresholds)
 
     report = commands.add_parser("report", help="one HTML file on a run, a sweep, or several sweeps as one")
-    report.add_argument("run", nargs="+", help="the folder of a run, or of a sweep; or several sweeps, read as one")
-    report.option("--out", metavar="FILE", help="where to write it; RUN/report.html if not given")
+    report.add_argument(
+        "run", nargs="+", type=path, help="the folder of a run, or of a sweep; or several sweeps, read as one"
+    )
+    report.option("--out", type=NewFile(), metavar="FILE", help="where to write it; RUN/report.html if not given")
     report.option("--baseline", metavar="ARM", help="of a sweep: the arm that the others are tested against; the first")
 
     watch = commands.add_parser("watch", help="the report of a run while it goes on, in a browser")
-    watch.add_argument("run", help="the folder of a run, or of a sweep")
-    watch.option("--port", type=int, default=8100, help="on localhost; 8100, or the next that is free")
-    watch.option("--every", type=float, default=5.0, metavar="S", help="seconds between readings of the folder; 5")
+    watch.add_argument("run", type=path, help="the folder of a run, or of a sweep")
+    watch.option("--port", type=Whole(0, 65_535), default=8100, help="on localhost; 8100, or the next that is free")
+    watch.option(
+        "--every",
+        type=Number(least=0.2, most=3600),
+        default=5.0,
+        metavar="S",
+        help="seconds between readings of the folder; 5",
+    )
 
     data = commands.add_parser("data", help="list, prepare and show data sets")
     actions = data.add_subparsers(dest="action", required=True, metavar="list|prepare|show", parser_class=Parser)
     listed = actions.add_parser("list", help="which data sets are there, and how to get the others")
-    listed.option("--data", metavar="DIR", help="the folder to list")
+    listed.option("--data", type=path, metavar="DIR", help="the folder to list")
     prepare = actions.add_parser("prepare", help="make a data set ready for all later runs")
     prepare.add_argument("name", help="mnist, fashion_mnist, or a name for the IDX files in --from")
-    prepare.option("--from", dest="source", metavar="DIR", help="a directory of IDX files; downloads if not given")
-    prepare.option("--data", metavar="DIR", help="where to write; tensorflow-datasets' default if not given")
+    prepare.option(
+        "--from", dest="source", type=path, metavar="DIR", help="a directory of IDX files; downloads if not given"
+    )
+    prepare.option("--data", type=path, metavar="DIR", help="where to write; tensorflow-datasets' default if not given")
     show = actions.add_parser("show", help="a grid picture of a data set")
     show.add_argument("name", help="a data set")
-    show.option("--data", metavar="DIR", help="where it lies")
-    show.option("--size", type=int, default=28, help="pixels along a side: 16, 28, 32 or 64")
-    show.option("--out", metavar="FILE", help="the picture; NAME.png if not given")
+    show.option("--data", type=path, metavar="DIR", help="where it lies")
+    show.option("--size", type=Whole(1), default=28, help="pixels along a side: 16, 28, 32 or 64")
+    show.option("--out", type=NewFile(), metavar="FILE", help="the picture; NAME.png if not given")
     return parser, {"train": train, "sweep": sweep, "evaluate": evaluate, "report": report, "unroll": unroll}
 
 
@@ -204,41 +231,10 @@ def _add_cache_option(parser: Parser) -> None:
 def _add_host_options(parser: Parser) -> None:
     _add_cache_option(parser)
     parser.option("--coordinator", metavar="HOST:PORT", help="of process 0, when several processes run this command")
-    parser.option("--num-processes", type=int, metavar="N", help="how many processes run it")
-    parser.option("--process-id", type=int, metavar="I", help="which of them this is, from 0")
+    parser.option("--num-processes", type=Whole(1), metavar="N", help="how many processes run it")
+    parser.option("--process-id", type=Whole(), metavar="I", help="which of them this is, from 0")
     parser.option(
         "--distributed",
         action="store_true",
         help="several processes, found from the environment of SLURM, GKE or Cloud TPU",
     )
-
-
-def split_overrides(arguments: Sequence[str], known: dict[str, int]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Separates the experiment's settings from the command's own options.
-
-    Returns:
-        The command's own arguments, and (path, value) of each setting, in order.
-    """
-    own: list[str] = []
-    settings: list[tuple[str, str]] = []
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if not word.startswith("--") or name in known or name == "--help":
-            own.append(word)
-            for _ in range(known.get(name, 0) if not equals else 0):
-                own += rest[:1]
-                rest = rest[1:]
-            continue
-        if not equals:
-            if not rest or rest[0].startswith("--"):
-                raise UsageError(f"{name} needs a value: {name} VALUE")
-            value = rest.pop(0)
-        settings.append((name.removeprefix("--"), value))
-    return own, settings
-
-
-def log(message: str) -> None:
-    """A line on standard error."""
-    print(message, file=sys.stderr, flush=True)

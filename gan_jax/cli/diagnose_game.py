@@ -12,7 +12,6 @@ from typing import Any
 from gan_jax.diagnostics.state.game_jacobian import game_spectrum, num_batches, num_parameters
 from gan_jax.diagnostics.state.scores import staged
 from gan_jax.reports.diagnosis_game import sentence
-from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import chosen_steps, open_states
 from gan_jax.runs.runner import state_template
 from gan_jax.scaling.programs import compiler_options
@@ -24,10 +23,6 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the run does not suffice, or its losses are not finite.
     """
-    if options.values < 4:
-        raise RunError(
-            f"--values is {options.values}, and must be at least 4: half of them by size, a quarter each way"
-        )
     states = open_states(options.run, options.data)
     experiment, dataset = states.experiment, states.resources.dataset
     steps = chosen_steps(states, options)

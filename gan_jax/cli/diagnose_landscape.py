@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -48,9 +47,6 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if D has no score of a single sample, or the options do not suit the run.
     """
-    if options.points < 2:
-        raise RunError(f"--points is {options.points}, and must be at least 2 scans of each kind")
-    _check_film(options.film)
     states = open_states(options.run, options.data)
     data = states.experiment.data
     check_scored(states.experiment, "the landscape")
@@ -111,12 +107,3 @@ def _scans(
         "directions": list(DIRECTIONS),
         "checkpoints": checkpoints,
     }
-
-
-def _check_film(name: str | None) -> None:
-    if name is None:
-        return
-    if not name.endswith(".gif"):
-        raise RunError(f"--film is {name}, and must end in .gif")
-    if not Path(name).absolute().parent.is_dir():
-        raise RunError(f"the folder of {name} does not exist: make it first")

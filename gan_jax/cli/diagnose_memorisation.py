@@ -16,7 +16,6 @@ from gan_jax.diagnostics.state.rounding import rounded
 from gan_jax.diagnostics.state.scores import staged
 from gan_jax.diagnostics.state.split_accuracies import loss_floors, split_accuracies, split_batches, split_examples
 from gan_jax.reports.diagnosis_memorisation import sentence
-from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.run_states import chosen_steps, open_states
 
 
@@ -26,15 +25,14 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the run or the examples do not suffice.
     """
-    if options.points < 1:
-        raise RunError(f"--points is {options.points}, and must be at least 1")
     states = open_states(options.run, options.data)
+    steps = chosen_steps(states, options)
     experiment, dataset = states.experiment, states.resources.dataset
     key_split, key_latent = jax.random.split(jax.random.key(options.seed))
     split = split_examples(experiment, dataset, options.points, key_split)
     batches = split_batches(experiment, split, key_latent)
     rows: list[dict[str, Any]] = []
-    for step in chosen_steps(states, options):
+    for step in steps:
         say(f"step {step:,}")
         found = jax.device_get(split_accuracies(staged(experiment, step), states.restore(step), *batches))
         modes = {

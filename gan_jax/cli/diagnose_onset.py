@@ -41,12 +41,8 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         RunError: for a run without an onset (and without `--step`), or without a checkpoint before it.
     """
+    variations = chosen_variations(options.branch) if options.branch is not None else []
     states = open_states(options.run, options.data)
-    variations = chosen_variations(options.branch) if options.branch else []
-    for name, least in (("before", 1), ("after", 1), ("branches", 1), ("horizon", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise RunError(f"--{name} is {value}, and must be at least {least}")
     centre, cause = _centre(states, options.step)
     every, window = states.experiment.eval_every_steps, int(states.experiment.detector.window)
     if variations:

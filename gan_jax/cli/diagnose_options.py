@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_jax.cli.option_types import PICTURE, SEED, NewFile, Whole, path
 from gan_jax.reports.diagnosis_kinds import RUN_KINDS
 
 
@@ -12,36 +13,54 @@ def add_run_kinds(kinds: Any) -> dict[str, Any]:
     parsers = {}
     for kind, line in RUN_KINDS.items():
         parser = kinds.add_parser(kind, help=line, description=line[0].upper() + line[1:] + ".")
-        parser.add_argument("run", help="the folder of a run, or SWEEP#MEMBER")
+        parser.add_argument("run", type=path, help="the folder of a run, or SWEEP#MEMBER")
         parser.option("--no-compilation-cache", action="store_true", help="compile anew; keep no compiled programs")
-        parser.option("--data", metavar="DIR", help="where the data set lies, if it has moved")
-        parser.option("--seed", type=int, default=0, help="of what the diagnosis draws itself; 0")
+        parser.option("--data", type=path, metavar="DIR", help="where the data set lies, if it has moved")
+        parser.option("--seed", type=SEED, default=0, help="of what the diagnosis draws itself; 0")
         parser.option("--json", action="store_true", help="print the result as JSON")
-        parser.option("--out", metavar="FILE", help="write the result as JSON here too; always in RUN/diagnosis")
-        parser.option("--plot", metavar="FILE", help="write the picture here (png, svg, pdf)")
+        parser.option(
+            "--out", type=NewFile(), metavar="FILE", help="write the result as JSON here too; always in RUN/diagnosis"
+        )
+        parser.option("--plot", type=PICTURE, metavar="FILE", help="write the picture here (png, svg, pdf)")
         parsers[kind] = parser
     for kind in ("landscape", "forgetting", "memorisation", "magnitudes", "game", "support"):
         which = "up to this checkpoint" if kind == "forgetting" else "of one checkpoint"
         other = "; of images the newest" if kind in ("game", "support") else ""
-        parsers[kind].option("--step", type=int, help=f"{which}; all that are there if not given{other}")
+        parsers[kind].option("--step", type=Whole(), help=f"{which}; all that are there if not given{other}")
     _add_onset(parsers["onset"])
-    parsers["landscape"].option("--film", metavar="FILE", help="a GIF of the surface over training (2-D data)")
-    parsers["landscape"].option("--points", type=int, default=256, metavar="N", help="scans of each kind (images); 256")
-    parsers["memorisation"].option("--points", type=int, default=2048, metavar="N", help="examples of each kind; 2048")
-    parsers["game"].option("--values", type=int, default=40, metavar="N", help="eigenvalues sought; 40")
-    parsers["support"].option("--samples", type=int, default=10_000, metavar="N", help="samples of G; 10,000")
+    parsers["landscape"].option(
+        "--film", type=NewFile((".gif",)), metavar="FILE", help="a GIF of the surface over training (2-D data)"
+    )
+    parsers["landscape"].option(
+        "--points", type=Whole(2), default=256, metavar="N", help="scans of each kind (images); 256"
+    )
+    parsers["memorisation"].option(
+        "--points", type=Whole(1), default=2048, metavar="N", help="examples of each kind; 2048"
+    )
+    parsers["game"].option("--values", type=Whole(4, 10_000), default=40, metavar="N", help="eigenvalues sought; 40")
+    parsers["support"].option(
+        "--samples", type=Whole(100, 100_000), default=10_000, metavar="N", help="samples of G; 10,000"
+    )
     return parsers
 
 
 def _add_onset(parser: Any) -> None:
-    parser.option("--step", type=int, help="centre of the window; the onset that the detector found if not given")
-    parser.option("--before", type=int, metavar="N", help="steps of the window before the evaluation that found it")
-    parser.option("--after", type=int, metavar="N", help="steps of the window after it")
+    parser.option("--step", type=Whole(), help="centre of the window; the onset that the detector found if not given")
+    parser.option(
+        "--before", type=Whole(1), metavar="N", help="steps of the window before the evaluation that found it"
+    )
+    parser.option("--after", type=Whole(1), metavar="N", help="steps of the window after it")
     parser.option(
         "--branch",
         metavar="NAME,..",
         help="train on from before the onset with: same, key, learning_rate, label_noise, unroll, or all",
     )
-    parser.option("--branches", type=int, default=8, metavar="N", help="branches of each kind, side by side; 8")
-    parser.option("--branch-at", type=int, metavar="STEP", help="from its last checkpoint; the last before the fall")
-    parser.option("--horizon", type=int, metavar="N", help="steps of a branch; past the onset's window if not given")
+    parser.option(
+        "--branches", type=Whole(1, 10_000), default=8, metavar="N", help="branches of each kind, side by side; 8"
+    )
+    parser.option(
+        "--branch-at", type=Whole(), metavar="STEP", help="from its last checkpoint; the last before the fall"
+    )
+    parser.option(
+        "--horizon", type=Whole(1), metavar="N", help="steps of a branch; past the onset's window if not given"
+    )

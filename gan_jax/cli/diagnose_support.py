@@ -37,8 +37,6 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the run or the samples do not suffice.
     """
-    if not 100 <= options.samples <= 100_000:
-        raise RunError(f"--samples is {options.samples:,}, and must be between 100 and 100,000")
     states = open_states(options.run, options.data)
     experiment = states.experiment
     steps = chosen_steps(states, options)

@@ -14,6 +14,7 @@ from gan_jax.reports.diagnosis_unroll import sentence
 from gan_jax.runs.request import Request
 from gan_jax.runs.session import load_state
 from gan_jax.scaling.programs import compiler_options
+from gan_jax.unroll import check_memory
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
@@ -26,11 +27,9 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the options do not suit the experiment.
     """
-    steps = [_whole(text) for text in options.steps.split(",")]
-    memories = [] if options.memory == "none" else options.memory.split(",")
-    for name, least in (("warm_up", 0), ("directions", 0), ("rounds", 0)):
-        if getattr(options, name) < least:
-            raise ValueError(f"--{name.replace('_', '-')} is {getattr(options, name)}, and must be at least {least}")
+    memories = [] if options.memory == ["none"] else options.memory
+    for memory in memories:
+        check_memory(memory)
     request = Request(config=options.config, settings=tuple(options.settings), seed=options.seed, location=options.data)
     experiment, resources, state = load_state(request)
     if state is None:
@@ -39,7 +38,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         experiment,
         resources,
         state,
-        num_steps=steps,
+        num_steps=options.steps,
         memories=memories,
         num_directions=options.directions,
         num_rounds=options.rounds,
@@ -49,10 +48,3 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     )
     result = {"config": options.config, "settings": dict(options.settings), **result}
     return {**result, "sentence": sentence(result)}
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"--steps takes whole numbers with commas, and got {text!r}") from None

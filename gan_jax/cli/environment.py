@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gan_jax.cli.arguments import UsageError, log
+from gan_jax.cli.parser import UsageError, log
 
 
 def prepare_devices(options: argparse.Namespace) -> None:
@@ -25,17 +25,18 @@ def prepare_devices(options: argparse.Namespace) -> None:
 
 
 def _prepare_training(options: argparse.Namespace) -> None:
-    if options.devices is not None and options.devices < 1:
-        raise UsageError(f"--devices is {options.devices}, and must be at least 1")
     import jax
 
     # Members, or the parts of a batch, are dealt out to devices: on a CPU one a core, unless the environment says more.
     deals = options.data_parallel if options.command == "train" else options.strategy not in ("map", "vmap")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if options.devices is not None or (deals and "device_count" not in os.environ.get("XLA_FLAGS", "")):
-        # After another command in the same process jax has its devices; they stay, and --devices counts them.
-        with contextlib.suppress(RuntimeError):
+        try:
             jax.config.update("jax_num_cpu_devices", options.devices or cores)
+        except RuntimeError:  # an earlier command in this process has started jax: its devices stay
+            num = jax.local_device_count()
+            if options.devices is not None and options.devices > num:
+                raise UsageError(f"--devices is {options.devices}, and this process has started with {num}") from None
     if options.distributed or any(
         value is not None for value in (options.coordinator, options.num_processes, options.process_id)
     ):

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from gan_jax.cli import results, training
-from gan_jax.cli.arguments import INTERRUPTED, OK, USAGE, Parser, Settings, build_parser, log, split_overrides
+from gan_jax.cli.arguments import build_parser
 from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices, without_nan_checks
+from gan_jax.cli.parser import INTERRUPTED, OK, USAGE, Parser, Settings, log, split_overrides
 from gan_jax.cli.sample import sample_command
 from gan_jax.cli.streams import guard_streams
 
@@ -54,19 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = COMMANDS[options.command](options, settings)
         leave_other_processes()
         return code
-    except RuntimeError:
+    except RuntimeError as error:
         leave_other_processes(failed=True)
-        raise
+        if "RESOURCE_EXHAUSTED" not in str(error) or os.environ.get("GAN_JAX_TRACEBACK"):
+            raise
+        return _refuse(f"the memory does not suffice ({_first_line(error)}): make batches, networks or samples smaller")
+    except MemoryError:
+        return _refuse("the memory does not suffice: make batches, networks or samples smaller")
     except ValueError as error:
         if os.environ.get("GAN_JAX_TRACEBACK"):
             raise
-        log(f"gan-jax: {error}")
-        return USAGE
+        return _refuse(str(error))
     except OSError as error:
         if os.environ.get("GAN_JAX_TRACEBACK"):
             raise
-        log(f"gan-jax: {error.filename or 'a file'} cannot be used: {error.strerror or error}")
-        return USAGE
+        return _refuse(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
     except KeyboardInterrupt:
         log(
             "gan-jax: interrupted; a run continues with gan-jax train --resume RUN, a sweep with gan-jax sweep --resume"
@@ -74,10 +77,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _refuse(message: str) -> int:
+    """Says in at most two lines why nothing was done. Returns the exit code."""
+    lines = [line for line in message.splitlines() if line.strip()][:2]
+    log("gan-jax: " + "\n".join(lines or ["it cannot be done"]))
+    return USAGE
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _settings_help(parser: Parser, own: list[str], settings: Settings) -> int:
     """The command's help, and with a config the settings of its experiment."""
     parser.print_help()
-    config = next((word for word in own if not word.startswith("-")), None)
+    config = parser.parse_args([word for word in own if word not in ("--help", "-h")]).config
     if config is not None:
         from gan_jax.experiment.component import describe, is_component
         from gan_jax.experiment.configs import config_summary, load

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 from pathlib import Path
 
-from gan_jax.cli.arguments import OK, Settings, UsageError, log
+from gan_jax.cli.option_types import Number, Several
+from gan_jax.cli.parser import OK, Settings, UsageError, log
 
 
 def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.text_tables import evaluation_table
     from gan_jax.runs.evaluation import evaluate_run
+    from gan_jax.runs.json_text import json_text
 
     result = evaluate_run(
         options.run,
@@ -22,14 +23,13 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
         location=options.data,
         truncation=options.truncation,
     )
-    print(json.dumps(result, indent=2) if options.json else evaluation_table(result))
+    print(json_text(result, indent=2) if options.json else evaluation_table(result))
     return OK
 
 
 def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
-    for name in (options.out, options.plot):
-        if name and not Path(name).absolute().parent.is_dir():
-            raise UsageError(f"the folder of {name} does not exist: make it first")
+    from gan_jax.runs.json_text import json_text
+
     say = (lambda line: None) if options.json else log
     kind = importlib.import_module(f"gan_jax.cli.diagnose_{options.kind}")
     shown = importlib.import_module(f"gan_jax.reports.diagnosis_{options.kind}")
@@ -42,11 +42,11 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
         result = {"kind": options.kind, "run": options.run, **result}
         kept = keep_diagnosis(open_run(options.run).directory, options.kind, result)
     if options.out:
-        Path(options.out).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        Path(options.out).write_text(json_text(result, indent=2) + "\n", encoding="utf-8")
     if options.plot:
         shown.figure(result).savefig(options.plot)
     if options.json:
-        print(json.dumps(result, indent=2))
+        print(json_text(result, indent=2))
     else:
         print(*filter(None, (shown.table(result), result["sentence"], kept)), sep="\n")
     return OK
@@ -54,21 +54,22 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
 
 def thresholds_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.threshold_table import threshold_summary, threshold_table
+    from gan_jax.runs.json_text import json_text
     from gan_jax.runs.thresholds import readings, stored_series, threshold_grid
 
     asked = {name: _numbers(name, values) for name, values in options.vary} if options.vary else None
     series = stored_series([Path(name) for name in options.run])
     changes = threshold_grid(series[0].experiment.detector, asked)
     found = threshold_summary(series, readings(series, changes, Path(options.data) if options.data else None))
-    print(json.dumps(found, indent=2) if options.json else threshold_table(found))
+    print(json_text(found, indent=2) if options.json else threshold_table(found))
     return OK
 
 
 def _numbers(name: str, values: str) -> list[float]:
     try:
-        return [float(word) for word in values.split(",") if word]
-    except ValueError:
-        raise UsageError(f"--vary {name} takes numbers with commas, and got {values!r}") from None
+        return Several(Number())(values)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--vary {name} {error}") from None
 
 
 def report_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -88,10 +89,6 @@ def report_command(options: argparse.Namespace, settings: Settings) -> int:
 def watch_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.watch import watch as serve
 
-    if not 0.2 <= options.every <= 3600:
-        raise UsageError(f"--every is {options.every}, and must be between 0.2 and 3600 seconds")
-    if not 0 <= options.port < 65536:
-        raise UsageError(f"--port is {options.port}, and must be between 0 (any that is free) and 65535")
     serve(Path(options.run), port=options.port, every=options.every, log=log)
     return OK
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gan_jax.cli.arguments import OK, Settings, UsageError
+from gan_jax.cli.parser import OK, Settings, UsageError
 
 
 def sample_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -25,11 +26,7 @@ def sample_command(options: argparse.Namespace, settings: Settings) -> int:
     Raises:
         UsageError: for a number of samples or an output that cannot be.
     """
-    if not 1 <= options.num < 2**31:
-        raise UsageError(f"--num is {options.num}, and must be at least 1")
-    if options.seed is not None and not 0 <= options.seed < 2**32:
-        raise UsageError(f"--seed is {options.seed}, and must be at least 0 and below 2**32")
-    out = Path(options.out).expanduser()
+    out = Path(options.out)
     if not out.absolute().parent.is_dir():
         raise UsageError(f"the folder of {out} does not exist: make it first")
     if out.suffix not in (".npz", ".png", ""):
@@ -62,10 +59,14 @@ def write_samples(
 
     from gan_jax.reports.sample_pictures import image_grid, picture_samples
     from gan_jax.runs.run import Run
+    from gan_jax.scaling.memory_check import free_bytes
 
     run = Run(name)
     if out.suffix == "" and len(run.experiment.data.shape) != 3:
         raise UsageError(f"samples of {name} are points, not images: write them to a .npz or a .png file")
+    each = 4 * (math.prod(run.experiment.data.shape) + run.experiment.generator.latent_dim)
+    if num * each > free_bytes():
+        raise UsageError(f"--num is {num:,}, which the memory does not hold: {free_bytes() // (4 * each):,} would fit")
     generator = run.generator(step)
     key = None if seed is None else jax.random.key(seed)
     latents, samples = (np.asarray(part) for part in (generator.latents(key, num), generator.sample(key, num)))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from gan_jax.cli.arguments import NONFINITE, OK, Settings, UsageError, log
+from gan_jax.cli.parser import NONFINITE, OK, Settings, UsageError, log
 
 
 def train_command(options: argparse.Namespace, settings: Settings) -> int:
     """Trains, resumes or branches a run, and prints its verdict."""
     from gan_jax.reports.sample_pictures import picture_samples
     from gan_jax.runs import session
+    from gan_jax.runs.json_text import json_text
     from gan_jax.runs.request import Request
     from gan_jax.runs.runner import HostOptions
     from gan_jax.scaling import hosts
@@ -25,11 +26,6 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         from gan_jax.experiment.configs import config_names
 
         raise UsageError(f"train needs a config, one of {', '.join(config_names())}, or a Python file")
-    for name in ("keep_checkpoints", "branch_points", "pictures"):
-        least = 1 if name == "keep_checkpoints" else 0
-        if getattr(options, name) < least:
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag} is {getattr(options, name)}, and must be at least {least}")
     host = HostOptions(
         num_pictures=options.pictures,
         keep=options.keep_checkpoints,
@@ -57,7 +53,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
     else:
         done = session.start_training(request, host, say=log)
     if hosts.is_leader():
-        print(json.dumps(done.to_json(), indent=2) if options.json else done.line())
+        print(json_text(done.to_json(), indent=2) if options.json else done.line())
     if done.verdict.get("stopped_at_collapse"):
         log(f"stopped at step {done.verdict['last_step']:,}; gan-jax train --resume {done.path} trains the rest")
     if done.message:
@@ -72,20 +68,17 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.sample_pictures import picture_samples
     from gan_jax.reports.text_tables import arms_table
     from gan_jax.runs import sweep_session
+    from gan_jax.runs.json_text import json_text
     from gan_jax.runs.request import Request
     from gan_jax.scaling import hosts
     from gan_jax.scaling.strategies import STRATEGIES
 
     if not (options.config or options.resume):
         raise UsageError(f"sweep needs a config, one of {', '.join(config_names())}, or a Python file")
-    if options.resume and (options.config or options.grid or options.seeds or settings):
+    if options.resume and (options.config or options.grid or options.seeds is not None or settings):
         raise UsageError("--resume continues a sweep as it is: leave out the config, --grid, --seeds and settings")
     if options.strategy not in (*STRATEGIES, "auto"):
         raise UsageError(f"--strategy is {options.strategy!r}, and must be one of {', '.join(STRATEGIES)}, auto")
-    for name, least in (("max_members", 1), ("pictures", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UsageError(f"--{name.replace('_', '-')} is {value}, and must be at least {least}")
     host = sweep_session.SweepOptions(
         strategy=options.strategy,
         max_members=options.max_members,
@@ -105,42 +98,40 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
             run_dir=options.run_dir,
             command=shlex.join(["gan-jax", *sys.argv[1:]]),
         )
-        axes = {path: [word for word in values.split(",") if word] for path, values in options.grid or ()}
-        done = sweep_session.start_sweep(request, axes, read_seeds(options.seeds), host, say=log)
+        axes = grid_axes(options.grid or (), settings)
+        done = sweep_session.start_sweep(request, axes, options.seeds, host, say=log)
     if not hosts.is_leader():
         return OK
     if options.parquet:
         sweep_session.write_parquet(done.path, done.rows)
-    print(json.dumps(done.to_json(), indent=2) if options.json else f"{arms_table(done.rows)}\n{done.path}")
+    print(json_text(done.to_json(), indent=2) if options.json else f"{arms_table(done.rows)}\n{done.path}")
     return OK
 
 
-def read_seeds(text: str | None) -> int | list[int] | None:
-    """The seeds typed for `--seeds`: a count "5", a list "0,3,7", a range "11-21" with both ends, or a list of both.
+def grid_axes(typed: Sequence[Sequence[str]], settings: Settings) -> dict[str, list[str]]:
+    """The values of each `--grid`, by path.
 
     Args:
-        text: what was typed; None if nothing was.
+        typed: (path, values with commas) of each.
+        settings: the other settings that were typed.
 
     Returns:
-        A count, the seeds, or None.
+        The values by path.
 
     Raises:
-        UsageError: if it is none of these.
+        UsageError: for values with gaps, or a path that is set twice.
 
     Example:
-        >>> read_seeds("5"), read_seeds("2-4"), read_seeds("0,3,7-9")
-        (5, [2, 3, 4], [0, 3, 7, 8, 9])
+        >>> grid_axes([("data.std", "0.01,0.02")], [])
+        {'data.std': ['0.01', '0.02']}
     """
-    if text is None:
-        return None
-    seeds: list[int] = []
-    for word in filter(None, text.split(",")):
-        first, dash, last = word.strip().partition("-")
-        if not (first.isdecimal() and (not dash or last.isdecimal())):
-            raise UsageError(f"--seeds takes a count, seeds or ranges (5, or 0,3,7, or 11-21), and got {text!r}")
-        if dash and int(last) < int(first):
-            raise UsageError(f"--seeds {word} ends before it begins: a range is FIRST-LAST")
-        seeds += range(int(first), int(last) + 1) if dash else [int(first)]
-    if not seeds:
-        raise UsageError("--seeds is empty: give a count, seeds or ranges (5, or 0,3,7, or 11-21)")
-    return seeds if set(text) & {",", "-"} else seeds[0]
+    axes: dict[str, list[str]] = {}
+    given = {path.replace("-", "_") for path, _ in settings}
+    for name, text in typed:
+        path, values = name.replace("-", "_"), [word.strip() for word in text.split(",")]
+        if "" in values:
+            raise UsageError(f"--grid {name} is {text!r}, and takes values with commas between them")
+        if path in axes or path in given:
+            raise UsageError(f"{name} is set twice: give it once, as a setting of all arms or as --grid {name}")
+        axes[path] = values
+    return axes

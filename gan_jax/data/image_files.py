@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_jax.data import prepared
 from gan_jax.data.idx import DataError, ImageArrays, has_idx_files, read_idx_directory
+from gan_jax.data.places import expanded
 
 LOCATION_VARIABLE = "GAN_JAX_DATA"
 
@@ -22,7 +23,7 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
     if name == "digits":
         return load_digits()
     if location is not None:
-        arrays = _load_at(name, Path(location).expanduser())
+        arrays = _load_at(name, Path(expanded(location)))
         if arrays is None:
             raise DataError(
                 f"there is no {name} at {location}: no IDX files there or in {name}/, and no prepared data set.\n"
@@ -30,7 +31,7 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
             )
         return arrays
     variable = os.environ.get(LOCATION_VARIABLE)
-    arrays = _load_at(name, Path(variable).expanduser()) if variable else None
+    arrays = _load_at(name, Path(expanded(variable))) if variable else None
     arrays = prepared.load_prepared(name) if arrays is None else arrays
     if arrays is None:
         where = f"{LOCATION_VARIABLE} ({variable}) or " if variable else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.data import prepared
-from gan_jax.data.idx import find_idx_files, has_idx_files, read_idx_header
+from gan_jax.data.idx import DataError, find_idx_files, has_idx_files, read_idx_header
 from gan_jax.data.image_files import LOCATION_VARIABLE, how_to_get
 from gan_jax.data.images import ImageDataset
+from gan_jax.data.places import PlaceError, expanded
 
 
 class Listed(NamedTuple):
@@ -46,10 +48,16 @@ def listing(location: Path | str | None = None) -> list[Listed]:
         One row for each data set: the digits, the standard ones, then any others.
 
     Raises:
-        DataError: if there are IDX files at the location and they are incomplete or damaged.
+        DataError: if there is no such folder, or IDX files there are incomplete or damaged.
     """
     given = location if location is not None else os.environ.get(LOCATION_VARIABLE)
-    roots = [Path(given).expanduser()] if given else []
+    roots = [Path(expanded(given))] if given else []
+    for root in roots:
+        if not root.is_dir():
+            source = "--data" if location is not None else LOCATION_VARIABLE
+            raise DataError(
+                f"{source} is {root}, and there is no such folder: give one with data sets, or leave it out"
+            )
     found = {prepared_.name: prepared_ for prepared_ in reversed(_readable(roots, explicit=location is not None))}
     rows = {"digits": Listed("digits", "in scikit-learn", True, 1437, 360, 8)}
     for name in [*prepared.STANDARD, *sorted(found.keys() - set(prepared.STANDARD))]:
@@ -71,7 +79,9 @@ def listing(location: Path | str | None = None) -> list[Listed]:
 
 def _readable(roots: list[Path], *, explicit: bool) -> list[prepared.Prepared]:
     listed = [row for root in roots for row in prepared.list_prepared(root)]
-    listed += [] if explicit else prepared.list_prepared()
+    if not explicit:
+        with contextlib.suppress(PlaceError):  # without a home folder there is no default one
+            listed += prepared.list_prepared()
     return [row for row in listed if row.readable]
 
 

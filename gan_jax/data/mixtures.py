@@ -17,6 +17,10 @@ from jax import Array
 
 from gan_jax.experiment.component import component, setting
 
+_MOST_MODES = 1_000_000
+_MOST_DIMS = 1_000_000
+"""The arrays of a mixture are made on the host in every trace."""
+
 
 class MixtureSource(NamedTuple):
     """A mixture of K Gaussians in d dimensions, with isotropic noise on some or all coordinates.
@@ -96,7 +100,7 @@ class Ring(Mixture):
         (2,)
     """
 
-    num_modes: int = setting(default=8, at_least=1, doc="Gaussians placed on the circle")
+    num_modes: int = setting(default=8, at_least=1, at_most=_MOST_MODES, doc="Gaussians placed on the circle")
     radius: float = setting(default=2.0, above=0, doc="radius of the circle, in data units")
     std: float = setting(default=0.02, above=0, doc="standard deviation of each mode, in data units")
     weights: tuple[float, ...] | None = setting(
@@ -132,7 +136,7 @@ class RandomRing(Mixture):
         (6,)
     """
 
-    num_modes: int = setting(default=8, at_least=1, doc="Gaussians placed on the circle")
+    num_modes: int = setting(default=8, at_least=1, at_most=_MOST_MODES, doc="Gaussians placed on the circle")
     radius: float = setting(default=2.0, above=0, doc="radius of the circle, in data units")
     std: float = setting(default=0.02, above=0, doc="standard deviation of each mode, in data units")
     concentration: float = setting(
@@ -163,9 +167,14 @@ class Grid(Mixture):
         (25, 2)
     """
 
-    side: int = setting(default=5, at_least=1, doc="modes along each side; 5 is the grid of 25")
+    side: int = setting(default=5, at_least=1, at_most=1_000, doc="modes along each side; 5 is the grid of 25")
     spacing: float = setting(default=2.0, above=0, doc="distance between neighbours, in data units")
     std: float = setting(default=0.05, above=0, doc="standard deviation of each mode, in data units")
+
+    @property
+    def num_modes(self) -> int:
+        """Number of modes."""
+        return self.side**2
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -205,6 +214,11 @@ class Temperatures(Mixture):
             raise ValueError(f"Temperatures.cold is {self.cold}, and must be below hot ({self.hot})")
 
     @property
+    def num_modes(self) -> int:
+        """Number of modes."""
+        return 2
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return (1,)
 
@@ -229,7 +243,7 @@ class HighDimensional(Mixture):
         [1.0, 1.0, 0.0, 0.0]
     """
 
-    num_dims: int = setting(default=1200, at_least=2, doc="dimensions of the data")
+    num_dims: int = setting(default=1200, at_least=2, at_most=_MOST_DIMS, doc="dimensions of the data")
     num_noisy_dims: int = setting(
         default=700, at_least=1, doc="dimensions with noise; the others equal the mode's mean"
     )
@@ -240,6 +254,11 @@ class HighDimensional(Mixture):
             raise ValueError(
                 f"HighDimensional.num_noisy_dims is {self.num_noisy_dims}, more than num_dims ({self.num_dims})"
             )
+
+    @property
+    def num_modes(self) -> int:
+        """Number of modes."""
+        return 10
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -268,11 +287,16 @@ class PointMass(Mixture):
             definition 2.1.
     """
 
-    num_dims: int = setting(default=1, at_least=1, doc="dimensions of the data")
+    num_dims: int = setting(default=1, at_least=1, at_most=_MOST_DIMS, doc="dimensions of the data")
     position: float = setting(default=0.0, doc="every coordinate of the point, in data units")
     std: float = setting(
         default=0.1, above=0, doc="unit of distance for the quality of samples, in data units; it adds no noise"
     )
+
+    @property
+    def num_modes(self) -> int:
+        """Number of modes."""
+        return 1
 
     @property
     def shape(self) -> tuple[int, ...]:

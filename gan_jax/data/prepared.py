@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan_jax.data.idx import NUM_CLASSES, DataError, ImageArrays, idx_digest, read_idx_directory
+from gan_jax.data.places import expanded
 
 _VERSION = "1.0.0"
 _TIMEOUT_SECONDS = 15
@@ -76,7 +77,7 @@ class Prepared(NamedTuple):
 
 def default_data_dir() -> Path:
     """The folder of tfds: the environment's `TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return Path(expanded(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
 
 
 def check_standard(name: str, arrays: ImageArrays, source: Path) -> None:
@@ -118,7 +119,7 @@ def prepare(name: str, *, source: Path | None = None, data_dir: Path | None = No
     if name == "digits":
         raise DataError("digits come with scikit-learn: there is nothing to prepare")
     check_name(name)
-    root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+    root = default_data_dir() if data_dir is None else Path(expanded(data_dir))
     target = root / f"idx_{name}" / _VERSION
     if source is None:
         if _is_prepared(target):
@@ -182,7 +183,7 @@ def list_prepared(data_dir: Path | None = None) -> list[Prepared]:
     Returns:
         The data sets; those in TFRecord files are not readable.
     """
-    root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+    root = default_data_dir() if data_dir is None else Path(expanded(data_dir))
     folders = [(name, root / name) for name in STANDARD]
     folders += [(folder.name.removeprefix("idx_"), folder) for folder in sorted(root.glob("idx_*"))]
     described = [_describe(name, path) for name, folder in folders for path in _versions(folder)]

@@ -5,6 +5,7 @@ The points and their weights are the data set, an argument of the compiled chunk
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,10 +109,17 @@ class Weighted:
         choices=(Ring, RandomRing, Grid, Temperatures, HighDimensional, PointMass),
         doc="mixture from which the points are drawn",
     )
-    num_points: int = setting(default=64_000, at_least=2, doc="number of training points")
+    num_points: int = setting(default=64_000, at_least=2, at_most=10_000_000, doc="number of training points")
     points_seed: int = setting(
         default=0, at_least=0, below=2**32, doc="seed of the points, part of the data and not of the run"
     )
+
+    def validate(self) -> None:
+        if (num := self.num_points * math.prod(self.shape)) > 2**31:
+            raise ValueError(
+                f"Weighted.num_points is {self.num_points:,}, of {math.prod(self.shape):,} dimensions each: {num:,} "
+                f"numbers, and must be at most {2**31:,}"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

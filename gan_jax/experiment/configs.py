@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import tokenize
 from pathlib import Path
 from types import ModuleType
 
@@ -166,5 +167,9 @@ def load_sweep(config: str) -> Sweep | None:
 
 def config_summary(config: str) -> str:
     """The first line of a config's docstring."""
-    text = config_path(config).read_text(encoding="utf-8").lstrip()
+    try:
+        with tokenize.open(config_path(config)) as file:  # by the file's own coding line
+            text = file.read().lstrip()
+    except (SyntaxError, UnicodeDecodeError):
+        return ""
     return text.strip('"').splitlines()[0].strip('" ') if text.startswith('"""') else ""

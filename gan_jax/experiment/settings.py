@@ -275,13 +275,15 @@ def override(component: _C, path: str, value: Any) -> _C:
 
 
 def override_all(component: _C, pairs: Iterable[tuple[str, Any]]) -> _C:
-    """The component with several settings changed, applied in order and checked once, at the end.
+    """The component with several settings changed together, and checked once, at the end.
 
-    So settings that have to agree, such as `growth.stage_steps` and `growth.fade_steps`, may come in either order.
+    They may come in any order: a component is set before the settings inside it, and settings that have to agree, such
+    as `growth.stage_steps` and `growth.fade_steps`, are compared at the end. Of two values of one setting the later one
+    counts.
 
     Args:
         component: where to change them, such as an experiment.
-        pairs: (path, value), as `override` takes them; a later path may be inside what an earlier one set.
+        pairs: (path, value), as `override` takes them; a path may be inside what another one sets.
 
     Returns:
         A new component; the given one is not changed.
@@ -299,9 +301,9 @@ def override_all(component: _C, pairs: Iterable[tuple[str, Any]]) -> _C:
 
 def _changed(component: Any, pairs: Iterable[tuple[str, Any]], *, parse: bool) -> Any:
     changed = component
+    split = [(path.replace("-", "_").split("."), value) for path, value in pairs]
     try:
-        for path, value in pairs:
-            parts = path.replace("-", "_").split(".")
+        for parts, value in sorted(split, key=lambda change: len(change[0])):  # components before what is inside them
             changed = _set(changed, parts, value, _Target(".".join(parts), changed, parse))
     except IncompleteError as error:
         raise ValueError(str(error)) from None

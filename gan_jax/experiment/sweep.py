@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -77,19 +79,33 @@ class Sweep(NamedTuple):
         return [Member(arm, seed) for seed in self.seeds for arm in self.arms]
 
 
-def grid(base: Experiment, axes: Mapping[str, Sequence[Any]], seeds: int | Sequence[int] = 5) -> Sweep:
+_MOST_ARMS = 10_000
+_MOST_SEEDS = 100_000
+
+
+def grid(
+    base: Experiment,
+    axes: Mapping[str, Sequence[Any]],
+    seeds: int | Sequence[int] = 5,
+    *,
+    shared: Iterable[tuple[str, Any]] = (),
+) -> Sweep:
     """A sweep over every combination of some settings' values.
+
+    The settings of an arm are applied together and checked once, so that neither `base` nor any of them need fit alone.
 
     Args:
         base: the experiment that all arms share.
-        axes: values by dotted path, as `override` takes them; a later path may be inside what an earlier one set.
+        axes: values by dotted path, as `override` takes them; a path may be inside what another one sets.
         seeds: the seeds, or their number n, at least 1, for seeds 0 to n - 1.
+        shared: (path, value) of settings that all arms share beside `base`, and that do not name them.
 
     Returns:
         A sweep with one arm for each combination; the last axis varies fastest.
 
     Raises:
-        ValueError: for an unknown path, a value that does not fit, an axis without values, or repeated seeds.
+        ValueError: for an unknown path, a value that does not fit, an axis without values, too many arms or seeds, or
+            repeated seeds.
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
@@ -97,15 +113,17 @@ def grid(base: Experiment, axes: Mapping[str, Sequence[Any]], seeds: int | Seque
         >>> [arm.name for arm in study.arms], len(study.members())
         (['std=0.01, learning_rate=0.001', 'std=0.02, learning_rate=0.001'], 6)
     """
-    seeds = _checked(seeds)
+    seeds, shared = _checked(seeds), tuple(shared)
     for path, values in axes.items():
         if isinstance(values, str) or not len(values):
             raise ValueError(f"the values of {path} are {values!r}, and must be a sequence of at least one")
+    if (num := math.prod(map(len, axes.values()))) > _MOST_ARMS:
+        raise ValueError(f"the grid has {num:,} arms, more than {_MOST_ARMS:,}: give fewer values")
     labels = _short_names(list(axes))
     arms = []
     for values in itertools.product(*axes.values()):
         pairs = dict(zip(axes, values, strict=True))
-        experiment = override_all(base, pairs.items())
+        experiment = override_all(base, (*shared, *pairs.items()))
         settings = {path: _plain(value) for path, value in pairs.items()}
         name = ", ".join(f"{labels[path]}={value}" for path, value in settings.items())
         arms.append(Arm(name or "base", experiment, settings))
@@ -143,12 +161,15 @@ def variations(base: Experiment, settings: Mapping[str, Mapping[str, Any]], seed
 
 
 def _checked(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
-    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+    given = range(seeds) if isinstance(seeds, int) else seeds
+    if len(given) > _MOST_SEEDS:
+        raise ValueError(f"the sweep has {len(given):,} seeds, more than {_MOST_SEEDS:,}: give fewer")
+    if not given or len(set(given)) < len(given) or not all(0 <= seed < 2**32 for seed in given):
+        shown = reprlib.repr(seeds)
         raise ValueError(
-            f"the seeds of a sweep are {seeds}: give a count of at least 1, or distinct seeds from 0 to 2**32 - 1"
+            f"the seeds of a sweep are {shown}: give a count of at least 1, or distinct seeds from 0 to 2**32 - 1"
         )
-    return seeds
+    return tuple(given)
 
 
 def _plain(value: Any) -> Any:

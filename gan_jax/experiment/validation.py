@@ -142,13 +142,20 @@ def check_unroll_and_replay(experiment: Any) -> None:
 
 
 def check_detector(experiment: Any) -> None:
-    """The detector must be that of the data."""
+    """The detector must be that of the data, and draw samples enough for all modes."""
     for data, detector in ((Images, ImageDetector), (StackedImages, StackedDetector)):
         if isinstance(experiment.data, data) != isinstance(experiment.detector, detector):
             raise ValueError(
                 f"{type(experiment.data).__name__} data and {type(experiment.detector).__name__} do not go together: "
                 "use ImageDetector for Images, StackedDetector for StackedImages, MixtureDetector for mixtures"
             )
+    mixture = experiment.data.data if isinstance(experiment.data, Weighted) else experiment.data
+    num_modes, num = getattr(mixture, "num_modes", 1), experiment.detector.num_samples
+    if isinstance(experiment.detector, MixtureDetector) and num < num_modes:
+        raise ValueError(
+            f"detector.num_samples is {num}, and must be at least the {num_modes} modes of the data: fewer "
+            "cannot cover them, even if they are real"
+        )
 
 
 def check_dynamics(experiment: Any) -> None:

@@ -21,6 +21,7 @@ from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics, trend_words
 from gan_jax.reports.text_tables import num_early
 from gan_jax.runs.joined_sweeps import JoinedSweeps, open_sweeps
+from gan_jax.runs.json_text import json_text
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
@@ -59,7 +60,7 @@ def write_sweep_report(
     target = out or path / "report.html"
     numbers = target.with_suffix(".statistics.json") if more else path / "statistics.json"
     try:
-        write_text(numbers, json.dumps(statistics, indent=2) + "\n")
+        write_text(numbers, json_text(statistics, indent=2) + "\n")
         write_text(target, render_sweep(directory, rows, statistics))
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gan_jax.experiment.settings import override
 from gan_jax.runs.rows import named_numbers
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.stored_run import open_run
+from gan_jax.scaling.memory_check import least_bytes, require_memory
 from gan_jax.training.batches import sample_latent
 from gan_jax.training.evaluations import LoadedData, latent_bank, load_data, sample_modes
 from gan_jax.training.growth import at_stage, at_step, num_stages
@@ -87,6 +89,7 @@ def evaluate_run(
 
     Raises:
         RunError: if there is no such run or checkpoint, or the latents cannot be truncated.
+        MemoryNeedError: if so many samples cannot fit the memory.
     """
     stored = open_run(name)
     record = stored.record
@@ -101,16 +104,21 @@ def evaluate_run(
         state, problems = stored.restore(step), []
     if isinstance(experiment.data, ImageData) and fingerprint(resources.dataset) != record.data:
         problems.append("the data are not those of the run: their contents differ")
-    if truncation is not None and (truncation <= 0 or experiment.generator.latent != "normal"):
+    if truncation is not None and not (0 < truncation < math.inf and experiment.generator.latent == "normal"):
         raise RunError(
-            f"--truncation is {truncation} and the latents are {experiment.generator.latent}: it takes a number above "
-            "0, and normal latents"
+            f"--truncation is {truncation} and the latents are {experiment.generator.latent}: it takes a finite number "
+            "above 0, and normal latents"
         )
     key = jax.random.key(0 if seed is None else seed)
     grown = experiment
     if experiment.growth is not None:
         grown = at_stage(experiment, experiment.growth.stage(int(state.step), num_stages(experiment)))
     fresh = seed is not None or truncation is not None
+
+    def needed(of: Experiment) -> int:
+        return least_bytes(measure_generator.trace(of, resources, state, key, fresh=fresh, truncation=truncation))
+
+    require_memory(grown, needed)
     metrics = measure_generator(grown, resources, state, key, fresh=fresh, truncation=truncation)
     source = experiment.data.source(resources.dataset)
     return {

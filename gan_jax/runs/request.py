@@ -12,6 +12,7 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override, override_all
 from gan_jax.runs.run_directory import RunError
+from gan_jax.scaling.memory_check import check_training_memory
 from gan_jax.training.evaluations import LoadedData, load_data
 
 RUNS = Path("runs")
@@ -47,6 +48,16 @@ def warn_of_pixels_only(experiment: Experiment, resources: LoadedData, say: Call
 
 def apply_settings(experiment: Experiment, request: Request) -> Experiment:
     """The experiment with the request's overrides."""
+    check_request(request)
+    return check_epochs(override_all(experiment, request.settings), request)
+
+
+def check_request(request: Request) -> None:
+    """Checks what a request says beside its settings.
+
+    Raises:
+        RunError: for a length or a seed that cannot be, or two lengths.
+    """
     if request.num_epochs is not None:
         if not 0 < request.num_epochs < 1e6:
             raise RunError(f"--num-epochs is {request.num_epochs}, and must be above 0 and below a million")
@@ -54,7 +65,14 @@ def apply_settings(experiment: Experiment, request: Request) -> Experiment:
             raise RunError("--num-epochs and --num-steps both say how long: give one of them")
     if request.seed is not None and not 0 <= request.seed < 2**32:
         raise RunError(f"--seed is {request.seed}, and must be at least 0 and below 2**32")
-    experiment = override_all(experiment, request.settings)
+
+
+def check_epochs(experiment: Experiment, request: Request) -> Experiment:
+    """The same experiment, if the request's length suits its data.
+
+    Raises:
+        RunError: for a length in epochs where there are none.
+    """
     if request.num_epochs is not None and not isinstance(experiment.data, ImageData):
         raise RunError(
             f"--num-epochs needs a data set, and {type(experiment.data).__name__} has no epochs: use --num-steps"
@@ -77,16 +95,16 @@ def prepare_data(
 
     Raises:
         RunError: if the folder of the data does not exist.
+        MemoryNeedError: if the experiment cannot fit the memory.
     """
     place = request.location or location
     if place is not None and isinstance(experiment.data, ImageData) and not Path(place).exists():
         raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
     resources = load_data(experiment, Path(place) if place else None)
-    if not isinstance(experiment.data, ImageData):
-        return experiment, resources, ""
     if request.num_epochs is not None:
         experiment = with_num_epochs(experiment, resources, request.num_epochs)
-    return experiment, resources, fingerprint(resources.dataset)
+    check_training_memory(experiment, resources)
+    return experiment, resources, fingerprint(resources.dataset) if isinstance(experiment.data, ImageData) else ""
 
 
 def steps_per_epoch(experiment: Experiment, resources: LoadedData) -> float | None:

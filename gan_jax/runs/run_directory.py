@@ -34,6 +34,7 @@ from gan_jax.experiment.configs import load_module
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import diff, to_json
+from gan_jax.runs.json_text import json_text
 from gan_jax.scaling import hosts
 
 _R = TypeVar("_R")
@@ -145,11 +146,11 @@ class RunDirectory:
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json_text(row) + "\n")
 
     def append_signals(self, rows: list[dict[str, Any]]) -> None:
         with self.signals_path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(row) + "\n" for row in rows))
+            file.write("".join(json_text(row) + "\n" for row in rows))
 
     def forget_after(self, step: int) -> None:
         """Drops rows, pictures, the verdict and the onset of steps that a resumed run will make again."""
@@ -157,7 +158,7 @@ class RunDirectory:
             if path.is_file():
                 rows = [row for row in read_lines(path) if row["step"] <= step]
                 temporary = path.with_suffix(".tmp")
-                temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+                temporary.write_text("".join(json_text(row) + "\n" for row in rows))
                 temporary.replace(path)
         kept = self.onset_path / "checkpoints"
         if self.onset_path.is_dir() and any(int(p.name) > step for p in kept.glob("*") if p.name.isdigit()):
@@ -259,7 +260,7 @@ def new_run_path(root: Path, name: str) -> Path:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON so that a reader never sees half a file."""
     temporary = path.with_suffix(f".tmp{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.write_text(json_text(value, indent=2) + "\n")
     temporary.replace(path)
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import to_json
 from gan_jax.experiment.sweep import Arm, Sweep
+from gan_jax.runs.json_text import json_text
 from gan_jax.runs.run_directory import RunError, exclusive, make_folder, parse_record, read_lines, write_json
 from gan_jax.scaling import hosts
 
@@ -239,11 +240,11 @@ def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _append_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     with path.open("a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(row) + "\n" for row in rows))
+        file.write("".join(json_text(row) + "\n" for row in rows))
 
 
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json_text(row) + "\n" for row in rows))
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

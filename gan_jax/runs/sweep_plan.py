@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
-from gan_jax.experiment.sweep import Member
+from gan_jax.experiment.sweep import Member, Sweep
 from gan_jax.networks.convolution import default_implementation
 from gan_jax.runs.runner import Draw
 from gan_jax.runs.sweep_directory import GroupPlan
 from gan_jax.scaling import hosts
+from gan_jax.scaling.memory_check import MemoryNeedError, check_training_memory, free_bytes, state_bytes
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.scaling.strategies import (
     Strategy,
@@ -80,6 +82,36 @@ class Library:
             self._loaded[key] = load_data(experiment, self._location)
             self.fingerprints[data_name(experiment)] = fingerprint(self._loaded[key].dataset)
         return self._loaded[key]
+
+
+def check_sweep_memory(sweep: Sweep, library: Library, options: SweepOptions) -> None:
+    """Refuses a sweep whose members' states do not fit the memory together, or one of whose largest arms does not.
+
+    Args:
+        sweep: arms and seeds.
+        library: of its data sets.
+        options: of the host.
+
+    Raises:
+        MemoryNeedError: with what it needs, and what fits.
+    """
+    arms = [arm.experiment for arm in sweep.arms]
+    counts = collections.Counter(map(jax.tree.structure, arms))
+    kinds = {jax.tree.structure(arm): arm for arm in arms}
+    sizes = {structure: state_bytes(arm) for structure, arm in kinds.items()}
+    largest = max(sizes, key=lambda structure: sizes[structure])
+    most_samples = max(arms, key=lambda arm: arm.detector.num_samples)
+    suspects = (kinds[largest], max(arms, key=lambda arm: arm.batch_size), most_samples)
+    for arm in {jax.tree.structure(arm): arm for arm in suspects}.values():
+        check_training_memory(arm, library.resources(arm))
+    for structure, each in sizes.items():  # whose members start together, from states that are made before the first
+        members = counts[structure] * len(sweep.seeds)
+        fits = free_bytes() // (2 * each)  # before and after a chunk
+        if min(members, options.max_members or members) > fits:
+            raise MemoryNeedError(
+                f"{members:,} members with states of {each:,} bytes do not fit the memory together, but {fits:,} do: "
+                f"give fewer --seeds, or --max-members {max(fits, 1)}, which runs so many at a time"
+            )
 
 
 def data_name(experiment: Experiment) -> str:

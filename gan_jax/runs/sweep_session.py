@@ -15,6 +15,8 @@ from gan_jax.runs.request import (
     RUNS,
     Request,
     apply_settings,
+    check_epochs,
+    check_request,
     steps_per_epoch,
     stored_config,
     warn_of_pixels_only,
@@ -22,7 +24,7 @@ from gan_jax.runs.request import (
 )
 from gan_jax.runs.run_directory import RunError, environment, new_run_path
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
-from gan_jax.runs.sweep_plan import Library, SweepOptions
+from gan_jax.runs.sweep_plan import Library, SweepOptions, check_sweep_memory
 from gan_jax.runs.sweep_runner import run_sweep
 from gan_jax.scaling import hosts
 
@@ -60,7 +62,10 @@ def make_sweep(
     if axes or own is None:
         if not axes and seeds is None:
             raise RunError(f"{request.config} defines no sweep(): say what to vary, --grid PATH V1,V2,... or --seeds N")
-        made = grid(apply_settings(load(request.config), request), axes, 5 if seeds is None else seeds)
+        check_request(request)
+        made = grid(load(request.config), axes, 5 if seeds is None else seeds, shared=request.settings)
+        for arm in made.arms:
+            check_epochs(arm.experiment, request)
     else:
         arms = tuple(arm._replace(experiment=apply_settings(arm.experiment, request)) for arm in own.arms)
         made = Sweep(arms, own.seeds if seeds is None else grid(arms[0].experiment, {}, seeds).seeds)
@@ -95,6 +100,7 @@ def start_sweep(
     say = hosts.leader_only(say)
     library = Library(_checked_location(request.location, load(request.config or "")))
     sweep = make_sweep(request, axes, seeds, library)
+    check_sweep_memory(sweep, library, options)
     for arm in sweep.arms:
         warn_of_pixels_only(arm.experiment, library.resources(arm.experiment), say)
     lengths = {steps_per_epoch(arm.experiment, library.resources(arm.experiment)) for arm in sweep.arms}

@@ -80,7 +80,7 @@ def test_a_ring(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--values", "2"], "--values is 2, and must be at least 4"),
+        (["--values", "2"], "--values is 2, and must be between 4 and 10,000"),
         (["--step", "9"], "no checkpoint of step 9"),
         (["--data", "here"], "reads no files: leave out --data"),
     ],

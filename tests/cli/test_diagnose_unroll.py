@@ -23,8 +23,8 @@ def test_the_command(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--steps", "0"], "K is 0, and must be at least 1"),
-        (["--steps", "many"], "takes whole numbers"),
+        (["--steps", "0"], "--steps is 0, and must be between 1 and 10,000"),
+        (["--steps", "many"], "--steps is 'many', and must be a whole number"),
         (["--memory", "stp"], "did you mean 'step'"),
         (["--directions", "-1"], "must be at least 0"),
         (["--generator.unrol", "none"], "did you mean 'generator.unroll'"),

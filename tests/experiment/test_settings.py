@@ -93,7 +93,7 @@ def test_what_is_wrong_in_the_end_is_refused():
     with pytest.raises(ValueError, match=r"batch_size is 0, and must be at least 1"):
         override_all(tiny_ring(), [("num_steps", "30"), ("batch_size", "0")])
     with pytest.raises(ValueError, match=r"no setting 'data.spacing'"):
-        override_all(tiny_ring(), [("data.spacing", "1"), ("data", "grid")])
+        override_all(tiny_ring(), [("data.spacing", "1")])
     with pytest.raises(ValueError, match=r"Images data and MixtureDetector do not go together"):
         override(tiny_ring(), "data", "images")
 

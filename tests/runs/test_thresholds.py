@@ -73,7 +73,7 @@ def test_one_threshold_is_changed_at_a_time():
     ("arguments", "said"),
     [
         (["--vary", "confidence", "0.5"], "is no threshold that can be read again"),
-        (["--vary", "healthy-junk", "x"], "takes numbers with commas"),
+        (["--vary", "healthy-junk", "x"], "--vary healthy-junk is 'x', and must be a number"),
         (["--vary", "healthy-junk", "2"], "must be at most 1"),
     ],
 )

@@ -1,0 +1,86 @@
+"""The parser of the commands: errors of one line, and settings of the experiment told from options."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+OK, USAGE, NONFINITE, INTERRUPTED = 0, 2, 3, 130
+"""Exit codes; see `gan_jax.cli.main`."""
+
+Settings = list[tuple[str, str]]
+"""Overrides of an experiment's settings as typed: (dotted path, text)."""
+
+
+class UsageError(ValueError):
+    """A command line that asks for something that does not exist."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with errors of one line, and with the options it knows by name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.known: dict[str, int] = {}  # how many values each option takes
+        kwargs |= {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        super().__init__(*args, **kwargs)
+
+    def option(self, name: str, **kwargs: Any) -> None:
+        self.known[name] = 0 if kwargs.get("action") == "store_true" else kwargs.get("nargs", 1)
+        self.add_argument(name, **kwargs)
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """As argparse's own, but a command refuses what it does not know itself, and proposes what it knows."""
+        options, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            near = nearest_option(name, self.known) if name.startswith("-") else None
+            self.error(f"no option {name}; did you mean {near}?" if near else f"unrecognized arguments: {unknown[0]}")
+        return options, unknown
+
+    def error(self, message: str) -> NoReturn:
+        # What a type of `option_types` says goes on after the option's name.
+        message = re.sub(r"^argument (\S+): (is |holds )", r"\1 \2", message)
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def nearest_option(name: str, known: Iterable[str]) -> str | None:
+    """The known option that a mistyped one is most like; None if it is like none."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)), None)
+
+
+def split_overrides(arguments: Sequence[str], known: dict[str, int]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Separates the experiment's settings from the command's own options.
+
+    Returns:
+        The command's own arguments, and (path, value) of each setting, in order.
+    """
+    own: list[str] = []
+    settings: list[tuple[str, str]] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return [*own, word, *rest], settings
+        if not word.startswith("--") or name in known or name == "--help":
+            own.append(word)
+            for _ in range(known.get(name, 0) if not equals else 0):
+                own += rest[:1]
+                rest = rest[1:]
+            continue
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                near = nearest_option(name, known)
+                raise UsageError(f"{name} needs a value: {name} VALUE" + (f"; or did you mean {near}?" if near else ""))
+            value = rest.pop(0)
+        settings.append((name.removeprefix("--"), value))
+    return own, settings
+
+
+def log(message: str) -> None:
+    """A line on standard error."""
+    print(message, file=sys.stderr, flush=True)
