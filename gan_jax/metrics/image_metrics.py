@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.metrics.classifier import Classifier, as_floats, classifier_hash, classify
 
 LEAST_CLASS_SIZE = 50
