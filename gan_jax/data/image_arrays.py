@@ -97,7 +97,7 @@ def assemble(found: FoundSet) -> ImageArrays:
         found: the data set.
 
     Returns:
-        Its arrays, in the files' order. Without a test split, a fixed tenth of each class is held out.
+        Its arrays, in the files' order. Without a test split, a fixed tenth is held out, spread over the classes.
 
     Raises:
         DataError: if it is incomplete or damaged, or its images are not square, all alike, or of a range whose meaning
@@ -125,7 +125,7 @@ def assemble(found: FoundSet) -> ImageArrays:
         num = len(arrays.test_images)
         notes.append(
             f"{found.path}: there is no test split, so {num:,} of {len(train):,} images are held out "
-            f"(1 in {HELD_OUT_SHARE} of each class, seed {HELD_OUT_SEED})"
+            f"(1 in {HELD_OUT_SHARE}, spread over the classes, seed {HELD_OUT_SEED})"
         )
     for name, array in (("training", arrays.train_images), ("test", arrays.test_images)):
         if all_alike(array):
@@ -147,7 +147,7 @@ def count_classes(found: FoundSet) -> int | None:
 
 
 def hold_out(images: np.ndarray, labels: np.ndarray | None, source: str) -> ImageArrays:
-    """Splits images without a test split: a fixed tenth of each class is held out.
+    """Splits images without a test split: a fixed tenth is held out, spread over the classes.
 
     Args:
         images: [n, h, w, c].

@@ -153,8 +153,8 @@ class Images:
     `mnist` and `fashion_mnist` have 60,000 training and 10,000 test images of 28x28 (LeCun et al. 1998; Xiao,
     Rasul and Vollgraf, arXiv:1708.07747). `digits` comes with scikit-learn and needs no download: 1,797
     digits of 8x8 (Alpaydin and Kaynak 1998), of which 1,437 are training and 360 test images. Any other name is that of
-    a data set at the location, in any layout that `gan_jax.data.layouts` finds. Without a test split, a fixed tenth of
-    each class is held out.
+    a data set at the location, in any layout that `gan_jax.data.layouts` finds. Without a test split, a fixed tenth is
+    held out.
 
     Example:
         >>> Images("digits", image_size=16).load().images.shape
