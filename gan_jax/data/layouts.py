@@ -52,12 +52,15 @@ def find_sets(location: Path) -> list[FoundSet]:
     if not location.is_dir():
         return []
     found: list[FoundSet] = []
-    level, num_folders = [location], 0
+    level, visited = [location], set()
     for _ in range(_DEPTH + 1):
         below: list[Path] = []
         for directory in level:
-            num_folders += 1
-            if num_folders > _MOST_FOLDERS:
+            real = directory.resolve()
+            if real in visited:
+                continue
+            visited.add(real)
+            if len(visited) > _MOST_FOLDERS:
                 raise DataError(f"{location} has over {_MOST_FOLDERS:,} folders: give the data set's own folder.")
             sets, inner = _visit(directory)
             found += sets
@@ -69,8 +72,8 @@ def find_sets(location: Path) -> list[FoundSet]:
 def pick(name: str, sets: list[FoundSet], location: Path) -> FoundSet | None:
     """The data set of a name among those at a location.
 
-    It is the one that has the name (underscores do not count); else the one that the location itself is; else the only
-    one.
+    It is the one that has the name (underscores do not count); else the one whose name ends so ("letters" for
+    "emnist_letters"); else the one that the location itself is; else the only one.
 
     Args:
         name: as in `Images.name`.
@@ -85,8 +88,9 @@ def pick(name: str, sets: list[FoundSet], location: Path) -> FoundSet | None:
     """
     readable = [found for found in sets if found.layout]
     named = [found for found in readable if found.name.replace("_", "") == name.replace("_", "")]
+    ending = [found for found in readable if found.name.endswith(f"_{name}")]
     own = [found for found in readable if found.path == location]
-    for candidates in (named, own, readable):
+    for candidates in (named, ending, own, readable):
         if len(candidates) == 1:
             return candidates[0]
         if len(candidates) > 1 and candidates is named:

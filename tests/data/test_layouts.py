@@ -94,9 +94,10 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
-    write_idx_set(tmp_path / "data")
-    (tmp_path / "data" / "again").symlink_to(tmp_path, target_is_directory=True)
-    assert len(read(tmp_path / "data").train_images) == 30
+    write_idx_set(tmp_path / "scans")
+    (tmp_path / "scans" / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert [found.name for found in find_sets(tmp_path)] == ["scans"]
+    assert len(read(tmp_path, "scans").train_images) == 30
 
 
 def test_what_was_done_is_logged(tmp_path: Path, caplog: Any) -> None:

@@ -57,6 +57,39 @@ def test_round_trip_keeps_the_order_and_prints_nothing(tmp_path: Path, capfd: An
     assert [entry.name for entry in path.parent.iterdir()] == ["1.0.0"]  # nothing half-written beside it
 
 
+def test_colour_and_other_numbers_of_classes(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (40, 8, 8, 3)).astype(np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.arange(40) % 4 + 1)
+    path = prepare("mine", source=tmp_path / "set.npz", data_dir=tmp_path / "tfds")
+    loaded = load_prepared("mine", tmp_path / "tfds")
+    assert loaded is not None
+    assert_equal(loaded, standard_sets.read_source("mine", tmp_path / "set.npz"))
+    assert list_prepared(tmp_path / "tfds") == [prepared.Prepared("mine", path, 36, 4, (8, 8, 3), 4, True)]
+    np.savez(tmp_path / "set.npz", images=images)
+    with pytest.raises(DataError, match="has no labels, which a prepared data set has"):
+        prepare("other", source=tmp_path / "set.npz", data_dir=tmp_path / "tfds")
+
+
+def test_an_unknown_home_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pwd
+
+    def unknown(uid: int) -> Any:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.chdir(tmp_path)
+    write_data_set(tmp_path / "idx")
+    assert list_prepared() == []
+    assert load_prepared("letters") is None
+    with pytest.raises(DataError, match="the home directory is unknown: give the folder to write to"):
+        prepare("letters", source=tmp_path / "idx")
+    assert [path.name for path in tmp_path.iterdir()] == ["idx"]
+    prepare("letters", source=tmp_path / "idx", data_dir=tmp_path / "tfds")
+
+
 def test_no_tensorflow(tmp_path: Path) -> None:
     write_data_set(tmp_path / "idx")
     program = f"""

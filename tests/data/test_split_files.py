@@ -73,7 +73,7 @@ def test_sets_side_by_side_are_picked_by_name(tmp_path: Path) -> None:
     for split, seed in (("letters", 2), ("digits", 3), ("mnist", 4)):
         train = images(30, seed=seed)
         write_idx_set(tmp_path / "EMNIST" / "raw", [train, labels(30), train, labels(30)], emnist_names(split))
-    for name, seed in (("emnist_letters", 2), ("emnist_digits", 3), ("emnistmnist", 4)):
+    for name, seed in (("emnist_letters", 2), ("letters", 2), ("emnist_digits", 3), ("emnistmnist", 4)):
         arrays = read(tmp_path, name)
         np.testing.assert_array_equal(arrays.train_images[..., 0], images(30, seed=seed).swapaxes(1, 2))
     for location in (tmp_path, tmp_path / "EMNIST" / "raw"):
