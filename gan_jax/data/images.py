@@ -260,7 +260,9 @@ def _with_channels(arrays: ImageArrays, channels: int, name: str) -> ImageArrays
     if channels == 3:
         raise DataError(f"the images of {name} are grey, and data.channels is 3: set --data.channels 1")
     if not all(np.array_equal(part[..., :1], part[..., c : c + 1]) for part in (images, test_images) for c in (1, 2)):
-        raise DataError(f"the images of {name} have {found} channels, and data.channels is 1: set --data.channels 3")
+        raise DataError(
+            f"the images of {name} are in colour, and grey ones are asked for: set --data.channels 3 (Images)"
+        )
     return arrays._replace(train_images=images[..., :1], test_images=test_images[..., :1])
 
 
