@@ -94,23 +94,21 @@ def watch_command(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def data_command(options: argparse.Namespace, settings: Settings) -> int:
-    from gan_jax.data.images import Images
-    from gan_jax.data.listing import listing, show_grid
+    from gan_jax.data.image_files import load_arrays
+    from gan_jax.data.images import Images, to_device
+    from gan_jax.data.listing import LISTED_COLUMNS, listed_row, listing, show_grid
     from gan_jax.data.prepared import prepare
     from gan_jax.reports.text_tables import text_table
 
     place = Path(options.data) if options.data else None
     if options.action == "list":
-        rows = [
-            {key: "-" if value is None else str(value) for key, value in row._asdict().items()}
-            for row in listing(place)
-        ]
-        print(text_table([list(rows[0]), *(list(row.values()) for row in rows)]))
+        print(text_table([list(LISTED_COLUMNS), *(listed_row(row) for row in listing(place))]))
     elif options.action == "prepare":
         source = Path(options.source) if options.source else None
         print(f"{options.name} is ready in {prepare(options.name, source=source, data_dir=place)}")
     else:
         out = Path(options.out or f"{options.name}.png")
-        show_grid(Images(name=options.name, image_size=options.size).load(place), out)
+        asked = Images(name=options.name, image_size=options.size)
+        show_grid(to_device(load_arrays(asked.name, place), asked.image_size), out)
         print(out)
     return OK

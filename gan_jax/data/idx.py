@@ -15,38 +15,14 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from gan_jax.data.found_set import DataError
+
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP_MAGIC = b"\x1f\x8b"
-_PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 _CHUNK_BYTES = 1 << 20
-NUM_CLASSES = 10
-
-
-class DataError(ValueError):
-    """Data that are missing, damaged, or not those that their name says; the message has the remedy."""
-
-
-class ImageArrays(NamedTuple):
-    """A labelled image data set in host memory.
-
-    Attributes:
-        train_images: uint8 [n, h, w, 1].
-        train_labels: int32 [n], in 0..9.
-        test_images: uint8 [m, h, w, 1].
-        test_labels: int32 [m].
-    """
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-
-
-# --- One file -----------------------------------------------------------------------------------------------
 
 
 def read_idx(path: Path | str) -> np.ndarray:
@@ -70,7 +46,7 @@ def read_idx(path: Path | str) -> np.ndarray:
     if len(content) > size:
         raise DataError(f"{path} holds more than the {size:,} bytes that its header states. {_FETCH}")
     array = np.frombuffer(content, dtype, offset=header_bytes).reshape(shape)
-    return array.astype(dtype.newbyteorder("="))
+    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def read_idx_header(path: Path | str) -> tuple[np.dtype, tuple[int, ...], int]:
@@ -165,107 +141,3 @@ def _decompress(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
                 stream = zlib.decompressobj(wbits=31)
         if limit <= 0:
             return
-
-
-# --- The four files of a data set ---------------------------------------------------------------------------
-
-
-def find_idx_files(directory: Path | str) -> dict[str, Path]:
-    """Finds the four files of a data set by their usual names.
-
-    A name is `train`, `t10k` or `test`, then `-images-idx3-ubyte` or `-labels-idx1-ubyte` (or a dot before `idx`), then
-    `.gz` or nothing. Of a file in several forms, the uncompressed one is taken.
-
-    Args:
-        directory: the folder that holds all four.
-
-    Returns:
-        `{"train_images": path, "train_labels": path, "test_images": path, "test_labels": path}`.
-
-    Raises:
-        DataError: if the directory does not exist or one of the files is missing.
-    """
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise DataError(f"{directory} is not a directory. Give the one that holds the IDX files.")
-    found = {part: path for part in _PARTS if (path := _find_part(directory, part)) is not None}
-    missing = [f"{_candidates(part)[0]}[.gz]" for part in _PARTS if part not in found]
-    if missing:
-        has = f"it has only {', '.join(sorted(p.name for p in found.values()))}" if found else "it has none of the four"
-        raise DataError(f"{directory} lacks {', '.join(missing)}; {has}.\nPut the missing files beside the others.")
-    return found
-
-
-def has_idx_files(directory: Path | str) -> bool:
-    """Whether a directory holds any of the four files; then it is taken for a data set."""
-    directory = Path(directory)
-    return directory.is_dir() and any(_find_part(directory, part) is not None for part in _PARTS)
-
-
-def read_idx_directory(directory: Path | str) -> ImageArrays:
-    """The data set in a directory of four IDX files.
-
-    Args:
-        directory: the folder of the files; see `find_idx_files`.
-
-    Returns:
-        The arrays, in the files' order.
-
-    Raises:
-        DataError: if a file is missing or damaged, images and labels disagree in number, images are not
-            square or not uint8, or a label is not in 0..9.
-    """
-    files = find_idx_files(directory)
-    arrays: dict[str, np.ndarray] = {}
-    for split in ("train", "test"):
-        images_path, labels_path = files[f"{split}_images"], files[f"{split}_labels"]
-        images, labels = read_idx(images_path), read_idx(labels_path)
-        _check_pair(images_path, images, labels_path, labels)
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images[..., None], labels.astype(np.int32)
-    train_size, test_size = arrays["train_images"].shape[1], arrays["test_images"].shape[1]
-    if train_size != test_size:
-        raise DataError(
-            f"{directory}: training images are {train_size}x{train_size}, "
-            f"test images {test_size}x{test_size}. Are these files of one data set?"
-        )
-    return ImageArrays(**arrays)
-
-
-def _check_pair(images_path: Path, images: np.ndarray, labels_path: Path, labels: np.ndarray) -> None:
-    if images.ndim != 3 or images.dtype != np.uint8:
-        raise DataError(
-            f"{images_path} holds {images.dtype}{list(images.shape)}, "
-            "and images are uint8[n, h, w] (0x00000803). Is it the labels file?"
-        )
-    if labels.ndim != 1 or labels.dtype != np.uint8:
-        raise DataError(
-            f"{labels_path} holds {labels.dtype}{list(labels.shape)}, "
-            "and labels are uint8[n] (0x00000801). Is it the images file?"
-        )
-    if len(images) == 0 or images.shape[1] == 0:
-        raise DataError(f"{images_path} holds no images: its shape is {list(images.shape)}. {_FETCH}")
-    if images.shape[1] != images.shape[2]:
-        height, width = images.shape[1:]
-        raise DataError(f"{images_path} holds images of {height}x{width}, and only square ones work. Pad or crop them.")
-    if len(images) != len(labels):
-        raise DataError(
-            f"{images_path} holds {len(images):,} images, and {labels_path} {len(labels):,} labels. "
-            "Are both files of one data set?"
-        )
-    if labels.max() >= NUM_CLASSES:
-        raise DataError(
-            f"{labels_path} holds the label {labels.max()}, and labels are 0 to {NUM_CLASSES - 1}. "
-            f"Keep {NUM_CLASSES} classes or fewer, numbered from 0."
-        )
-
-
-def _candidates(part: str) -> list[str]:
-    split, kind = part.split("_")
-    prefixes = ("train",) if split == "train" else ("t10k", "test")
-    suffix = "idx3-ubyte" if kind == "images" else "idx1-ubyte"
-    return [f"{prefix}-{kind}{joint}{suffix}" for prefix in prefixes for joint in ("-", ".")]
-
-
-def _find_part(directory: Path, part: str) -> Path | None:
-    names = [name + ending for name in _candidates(part) for ending in ("", ".gz")]
-    return next((directory / name for name in names if (directory / name).is_file()), None)

@@ -1,4 +1,4 @@
-"""Where the pixels of an image data set come from: IDX files, a prepared tfds folder, or scikit-learn."""
+"""Where the pixels of an image data set come from: files of a known layout, a prepared tfds folder, or scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from gan_jax.data import prepared
-from gan_jax.data.idx import DataError, ImageArrays, has_idx_files, read_idx_directory
+from gan_jax.data.found_set import DataError
+from gan_jax.data.image_arrays import ImageArrays
+from gan_jax.data.layouts import read_located
 from gan_jax.data.places import expanded
+from gan_jax.data.standard_sets import STANDARD, check_standard
 
 LOCATION_VARIABLE = "GAN_JAX_DATA"
+KNOWN_LAYOUTS = "IDX files, .npz, folders of pictures, Parquet, or prepared data sets"
 
 
 def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
@@ -26,8 +30,8 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
         arrays = _load_at(name, Path(expanded(location)))
         if arrays is None:
             raise DataError(
-                f"there is no {name} at {location}: no IDX files there or in {name}/, and no prepared data set.\n"
-                "Give the directory with train-images-idx3-ubyte[.gz] and its three companions."
+                f"there is no {name} at {location}: no {KNOWN_LAYOUTS}.\n"
+                "Give the directory of the data set, or one above it; gan-jax data list --data DIR has what is there."
             )
         return arrays
     variable = os.environ.get(LOCATION_VARIABLE)
@@ -35,7 +39,7 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
     arrays = prepared.load_prepared(name) if arrays is None else arrays
     if arrays is None:
         where = f"{LOCATION_VARIABLE} ({variable}) or " if variable else ""
-        known = "" if name in prepared.STANDARD else f" (known: digits, {', '.join(prepared.STANDARD)})"
+        known = "" if name in STANDARD else f" (known: digits, {', '.join(STANDARD)})"
         raise DataError(
             f"no data set {name!r}{known} in {where}{prepared.default_data_dir()}.\nGet it: " + how_to_get(name)
         )
@@ -44,21 +48,18 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
 
 def how_to_get(name: str) -> str:
     """The commands that make a data set available, in one line."""
-    commands = f"gan-jax data prepare {name} --from DIR, or --data DIR (a directory of IDX files)"
-    return f"gan-jax data prepare {name} (downloads it), {commands}" if name in prepared.STANDARD else commands
-
-
-def _idx_directory(name: str, location: Path) -> Path | None:
-    return next((path for path in (location, location / name) if has_idx_files(path)), None)
+    commands = f"gan-jax data prepare {name} --from DIR, or --data DIR (a directory of its files)"
+    return f"gan-jax data prepare {name} (downloads it), {commands}" if name in STANDARD else commands
 
 
 def _load_at(name: str, location: Path) -> ImageArrays | None:
-    directory = _idx_directory(name, location)
-    if directory is None:
-        return prepared.load_prepared(name, location)
-    arrays = read_idx_directory(directory)
+    ready = prepared.load_prepared(name, location)
+    found = read_located(name, location) if ready is None else None
+    if found is None:
+        return ready
+    arrays, path = found
     # A run's record says "mnist", so files of another data set must not be loaded under that name.
-    prepared.check_standard(name, arrays, directory)
+    check_standard(name, arrays, path)
     return arrays
 
 
@@ -75,25 +76,29 @@ def load_digits() -> ImageArrays:
     labels = data.target.astype(np.int32)
     is_test = np.zeros(len(labels), bool)
     is_test[np.argsort(labels, kind="stable")[::5]] = True
-    return ImageArrays(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
+    names = tuple(map(str, data.target_names))
+    return ImageArrays(images[~is_test], labels[~is_test], images[is_test], labels[is_test], names)
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
     """Resizes images by Pillow's bilinear filter, one by one, as torchvision's `Resize`.
 
     Args:
-        images: uint8 [n, h, h, 1].
+        images: uint8 [n, h, h, c], c = 1 or 3.
         size: pixels along a side. If it is h, the images are returned unchanged.
 
     Returns:
-        uint8 [n, size, size, 1].
+        uint8 [n, size, size, c].
     """
     if images.shape[1] == size:
         return images
     from PIL import Image
 
-    resized = np.empty((len(images), size, size, 1), np.uint8)
+    channels = images.shape[-1]
+    resized = np.empty((len(images), size, size, channels), np.uint8)
     for index, image in enumerate(images):
-        bilinear = Image.fromarray(image[:, :, 0]).resize((size, size), Image.Resampling.BILINEAR)
-        resized[index, :, :, 0] = np.asarray(bilinear)
+        bilinear = Image.fromarray(image[:, :, 0] if channels == 1 else image).resize(
+            (size, size), Image.Resampling.BILINEAR
+        )
+        resized[index] = np.asarray(bilinear).reshape(size, size, channels)
     return resized

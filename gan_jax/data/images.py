@@ -1,4 +1,4 @@
-"""Image data sets on the device: MNIST, Fashion-MNIST, scikit-learn's digits, and any directory of IDX files.
+"""Image data sets on the device: MNIST, Fashion-MNIST, scikit-learn's digits, and files of every known layout.
 
 `Images` holds the settings. `.load()` finds and resizes the pixels once, on the host. `.source(dataset)` makes the
 sampler, inside the traced step. The pixels are an argument of a run and never part of the experiment. They stay uint8
@@ -19,9 +19,8 @@ from jax import Array
 
 from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES, epoch_and_position, permuted_index
-from gan_jax.data.idx import (
-    NUM_CLASSES,
-)
+from gan_jax.data.found_set import DataError
+from gan_jax.data.image_arrays import ImageArrays
 from gan_jax.data.image_files import load_arrays, resize
 from gan_jax.experiment.component import component, setting
 
@@ -33,15 +32,15 @@ class ImageDataset(NamedTuple):
 
     Attributes:
         images: uint8 [n, size, size, channels], the training examples.
-        labels: int32 [n], in 0..9.
+        labels: int32 [n], in 0..k-1 for k classes; None for images without labels.
         test_images: uint8 [m, size, size, channels], held out.
-        test_labels: int32 [m].
+        test_labels: int32 [m], or None.
     """
 
     images: Array
-    labels: Array
+    labels: Array | None
     test_images: Array
-    test_labels: Array
+    test_labels: Array | None
 
 
 @jax.tree_util.register_dataclass
@@ -149,19 +148,20 @@ def normalise(images: Array) -> Array:
 
 @component
 class Images:
-    """A labelled set of square grey images, and the order of its batches.
+    """A set of square images, grey or in colour, and the order of its batches.
 
     `mnist` and `fashion_mnist` have 60,000 training and 10,000 test images of 28x28 (LeCun et al. 1998; Xiao,
     Rasul and Vollgraf, arXiv:1708.07747). `digits` comes with scikit-learn and needs no download: 1,797
     digits of 8x8 (Alpaydin and Kaynak 1998), of which 1,437 are training and 360 test images. Any other name is that of
-    a directory of IDX files, given as the location.
+    a data set at the location, in any layout that `gan_jax.data.layouts` finds. Without a test split, a fixed tenth is
+    held out.
 
     Example:
         >>> Images("digits", image_size=16).load().images.shape
         (1437, 16, 16, 1)
     """
 
-    name: str = setting(default="mnist", doc="mnist, fashion_mnist, digits, or a name for the IDX files at --data")
+    name: str = setting(default="mnist", doc="mnist, fashion_mnist, digits, or the name of a data set at --data")
     image_size: int = setting(default=32, doc="pixels along a side after resizing: 16, 28, 32 or 64")
     last_batch: Literal["wrap", "short"] = setting(
         default="wrap",
@@ -170,53 +170,45 @@ class Images:
     num_examples: int | None = setting(
         default=None, at_least=1, at_most=MAX_EXAMPLES, doc="number of training examples, the first n; None takes all"
     )
+    channels: int = setting(default=1, doc="1 for grey images, 3 for colour")
 
     def validate(self) -> None:
         prepared.check_name(self.name)
         if self.image_size not in IMAGE_SIZES:
             sizes = ", ".join(map(str, IMAGE_SIZES))
             raise ValueError(f"Images.image_size is {self.image_size}, and must be one of {sizes} (pixels)")
+        if self.channels not in (1, 3):
+            raise ValueError(f"Images.channels is {self.channels}, and must be 1 (grey) or 3 (colour)")
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of one image: (height, width, channels)."""
-        return (self.image_size, self.image_size, 1)
-
-    @property
-    def num_modes(self) -> int:
-        """Number of classes."""
-        return NUM_CLASSES
+        return (self.image_size, self.image_size, self.channels)
 
     def load(self, location: Path | str | None = None) -> ImageDataset:
         """Finds, checks and resizes the data set, and puts it on the default device.
 
         Args:
-            location: a directory of IDX files, or one that holds such a directory under the data set's name, or a tfds
-                folder with the prepared data set. None takes the environment's `GAN_JAX_DATA` (one of the same three),
-                then the default tfds folder. `digits` ignores it.
+            location: the folder of the data set, or one that holds it under its name, or a .npz file, or a tfds folder
+                with the prepared data set. None takes the environment's `GAN_JAX_DATA` (one of the same), then the
+                default tfds folder. `digits` ignores it.
 
         Returns:
-            The data set, in the order of the IDX files or of the stock tfds set; so "the first n" are well defined.
+            The data set, in the order of its files or of the stock tfds set; so "the first n" are well defined.
 
         Raises:
-            DataError: if the data set is missing (with the commands that get it), damaged, or differs from the standard
-                data set of its name.
+            DataError: if the data set is missing (with the commands that get it), damaged, has other channels, or
+                differs from the standard data set of its name.
             ValueError: if `num_examples` is larger than the training set.
         """
-        arrays = load_arrays(self.name, location)
+        arrays = _with_channels(load_arrays(self.name, location), self.channels, self.name)
         num_train = len(arrays.train_images)
         if self.num_examples is not None and self.num_examples > num_train:
             raise ValueError(
                 f"Images.num_examples is {self.num_examples:,}, and must be at most {num_train:,}, "
                 f"the number of training examples of {self.name}"
             )
-        kept = slice(self.num_examples)
-        return ImageDataset(
-            images=jnp.asarray(resize(arrays.train_images[kept], self.image_size)),
-            labels=jnp.asarray(arrays.train_labels[kept]),
-            test_images=jnp.asarray(resize(arrays.test_images, self.image_size)),
-            test_labels=jnp.asarray(arrays.test_labels),
-        )
+        return to_device(arrays, self.image_size, self.num_examples)
 
     def source(self, dataset: ImageDataset) -> ImageSource:
         """The sampler of a loaded data set."""
@@ -235,10 +227,51 @@ class Images:
         return -(-dataset.images.shape[0] // batch_size)
 
 
+def to_device(arrays: ImageArrays, image_size: int, num_examples: int | None = None) -> ImageDataset:
+    """Resizes images and puts them on the default device.
+
+    Args:
+        arrays: the data set in host memory, with any number of channels.
+        image_size: pixels along a side.
+        num_examples: number of training examples, the first n; None takes all.
+
+    Returns:
+        The data set.
+    """
+
+    def moved(labels: np.ndarray | None) -> Array | None:
+        return None if labels is None else jnp.asarray(labels)
+
+    train, labels = arrays.train_images[:num_examples], arrays.train_labels
+    return ImageDataset(
+        images=jnp.asarray(resize(train, image_size)),
+        labels=moved(labels if labels is None else labels[:num_examples]),
+        test_images=jnp.asarray(resize(arrays.test_images, image_size)),
+        test_labels=moved(arrays.test_labels),
+    )
+
+
+def _with_channels(arrays: ImageArrays, channels: int, name: str) -> ImageArrays:
+    """The arrays with so many channels; colour images whose channels are equal are grey ones."""
+    images, test_images = arrays.train_images, arrays.test_images
+    found = images.shape[-1]
+    if found == channels:
+        return arrays
+    if channels == 3:
+        raise DataError(f"the images of {name} are grey, and data.channels is 3: set --data.channels 1")
+    if not all(np.array_equal(part[..., :1], part[..., c : c + 1]) for part in (images, test_images) for c in (1, 2)):
+        raise DataError(
+            f"the images of {name} are in colour, and grey ones are asked for: set --data.channels 3 (Images)"
+        )
+    return arrays._replace(train_images=images[..., :1], test_images=test_images[..., :1])
+
+
 def fingerprint(dataset: ImageDataset) -> str:
     """The first 16 hex digits of the sha256 of a data set's shapes and content, including the order."""
     digest = hashlib.sha256()
     for part in dataset:
+        if part is None:
+            continue
         array = np.ascontiguousarray(part)
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.data)

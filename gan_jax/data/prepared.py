@@ -15,45 +15,20 @@ import io
 import json
 import os
 import re
-import shutil
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.data.idx import NUM_CLASSES, DataError, ImageArrays, idx_digest, read_idx_directory
+from gan_jax.data.found_set import DataError
+from gan_jax.data.idx import idx_digest
+from gan_jax.data.image_arrays import ImageArrays
 from gan_jax.data.places import expanded
+from gan_jax.data.standard_sets import STANDARD, download_standard, idx_form, read_source
 
 _VERSION = "1.0.0"
-_TIMEOUT_SECONDS = 15
-_LARGEST_FILE_BYTES = 100_000_000
-
-# The addresses of the files, the same as in tfds. The Fashion-MNIST host has no https, so the content is checked
-# against the digests below.
-URLS = {
-    "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-}
-
-# The sha256 of the uncompressed IDX files; compressed files differ between mirrors.
-DIGESTS = {
-    "mnist": {
-        "train_images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "test_images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    },
-    "fashion_mnist": {
-        "train_images": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-        "train_labels": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-        "test_images": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    },
-}
-STANDARD = tuple(sorted(DIGESTS))
 
 
 class Prepared(NamedTuple):
@@ -63,7 +38,8 @@ class Prepared(NamedTuple):
         name: as in `Images.name`.
         path: the folder of its version.
         num_train, num_test: examples.
-        image_size: pixels along a side, before any resizing.
+        image_shape: (height, width, channels) before any resizing.
+        num_classes: of its labels; None if that is unknown.
         readable: False for a stock set in TFRecord files, which only TensorFlow can read.
     """
 
@@ -71,42 +47,25 @@ class Prepared(NamedTuple):
     path: Path
     num_train: int
     num_test: int
-    image_size: int
+    image_shape: tuple[int, ...]
+    num_classes: int | None
     readable: bool
 
 
 def default_data_dir() -> Path:
-    """The folder of tfds: the environment's `TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
-    return Path(expanded(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
+    """The folder of tfds: the environment's `TFDS_DATA_DIR`, or `~/tensorflow_datasets`.
 
-
-def check_standard(name: str, arrays: ImageArrays, source: Path) -> None:
-    """Checks that arrays with the name of a standard data set are that data set.
-
-    Args:
-        name: of the data set; names that are not standard are not checked.
-        arrays: its arrays.
-        source: the folder that they were read from, for the message.
-
-    Raises:
-        DataError: if the content differs; the message has the first such file, and the remedy.
+    Where the home directory is unknown (a user without an entry in the system's list), its `~` stays as it is.
     """
-    for part, expected in DIGESTS.get(name, {}).items():
-        found = idx_digest(_plain(getattr(arrays, part)))
-        if found != expected:
-            raise DataError(
-                f"{source} does not hold the standard {name}: the sha256 of {part} is {found[:12]}..., "
-                f"and must be {expected[:12]}....\n"
-                f"If that is meant, give the data set another name, such as my_{name}."
-            )
+    return Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
 
 
 def prepare(name: str, *, source: Path | None = None, data_dir: Path | None = None) -> Path:
-    """Prepares a data set from IDX files, unless it is prepared already.
+    """Prepares a data set from files of any known layout, unless it is prepared already.
 
     Args:
         name: `mnist` or `fashion_mnist`, whose content is checked, or any other identifier for another data set.
-        source: the directory with the four IDX files. None downloads them, for the two standard data sets.
+        source: the directory of its files. None downloads them, for the two standard data sets.
         data_dir: the tfds folder. None takes the default one.
 
     Returns:
@@ -120,14 +79,18 @@ def prepare(name: str, *, source: Path | None = None, data_dir: Path | None = No
         raise DataError("digits come with scikit-learn: there is nothing to prepare")
     check_name(name)
     root = default_data_dir() if data_dir is None else Path(expanded(data_dir))
+    if root.parts[:1] == ("~",):
+        raise DataError("the home directory is unknown: give the folder to write to (--data DIR, or TFDS_DATA_DIR)")
     target = root / f"idx_{name}" / _VERSION
     if source is None:
         if _is_prepared(target):
             return target
-        source = _download(name, root)
-    arrays = read_idx_directory(source)
-    check_standard(name, arrays, source)
-    digest = hashlib.sha256("".join(idx_digest(_plain(array)) for array in arrays).encode()).hexdigest()
+        source = download_standard(name, root)
+    arrays = read_source(name, source)
+    parts = [array for array in arrays[:4] if array is not None]
+    if len(parts) < 4:
+        raise DataError(f"{source} has no labels, which a prepared data set has: use --data {source} as it is.")
+    digest = hashlib.sha256("".join(idx_digest(idx_form(array)) for array in parts).encode()).hexdigest()
     if _is_prepared(target):
         if _metadata(target).get("sha256") != digest:
             raise DataError(
@@ -171,7 +134,8 @@ def load_prepared(name: str, data_dir: Path | None = None) -> ImageArrays | None
     except Exception as error:  # array_record and protobuf raise various errors for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path} is damaged: {reason}\nRemove that folder and prepare {name} again.") from error
-    return ImageArrays(*train, *test)
+    num_classes = 1 + max(int(labels.max()) for _, labels in (train, test))
+    return ImageArrays(*train, *test, class_names=tuple(map(str, range(num_classes))))
 
 
 def list_prepared(data_dir: Path | None = None) -> list[Prepared]:
@@ -215,7 +179,7 @@ def _write(name: str, arrays: ImageArrays, digest: str, root: Path) -> None:
                 # As bytes; by default tfds writes a 64-bit number for each pixel, which takes twice as long to write
                 # and to read.
                 "image": tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding=tfds.features.Encoding.BYTES),
-                "label": tfds.features.ClassLabel(num_classes=NUM_CLASSES),
+                "label": tfds.features.ClassLabel(num_classes=len(arrays.class_names)),
             }
             return tfds.core.DatasetInfo(
                 builder=self,
@@ -231,7 +195,7 @@ def _write(name: str, arrays: ImageArrays, digest: str, root: Path) -> None:
             test = self._generate_examples(arrays.test_images, arrays.test_labels)
             return {"train": train, "test": test}
 
-        def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
+        def _generate_examples(self, images: np.ndarray, labels: Any) -> Iterator[tuple[int, dict[str, Any]]]:
             for index, (image, label) in enumerate(zip(images, labels, strict=True)):
                 yield index, {"image": image, "label": int(label)}
 
@@ -274,57 +238,12 @@ def _describe(name: str, path: Path) -> Prepared | None:
     try:
         info = json.loads((path / "dataset_info.json").read_text(encoding="utf-8"))
         counts = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
-        image = json.loads((path / "features.json").read_text(encoding="utf-8"))["featuresDict"]["features"]["image"]
+        features = json.loads((path / "features.json").read_text(encoding="utf-8"))["featuresDict"]["features"]
+        image = features["image"]
         shape = image[next(kind for kind in ("tensor", "image") if kind in image)]["shape"]["dimensions"]
+        num_classes = features.get("label", {}).get("classLabel", {}).get("numClasses")
         readable = info.get("fileFormat", "tfrecord") == "array_record"
-        return Prepared(name, path, counts["train"], counts["test"], int(shape[0]), readable)
+        size, classes = tuple(map(int, shape)), None if num_classes is None else int(num_classes)
+        return Prepared(name, path, counts["train"], counts["test"], size, classes, readable)
     except (OSError, ValueError, KeyError, StopIteration, IndexError):
         return None  # not a folder of an image data set
-
-
-def _plain(array: np.ndarray) -> np.ndarray:
-    """An array in the shape and dtype of its IDX file."""
-    return array[..., 0] if array.ndim == 4 else array.astype(np.uint8)
-
-
-# --- Downloading --------------------------------------------------------------------------------------------
-
-
-def _download(name: str, root: Path) -> Path:
-    """Downloads and checks the four files of a standard data set, and returns their folder."""
-    if name not in URLS:
-        raise DataError(
-            f"there is no address to download {name!r} from: only {' and '.join(STANDARD)} have one.\n"
-            f"Give the directory of its IDX files: gan-jax data prepare {name} --from DIR."
-        )
-    target = root / "downloads" / f"idx_{name}"
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f"idx_{name}.incomplete.", dir=target.parent))
-    try:
-        for split in ("train", "t10k"):
-            for kind in ("images-idx3", "labels-idx1"):
-                file = f"{split}-{kind}-ubyte.gz"
-                (partial / file).write_bytes(_fetch(name, URLS[name] + file))
-        check_standard(name, read_idx_directory(partial), partial)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
-
-
-def _fetch(name: str, url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
-            return response.read(_LARGEST_FILE_BYTES)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # URLError and timeouts are OSErrors; a damaged proxy setting a ValueError
-        reason = getattr(error, "reason", None) or error
-        raise DataError(
-            f"could not download {url}: {reason}\n"
-            f"Use local files: gan-jax data prepare {name} --from DIR, or --data DIR "
-            "(any directory of IDX files)."
-        ) from None

@@ -22,7 +22,8 @@ from jax import Array
 
 from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES
-from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.data.found_set import DataError
+from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.data.images import IMAGE_SIZES, ImageDataset, Images, batch_index, normalise
 from gan_jax.experiment.component import component, setting
 
@@ -153,7 +154,7 @@ class StackedImages:
         (5, 16, 16, 3)
     """
 
-    name: str = setting(default="mnist", doc="mnist, fashion_mnist, digits, or a name for the IDX files at --data")
+    name: str = setting(default="mnist", doc="mnist, fashion_mnist, digits, or the name of a data set at --data")
     image_size: int = setting(default=28, doc="pixels along a side after resizing: 16, 28, 32 or 64")
     protocol: StackingProtocol = setting(
         default="fresh", doc="new draws from the training set (fresh), or a fixed set in epochs"
@@ -187,9 +188,15 @@ class StackedImages:
             `test_images` are the test images alone, on which the classifier is validated.
 
         Raises:
-            DataError: if the data set is missing, damaged, or differs from the standard data set of its name.
+            DataError: if the data set is missing, damaged, without labels, of more than ten classes, or differs from
+                the standard data set of its name.
         """
         single = Images(name=self.name, image_size=self.image_size).load(location)
+        if single.labels is None or single.test_labels is None or int(single.labels.max()) >= NUM_CLASSES:
+            raise DataError(
+                f"StackedImages takes labelled images of {NUM_CLASSES} classes at most, and {self.name} has "
+                f"{'no labels' if single.labels is None else f'{int(single.labels.max()) + 1} classes'}: use Images"
+            )
         if self.protocol == "fresh":
             return single
         return single._replace(

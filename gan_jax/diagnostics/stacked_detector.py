@@ -13,6 +13,7 @@ from gan_jax.diagnostics.detector import LABELS, Observation, top_modes
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.settings import to_json
 from gan_jax.metrics.classifier import Classifier, UnvalidatedClassifier, classifier_hash, validated_classifier
+from gan_jax.metrics.image_metrics import PIXELS_ONLY
 from gan_jax.metrics.stacked_bounds import stacked_bounds
 from gan_jax.metrics.stacked_metrics import (
     StackedMetrics,
@@ -136,11 +137,12 @@ class StackedDetector:
 
     def definition(self, data: StackedImages, reference: StackedReferenceSet) -> dict[str, Any]:
         stamp: dict[str, Any] = {"num_samples": self.num_samples, "classifier": None}
-        stamp["rule"] = "P = mean pixel distance of samples i and i + n/2 / that of real stacked images"
+        pixel_rule = "P = mean pixel distance of samples i and i + n/2 / that of real stacked images"
+        stamp["rule"] = f"{PIXELS_ONLY}; {pixel_rule}"
         if reference.classifier is not None:
             stamp["rule"] = (
                 f"{self.describe()}; KL in nats of the counted modes to uniform (kl) and to the data's class shares "
-                f"(kl_data); {stamp['rule']}"
+                f"(kl_data); {pixel_rule}"
             )
             accuracy = float(reference.accuracy)
             identity = {"name": data.name, "hash": classifier_hash(reference.classifier), "accuracy": accuracy}

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.networks.classifier_network import CLASSIFIER_SIZE, ClassifierModule, resize_for_classifier
 
 GATES = {"mnist": 0.993, "fashion_mnist": 0.92, "digits": 0.97}

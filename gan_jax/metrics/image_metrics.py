@@ -6,12 +6,13 @@ Every measurement is a jitted pure function of arrays, which works under `vmap` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.metrics.classifier import Classifier, as_floats, classifier_hash, classify
 
 LEAST_CLASS_SIZE = 50
@@ -19,6 +20,11 @@ LEAST_CLASS_SIZE = 50
 LEAST_CLASS_SHARE = 0.1
 """A class is present if its share is at least this fraction of its real share."""
 DEFAULT_CONFIDENCE = 0.9
+PIXELS_ONLY = (
+    "no classifier is validated on these images, so only pixels are compared: a collapse to one picture is seen, and "
+    "one to a few classes is not"
+)
+"""What metrics without a classifier can show."""
 _LEAST_PROBABILITY = 1e-6
 
 
@@ -204,13 +210,18 @@ def definition(
         f"E = exp(H(p)); M = classes with p >= {LEAST_CLASS_SHARE:g} of real; V = tr Cov(features) / real; "
         f"V_c = the same inside classes of >= {LEAST_CLASS_SIZE} samples, median; KL(p || real) in nats"
     )
-    stamp: dict[str, Any] = {"num_samples": num_samples, "classifier": None, "rule": pixel_rule}
+    stamp: dict[str, Any] = {"num_samples": num_samples, "classifier": None, "rule": f"{PIXELS_ONLY}; {pixel_rule}"}
     if classifier is not None:
         stamp["rule"] = f"{class_rule}; {pixel_rule}"
         stamp["confidence"] = confidence
         stamp["kl_floor"] = kl_floor(num_samples)
         stamp["classifier"] = {"name": name, "hash": classifier_hash(classifier), "accuracy": accuracy}
     return stamp
+
+
+def is_pixels_only(evaluation: Mapping[str, Any]) -> bool:
+    """Whether the stored numbers of an evaluation are of images and were measured without a classifier."""
+    return "pairwise_ratio" in evaluation and evaluation.get("modes") is None
 
 
 def effective_classes(class_share: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import binom
 
-from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.data.stacked import NUM_MODES
 from gan_jax.metrics.modes import Bound
 from gan_jax.metrics.stacked_metrics import StackedReference, StackedRule, triple_share

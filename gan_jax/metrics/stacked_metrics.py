@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.data.stacked import NUM_CHANNELS, NUM_MODES
 from gan_jax.experiment.component import component, setting
 from gan_jax.metrics.classifier import Classifier, as_floats, classify

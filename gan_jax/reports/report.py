@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from gan_jax.metrics.image_metrics import PIXELS_ONLY, is_pixels_only
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, show, write_text
 from gan_jax.reports.page_pictures import Frame, read_png, slider
@@ -28,6 +29,7 @@ METRICS = {
     "kl": "KL of modes (nats)",
 }
 """The metrics that are shown first, in this order, with their names on the page."""
+_PIXEL_METRICS = {"pairwise_ratio": "pairwise distance ratio", "pixel_std": "pixel standard deviation"}
 _SHARES = ("high_quality", "junk")
 _MAX_TILES = 6
 _BOUNDS_NOTE = "The ceiling is the value of real data, the floor that of finite samples of a perfect generator."
@@ -111,9 +113,10 @@ def state_of(record: RunRecord, rows: list[dict[str, Any]]) -> str:
 def _verdict(record: RunRecord, rows: list[dict[str, Any]], verdict: dict[str, Any] | None) -> Markup:
     evaluation = watched(rows[-1]["evaluation"])
     bounds = (verdict or {}).get("bounds", {})
+    shown = _PIXEL_METRICS if is_pixels_only(evaluation) else METRICS
     tiles = [
-        (METRICS[name], _short(name, evaluation[name]), _bound_text(name, bounds.get(name, {})))
-        for name in METRICS
+        (words, _short(name, evaluation[name]), _bound_text(name, bounds.get(name, {})))
+        for name, words in shown.items()
         if isinstance(evaluation.get(name), (int, float))
     ]
     return render_template(
@@ -123,8 +126,13 @@ def _verdict(record: RunRecord, rows: list[dict[str, Any]], verdict: dict[str, A
         message=verdict.get("message") if verdict else None,
         tiles=tiles[:_MAX_TILES],
         step=f"{rows[-1]['step']:,}",
-        note=_BOUNDS_NOTE if verdict else "Ceilings and floors are computed at the end of the run.",
+        note=_verdict_note(evaluation, verdict is not None),
     )
+
+
+def _verdict_note(evaluation: dict[str, Any], ended: bool) -> str:
+    note = _BOUNDS_NOTE if ended else "Ceilings and floors are computed at the end of the run."
+    return f"{note} {PIXELS_ONLY[0].upper()}{PIXELS_ONLY[1:]}." if is_pixels_only(evaluation) else note
 
 
 def _bound_text(name: str, bound: dict[str, Any]) -> str:

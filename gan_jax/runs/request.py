@@ -11,6 +11,7 @@ from gan_jax.data.images import Images, fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override, override_all
+from gan_jax.metrics.image_metrics import PIXELS_ONLY
 from gan_jax.runs.run_directory import RunError
 from gan_jax.scaling.memory_check import check_training_memory
 from gan_jax.training.evaluations import LoadedData, load_data
@@ -40,10 +41,7 @@ def warn_of_pixels_only(experiment: Experiment, resources: LoadedData, say: Call
         say: takes a line for people.
     """
     if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
-        say(
-            f"gan-jax: there is no classifier that is validated on {experiment.data.name} at "
-            f"{experiment.data.image_size} pixels: only a collapse to one picture can be detected"
-        )
+        say(f"gan-jax: {experiment.data.name} at {experiment.data.image_size} pixels: {PIXELS_ONLY}")
 
 
 def apply_settings(experiment: Experiment, request: Request) -> Experiment:
@@ -99,7 +97,7 @@ def prepare_data(
     """
     place = request.location or location
     if place is not None and isinstance(experiment.data, ImageData) and not Path(place).exists():
-        raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
+        raise RunError(f"--data {place} does not exist: give the folder of a data set, or leave it out")
     resources = load_data(experiment, Path(place) if place else None)
     if request.num_epochs is not None:
         experiment = with_num_epochs(experiment, resources, request.num_epochs)

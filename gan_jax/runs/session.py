@@ -12,6 +12,7 @@ import jax
 
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
+from gan_jax.metrics.image_metrics import is_pixels_only
 from gan_jax.runs.branching import branch_place, branch_state
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.request import RUNS, Request, apply_settings, prepare_data, stored_config, warn_of_pixels_only
@@ -74,7 +75,7 @@ def headline(verdict: dict[str, Any]) -> str:
         part("variance_ratio", "variance"),
         part("kl", "KL", "{:.3g}"),
     ]
-    if evaluation.get("modes") is None and "pairwise_ratio" in evaluation:
+    if is_pixels_only(evaluation):
         parts += [part("pairwise_ratio", "distance"), "pixels only: no validated classifier"]
     return ", ".join(p for p in parts if p)
 

@@ -106,7 +106,7 @@ class StoredRun:
         """
         place = location or self.record.location
         if place is not None and isinstance(self.experiment.data, ImageData) and not Path(place).exists():
-            raise RunError(f"--data {place} does not exist: give a directory of IDX files, or leave it out")
+            raise RunError(f"--data {place} does not exist: give the folder of a data set, or leave it out")
         data = load_data(self.experiment, Path(place) if place else None)
         if self.record.data and fingerprint(data.dataset) != self.record.data:
             raise RunError(

@@ -165,7 +165,7 @@ def _run(path: Path, sweep: Sweep, library: Library, options: SweepOptions, say:
 
 def _checked_location(location: str | None, experiment: Experiment) -> str | None:
     if location is not None and isinstance(experiment.data, ImageData) and not Path(location).exists():
-        raise RunError(f"--data {location} does not exist: give a directory of IDX files, or leave it out")
+        raise RunError(f"--data {location} does not exist: give the folder of a data set, or leave it out")
     return location
 
 

@@ -9,27 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_jax.data.idx import (
-    DataError,
-    find_idx_files,
-    has_idx_files,
-    idx_digest,
-    read_idx,
-    read_idx_directory,
-    write_idx,
-)
-
-
-def write_data_set(
-    directory: Path, *, num_train: int = 30, num_test: int = 20, size: int = 8, ending: str = ".gz"
-) -> Path:
-    directory.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(0)
-    for split, num in (("train", num_train), ("t10k", num_test)):
-        images = random.integers(0, 256, (num, size, size)).astype(np.uint8)
-        write_idx(directory / f"{split}-images-idx3-ubyte{ending}", images)
-        write_idx(directory / f"{split}-labels-idx1-ubyte{ending}", (np.arange(num) % 10).astype(np.uint8))
-    return directory
+from gan_jax.data.found_set import DataError
+from gan_jax.data.idx import idx_digest, read_idx, write_idx
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "f4", "f8"])
@@ -120,54 +101,3 @@ def test_unreadable_paths(tmp_path: Path) -> None:
         read_idx(tmp_path)
     with pytest.raises(ValueError, match=r"not bool\[2\]"):
         write_idx(tmp_path / "file", np.ones(2, bool))
-
-
-def test_directory(tmp_path: Path) -> None:
-    arrays = read_idx_directory(write_data_set(tmp_path))
-    assert arrays.train_images.shape == (30, 8, 8, 1)
-    assert arrays.train_images.dtype == np.uint8
-    assert arrays.test_labels.shape == (20,)
-    assert arrays.test_labels.dtype == np.int32
-    assert arrays.test_labels.tolist() == [*range(10), *range(10)]
-
-
-def test_other_names_and_plain_before_gzip(tmp_path: Path) -> None:
-    write_data_set(tmp_path, ending="")
-    (tmp_path / "t10k-images-idx3-ubyte").rename(tmp_path / "test-images.idx3-ubyte")
-    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"")
-    files = find_idx_files(tmp_path)
-    assert files["test_images"].name == "test-images.idx3-ubyte"
-    assert files["train_labels"].name == "train-labels-idx1-ubyte"
-
-
-def test_missing_files_are_named(tmp_path: Path) -> None:
-    assert not has_idx_files(tmp_path)
-    assert not has_idx_files(tmp_path / "absent")
-    with pytest.raises(DataError, match="none of the four"):
-        find_idx_files(tmp_path)
-    write_data_set(tmp_path)
-    (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
-    assert has_idx_files(tmp_path)
-    with pytest.raises(DataError, match=r"lacks train-labels-idx1-ubyte\[\.gz\]; it has only t10k-images"):
-        find_idx_files(tmp_path)
-    with pytest.raises(DataError, match="not a directory"):
-        find_idx_files(tmp_path / "absent")
-
-
-@pytest.mark.parametrize(
-    ("part", "array", "message"),
-    [
-        ("train-labels-idx1", np.zeros(29, np.uint8), "30 images, and .* 29 labels"),
-        ("train-labels-idx1", np.full(30, 10, np.uint8), "label 10, and labels are 0 to 9"),
-        ("train-labels-idx1", np.zeros((30, 8, 8), np.uint8), "Is it the images file"),
-        ("t10k-images-idx3", np.zeros(20, np.uint8), "Is it the labels file"),
-        ("t10k-images-idx3", np.zeros((20, 8, 7), np.uint8), "images of 8x7"),
-        ("t10k-images-idx3", np.zeros((20, 9, 9), np.uint8), "8x8, test images 9x9"),
-        ("t10k-images-idx3", np.zeros((0, 8, 8), np.uint8), "no images"),
-    ],
-)
-def test_files_that_do_not_fit(tmp_path: Path, part: str, array: np.ndarray, message: str) -> None:
-    write_data_set(tmp_path)
-    write_idx(tmp_path / f"{part}-ubyte.gz", array)
-    with pytest.raises(DataError, match=message):
-        read_idx_directory(tmp_path)

@@ -12,10 +12,12 @@ import pytest
 
 from gan_jax.data import image_files as module
 from gan_jax.data import prepared
-from gan_jax.data.idx import DataError, read_idx_directory, write_idx
+from gan_jax.data.found_set import DataError
+from gan_jax.data.idx import write_idx
 from gan_jax.data.image_files import load_arrays, load_digits, resize
 from gan_jax.data.images import ImageDataset, Images, fingerprint, normalise
 from gan_jax.data.listing import Listed, listing, show_grid
+from gan_jax.data.standard_sets import STANDARD, read_source
 
 REAL_DATA = Path(os.environ.get("GAN_JAX_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -44,7 +46,6 @@ def test_digits(size: int) -> None:
     assert dataset.images.dtype == jnp.uint8
     assert dataset.test_images.shape == (360, size, size, 1)
     assert dataset.labels.dtype == jnp.int32
-    assert settings.num_modes == 10
     assert settings.num_batches_per_epoch(dataset, 64) == 23
 
 
@@ -132,14 +133,14 @@ def test_bad_settings(size: int) -> None:
 
 
 def test_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arrays = read_idx_directory(write_data_set(tmp_path / "files" / "letters"))
+    arrays = read_source("letters", write_data_set(tmp_path / "files" / "letters"))
     prepared.prepare("letters", source=tmp_path / "files" / "letters", data_dir=tmp_path / "tfds")
     for location in (tmp_path / "files" / "letters", tmp_path / "files", tmp_path / "tfds"):
         found = load_arrays("letters", location)
         monkeypatch.setenv(module.LOCATION_VARIABLE, str(location))
         again = load_arrays("letters")
         monkeypatch.delenv(module.LOCATION_VARIABLE)
-        for part, other, expected in zip(found, again, arrays, strict=True):
+        for part, other, expected in zip(found[:4], again[:4], arrays[:4], strict=True):
             np.testing.assert_array_equal(part, expected)
             np.testing.assert_array_equal(other, expected)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
@@ -167,12 +168,13 @@ def test_other_files_do_not_pass_for_mnist(tmp_path: Path) -> None:
 
 def test_listing(tmp_path: Path) -> None:
     rows = {row.name: row for row in listing()}
-    assert list(rows) == ["digits", *prepared.STANDARD]
+    assert list(rows) == ["digits", *STANDARD]
     assert rows["digits"].num_train == 1437
     assert "gan-jax data prepare mnist" in rows["mnist"].where
     write_data_set(tmp_path / "files" / "letters")
     rows = {row.name: row for row in listing(tmp_path / "files")}
-    assert rows["letters"] == Listed("letters", str(tmp_path / "files" / "letters"), True, 45, 20, 28)
+    place = str(tmp_path / "files" / "letters")
+    assert rows["letters"] == Listed("letters", "IDX", place, True, 45, 20, (28, 28, 1), 10)
     prepared.prepare("letters", source=tmp_path / "files" / "letters", data_dir=tmp_path / "tfds")
     rows = {row.name: row for row in listing(tmp_path / "tfds")}
     assert rows["letters"].found

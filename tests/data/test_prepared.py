@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gan_jax.data import prepared
-from gan_jax.data.idx import DataError, ImageArrays, idx_digest, read_idx_directory, write_idx
+from gan_jax.data import prepared, standard_sets
+from gan_jax.data.found_set import DataError
+from gan_jax.data.idx import idx_digest, write_idx
+from gan_jax.data.image_arrays import ImageArrays
 from gan_jax.data.prepared import list_prepared, load_prepared, prepare
 
 
@@ -24,20 +26,20 @@ def write_data_set(directory: Path, *, seed: int = 0) -> ImageArrays:
         images = random.integers(0, 256, (num, 8, 8)).astype(np.uint8)
         write_idx(directory / f"{split}-images-idx3-ubyte.gz", images)
         write_idx(directory / f"{split}-labels-idx1-ubyte.gz", (np.arange(num) % 10).astype(np.uint8))
-    return read_idx_directory(directory)
+    return standard_sets.read_source("made", directory)
 
 
 def make_standard(monkeypatch: pytest.MonkeyPatch, arrays: ImageArrays, name: str = "mnist") -> None:
     """Lets a small synthetic data set be the standard one of that name."""
     digests = {
         part: idx_digest(array[..., 0] if array.ndim == 4 else array.astype(np.uint8))
-        for part, array in arrays._asdict().items()
+        for part, array in list(arrays._asdict().items())[:4]
     }
-    monkeypatch.setitem(prepared.DIGESTS, name, digests)
+    monkeypatch.setitem(standard_sets.DIGESTS, name, digests)
 
 
 def assert_equal(a: ImageArrays, b: ImageArrays) -> None:
-    for part, other in zip(a, b, strict=True):
+    for part, other in zip(a[:4], b[:4], strict=True):
         np.testing.assert_array_equal(part, other)
         assert part.dtype == other.dtype
 
@@ -51,8 +53,41 @@ def test_round_trip_keeps_the_order_and_prints_nothing(tmp_path: Path, capfd: An
     assert_equal(loaded, arrays)
     assert capfd.readouterr() == ("", "")
     [row] = list_prepared(tmp_path / "tfds")
-    assert row == prepared.Prepared("letters", path, 30, 20, 8, True)
+    assert row == prepared.Prepared("letters", path, 30, 20, (8, 8, 1), 10, True)
     assert [entry.name for entry in path.parent.iterdir()] == ["1.0.0"]  # nothing half-written beside it
+
+
+def test_colour_and_other_numbers_of_classes(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (40, 8, 8, 3)).astype(np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.arange(40) % 4 + 1)
+    path = prepare("mine", source=tmp_path / "set.npz", data_dir=tmp_path / "tfds")
+    loaded = load_prepared("mine", tmp_path / "tfds")
+    assert loaded is not None
+    assert_equal(loaded, standard_sets.read_source("mine", tmp_path / "set.npz"))
+    assert list_prepared(tmp_path / "tfds") == [prepared.Prepared("mine", path, 36, 4, (8, 8, 3), 4, True)]
+    np.savez(tmp_path / "set.npz", images=images)
+    with pytest.raises(DataError, match="has no labels, which a prepared data set has"):
+        prepare("other", source=tmp_path / "set.npz", data_dir=tmp_path / "tfds")
+
+
+def test_an_unknown_home_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pwd
+
+    def unknown(uid: int) -> Any:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.chdir(tmp_path)
+    write_data_set(tmp_path / "idx")
+    assert list_prepared() == []
+    assert load_prepared("letters") is None
+    with pytest.raises(DataError, match="the home directory is unknown: give the folder to write to"):
+        prepare("letters", source=tmp_path / "idx")
+    assert [path.name for path in tmp_path.iterdir()] == ["idx"]
+    prepare("letters", source=tmp_path / "idx", data_dir=tmp_path / "tfds")
 
 
 def test_no_tensorflow(tmp_path: Path) -> None:
@@ -109,7 +144,7 @@ def test_no_network_is_told_in_two_lines(tmp_path: Path, monkeypatch: pytest.Mon
         timeouts.append(timeout)
         raise urllib.error.URLError(socket.gaierror(-2, "Name or service not known"))
 
-    monkeypatch.setattr(prepared.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(standard_sets.urllib.request, "urlopen", refuse)
     with pytest.raises(DataError) as caught:
         prepare("mnist", data_dir=tmp_path)
     lines = str(caught.value).splitlines()
@@ -130,7 +165,7 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def serve(url: str, timeout: float) -> Any:
         return (tmp_path / "server" / url.rsplit("/", 1)[1]).open("rb")
 
-    monkeypatch.setattr(prepared.urllib.request, "urlopen", serve)
+    monkeypatch.setattr(standard_sets.urllib.request, "urlopen", serve)
     with pytest.raises(DataError, match="does not hold the standard mnist"):
         prepare("mnist", data_dir=tmp_path / "tfds")
     assert list((tmp_path / "tfds" / "downloads").iterdir()) == []

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.data.images import Images
 from gan_jax.data.stacked import StackedImages, stack_channels
 from gan_jax.diagnostics.detector import LABELS, Detector, init_detector, update_detector

@@ -11,7 +11,7 @@ from jax import Array
 
 from gan_jax.data.images import normalise
 from gan_jax.data.mixtures import MixtureSource
-from gan_jax.data.stacked import ImageData, draw_triples, stack_channels
+from gan_jax.data.stacked import ImageData, StackedImages, draw_triples, stack_channels
 from gan_jax.data.weighted import WeightedSource
 from gan_jax.diagnostics.scans import Score
 from gan_jax.experiment.experiment import Experiment
@@ -165,11 +165,11 @@ def examples(experiment: Experiment, dataset: Any, seed: int, num: int) -> Examp
     groups: dict[str, Array] = {}
     if isinstance(experiment.data, ImageData):
         groups["training"] = source.sample(key_real, num)
-        shown, channels = dataset.test_images, experiment.data.shape[-1]
-        if channels == 1:
-            held = shown[jax.random.randint(key_held, (num,), 0, shown.shape[0])]
-        else:
+        shown = dataset.test_images
+        if isinstance(experiment.data, StackedImages):
             held = stack_channels(shown, draw_triples(key_held, num, shown.shape[0]))
+        else:
+            held = shown[jax.random.randint(key_held, (num,), 0, shown.shape[0])]
         groups["held-out"] = normalise(held)
     elif isinstance(source, WeightedSource):
         groups = {"training": source.sample(key_real, num), "held-out": source.mixture.sample(key_held, num)}
