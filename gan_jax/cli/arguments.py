@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from gan_jax.cli.code_options import add_code_options
 from gan_jax.cli.diagnose_options import add_run_kinds
 
 _TRAIN = """Trains a GAN to a verdict and fills a run folder: metrics.jsonl, samples, checkpoints, verdict.json.
@@ -194,6 +195,8 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     show.option("--data", metavar="DIR", help="where it lies")
     show.option("--size", type=int, default=28, help="pixels along a side: 16, 28, 32 or 64")
     show.option("--out", metavar="FILE", help="the picture; NAME.png if not given")
+    for reader in (train, sweep, evaluate, sample, unroll, thresholds, report, watch):
+        add_code_options(reader)
     return parser, {"train": train, "sweep": sweep, "evaluate": evaluate, "report": report, "unroll": unroll}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics import scans
 from gan_jax.diagnostics.state.plane_survey import NUM_POINTS, plane_checkpoint, plane_scene
 from gan_jax.diagnostics.state.rounding import rounded
@@ -51,7 +52,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     if options.points < 2:
         raise RunError(f"--points is {options.points}, and must be at least 2 scans of each kind")
     _check_film(options.film)
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     data = states.experiment.data
     check_scored(states.experiment, "the landscape")
     if options.film and data.shape != (2,):

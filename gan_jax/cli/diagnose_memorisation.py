@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics.state.rounding import rounded
 from gan_jax.diagnostics.state.scores import staged
 from gan_jax.diagnostics.state.split_accuracies import loss_floors, split_accuracies, split_batches, split_examples
@@ -28,7 +29,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     """
     if options.points < 1:
         raise RunError(f"--points is {options.points}, and must be at least 1")
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     experiment, dataset = states.experiment, states.resources.dataset
     key_split, key_latent = jax.random.split(jax.random.key(options.seed))
     split = split_examples(experiment, dataset, options.points, key_split)

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics.state.hypergradients import check_hypergradient, warm_state
 from gan_jax.reports.diagnosis_unroll import sentence
 from gan_jax.runs.request import Request
@@ -31,7 +32,13 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     for name, least in (("warm_up", 0), ("directions", 0), ("rounds", 0)):
         if getattr(options, name) < least:
             raise ValueError(f"--{name.replace('_', '-')} is {getattr(options, name)}, and must be at least {least}")
-    request = Request(config=options.config, settings=tuple(options.settings), seed=options.seed, location=options.data)
+    request = Request(
+        config=options.config,
+        settings=tuple(options.settings),
+        seed=options.seed,
+        location=options.data,
+        allowed=allowed_code(options),
+    )
     experiment, resources, state = load_state(request)
     if state is None:
         state = warm_state(experiment, resources, options.seed, options.warm_up)

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code. What a user can mend is a message of a line or two, no traceback."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    typed = arguments
     try:
         parser, commands = build_parser()
         settings: Settings = []
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             own, settings = split_overrides(arguments[2:], commands["unroll"].known)
             arguments = ["diagnose", "unroll", *own]
         options = parser.parse_args(arguments)
+        options.typed = typed
         prepare_devices(options)
         prepare_cache(options)
         code = COMMANDS[options.command](options, settings)

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from gan_jax.cli.arguments import OK, Settings, UsageError, log
+from gan_jax.cli.code_options import allowed_code
 
 
 def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -21,6 +22,7 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
         seed=options.seed,
         location=options.data,
         truncation=options.truncation,
+        allowed=allowed_code(options),
     )
     print(json.dumps(result, indent=2) if options.json else evaluation_table(result))
     return OK
@@ -57,7 +59,7 @@ def thresholds_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.runs.thresholds import readings, stored_series, threshold_grid
 
     asked = {name: _numbers(name, values) for name, values in options.vary} if options.vary else None
-    series = stored_series([Path(name) for name in options.run])
+    series = stored_series([Path(name) for name in options.run], allowed_code(options))
     changes = threshold_grid(series[0].experiment.detector, asked)
     found = threshold_summary(series, readings(series, changes, Path(options.data) if options.data else None))
     print(json.dumps(found, indent=2) if options.json else threshold_table(found))
@@ -80,11 +82,11 @@ def report_command(options: argparse.Namespace, settings: Settings) -> int:
 
     (path, *more), out = (Path(name) for name in options.run), Path(options.out) if options.out else None
     if more or (path / "sweep.json").is_file():
-        print(write_sweep_report(path, out, options.baseline, more))
+        print(write_sweep_report(path, out, options.baseline, more, allowed_code(options)))
     elif options.baseline is not None:
         raise UsageError(f"--baseline is for sweeps, and {path} is none")
     else:
-        print(write_report(path, out))
+        print(write_report(path, out, allowed_code(options)))
     return OK
 
 
@@ -95,7 +97,7 @@ def watch_command(options: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(f"--every is {options.every}, and must be between 0.2 and 3600 seconds")
     if not 0 <= options.port < 65536:
         raise UsageError(f"--port is {options.port}, and must be between 0 (any that is free) and 65535")
-    serve(Path(options.run), port=options.port, every=options.every, log=log)
+    serve(Path(options.run), port=options.port, every=options.every, log=log, allowed=allowed_code(options))
     return OK
 
 

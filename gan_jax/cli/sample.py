@@ -25,6 +25,8 @@ def sample_command(options: argparse.Namespace, settings: Settings) -> int:
     Raises:
         UsageError: for a number of samples or an output that cannot be.
     """
+    from gan_jax.runs.run import Run
+
     if not 1 <= options.num < 2**31:
         raise UsageError(f"--num is {options.num}, and must be at least 1")
     if options.seed is not None and not 0 <= options.seed < 2**32:
@@ -34,17 +36,25 @@ def sample_command(options: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(f"the folder of {out} does not exist: make it first")
     if out.suffix not in (".npz", ".png", ""):
         raise UsageError(f"--out is {out}, and must end in .npz or .png, or be a folder")
-    print(write_samples(options.run, out, step=options.step, num=options.num, seed=options.seed, location=options.data))
+    made = write_samples(
+        Run(options.run, config=options.code_config, trust=options.trust),
+        out,
+        step=options.step,
+        num=options.num,
+        seed=options.seed,
+        location=options.data,
+    )
+    print(made)
     return OK
 
 
 def write_samples(
-    name: str, out: Path, *, step: int | None, num: int, seed: int | None, location: str | None = None
+    run: Any, out: Path, *, step: int | None, num: int, seed: int | None, location: str | None = None
 ) -> Path:
     """Draws samples and writes them.
 
     Args:
-        name: the folder of a run, or "SWEEP#MEMBER".
+        run: a `Run`.
         out: FILE.npz, FILE.png, or a folder.
         step: of the checkpoint; None: the newest.
         num: how many samples.
@@ -56,23 +66,21 @@ def write_samples(
 
     Raises:
         UsageError: for a folder of samples that are no images.
-        RunError: if there is no such run or checkpoint.
+        RunError: if there is no such checkpoint.
     """
     import jax
 
     from gan_jax.reports.sample_pictures import image_grid, picture_samples
-    from gan_jax.runs.run import Run
 
-    run = Run(name)
     if out.suffix == "" and len(run.experiment.data.shape) != 3:
-        raise UsageError(f"samples of {name} are points, not images: write them to a .npz or a .png file")
+        raise UsageError(f"samples of {run.name} are points, not images: write them to a .npz or a .png file")
     generator = run.generator(step)
     key = None if seed is None else jax.random.key(seed)
     latents, samples = (np.asarray(part) for part in (generator.latents(key, num), generator.sample(key, num)))
     unfinished = out.with_name(f".unfinished-{out.name}")
     if out.suffix == ".png":
         source = None if samples.ndim == 4 else run.experiment.data.source(run.load_data(location).dataset)
-        picture_samples(unfinished, source, samples, f"{name}, step {generator.step:,}")
+        picture_samples(unfinished, source, samples, f"{run.name}, step {generator.step:,}")
         unfinished.replace(out)
         return out
     if out.suffix == "":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 from pathlib import Path
 
 from gan_jax.cli.arguments import NONFINITE, OK, Settings, UsageError, log
+from gan_jax.cli.code_options import allowed_code
 
 
 def train_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -48,7 +48,8 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         location=options.data,
         num_epochs=options.num_epochs,
         run_dir=options.run_dir,
-        command=shlex.join(["gan-jax", *sys.argv[1:]]),
+        command=shlex.join(["gan-jax", *options.typed]),
+        allowed=allowed_code(options),
     )
     if options.resume:
         done = session.resume_training(request, Path(options.resume), host, say=log)
@@ -94,17 +95,18 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         stop_at_collapse=options.stop_at_collapse,
         draw=picture_samples,
     )
+    request = Request(
+        config=options.config,
+        settings=tuple(settings),
+        location=options.data,
+        num_epochs=options.num_epochs,
+        run_dir=options.run_dir,
+        command=shlex.join(["gan-jax", *options.typed]),
+        allowed=allowed_code(options),
+    )
     if options.resume:
-        done = sweep_session.resume_sweep(Path(options.resume), options.data, host, say=log)
+        done = sweep_session.resume_sweep(Path(options.resume), request, host, say=log)
     else:
-        request = Request(
-            config=options.config,
-            settings=tuple(settings),
-            location=options.data,
-            num_epochs=options.num_epochs,
-            run_dir=options.run_dir,
-            command=shlex.join(["gan-jax", *sys.argv[1:]]),
-        )
         axes = {path: [word for word in values.split(",") if word] for path, values in options.grid or ()}
         done = sweep_session.start_sweep(request, axes, read_seeds(options.seeds), host, say=log)
     if not hosts.is_leader():
