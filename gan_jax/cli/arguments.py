@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -240,8 +239,3 @@ def split_overrides(arguments: Sequence[str], known: dict[str, int]) -> tuple[li
             value = rest.pop(0)
         settings.append((name.removeprefix("--"), value))
     return own, settings
-
-
-def log(message: str) -> None:
-    """A line on standard error."""
-    print(message, file=sys.stderr, flush=True)

@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from gan_jax.cli.arguments import UsageError, log
+from gan_jax.cli.arguments import UsageError
+from gan_jax.cli.console import log
 
 
 def prepare_devices(options: argparse.Namespace) -> None:

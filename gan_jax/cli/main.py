@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from gan_jax.cli import results, training
-from gan_jax.cli.arguments import INTERRUPTED, OK, USAGE, Parser, Settings, build_parser, log, split_overrides
+from gan_jax.cli.arguments import INTERRUPTED, OK, USAGE, Parser, Settings, build_parser, split_overrides
+from gan_jax.cli.console import log
 from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices
 from gan_jax.cli.sample import sample_command
 

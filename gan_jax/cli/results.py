@@ -7,8 +7,9 @@ import importlib
 import json
 from pathlib import Path
 
-from gan_jax.cli.arguments import OK, Settings, UsageError, log
+from gan_jax.cli.arguments import OK, Settings, UsageError
 from gan_jax.cli.code_options import allowed_code
+from gan_jax.cli.console import log, show
 
 
 def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -24,7 +25,7 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
         truncation=options.truncation,
         allowed=allowed_code(options),
     )
-    print(json.dumps(result, indent=2) if options.json else evaluation_table(result))
+    show(json.dumps(result, indent=2) if options.json else evaluation_table(result))
     return OK
 
 
@@ -48,9 +49,9 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
     if options.plot:
         shown.figure(result).savefig(options.plot)
     if options.json:
-        print(json.dumps(result, indent=2))
+        show(json.dumps(result, indent=2))
     else:
-        print(*filter(None, (shown.table(result), result["sentence"], kept)), sep="\n")
+        show("\n".join(str(part) for part in (shown.table(result), result["sentence"], kept) if part))
     return OK
 
 
@@ -62,7 +63,7 @@ def thresholds_command(options: argparse.Namespace, settings: Settings) -> int:
     series = stored_series([Path(name) for name in options.run], allowed_code(options))
     changes = threshold_grid(series[0].experiment.detector, asked)
     found = threshold_summary(series, readings(series, changes, Path(options.data) if options.data else None))
-    print(json.dumps(found, indent=2) if options.json else threshold_table(found))
+    show(json.dumps(found, indent=2) if options.json else threshold_table(found))
     return OK
 
 
@@ -82,11 +83,11 @@ def report_command(options: argparse.Namespace, settings: Settings) -> int:
 
     (path, *more), out = (Path(name) for name in options.run), Path(options.out) if options.out else None
     if more or (path / "sweep.json").is_file():
-        print(write_sweep_report(path, out, options.baseline, more, allowed_code(options)))
+        show(write_sweep_report(path, out, options.baseline, more, allowed_code(options)))
     elif options.baseline is not None:
         raise UsageError(f"--baseline is for sweeps, and {path} is none")
     else:
-        print(write_report(path, out, allowed_code(options)))
+        show(write_report(path, out, allowed_code(options)))
     return OK
 
 
@@ -113,12 +114,12 @@ def data_command(options: argparse.Namespace, settings: Settings) -> int:
             {key: "-" if value is None else str(value) for key, value in row._asdict().items()}
             for row in listing(place)
         ]
-        print(text_table([list(rows[0]), *(list(row.values()) for row in rows)]))
+        show(text_table([list(rows[0]), *(list(row.values()) for row in rows)]))
     elif options.action == "prepare":
         source = Path(options.source) if options.source else None
-        print(f"{options.name} is ready in {prepare(options.name, source=source, data_dir=place)}")
+        show(f"{options.name} is ready in {prepare(options.name, source=source, data_dir=place)}")
     else:
         out = Path(options.out or f"{options.name}.png")
         show_grid(Images(name=options.name, image_size=options.size).load(place), out)
-        print(out)
+        show(out)
     return OK

@@ -68,6 +68,9 @@ class RunDirectory:
             record: what it is a run of.
             source: files of its config's source, by name.
 
+        Returns:
+            The folder.
+
         Raises:
             RunError: if it holds a run or anything else, or cannot be written.
         """

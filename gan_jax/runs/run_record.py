@@ -79,7 +79,15 @@ class RunRecord:
 def parse_record(
     path: Path, parse: Callable[[dict[str, Any], ConfigCode | None], _R], allowed: AllowedCode = NO_CODE
 ) -> _R:
-    """What `parse` makes of a record file, and of the code of its own components if that may be executed.
+    """Reads a record file, which in several processes the leader does for all.
+
+    Args:
+        path: the file.
+        parse: takes its JSON, and the code of its own components if that may be executed.
+        allowed: code that may be executed.
+
+    Returns:
+        What `parse` returns.
 
     Raises:
         RunError: if it cannot be read.

@@ -63,6 +63,9 @@ def open_states(name: str | Path, location: str | None = None, allowed: AllowedC
         location: of the data, if they have moved.
         allowed: code that may be executed to read its record.
 
+    Returns:
+        The run.
+
     Raises:
         RunError: if it is no run, has no checkpoint, or its data are not those that it was trained on.
     """

@@ -123,6 +123,9 @@ class SweepDirectory:
             record: what it is a sweep of.
             source: files of its config's source, by name.
 
+        Returns:
+            The folder.
+
         Raises:
             RunError: if it holds anything, or cannot be written.
         """
