@@ -11,7 +11,7 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.links import refuse_links
 from gan_jax.runs.run_directory import RunDirectory, write_json
-from gan_jax.runs.run_record import RunError
+from gan_jax.runs.run_record import RunError, require_components
 from gan_jax.runs.stored_run import StoredRun, open_run
 from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
@@ -70,6 +70,7 @@ def open_states(name: str | Path, location: str | None = None, allowed: AllowedC
         RunError: if it is no run, has no checkpoint, or its data are not those that it was trained on.
     """
     stored = open_run(name, allowed)
+    require_components(stored.name, stored.record.experiment)
     refuse_links(stored.directory.root, stored.directory.path / "diagnosis")
     if not stored.steps:
         raise RunError(f"{stored.name} has no checkpoint yet: let it train to its first evaluation")
