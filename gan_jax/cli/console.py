@@ -21,7 +21,7 @@ def visible(text: str) -> str:
     )
 
 
-def show(text: object) -> None:
+def print_text(text: object) -> None:
     """A text on standard output."""
     print(visible(str(text)))
 

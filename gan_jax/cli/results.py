@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_jax.cli.arguments import OK, Settings, UsageError
 from gan_jax.cli.code_options import allowed_code
-from gan_jax.cli.console import log, show
+from gan_jax.cli.console import log, print_text
 
 
 def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -25,7 +25,7 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
         truncation=options.truncation,
         allowed=allowed_code(options),
     )
-    show(json.dumps(result, indent=2) if options.json else evaluation_table(result))
+    print_text(json.dumps(result, indent=2) if options.json else evaluation_table(result))
     return OK
 
 
@@ -49,9 +49,9 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
     if options.plot:
         shown.figure(result).savefig(options.plot)
     if options.json:
-        show(json.dumps(result, indent=2))
+        print_text(json.dumps(result, indent=2))
     else:
-        show("\n".join(str(part) for part in (shown.table(result), result["sentence"], kept) if part))
+        print_text("\n".join(str(part) for part in (shown.table(result), result["sentence"], kept) if part))
     return OK
 
 
@@ -63,7 +63,7 @@ def thresholds_command(options: argparse.Namespace, settings: Settings) -> int:
     series = stored_series([Path(name) for name in options.run], allowed_code(options))
     changes = threshold_grid(series[0].experiment.detector, asked)
     found = threshold_summary(series, readings(series, changes, Path(options.data) if options.data else None))
-    show(json.dumps(found, indent=2) if options.json else threshold_table(found))
+    print_text(json.dumps(found, indent=2) if options.json else threshold_table(found))
     return OK
 
 
@@ -83,11 +83,11 @@ def report_command(options: argparse.Namespace, settings: Settings) -> int:
 
     (path, *more), out = (Path(name) for name in options.run), Path(options.out) if options.out else None
     if more or (path / "sweep.json").is_file():
-        show(write_sweep_report(path, out, options.baseline, more, allowed_code(options)))
+        print_text(write_sweep_report(path, out, options.baseline, more, allowed_code(options)))
     elif options.baseline is not None:
         raise UsageError(f"--baseline is for sweeps, and {path} is none")
     else:
-        show(write_report(path, out, allowed_code(options)))
+        print_text(write_report(path, out, allowed_code(options)))
     return OK
 
 
@@ -114,12 +114,12 @@ def data_command(options: argparse.Namespace, settings: Settings) -> int:
             {key: "-" if value is None else str(value) for key, value in row._asdict().items()}
             for row in listing(place)
         ]
-        show(text_table([list(rows[0]), *(list(row.values()) for row in rows)]))
+        print_text(text_table([list(rows[0]), *(list(row.values()) for row in rows)]))
     elif options.action == "prepare":
         source = Path(options.source) if options.source else None
-        show(f"{options.name} is ready in {prepare(options.name, source=source, data_dir=place)}")
+        print_text(f"{options.name} is ready in {prepare(options.name, source=source, data_dir=place)}")
     else:
         out = Path(options.out or f"{options.name}.png")
         show_grid(Images(name=options.name, image_size=options.size).load(place), out)
-        show(out)
+        print_text(out)
     return OK

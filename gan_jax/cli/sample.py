@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.cli.arguments import OK, Settings, UsageError
-from gan_jax.cli.console import show
+from gan_jax.cli.console import print_text
 
 
 def sample_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -45,7 +45,7 @@ def sample_command(options: argparse.Namespace, settings: Settings) -> int:
         seed=options.seed,
         location=options.data,
     )
-    show(made)
+    print_text(made)
     return OK
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_jax.cli.arguments import NONFINITE, OK, Settings, UsageError
 from gan_jax.cli.code_options import allowed_code
-from gan_jax.cli.console import log, show
+from gan_jax.cli.console import log, print_text
 
 
 def train_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -59,7 +59,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
     else:
         done = session.start_training(request, host, say=log)
     if hosts.is_leader():
-        show(json.dumps(done.to_json(), indent=2) if options.json else done.line())
+        print_text(json.dumps(done.to_json(), indent=2) if options.json else done.line())
     if done.verdict.get("stopped_at_collapse"):
         log(f"stopped at step {done.verdict['last_step']:,}; gan-jax train --resume {done.path} trains the rest")
     if done.message:
@@ -114,7 +114,7 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         return OK
     if options.parquet:
         sweep_session.write_parquet(done.path, done.rows)
-    show(json.dumps(done.to_json(), indent=2) if options.json else f"{arms_table(done.rows)}\n{done.path}")
+    print_text(json.dumps(done.to_json(), indent=2) if options.json else f"{arms_table(done.rows)}\n{done.path}")
     return OK
 
 
