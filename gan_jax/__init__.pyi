@@ -57,7 +57,7 @@ from .training.optimizers import RMSProp as RMSProp
 from .training.optimizers import WeightClipping as WeightClipping
 from .diagnostics.verdict import Verdict as Verdict
 from .runs.run import Run as Run
-from .runs.run_directory import RunError as RunError
+from .runs.run_record import RunError as RunError
 from .training.growth import Growth as Growth
 from .runs.run import SweepRun as SweepRun
 from .runs.run import TrainedGenerator as TrainedGenerator

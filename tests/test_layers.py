@@ -22,6 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "experiment.parsing",
         "experiment.schedules",
         "experiment.settings",
+        "experiment.stand_ins",
     ),
     "unroll": ("unroll",),
     "data": ("data.*",),

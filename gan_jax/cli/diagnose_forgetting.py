@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics.forgetting import by_age, cosine_matrix
 from gan_jax.diagnostics.state import checkpoint_gradients as gradients
 from gan_jax.diagnostics.state.rounding import rounded
@@ -34,7 +35,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if there are fewer than two checkpoints, or D has no score of a single sample.
     """
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     experiment, dataset = states.experiment, states.resources.dataset
     check_scored(experiment, "forgetting")
     steps = spaced_steps(states, options.step)

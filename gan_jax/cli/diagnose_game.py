@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics.state.game_jacobian import game_spectrum, num_batches, num_parameters
 from gan_jax.diagnostics.state.scores import staged
 from gan_jax.reports.diagnosis_game import sentence
@@ -23,7 +24,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the run does not suffice, or its losses are not finite.
     """
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     experiment, dataset = states.experiment, states.resources.dataset
     steps = chosen_steps(states, options)
     if len(experiment.data.shape) > 1 and options.step is None and len(steps) > 1:

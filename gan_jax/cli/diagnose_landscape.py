@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics import scans
 from gan_jax.diagnostics.state.plane_survey import NUM_POINTS, plane_checkpoint, plane_scene
 from gan_jax.diagnostics.state.rounding import rounded
@@ -47,7 +48,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if D has no score of a single sample, or the options do not suit the run.
     """
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     data = states.experiment.data
     check_scored(states.experiment, "the landscape")
     if options.film and data.shape != (2,):

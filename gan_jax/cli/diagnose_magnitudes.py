@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics.magnitudes import leading_singular_values
 from gan_jax.diagnostics.precursors import departures
 from gan_jax.reports.diagnosis_magnitudes import sentence
@@ -21,7 +22,7 @@ from gan_jax.runs.window_replay import probe_values_of, with_recorder
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Magnitudes over training, the largest singular values, and the signals that left their bands before an onset."""
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     rows = states.stored.read_signals() if options.step is None else []
     source = f"{len(rows)} probes of the run's recorder"
     if not rows:

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics.state.rounding import rounded
 from gan_jax.diagnostics.state.scores import staged
 from gan_jax.diagnostics.state.split_accuracies import loss_floors, split_accuracies, split_batches, split_examples
@@ -25,7 +26,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the run or the examples do not suffice.
     """
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     steps = chosen_steps(states, options)
     experiment, dataset = states.experiment, states.resources.dataset
     key_split, key_latent = jax.random.split(jax.random.key(options.seed))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.detector import LABELS, first_onset
 from gan_jax.diagnostics.precursors import departures, find_event, refine_event
@@ -42,7 +43,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         RunError: for a run without an onset (and without `--step`), or without a checkpoint before it.
     """
     variations = chosen_variations(options.branch) if options.branch is not None else []
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     centre, cause = _centre(states, options.step)
     every, window = states.experiment.eval_every_steps, int(states.experiment.detector.window)
     if variations:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_jax.cli.code_options import add_code_options
 from gan_jax.cli.option_types import PICTURE, SEED, NewFile, Whole, path
 from gan_jax.reports.diagnosis_kinds import RUN_KINDS
 
@@ -22,6 +23,7 @@ def add_run_kinds(kinds: Any) -> dict[str, Any]:
             "--out", type=NewFile(), metavar="FILE", help="write the result as JSON here too; always in RUN/diagnosis"
         )
         parser.option("--plot", type=PICTURE, metavar="FILE", help="write the picture here (png, svg, pdf)")
+        add_code_options(parser)
         parsers[kind] = parser
     for kind in ("landscape", "forgetting", "memorisation", "magnitudes", "game", "support"):
         which = "up to this checkpoint" if kind == "forgetting" else "of one checkpoint"

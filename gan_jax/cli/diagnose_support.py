@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.state.rounding import rounded_tree
 from gan_jax.diagnostics.state.scores import staged
@@ -37,7 +38,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     Raises:
         ValueError: if the run or the samples do not suffice.
     """
-    states = open_states(options.run, options.data)
+    states = open_states(options.run, options.data, allowed_code(options))
     experiment = states.experiment
     steps = chosen_steps(states, options)
     if len(experiment.data.shape) > 1 and options.step is None and len(steps) > 1:

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from gan_jax.cli.code_options import allowed_code
 from gan_jax.diagnostics.state.hypergradients import check_hypergradient, warm_state
 from gan_jax.reports.diagnosis_unroll import sentence
 from gan_jax.runs.request import Request
@@ -30,7 +31,13 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     memories = [] if options.memory == ["none"] else options.memory
     for memory in memories:
         check_memory(memory)
-    request = Request(config=options.config, settings=tuple(options.settings), seed=options.seed, location=options.data)
+    request = Request(
+        config=options.config,
+        settings=tuple(options.settings),
+        seed=options.seed,
+        location=options.data,
+        allowed=allowed_code(options),
+    )
     experiment, resources, state = load_state(request)
     if state is None:
         state = warm_state(experiment, resources, options.seed, options.warm_up)

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gan_jax.cli.parser import UsageError, log
+from gan_jax.cli.console import log
+from gan_jax.cli.parser import UsageError
 
 
 def prepare_devices(options: argparse.Namespace) -> None:

@@ -15,8 +15,9 @@ from typing import NoReturn
 
 from gan_jax.cli import results, training
 from gan_jax.cli.arguments import build_parser
+from gan_jax.cli.console import log
 from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices, without_nan_checks
-from gan_jax.cli.parser import INTERRUPTED, OK, USAGE, Parser, Settings, log, split_overrides
+from gan_jax.cli.parser import INTERRUPTED, OK, USAGE, Parser, Settings, split_overrides
 from gan_jax.cli.sample import sample_command
 from gan_jax.cli.streams import guard_streams
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code. What a user can mend is a message of a line or two, no traceback."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    typed = arguments
     try:
         parser, commands = build_parser()
         settings: Settings = []
@@ -49,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             own, settings = split_overrides(arguments[2:], commands["unroll"].known)
             arguments = ["diagnose", "unroll", *own]
         options = parser.parse_args(arguments)
+        options.typed = typed
         prepare_devices(options)
         prepare_cache(options)
         with without_nan_checks():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -79,8 +78,3 @@ def split_overrides(arguments: Sequence[str], known: dict[str, int]) -> tuple[li
             value = rest.pop(0)
         settings.append((name.removeprefix("--"), value))
     return own, settings
-
-
-def log(message: str) -> None:
-    """A line on standard error."""
-    print(message, file=sys.stderr, flush=True)

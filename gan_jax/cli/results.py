@@ -6,8 +6,10 @@ import argparse
 import importlib
 from pathlib import Path
 
+from gan_jax.cli.code_options import allowed_code
+from gan_jax.cli.console import log, print_text
 from gan_jax.cli.option_types import Number, Several
-from gan_jax.cli.parser import OK, Settings, UsageError, log
+from gan_jax.cli.parser import OK, Settings, UsageError
 
 
 def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -22,8 +24,9 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
         seed=options.seed,
         location=options.data,
         truncation=options.truncation,
+        allowed=allowed_code(options),
     )
-    print(json_text(result, indent=2) if options.json else evaluation_table(result))
+    print_text(json_text(result, indent=2) if options.json else evaluation_table(result))
     return OK
 
 
@@ -46,9 +49,9 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
     if options.plot:
         shown.figure(result).savefig(options.plot)
     if options.json:
-        print(json_text(result, indent=2))
+        print_text(json_text(result, indent=2))
     else:
-        print(*filter(None, (shown.table(result), result["sentence"], kept)), sep="\n")
+        print_text("\n".join(str(part) for part in (shown.table(result), result["sentence"], kept) if part))
     return OK
 
 
@@ -58,10 +61,10 @@ def thresholds_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.runs.thresholds import readings, stored_series, threshold_grid
 
     asked = {name: _numbers(name, values) for name, values in options.vary} if options.vary else None
-    series = stored_series([Path(name) for name in options.run])
+    series = stored_series([Path(name) for name in options.run], allowed_code(options))
     changes = threshold_grid(series[0].experiment.detector, asked)
     found = threshold_summary(series, readings(series, changes, Path(options.data) if options.data else None))
-    print(json_text(found, indent=2) if options.json else threshold_table(found))
+    print_text(json_text(found, indent=2) if options.json else threshold_table(found))
     return OK
 
 
@@ -78,18 +81,18 @@ def report_command(options: argparse.Namespace, settings: Settings) -> int:
 
     (path, *more), out = (Path(name) for name in options.run), Path(options.out) if options.out else None
     if more or (path / "sweep.json").is_file():
-        print(write_sweep_report(path, out, options.baseline, more))
+        print_text(write_sweep_report(path, out, options.baseline, more, allowed_code(options)))
     elif options.baseline is not None:
         raise UsageError(f"--baseline is for sweeps, and {path} is none")
     else:
-        print(write_report(path, out))
+        print_text(write_report(path, out, allowed_code(options)))
     return OK
 
 
 def watch_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.reports.watch import watch as serve
 
-    serve(Path(options.run), port=options.port, every=options.every, log=log)
+    serve(Path(options.run), port=options.port, every=options.every, log=log, allowed=allowed_code(options))
     return OK
 
 
@@ -102,13 +105,13 @@ def data_command(options: argparse.Namespace, settings: Settings) -> int:
 
     place = Path(options.data) if options.data else None
     if options.action == "list":
-        print(text_table([list(LISTED_COLUMNS), *(listed_row(row) for row in listing(place))]))
+        print_text(text_table([list(LISTED_COLUMNS), *(listed_row(row) for row in listing(place))]))
     elif options.action == "prepare":
         source = Path(options.source) if options.source else None
-        print(f"{options.name} is ready in {prepare(options.name, source=source, data_dir=place)}")
+        print_text(f"{options.name} is ready in {prepare(options.name, source=source, data_dir=place)}")
     else:
         out = Path(options.out or f"{options.name}.png")
         asked = Images(name=options.name, image_size=options.size)
         show_grid(to_device(load_arrays(asked.name, place), asked.image_size), out)
-        print(out)
+        print_text(out)
     return OK

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax.cli.console import print_text
 from gan_jax.cli.parser import OK, Settings, UsageError
 
 
@@ -26,22 +27,32 @@ def sample_command(options: argparse.Namespace, settings: Settings) -> int:
     Raises:
         UsageError: for a number of samples or an output that cannot be.
     """
+    from gan_jax.runs.run import Run
+
     out = Path(options.out)
     if not out.absolute().parent.is_dir():
         raise UsageError(f"the folder of {out} does not exist: make it first")
     if out.suffix not in (".npz", ".png", ""):
         raise UsageError(f"--out is {out}, and must end in .npz or .png, or be a folder")
-    print(write_samples(options.run, out, step=options.step, num=options.num, seed=options.seed, location=options.data))
+    made = write_samples(
+        Run(options.run, config=options.code_config, trust=options.trust),
+        out,
+        step=options.step,
+        num=options.num,
+        seed=options.seed,
+        location=options.data,
+    )
+    print_text(made)
     return OK
 
 
 def write_samples(
-    name: str, out: Path, *, step: int | None, num: int, seed: int | None, location: str | None = None
+    run: Any, out: Path, *, step: int | None, num: int, seed: int | None, location: str | None = None
 ) -> Path:
     """Draws samples and writes them.
 
     Args:
-        name: the folder of a run, or "SWEEP#MEMBER".
+        run: a `Run`.
         out: FILE.npz, FILE.png, or a folder.
         step: of the checkpoint; None: the newest.
         num: how many samples.
@@ -53,17 +64,15 @@ def write_samples(
 
     Raises:
         UsageError: for a folder of samples that are no images.
-        RunError: if there is no such run or checkpoint.
+        RunError: if there is no such checkpoint.
     """
     import jax
 
     from gan_jax.reports.sample_pictures import image_grid, picture_samples
-    from gan_jax.runs.run import Run
     from gan_jax.scaling.memory_check import free_bytes
 
-    run = Run(name)
     if out.suffix == "" and len(run.experiment.data.shape) != 3:
-        raise UsageError(f"samples of {name} are points, not images: write them to a .npz or a .png file")
+        raise UsageError(f"samples of {run.name} are points, not images: write them to a .npz or a .png file")
     each = 4 * (math.prod(run.experiment.data.shape) + run.experiment.generator.latent_dim)
     if num * each > free_bytes():
         raise UsageError(f"--num is {num:,}, which the memory does not hold: {free_bytes() // (4 * each):,} would fit")
@@ -74,7 +83,7 @@ def write_samples(
     if out.suffix == ".png":
         source = None if samples.ndim == 4 else run.experiment.data.source(run.load_data(location).dataset)
         unit = getattr(run.experiment.data, "unit", "")
-        picture_samples(unfinished, source, samples, f"{name}, step {generator.step:,}", unit)
+        picture_samples(unfinished, source, samples, f"{run.name}, step {generator.step:,}", unit)
         unfinished.replace(out)
         return out
     if out.suffix == "":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_jax.cli.parser import NONFINITE, OK, Settings, UsageError, log
+from gan_jax.cli.code_options import allowed_code
+from gan_jax.cli.console import log, print_text
+from gan_jax.cli.parser import NONFINITE, OK, Settings, UsageError
 
 
 def train_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -44,7 +45,8 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         location=options.data,
         num_epochs=options.num_epochs,
         run_dir=options.run_dir,
-        command=shlex.join(["gan-jax", *sys.argv[1:]]),
+        command=shlex.join(["gan-jax", *options.typed]),
+        allowed=allowed_code(options),
     )
     if options.resume:
         done = session.resume_training(request, Path(options.resume), host, say=log)
@@ -53,7 +55,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
     else:
         done = session.start_training(request, host, say=log)
     if hosts.is_leader():
-        print(json_text(done.to_json(), indent=2) if options.json else done.line())
+        print_text(json_text(done.to_json(), indent=2) if options.json else done.line())
     if done.verdict.get("stopped_at_collapse"):
         log(f"stopped at step {done.verdict['last_step']:,}; gan-jax train --resume {done.path} trains the rest")
     if done.message:
@@ -87,24 +89,25 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         stop_at_collapse=options.stop_at_collapse,
         draw=picture_samples,
     )
+    request = Request(
+        config=options.config,
+        settings=tuple(settings),
+        location=options.data,
+        num_epochs=options.num_epochs,
+        run_dir=options.run_dir,
+        command=shlex.join(["gan-jax", *options.typed]),
+        allowed=allowed_code(options),
+    )
     if options.resume:
-        done = sweep_session.resume_sweep(Path(options.resume), options.data, host, say=log)
+        done = sweep_session.resume_sweep(Path(options.resume), request, host, say=log)
     else:
-        request = Request(
-            config=options.config,
-            settings=tuple(settings),
-            location=options.data,
-            num_epochs=options.num_epochs,
-            run_dir=options.run_dir,
-            command=shlex.join(["gan-jax", *sys.argv[1:]]),
-        )
         axes = grid_axes(options.grid or (), settings)
         done = sweep_session.start_sweep(request, axes, options.seeds, host, say=log)
     if not hosts.is_leader():
         return OK
     if options.parquet:
         sweep_session.write_parquet(done.path, done.rows)
-    print(json_text(done.to_json(), indent=2) if options.json else f"{arms_table(done.rows)}\n{done.path}")
+    print_text(json_text(done.to_json(), indent=2) if options.json else f"{arms_table(done.rows)}\n{done.path}")
     return OK
 
 

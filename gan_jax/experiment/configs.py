@@ -5,22 +5,15 @@ A config may be followed by remedies: `ring+packing_2`, `ring+r1+replay_fifo`.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import sys
-import tokenize
+import ast
 from pathlib import Path
-from types import ModuleType
 
 import gan_jax
 from gan_jax.experiment.component import unknown_name
+from gan_jax.experiment.config_code import ConfigCode, ConfigError, execute
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.remedies import apply_remedy
 from gan_jax.experiment.sweep import Sweep
-
-
-class ConfigError(ValueError):
-    """A config that is unknown, cannot be imported, or defines no valid experiment."""
 
 
 def config_directory() -> Path:
@@ -47,14 +40,22 @@ def config_names() -> list[str]:
 def split_remedies(config: str) -> tuple[str, list[str]]:
     """Splits "ring+r1+replay_fifo" into (the config, its remedies).
 
+    A plus in a folder's name, or in that of a file which exists, belongs to the file.
+
     Example:
         >>> split_remedies("ring+r1+replay_fifo")
         ('ring', ['r1', 'replay_fifo'])
+        >>> split_remedies("c++/study.py+r1")
+        ('c++/study.py', ['r1'])
     """
-    if Path(config).is_file():  # a file whose name contains a plus
-        return config, []
-    base, *remedies = config.split("+")
-    return base, remedies
+    parts = config.split("+")
+    for length in range(len(parts), 0, -1):
+        file = "+".join(parts[:length])
+        if Path(file).is_file():
+            return file, parts[length:]
+    folder, slash, name = config.rpartition("/")
+    base, *remedies = name.split("+")
+    return folder + slash + base, remedies
 
 
 def config_path(config: str) -> Path:
@@ -65,7 +66,7 @@ def config_path(config: str) -> Path:
     """
     config, _ = split_remedies(config)
     path = Path(config)
-    if path.suffix == ".py" or len(path.parts) > 1:
+    if is_file_name(config):
         if not path.is_file():
             raise ConfigError(f"no config file {config}: give a Python file that defines experiment(), or a name")
         return path
@@ -75,25 +76,36 @@ def config_path(config: str) -> Path:
     return shipped
 
 
-def load_module(config: str) -> ModuleType:
-    """Imports a config file. This process can then write and read the components that it defines.
+def is_file_name(config: str) -> bool:
+    """Whether a config is given as a file, rather than by the name of a shipped one; remedies after it are ignored."""
+    path = Path(split_remedies(config)[0])
+    return path.suffix == ".py" or len(path.parts) > 1
+
+
+def config_label(config: str) -> str:
+    """A config's name without its folder, with its remedies: the beginning of the names of its runs.
+
+    Example:
+        >>> config_label("studies/mine.py+r1"), config_label("ring+r1")
+        ('mine+r1', 'ring+r1')
+    """
+    base, remedies = split_remedies(config)
+    return "+".join([Path(base).stem, *remedies])
+
+
+def load_code(config: str) -> ConfigCode:
+    """The code of a config, executed. This process can then write and read the components that it defines.
+
+    Args:
+        config: as `load` takes it.
+
+    Returns:
+        Its source and its module.
 
     Raises:
         ConfigError: if the config is unknown, or its import fails.
     """
-    path = config_path(config)
-    # The name differs for two files of one stem in two folders, and is the same in every process.
-    name = f"gan_jax_config_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
+    return execute(config_path(config))
 
 
 def load(config: str) -> Experiment:
@@ -116,17 +128,14 @@ def load(config: str) -> Experiment:
         >>> load("rong")
         Traceback (most recent call last):
         ...
-        gan_jax.experiment.configs.ConfigError: no config 'rong'; did you mean 'ring'?
+        gan_jax.experiment.config_code.ConfigError: no config 'rong'; did you mean 'ring'?
     """
-    module = load_module(config)
-    if not hasattr(module, "experiment"):
-        raise ConfigError(f"{config_path(config)} does not define experiment(): add `def experiment() -> Experiment`")
-    try:
-        made = module.experiment()
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{config_path(config)}: {error}") from error
+    code = load_code(config)
+    if not hasattr(code.module, "experiment"):
+        raise ConfigError(f"{code.path} does not define experiment(): add `def experiment() -> Experiment`")
+    made = code.call("experiment")
     if not isinstance(made, Experiment):
-        raise ConfigError(f"{config_path(config)}: experiment() returned {type(made).__name__}, not an Experiment")
+        raise ConfigError(f"{code.path}: experiment() returned {type(made).__name__}, not an Experiment")
     for name in split_remedies(config)[1]:
         try:
             made = apply_remedy(made, name)
@@ -153,23 +162,19 @@ def load_sweep(config: str) -> Sweep | None:
         >>> load_sweep("ring") is None
         True
     """
-    module = load_module(config)
-    if not hasattr(module, "sweep") or split_remedies(config)[1]:
+    code = load_code(config)
+    if not hasattr(code.module, "sweep") or split_remedies(config)[1]:
         return None
-    try:
-        made = module.sweep()
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{config_path(config)}: {error}") from error
+    made = code.call("sweep")
     if not isinstance(made, Sweep):
-        raise ConfigError(f"{config_path(config)}: sweep() returned {type(made).__name__}, not a Sweep")
+        raise ConfigError(f"{code.path}: sweep() returned {type(made).__name__}, not a Sweep")
     return made
 
 
 def config_summary(config: str) -> str:
     """The first line of a config's docstring."""
+    path = config_path(config)
     try:
-        with tokenize.open(config_path(config)) as file:  # by the file's own coding line
-            text = file.read().lstrip()
-    except (SyntaxError, UnicodeDecodeError):
-        return ""
-    return text.strip('"').splitlines()[0].strip('" ') if text.startswith('"""') else ""
+        return (ast.get_docstring(ast.parse(path.read_bytes())) or "").partition("\n")[0]
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(f"{path} is no Python file: {error}") from error

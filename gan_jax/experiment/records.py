@@ -9,8 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from gan_jax.experiment.component import annotations_of, is_component
+from gan_jax.experiment.config_code import ConfigCode
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import from_json
+from gan_jax.experiment.stand_ins import stand_in, stand_ins
 
 
 @functools.cache
@@ -67,19 +69,46 @@ def read_component(value: Any) -> Any:
     return from_json(value, public_components())
 
 
-def read_experiment(value: Any) -> Experiment:
+def read_experiment(value: Any, code: ConfigCode | None = None) -> Experiment:
     """The experiment that `to_json` wrote.
 
     Args:
         value: the content of a record's JSON.
+        code: of the config that defines the components that are not public. None leaves stand-ins in their places.
 
     Returns:
-        The experiment.
+        The experiment; `missing_components` says whether it can be used for more than to be shown.
 
     Raises:
-        ValueError: as `read_component`, and if the record is not an experiment's.
+        ValueError: as `read_component`, and if the record is not an experiment's, or the code lacks a component of it.
     """
-    made = read_component(value)
+    own: dict[str, type] = {}
+    for name, settings in own_components(value):
+        found = stand_in(name, settings) if code is None else code.component(name)
+        if found is None:
+            raise ValueError(f"{code.path if code else ''} defines no component {name.rpartition(':')[2]}")
+        own[name] = found
+    made = from_json(value, {**public_components(), **own})
     if not isinstance(made, Experiment):
         raise ValueError(f"the record holds a component {type(made).__name__}, not an Experiment")
     return made
+
+
+def own_components(value: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Names of a record's components that are not public, and of their settings.
+
+    Example:
+        >>> list(own_components({"component": "Ring", "weights": [{"component": "__config__:Slope", "a": 1.0}]}))
+        [('__config__:Slope', ('a',))]
+    """
+    if isinstance(value, dict):
+        name = value.get("component")
+        if isinstance(name, str) and ":" in name and not name.startswith("gan_jax."):
+            yield name, tuple(str(setting) for setting in value if setting != "component")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from own_components(part)
+
+
+def missing_components(parts: tuple[Any, ...]) -> list[str]:
+    """Names of the classes, in parts of a record's experiment, whose code has not been executed."""
+    return list(dict.fromkeys(found.__name__ for found in stand_ins(parts)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,8 +13,13 @@ import numpy as np
 
 from gan_jax.experiment.component import annotations_of, is_component, unknown_name
 from gan_jax.experiment.parsing import IncompleteError, element_type, parse_setting
+from gan_jax.experiment.stand_ins import StandIn, holds_stand_in, unchecked
 
 _C = TypeVar("_C")
+CONFIG_MODULE = "gan_jax_config_"
+"""Beginning of the names of the modules that configs are executed as."""
+OWN = "__config__"
+"""The place of a config's own components in a record, whatever the config's name and folder."""
 
 
 class Setting(typing.NamedTuple):
@@ -117,21 +121,26 @@ def to_json(value: Any) -> Any:
 
 
 def component_name(cls: type) -> str:
-    """The name of a component in a record: a public one by its name alone, a user's own by "module:name".
+    """The name of a component in a record: a public one by its name alone, a user's own by "place:name".
 
-    A public component keeps its name when its file moves, so older records stay readable.
+    The place is `OWN` for the config itself, or the name of a module that it imports. So a component keeps its name
+    when its file moves, and older records stay readable.
     """
-    return cls.__qualname__ if cls.__module__.startswith("gan_jax.") else f"{cls.__module__}:{cls.__qualname__}"
+    if issubclass(cls, StandIn):
+        return cls.RECORD_NAME
+    if cls.__module__.startswith("gan_jax."):
+        return cls.__qualname__
+    return f"{OWN if cls.__module__.startswith(CONFIG_MODULE) else cls.__module__}:{cls.__qualname__}"
 
 
 def from_json(value: Any, components: Mapping[str, type]) -> Any:
     """The component that `to_json` wrote. Settings missing from the record (an older file) take their defaults.
 
-    Nothing is imported: a user's own component is found only if its module has been imported before.
+    Nothing is imported: names are looked up among the given components and nowhere else.
 
     Args:
         value: the result of `to_json`.
-        components: the public components by name; `gan_jax.experiment.records.public_components()`.
+        components: by name: the public ones, `gan_jax.experiment.records.public_components()`, and perhaps others.
 
     Returns:
         The component; lists become tuples, numbers and texts stay as they are.
@@ -151,19 +160,16 @@ def from_json(value: Any, components: Mapping[str, type]) -> Any:
     fields: dict[str, Any] = {renamed.get(name, name): part for name, part in value.items() if name != "component"}
     for field in fields.keys() - known:
         raise ValueError(unknown_name(f"{cls.__name__} has no setting", field, known))
-    return cls(**{name: from_json(part, components) for name, part in fields.items()})
+    parts = {name: from_json(part, components) for name, part in fields.items()}
+    return unchecked(cls, parts) if holds_stand_in((cls, *parts.values())) else cls(**parts)
 
 
 def _component_class(name: str, components: Mapping[str, type]) -> Any:
     module, _, own = name.rpartition(":")
-    if not module or module.startswith("gan_jax."):  # records of version 0.1.0 name the module of a public component
-        if own not in components:
-            raise ValueError(unknown_name("unknown component", own, components))
-        return components[own]
-    cls = getattr(sys.modules.get(module), own, None)
-    if not (isinstance(cls, type) and is_component(cls)):
-        raise ValueError(f"unknown component {name!r}: import the module that defines it first")
-    return cls
+    public = own if module.startswith("gan_jax.") else name  # records of version 0.1.0 name the module too
+    if public not in components:
+        raise ValueError(unknown_name("unknown component", public, [known for known in components if ":" not in known]))
+    return components[public]
 
 
 # --- Differences ------------------------------------------------------------------------------------------------------
@@ -201,10 +207,10 @@ def diff(old: Any, new: Any) -> list[str]:
 
 
 def _shape_of(value: Any) -> Any:
-    """The classes of the components in a value; the settings below are compared only if these agree."""
+    """The names of the components in a value; the settings below are compared only if these agree."""
     if isinstance(value, tuple):
         return tuple(_shape_of(part) for part in value if is_component(part))
-    return type(value) if is_component(value) else None
+    return component_name(type(value)) if is_component(value) else None
 
 
 def _same(a: Any, b: Any) -> bool:

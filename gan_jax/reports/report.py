@@ -15,7 +15,10 @@ from gan_jax.reports.page_pictures import Frame, read_png, slider
 from gan_jax.reports.report_curves import probe_curves, run_curves
 from gan_jax.reports.report_diagnoses import diagnoses, film, onset_section
 from gan_jax.reports.report_experiment import experiment_settings, provenance
-from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.links import refuse_links
+from gan_jax.runs.run_directory import RunDirectory
+from gan_jax.runs.run_record import RunError, RunRecord
 from gan_jax.runs.runner import read_verdict
 
 METRICS = {
@@ -35,12 +38,13 @@ _MAX_TILES = 6
 _BOUNDS_NOTE = "The ceiling is the value of real data, the floor that of finite samples of a perfect generator."
 
 
-def write_report(path: Path, out: Path | None = None) -> Path:
-    """Writes the report of a run, finished or not.
+def write_report(path: Path, out: Path | None = None, allowed: AllowedCode = NO_CODE) -> Path:
+    """Writes the report of a run, finished or not. It needs no code of the user's own.
 
     Args:
         path: folder of the run.
         out: file to write; report.html of the run if None.
+        allowed: code that may be executed, to compare the experiment with its config.
 
     Returns:
         The file that was written.
@@ -48,11 +52,13 @@ def write_report(path: Path, out: Path | None = None) -> Path:
     Raises:
         RunError: if the folder is no run, has no metrics yet, or the report cannot be written.
     """
-    run = RunDirectory.open(path)
+    run = RunDirectory.open(path, allowed)
     rows = run.read_metrics()
     if not rows:
         raise RunError(f"{path} has no metrics yet: let it train to its first evaluation")
     target = out or run.report_path
+    if out is None:
+        refuse_links(path, target)
     try:
         write_text(target, render_run(run, rows))
     except OSError as error:
@@ -76,7 +82,7 @@ def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None 
     drawn = [Section("Curves", run_curves(rows, verdict)), Section("Probe values", probe_curves(run, verdict))]
     rest = [
         Section("All numbers", _numbers(rows[-1], verdict)),
-        Section("Experiment", experiment_settings(record.config, record.experiment)),
+        Section("Experiment", experiment_settings(record.config, record.experiment, run.allowed)),
         Section("How to reproduce it", _provenance(record)),
     ]
     found = diagnoses(run)

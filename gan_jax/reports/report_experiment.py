@@ -6,39 +6,50 @@ from typing import Any
 
 from markupsafe import Markup
 
-from gan_jax.experiment.configs import load, split_remedies
+from gan_jax.experiment.config_code import ConfigError
+from gan_jax.experiment.configs import is_file_name, load, split_remedies
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.experiment.records import read_experiment
-from gan_jax.experiment.settings import diff, to_json
+from gan_jax.experiment.settings import diff
 from gan_jax.reports.html_parts import render_template
 from gan_jax.reports.page import command, html_table, settings_table
+from gan_jax.runs.folder_code import AllowedCode
 
 
-def experiment_settings(config: str, made: Experiment) -> Markup:
+def experiment_settings(config: str, made: Experiment, allowed: AllowedCode) -> Markup:
     """The settings in which an experiment differs from its config as that is today, and all its settings, folded.
 
     Args:
         config: name or path of the config, remedies after it; "" if there was none.
         made: the experiment of the run, or of an arm.
+        allowed: code that may be executed; a shipped config always may.
 
     Returns:
         HTML.
     """
-    return _changes(config, made) + settings_table(made)
+    return _changes(config, made, allowed) + settings_table(made)
 
 
-def _changes(config: str, made: Experiment) -> Markup:
+def _changes(config: str, made: Experiment, allowed: AllowedCode) -> Markup:
     name, rows, error = "", [], ""
     if config:
         name, _ = split_remedies(config)
         try:
-            base = load(name)
-            # A config that is a file is loaded again here, which makes its classes anew: the run's are read by them.
-            rows = [_changed_setting(line) for line in diff(base, read_experiment(to_json(made)))]
+            rows = [_changed_setting(line) for line in diff(_base(name, allowed), made)]
         except ValueError as problem:
             error = str(problem)
     changed = html_table(["setting", "config", "here"], rows) if rows else ""
     return render_template("changes", config=name, error=error, num_changes=len(rows), table=changed)
+
+
+def _base(config: str, allowed: AllowedCode) -> Experiment:
+    """The experiment of a config: a shipped one, or one that the user names. A record's path is not followed.
+
+    Raises:
+        ValueError: if it is neither, or cannot be loaded.
+    """
+    if is_file_name(config) and allowed.config is None:
+        raise ConfigError("a config file is executed only if it is named (gan-jax report RUN --config FILE)")
+    return load(split_remedies(allowed.config)[0] if is_file_name(config) and allowed.config else config)
 
 
 def _changed_setting(line: str) -> list[str]:
@@ -60,6 +71,7 @@ def provenance(record: Any, facts: dict[str, Any]) -> Markup:
         part for part in (known.get("device"), f"{known['num_cpus']} CPUs" if "num_cpus" in known else None) if part
     )
     lines = {**facts, "device": device, "versions": versions, "started": known.get("started", "")}
-    shown = command(record.command, "run-command") if record.command else Markup()
+    commands = "\n".join(filter(None, (record.command, *record.continued)))
+    shown = command(commands, "run-command") if commands else Markup()
     rows = [[name, str(value)] for name, value in lines.items() if value not in ("", None)]
     return shown + html_table([], rows)

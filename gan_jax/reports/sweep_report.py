@@ -20,9 +20,11 @@ from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Ser
 from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics, trend_words
 from gan_jax.reports.text_tables import num_early
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.joined_sweeps import JoinedSweeps, open_sweeps
 from gan_jax.runs.json_text import json_text
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.links import refuse_links
+from gan_jax.runs.run_record import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
 _PICTURES_PER_ARM = 3
@@ -30,7 +32,11 @@ _OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
 
 
 def write_sweep_report(
-    path: Path, out: Path | None = None, baseline: str | None = None, more: Sequence[Path] = ()
+    path: Path,
+    out: Path | None = None,
+    baseline: str | None = None,
+    more: Sequence[Path] = (),
+    allowed: AllowedCode = NO_CODE,
 ) -> Path:
     """Writes report.html and statistics.json of a sweep, finished or not; or of several sweeps as one.
 
@@ -39,6 +45,7 @@ def write_sweep_report(
         out: file to write; report.html of the sweep if None. The statistics of several sweeps lie beside it.
         baseline: name of the arm that the others are compared with; the first if None.
         more: folders of further sweeps, read with the first as one.
+        allowed: code that may be executed, to compare the experiment with its config.
 
     Returns:
         The report's file.
@@ -49,7 +56,7 @@ def write_sweep_report(
     """
     if more and out is None:
         raise RunError("several sweeps are read as one: say where their report goes, --out FILE")
-    directory = open_sweeps([path, *more])
+    directory = open_sweeps([path, *more], allowed)
     rows = directory.read_members()
     if not rows:
         raise RunError(f"{path} has no evaluation yet: let it train to the first one")
@@ -59,6 +66,9 @@ def write_sweep_report(
         raise RunError(f"--baseline: {error}") from error
     target = out or path / "report.html"
     numbers = target.with_suffix(".statistics.json") if more else path / "statistics.json"
+    for file in (target, numbers):
+        if file.parent == path:
+            refuse_links(path, file)
     try:
         write_text(numbers, json_text(statistics, indent=2) + "\n")
         write_text(target, render_sweep(directory, rows, statistics))
@@ -103,7 +113,10 @@ def render_sweep(
         ),
         Section("Curves", render_template("plots", note=note, key=_key(rows), figures=figures)),
     ]
-    after = [Section("Experiment", _settings(record)), Section("How to reproduce it", _provenance(directory, record))]
+    after = [
+        Section("Experiment", _settings(directory, record)),
+        Section("How to reproduce it", _provenance(directory, record)),
+    ]
 
     def page(samples: Markup) -> str:
         about = f"Sweep of {num_runs} runs, {len(rows)} with an evaluation"
@@ -275,13 +288,13 @@ def _sample(row: dict[str, Any], picture: Path, uri: str) -> tuple[str, str, str
     return alt, uri, f"seed {row['seed']}: {sentence}"
 
 
-def _settings(record: SweepRecord) -> Markup:
+def _settings(directory: SweepDirectory | JoinedSweeps, record: SweepRecord) -> Markup:
     lines = [[arm.name, ", ".join(f"{k} = {v}" for k, v in arm.settings.items()) or "–"] for arm in record.sweep.arms]
     first = record.sweep.arms[0]
     return (
         html_table(["arm", "what sets it apart"], lines)
         + render_template("heading", text=first.name)
-        + experiment_settings(record.config, first.experiment)
+        + experiment_settings(record.config, first.experiment, directory.allowed)
     )
 
 

@@ -19,7 +19,9 @@ from gan_jax.reports import report, sweep_report
 from gan_jax.reports.html_parts import paragraph
 from gan_jax.reports.page import Live, Section, document
 from gan_jax.reports.sweep_survival import sweep_statistics
-from gan_jax.runs.run_directory import RunDirectory, RunError
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.run_directory import RunDirectory
+from gan_jax.runs.run_record import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory
 
 HOST = "127.0.0.1"
@@ -51,7 +53,7 @@ class Drawing(NamedTuple):
     line: str = ""
 
 
-def watch(path: Path, *, port: int, every: float, log: Callable[[str], None]) -> None:
+def watch(path: Path, *, port: int, every: float, log: Callable[[str], None], allowed: AllowedCode = NO_CODE) -> None:
     """Serves the page of a folder to this machine, until it is interrupted.
 
     Args:
@@ -59,25 +61,28 @@ def watch(path: Path, *, port: int, every: float, log: Callable[[str], None]) ->
         port: the first to try; 0 for any that is free.
         every: seconds between two checks of the folder.
         log: called with a line for each event.
+        allowed: code that may be executed, to compare the experiment with its config.
 
     Raises:
         RunError: if the folder is neither, or no port is free.
     """
     with contextlib.suppress(KeyboardInterrupt):
-        drawing = draw_page(path, Drawing(), every)
+        drawing = draw_page(path, Drawing(), every, allowed)
         with make_server(port) as server:
             server.drawing = drawing
             threading.Thread(target=server.serve_forever, daemon=True).start()
             taken = f"port {port} is taken; " if port not in (0, server.server_port) else ""
             log(f"{taken}{path} is shown at http://{HOST}:{server.server_port}/ (Ctrl-C ends this)")
             log(drawing.line)
-            for later in drawings(path, drawing, every, log):
+            for later in drawings(path, drawing, every, log, allowed):
                 if later.phase != server.drawing.phase:
                     log(later.line)
                 server.drawing = later
 
 
-def drawings(path: Path, drawing: Drawing, every: float, log: Callable[[str], None]) -> Iterator[Drawing]:
+def drawings(
+    path: Path, drawing: Drawing, every: float, log: Callable[[str], None], allowed: AllowedCode = NO_CODE
+) -> Iterator[Drawing]:
     """A new page each time that the folder's files have changed, without end.
 
     Args:
@@ -85,6 +90,7 @@ def drawings(path: Path, drawing: Drawing, every: float, log: Callable[[str], No
         drawing: the page before.
         every: seconds between two checks of the folder.
         log: called with a line when the folder cannot be drawn; the last page then stays.
+        allowed: code that may be executed.
 
     Yields:
         The pages after `drawing`, in order.
@@ -97,7 +103,7 @@ def drawings(path: Path, drawing: Drawing, every: float, log: Callable[[str], No
             continue
         began = time.monotonic()
         try:
-            drawing, problem = draw_page(path, drawing, every), ""
+            drawing, problem = draw_page(path, drawing, every, allowed), ""
             yield drawing
         # A file that is being written can be wrong in any way. What was drawn last stays until it is right.
         except Exception as error:
@@ -121,13 +127,14 @@ def seen(path: Path) -> frozenset[tuple[str, int, int]]:
     return frozenset(found)
 
 
-def draw_page(path: Path, before: Drawing, every: float) -> Drawing:
+def draw_page(path: Path, before: Drawing, every: float, allowed: AllowedCode = NO_CODE) -> Drawing:
     """The page of a folder as it is now; without metrics, a page that waits for them.
 
     Args:
         path: the folder of a run or a sweep.
         before: the page before, for the number of this one.
         every: seconds between two checks of the folder, which the page repeats; at most 5 on the page.
+        allowed: code that may be executed.
 
     Returns:
         The page and the state of the run.
@@ -137,9 +144,9 @@ def draw_page(path: Path, before: Drawing, every: float) -> Drawing:
     """
     files, version = seen(path), before.version + 1
     if (path / "sweep.json").is_file():
-        phase, line, render = _sweep(SweepDirectory.open(path))
+        phase, line, render = _sweep(SweepDirectory.open(path, allowed))
     elif (path / "experiment.json").is_file():
-        phase, line, render = _run(RunDirectory.open(path))
+        phase, line, render = _run(RunDirectory.open(path, allowed))
     else:
         raise RunError(f"{path} holds no run and no sweep: give a folder that train or sweep has made")
     live = Live(version, min(every, 5.0), phase == "ended", line[:1].upper() + line[1:])

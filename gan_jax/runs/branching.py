@@ -7,11 +7,25 @@ from pathlib import Path
 import jax
 
 from gan_jax.runs.checkpoint import from_host, to_host
-from gan_jax.runs.run_directory import RunError, RunRecord
+from gan_jax.runs.run_record import RunError, RunRecord
 from gan_jax.runs.runner import same_shapes, state_template
 from gan_jax.runs.stored_run import StoredRun
 from gan_jax.scaling import hosts
 from gan_jax.training.state import TrainState
+
+
+def split_step(parent: str) -> tuple[str, str]:
+    """(the run, its step or "") of "RUN@STEP", in which the last @ counts, or of the name of a run that exists.
+
+    Raises:
+        RunError: if what follows the @ is no step.
+    """
+    name, at, step = parent.rpartition("@")
+    if at and step.isdecimal():
+        return name, step
+    if at and not Path(parent.partition("#")[0]).is_dir():
+        raise RunError(f"--branch-from takes RUN@STEP, and {step!r} is not a step")
+    return parent, ""
 
 
 def branch_state(parent: StoredRun, step: int | None, record: RunRecord, new_key: bool) -> TrainState:

@@ -13,8 +13,9 @@ from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.rows import named_numbers
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.run_record import RunError
 from gan_jax.runs.stored_run import open_run
 from gan_jax.scaling.memory_check import least_bytes, require_memory
 from gan_jax.training.batches import sample_latent
@@ -73,6 +74,7 @@ def evaluate_run(
     seed: int | None = None,
     location: str | None = None,
     truncation: float | None = None,
+    allowed: AllowedCode = NO_CODE,
 ) -> dict[str, Any]:
     """Restores a checkpoint and measures its generator.
 
@@ -83,6 +85,7 @@ def evaluate_run(
         seed: of fresh latents; None: the run's own bank, which gives the numbers of its log.
         location: of the data set; None: where the run found it.
         truncation: greatest size of a number in the latents, which are then fresh; None: not truncated.
+        allowed: code that may be executed to read the run's record.
 
     Returns:
         JSON: metrics with their ceilings, floors and definition, and what they are of.
@@ -91,9 +94,8 @@ def evaluate_run(
         RunError: if there is no such run or checkpoint, or the latents cannot be truncated.
         MemoryNeedError: if so many samples cannot fit the memory.
     """
-    stored = open_run(name)
-    record = stored.record
-    experiment = record.experiment
+    stored = open_run(name, allowed)
+    record, experiment = stored.record, stored.experiment
     if num_samples is not None:
         experiment = override(experiment, "detector.num_samples", str(num_samples))
     place = location or record.location

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gan_jax.experiment.records import own_components
 from gan_jax.experiment.settings import to_json
 from gan_jax.experiment.sweep import Arm, Sweep
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.run_record import RunError
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory, SweepRecord
 
 
@@ -25,7 +27,7 @@ class JoinedSweeps:
 
     def __init__(self, sweeps: Sequence[SweepDirectory]) -> None:
         records = [sweep.read_record() for sweep in sweeps]
-        self.path = sweeps[0].path
+        self.path, self.allowed = sweeps[0].path, sweeps[0].allowed
         self._sweeps = list(sweeps)
         self._record = _joined_record(records, [sweep.path for sweep in sweeps])
         order = {arm.name: index for index, arm in enumerate(self._record.sweep.arms)}
@@ -92,7 +94,9 @@ def _joined_record(records: Sequence[SweepRecord], paths: Sequence[Path]) -> Swe
     for record, path in zip(records, paths, strict=True):
         for arm in record.sweep.arms:
             known = arms.setdefault(arm.name, arm)
-            if to_json(known.experiment) != to_json(arm.experiment):
+            experiment = to_json(arm.experiment)
+            own = any(own_components(experiment))
+            if to_json(known.experiment) != experiment or (own and record.source != records[0].source):
                 raise RunError(f"{paths[0]} and {path} have different experiments under the name {arm.name!r}")
         for name, contents in record.data.items():
             if data.setdefault(name, contents) != contents:
@@ -123,11 +127,12 @@ def _joined_values(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def open_sweeps(paths: Sequence[Path]) -> SweepDirectory | JoinedSweeps:
+def open_sweeps(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> SweepDirectory | JoinedSweeps:
     """The folder of a sweep, or several as one.
 
     Args:
         paths: folders, at least one.
+        allowed: code that may be executed to read their records.
 
     Returns:
         What reports read.
@@ -135,5 +140,5 @@ def open_sweeps(paths: Sequence[Path]) -> SweepDirectory | JoinedSweeps:
     Raises:
         RunError: if one is no sweep, or they do not fit together.
     """
-    sweeps = [SweepDirectory.open(path) for path in paths]
+    sweeps = [SweepDirectory.open(path, allowed) for path in paths]
     return sweeps[0] if len(sweeps) == 1 else JoinedSweeps(sweeps)

@@ -80,7 +80,7 @@ def read_signals(folder: Path) -> dict[str, np.ndarray]:
     path = folder / "signals.npz"
     if not path.is_file():
         return {}
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return dict(file)
 
 

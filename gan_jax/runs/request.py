@@ -9,10 +9,12 @@ from pathlib import Path
 
 from gan_jax.data.images import Images, fingerprint
 from gan_jax.data.stacked import ImageData
+from gan_jax.experiment.configs import is_file_name, split_remedies
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override, override_all
 from gan_jax.metrics.image_metrics import PIXELS_ONLY
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.run_record import RunError
 from gan_jax.scaling.memory_check import check_training_memory
 from gan_jax.training.evaluations import LoadedData, load_data
 
@@ -21,7 +23,10 @@ RUNS = Path("runs")
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What was asked for. `settings` are (dotted path, text) overrides of the config's experiment."""
+    """What was asked for. `settings` are (dotted path, text) overrides of the config's experiment.
+
+    `allowed` is the code that may be executed to read a folder; a config is executed because it is named.
+    """
 
     config: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
@@ -30,6 +35,7 @@ class Request:
     num_epochs: float | None = None
     run_dir: str | None = None
     command: str = ""
+    allowed: AllowedCode = NO_CODE
 
 
 def warn_of_pixels_only(experiment: Experiment, resources: LoadedData, say: Callable[[str], None]) -> None:
@@ -138,5 +144,8 @@ def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: f
 
 
 def stored_config(config: str) -> str:
-    """A config as the record keeps it: a file by its full path, so that its components can be found again."""
-    return str(Path(config).resolve()) if config.endswith(".py") else config
+    """A config as the record keeps it, for people: a file by its full path, with the remedies after it."""
+    if not config or not is_file_name(config):
+        return config
+    base, remedies = split_remedies(config)
+    return "+".join([str(Path(base).resolve()), *remedies])

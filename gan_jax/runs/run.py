@@ -16,8 +16,9 @@ from gan_jax.diagnostics.verdict import Verdict
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep
 from gan_jax.networks.network import Variables
+from gan_jax.runs.folder_code import AllowedCode
 from gan_jax.runs.joined_sweeps import open_sweeps
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.run_record import RunError, require_components
 from gan_jax.runs.stored_run import StoredRun, metric_arrays, open_member, open_run
 from gan_jax.runs.sweep_directory import flat
 from gan_jax.training.batches import sample_latent
@@ -32,8 +33,13 @@ if TYPE_CHECKING:
 class Run:
     """A run on a disk: its settings, verdict, metrics, states and generators. Nothing is written.
 
+    No code of the folder is executed unasked. Of a run with components of the user's own, `metrics`, `verdict`, `seed`
+    and `steps` are there without it; the rest needs `config` or `trust`.
+
     Args:
         path: the run's folder, or "SWEEP#MEMBER" for a member of a sweep.
+        config: a config to execute, which defines the run's own components.
+        trust: whether to execute the config's source that the folder keeps.
 
     Raises:
         RunError: if there is no such run (a `ValueError`).
@@ -47,8 +53,8 @@ class Run:
             run.generator(step=100).sample(jax.random.key(0), 5).shape  # (5, 2)
     """
 
-    def __init__(self, path: str | Path | StoredRun) -> None:
-        self._stored = path if isinstance(path, StoredRun) else open_run(path)
+    def __init__(self, path: str | Path | StoredRun, *, config: str | Path | None = None, trust: bool = False) -> None:
+        self._stored = path if isinstance(path, StoredRun) else open_run(path, _allowed(config, trust))
 
     def __repr__(self) -> str:
         return f"Run({self._stored.name!r})"
@@ -214,14 +220,18 @@ class SweepRun:
         path: the sweep's folder.
         more: folders of further sweeps, which are read with it as one: arms of one name are one experiment, and their
             seeds differ. Members are then numbered by seed, then by arm.
+        config: a config to execute, which defines the sweep's own components.
+        trust: whether to execute the config's source that each folder keeps.
 
     Raises:
         RunError: if one is no sweep, or they do not fit together (a `ValueError`).
     """
 
-    def __init__(self, path: str | Path, *more: str | Path) -> None:
+    def __init__(
+        self, path: str | Path, *more: str | Path, config: str | Path | None = None, trust: bool = False
+    ) -> None:
         self._paths = [Path(part) for part in (path, *more)]
-        self._directory = open_sweeps(self._paths)
+        self._directory = open_sweeps(self._paths, _allowed(config, trust))
         self._record = self._directory.read_record()
 
     def __repr__(self) -> str:
@@ -240,7 +250,13 @@ class SweepRun:
 
     @property
     def sweep(self) -> Sweep:
-        """Arms and seeds."""
+        """Arms and seeds.
+
+        Raises:
+            RunError: if the code of an arm's component has not been executed.
+        """
+        for arm in self._record.sweep.arms:
+            require_components(self.path, arm.experiment)
         return self._record.sweep
 
     @property
@@ -270,6 +286,10 @@ class SweepRun:
             RunError: if there is no such member.
         """
         return Run(open_member(*self._directory.locate(number)))
+
+
+def _allowed(config: str | Path | None, trust: bool) -> AllowedCode:
+    return AllowedCode(None if config is None else str(config), trust)
 
 
 def _frame(columns: dict[str, np.ndarray], index: str) -> pandas.DataFrame:

@@ -1,6 +1,7 @@
 """The folder of a run: what it is a run of, its metrics, pictures, checkpoints and verdict.
 
-experiment.json   the experiment, key seed, data fingerprint, versions, device, command, parent of a branch
+experiment.json   the experiment, seed, data fingerprint and their hashes; versions, device, command, parent of a branch
+source/           a copy of the config, if it is a file, and of the modules beside it that it imports
 metrics.jsonl     a row an evaluation
 signals.jsonl     a row a probe, if the experiment has a recorder
 onset/            of a run that failed: metrics of every step and states around its onset (`gan_jax.runs.onset_window`)
@@ -14,7 +15,6 @@ report.html       written by `gan-jax report`
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import gzip
 import importlib.metadata
@@ -22,82 +22,35 @@ import json
 import os
 import platform
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 
-from gan_jax.experiment.configs import load_module
-from gan_jax.experiment.experiment import Experiment
-from gan_jax.experiment.records import read_experiment
-from gan_jax.experiment.settings import diff, to_json
+import gan_jax
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode, keep_source
 from gan_jax.runs.json_text import json_text
+from gan_jax.runs.links import open_unlinked
+from gan_jax.runs.run_record import RunError, RunRecord, parse_record
 from gan_jax.scaling import hosts
 
-_R = TypeVar("_R")
-_PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-class RunError(ValueError):
-    """A run folder that cannot be used as asked."""
-
-
-@dataclasses.dataclass(frozen=True)
-class RunRecord:
-    """What a folder is a run of. `experiment`, `seed` and `data` decide the numbers; the rest is for people.
-
-    Attributes:
-        experiment: the settings.
-        seed: of the run's key.
-        data: fingerprint of the data set's contents; "" for data made from settings.
-        config: name or path that the run was started with.
-        location: where the data were read, as given; None for the default places.
-        parent: "RUN@STEP" for a branch.
-        environment: versions and device.
-        command: the command line.
-        keep_every_steps: checkpoints at multiples of this are kept for good.
-        first_step: where the run began: 0, or the step of its parent that it branched from.
-    """
-
-    experiment: Experiment
-    seed: int
-    data: str = ""
-    config: str = ""
-    location: str | None = None
-    parent: str | None = None
-    environment: dict[str, Any] = dataclasses.field(default_factory=dict)
-    command: str = ""
-    keep_every_steps: int | None = None
-    first_step: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {"format": 1, **fields, "experiment": to_json(self.experiment)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> RunRecord:
-        known = {f.name for f in dataclasses.fields(cls)}
-        fields = {k: v for k, v in value.items() if k in known}
-        return cls(**{**fields, "experiment": read_experiment(value["experiment"])})
-
-    def differences(self, other: RunRecord) -> list[str]:
-        """What makes `other` a different run: settings, seed, data."""
-        lines = diff(self.experiment, other.experiment)
-        if self.seed != other.seed:
-            lines.append(f"seed: {self.seed} -> {other.seed}")
-        if self.data != other.data:
-            lines.append(f"data contents: {self.data or 'none'} -> {other.data or 'none'}")
-        return lines
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class RunDirectory:
-    """Paths and files of one run."""
+    """Paths and files of one run.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: the folder.
+        allowed: code that may be executed to read its record.
+        root: the folder that the user names, if it is not this one: the sweep of a member.
+    """
+
+    def __init__(self, path: Path, allowed: AllowedCode = NO_CODE, root: Path | None = None) -> None:
+        self.path, self.root = path, root or path
+        self.allowed = allowed
         self.record_path = path / "experiment.json"
         self.metrics_path = path / "metrics.jsonl"
         self.signals_path = path / "signals.jsonl"
@@ -108,8 +61,16 @@ class RunDirectory:
         self.report_path = path / "report.html"
 
     @classmethod
-    def create(cls, path: Path, record: RunRecord) -> RunDirectory:
+    def create(cls, path: Path, record: RunRecord, source: Mapping[str, bytes] | None = None) -> RunDirectory:
         """Makes the folder of a new run.
+
+        Args:
+            path: the folder.
+            record: what it is a run of.
+            source: files of its config's source, by name.
+
+        Returns:
+            The folder.
 
         Raises:
             RunError: if it holds a run or anything else, or cannot be written.
@@ -120,17 +81,21 @@ class RunDirectory:
             why = f"holds another experiment ({'; '.join(lines[:4])})" if lines else "already holds this run"
             remedy = "choose another --run-dir" if lines else f"continue it with --resume {path}"
             raise RunError(f"{path} {why}: {remedy}")
-        make_folder(path, "run", run.samples_path, run.record_path, record.to_json())
+        make_folder(path, "run", run.samples_path, run.record_path, record.to_json(), source)
         return run
 
     @classmethod
-    def open(cls, path: Path) -> RunDirectory:
+    def open(cls, path: Path, allowed: AllowedCode = NO_CODE) -> RunDirectory:
         """The folder of an existing run.
+
+        Args:
+            path: the folder.
+            allowed: code that may be executed to read its record.
 
         Raises:
             RunError: if it is none.
         """
-        run = cls(path)
+        run = cls(path, allowed)
         if not hosts.from_leader(run.record_path.is_file):
             raise RunError(f"{path} is not a run folder (it has no experiment.json): give a folder that train made")
         run.read_record()
@@ -138,7 +103,7 @@ class RunDirectory:
 
     def read_record(self) -> RunRecord:
         """The record, which in several processes the leader reads for all."""
-        return parse_record(self.record_path, RunRecord.from_json)
+        return parse_record(self.record_path, RunRecord.from_json, self.allowed)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
@@ -186,7 +151,7 @@ def exclusive(path: Path) -> Iterator[None]:
     Raises:
         RunError: if another process is writing there.
     """
-    with (path / ".lock").open("w") as file:
+    with open_unlinked(path / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -194,7 +159,9 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-def make_folder(path: Path, kind: str, samples: Path, record: Path, value: dict[str, Any]) -> None:
+def make_folder(
+    path: Path, kind: str, samples: Path, record: Path, value: dict[str, Any], source: Mapping[str, bytes] | None
+) -> None:
     """A new folder of a run or a sweep (its `kind`), with its record and room for pictures.
 
     Args:
@@ -203,6 +170,7 @@ def make_folder(path: Path, kind: str, samples: Path, record: Path, value: dict[
         samples: its folder of pictures.
         record: the file of its record.
         value: the record as JSON.
+        source: files of the config's source, by name.
 
     Raises:
         RunError: if it holds anything, or cannot be written.
@@ -211,6 +179,7 @@ def make_folder(path: Path, kind: str, samples: Path, record: Path, value: dict[
         if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
             raise RunError(f"{path} exists and is not a {kind} of gan-jax: choose another --run-dir")
         samples.mkdir(parents=True, exist_ok=True)
+        keep_source(path, source or {})
         write_json(record, value)
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error.strerror or error}): choose another --run-dir") from error
@@ -231,21 +200,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         with contextlib.suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
     return rows
-
-
-def parse_record(path: Path, parse: Callable[[dict[str, Any]], _R]) -> _R:
-    """What `parse` makes of a record file.
-
-    Raises:
-        RunError: if it cannot be read.
-    """
-    try:
-        value = hosts.from_leader(lambda: json.loads(path.read_text(encoding="utf-8")))
-        if str(value["config"]).endswith(".py") and Path(value["config"]).is_file():
-            load_module(value["config"])  # the experiment may use components that the config defines
-        return parse(value)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def new_run_path(root: Path, name: str) -> Path:
@@ -272,11 +226,10 @@ def environment() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
     device = jax.devices()[0]
     return {
-        "versions": {"python": platform.python_version(), **versions},
+        "versions": {"gan_jax": gan_jax.__version__, "python": platform.python_version(), **versions},
         "device": f"{device.device_kind} ({device.platform})",
         "num_devices": jax.device_count(),
         "num_cpus": os.cpu_count(),
         "machine": platform.machine(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "argv": sys.argv[1:],
     }

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.runs.run_directory import RunDirectory, RunError, write_json
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.links import refuse_links
+from gan_jax.runs.run_directory import RunDirectory, write_json
+from gan_jax.runs.run_record import RunError, require_components
 from gan_jax.runs.stored_run import StoredRun, open_run
 from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
@@ -52,17 +55,23 @@ class RunStates(NamedTuple):
         return self.stored.restore(step)
 
 
-def open_states(name: str | Path, location: str | None = None) -> RunStates:
+def open_states(name: str | Path, location: str | None = None, allowed: AllowedCode = NO_CODE) -> RunStates:
     """Reads a run's record and its data.
 
     Args:
         name: the run's folder, or "SWEEP#MEMBER".
         location: of the data, if they have moved.
+        allowed: code that may be executed to read its record.
+
+    Returns:
+        The run.
 
     Raises:
         RunError: if it is no run, has no checkpoint, or its data are not those that it was trained on.
     """
-    stored = open_run(name)
+    stored = open_run(name, allowed)
+    require_components(stored.name, stored.record.experiment)
+    refuse_links(stored.directory.root, stored.directory.path / "diagnosis")
     if not stored.steps:
         raise RunError(f"{stored.name} has no checkpoint yet: let it train to its first evaluation")
     return RunStates(stored, stored.load_data(location), stored.steps)
@@ -93,8 +102,12 @@ def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path
 
     Returns:
         The file that was written.
+
+    Raises:
+        RunError: if a link leads out of the folder there.
     """
     path = diagnosis_path(run, kind)
+    refuse_links(run.root, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result)
     return path

@@ -10,13 +10,17 @@ from typing import Any
 
 import jax
 
-from gan_jax.experiment.configs import load
+from gan_jax.experiment.configs import config_label, load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.image_metrics import is_pixels_only
-from gan_jax.runs.branching import branch_place, branch_state
+from gan_jax.runs.branching import branch_place, branch_state, split_step
 from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.folder_code import check_readable, source_of
+from gan_jax.runs.links import refuse_links
 from gan_jax.runs.request import RUNS, Request, apply_settings, prepare_data, stored_config, warn_of_pixels_only
-from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, environment, new_run_path, write_json
+from gan_jax.runs.resumed_code import branch_source, check_source, resume_code
+from gan_jax.runs.run_directory import RunDirectory, environment, new_run_path, write_json
+from gan_jax.runs.run_record import RunError, RunRecord, check_unedited, require_components
 from gan_jax.runs.runner import (
     HostOptions,
     RunResult,
@@ -98,12 +102,14 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     advance, resources, spread = _advance(host, experiment, resources)
     warn_of_pixels_only(experiment, resources, say)
     seed = request.seed or 0
-    name = f"{Path(request.config).stem}-seed{seed}"
-    record = _record(request, experiment, seed, data, host)
+    name = f"{config_label(request.config)}-seed{seed}"
+    source, files = source_of(request.config)
+    record = dataclasses.replace(_record(request, experiment, seed, data, host), source=source)
+    check_readable(request.config, record.to_json())
 
     def create() -> Path:
         path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
-        return RunDirectory.create(path, record).path
+        return RunDirectory.create(path, record, files).path
 
     run = RunDirectory(Path(hosts.from_leader(lambda: str(create()))))
     say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {run.path}")
@@ -144,7 +150,7 @@ def load_state(request: Request) -> tuple[Experiment, LoadedData, TrainState | N
     if not stored:
         experiment, resources, _ = prepare_data(apply_settings(load(request.config), request), request)
         return experiment, resources, None
-    run = open_run(request.config)
+    run = open_run(request.config, request.allowed)
     experiment, resources, _ = prepare_data(apply_settings(run.experiment, request), request, run.record.location)
     if not same_shapes(state_template(run.experiment), state_template(experiment)):
         raise RunError(f"the state of {run.name} does not fit networks or optimisers other than its own")
@@ -155,7 +161,8 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
     """Continues a run bit for bit. Settings may be repeated, but differ only in a larger `num_steps`.
 
     Args:
-        request: settings that are repeated; only a larger `num_steps` may differ.
+        request: settings that are repeated; only a larger `num_steps` may differ. Own components are those of the code
+            that it allows.
         path: the run's folder.
         host: options of the host.
         say: takes a line for people.
@@ -164,11 +171,15 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
         The finished run.
 
     Raises:
-        RunError: if the folder holds another experiment, or its data are others.
+        RunError: if the folder holds another experiment, was edited, or its data are others.
     """
     say = hosts.leader_only(say)
-    run = RunDirectory.open(path)
+    run = RunDirectory.open(path, resume_code(request.config, request.allowed))
     record = run.read_record()
+    require_components(path, record.experiment)
+    check_unedited(run.record_path)
+    hosts.from_leader(lambda: refuse_links(path))
+    changed = check_source(run.record_path, record.source, request.config, request.allowed)
     base = load(request.config) if request.config else record.experiment
     experiment, resources, data = prepare_data(apply_settings(base, request), request, record.location)
     asked = dataclasses.replace(
@@ -184,14 +195,22 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
             f"{path} is a run of another experiment ({'; '.join(lines[:4])}): "
             "resume it without these settings, or start anew with --branch-from"
         )
+    # The classes of its components are those of the code that the record was read with.
+    asked = dataclasses.replace(
+        asked, experiment=dataclasses.replace(record.experiment, num_steps=experiment.num_steps)
+    )
     advance, resources, spread = _advance(host, experiment, resources)
     with _lock(run):
         finished = read_verdict(run)
         if finished is not None and finished["last_step"] >= experiment.num_steps:
             say(f"{path} is finished: a larger --num-steps prolongs it")
             return Done(path, finished, finished["message"])
-        if longer and hosts.is_leader():
-            write_json(run.record_path, asked.to_json())
+        if changed:
+            say(f"gan-jax: {changed}")
+        if longer or changed or (finished or {}).get("stopped_at_collapse"):
+            asked = dataclasses.replace(asked, continued=[*record.continued, request.command])
+            if hosts.is_leader():
+                write_json(run.record_path, asked.to_json())
         state, problems = resume(run, asked)
         now = _environment(host)
         if any(now[what] != record.environment.get(what, 1) for what in ("versions", "device", "batch_devices")):
@@ -218,12 +237,10 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
         RunError: if there is no such state, or it does not fit the branch.
     """
     say = hosts.leader_only(say)
-    name, _, step_text = parent.partition("@")
-    if step_text and not step_text.isdigit():
-        raise RunError(f"--branch-from takes RUN@STEP, and {step_text!r} is not a step")
-    source = open_run(name)
+    name, step_text = split_step(parent)
+    source = open_run(name, resume_code(request.config, request.allowed))
     old = source.record
-    base = load(request.config) if request.config else old.experiment
+    base = load(request.config) if request.config else source.experiment
     experiment, resources, data = prepare_data(apply_settings(base, request), request, old.location)
     record = _record(request, experiment, old.seed if request.seed is None else request.seed, data, host)
     record = dataclasses.replace(record, config=record.config or old.config, location=record.location or old.location)
@@ -232,12 +249,13 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     if step >= experiment.num_steps:
         raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
     advance, resources, spread = _advance(host, experiment, resources)
-    record = dataclasses.replace(record, parent=f"{name}@{step}", first_step=step)
+    kept, files = branch_source(source.directory.root, old.source, request.config, request.allowed)
+    record = dataclasses.replace(record, parent=f"{name}@{step}", first_step=step, source=kept)
 
     def create() -> Path:
         default = new_run_path(*branch_place(source, step))
         path = Path(request.run_dir) if request.run_dir else default
-        run = RunDirectory.create(path, record)
+        run = RunDirectory.create(path, record, files)
         checkpoints = Checkpoints(run.checkpoints_path)  # to resume from, if it is killed before its first own one
         checkpoints.save(state)
         checkpoints.close()

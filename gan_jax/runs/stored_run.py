@@ -1,7 +1,7 @@
 """A run that lies on a disk, whether in a folder of its own or as a member of a sweep: record, rows, states.
 
-"RUN" names a run's folder, "SWEEP#MEMBER" a member of a sweep by its number. Reading executes nothing from the folder
-beyond what its record names, and writes nothing.
+"RUN" names a run's folder, "SWEEP#MEMBER" a member of a sweep by its number. Reading executes no code but what the user
+allows (`gan_jax.runs.folder_code`), and writes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from gan_jax.data.images import fingerprint
 from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
-from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, read_lines
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.run_directory import RunDirectory, read_lines
+from gan_jax.runs.run_record import RunError, RunRecord, require_components
 from gan_jax.runs.runner import read_verdict, stacked_template, state_template
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
 from gan_jax.runs.sweep_plan import data_name, with_convolution
@@ -48,7 +50,12 @@ class StoredRun:
 
     @property
     def experiment(self) -> Experiment:
-        """The run's settings."""
+        """The run's settings.
+
+        Raises:
+            RunError: if the code of a component has not been executed.
+        """
+        require_components(self.name, self.record.experiment)
         return self.record.experiment
 
     def restore(self, step: int) -> TrainState:
@@ -120,23 +127,24 @@ class StoredRun:
         return [{name: value for name, value in row.items() if name != "member"} for row in rows]
 
 
-def open_run(name: str | Path) -> StoredRun:
+def open_run(name: str | Path, allowed: AllowedCode = NO_CODE) -> StoredRun:
     """A run by its folder, or a member of a sweep by "SWEEP#MEMBER".
 
     Args:
         name: the folder of a run; or the folder of a sweep, "#", and the member's number as in members.jsonl.
+        allowed: code that may be executed to read its record.
 
     Raises:
         RunError: if there is no such run, sweep or member, or its record cannot be read.
     """
     folder, mark, number = str(name).rpartition("#")
     if mark and number.isdigit() and (Path(folder) / "sweep.json").is_file():
-        return open_member(SweepDirectory.open(Path(folder)), int(number))
+        return open_member(SweepDirectory.open(Path(folder), allowed), int(number))
     path = Path(name)
     if (path / "sweep.json").is_file():
         num = len(SweepDirectory.open(path).read_record().sweep.members())
         raise RunError(f"{path} is a sweep: name one of its members, {path}#0 to {path}#{num - 1}")
-    directory = RunDirectory.open(path)
+    directory = RunDirectory.open(path, allowed)
     folders = (directory.checkpoints_path, directory.onset_path / "checkpoints")
     steps = {step for at in folders if at.is_dir() for step in Checkpoints(at, read_only=True).steps()}
     return StoredRun(str(path), directory, directory.read_record(), read_verdict(directory), tuple(sorted(steps)))
@@ -171,6 +179,7 @@ def open_member(sweep: SweepDirectory, number: int, record: SweepRecord | None =
         location=record.location,
         environment=record.environment,
         command=record.command,
+        source=record.source,
     )
     row = next((row for row in sweep.read_members() if row["member"] == number), None)
     verdict = {**row["verdict"], "evaluation": row["last"]} if row is not None and row["ended"] else None
@@ -178,7 +187,7 @@ def open_member(sweep: SweepDirectory, number: int, record: SweepRecord | None =
     if plan is not None:
         folder, _, _ = _member_checkpoints(sweep, number)
         steps = tuple(Checkpoints(folder, read_only=True).steps()) if folder.is_dir() else ()
-    directory = RunDirectory(sweep.path / "members" / f"{number:04d}")
+    directory = RunDirectory(sweep.path / "members" / f"{number:04d}", sweep.allowed, sweep.path)
     return StoredRun(f"{sweep.path}#{number}", directory, run_record, verdict, steps, number)
 
 

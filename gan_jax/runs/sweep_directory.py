@@ -1,6 +1,7 @@
 """The folder of a sweep.
 
-sweep.json        arms, seeds, data fingerprints, versions, device, command
+sweep.json        arms, seeds, data fingerprints, versions, device, command, hashes of these
+source/           a copy of the config, if it is a file, and of the modules beside it that it imports
 plan.json         by group of members: the strategy, and which of them run together
 metrics.jsonl     a row a member and evaluation, as in a run's, with the member's number
 signals.jsonl     a row a member and probe, if the experiments have a recorder
@@ -17,15 +18,19 @@ import csv
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gan_jax.experiment.config_code import ConfigCode
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import to_json
 from gan_jax.experiment.sweep import Arm, Sweep
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source
 from gan_jax.runs.json_text import json_text
-from gan_jax.runs.run_directory import RunError, exclusive, make_folder, parse_record, read_lines, write_json
+from gan_jax.runs.record_hash import field_hashes
+from gan_jax.runs.run_directory import exclusive, make_folder, read_lines, write_json
+from gan_jax.runs.run_record import RunError, parse_record
 from gan_jax.scaling import hosts
 
 
@@ -37,7 +42,7 @@ class SweepRecord:
         sweep: arms and seeds.
         data: fingerprint by name of the data set; empty for data made from settings.
         steps_per_epoch: where all arms have epochs of one length.
-        config, location, environment, command: as in `RunRecord`.
+        config, location, environment, command, source, continued: as in `RunRecord`.
     """
 
     sweep: Sweep
@@ -47,6 +52,8 @@ class SweepRecord:
     location: str | None = None
     environment: dict[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""
+    source: Source = dataclasses.field(default_factory=dict)
+    continued: list[str] = dataclasses.field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "sweep"}
@@ -54,12 +61,15 @@ class SweepRecord:
             {"name": arm.name, "settings": dict(arm.settings), "experiment": to_json(arm.experiment)}
             for arm in self.sweep.arms
         ]
-        return {"format": 1, **fields, "seeds": list(self.sweep.seeds), "arms": arms}
+        value = {"format": 1, **fields, "seeds": list(self.sweep.seeds), "arms": arms}
+        return {**value, "hashes": field_hashes(value)}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> SweepRecord:
+    def from_json(cls, value: dict[str, Any], code: ConfigCode | None = None) -> SweepRecord:
         known = {f.name for f in dataclasses.fields(cls)} - {"sweep"}
-        arms = tuple(Arm(arm["name"], read_experiment(arm["experiment"]), arm["settings"]) for arm in value["arms"])
+        arms = tuple(
+            Arm(arm["name"], read_experiment(arm["experiment"], code), arm["settings"]) for arm in value["arms"]
+        )
         sweep = Sweep(arms, tuple(value["seeds"]))
         return cls(sweep=sweep, **{k: v for k, v in value.items() if k in known})
 
@@ -87,10 +97,16 @@ _PLAN_NAMES = {"engine": "strategy"}
 
 
 class SweepDirectory:
-    """Paths and files of one sweep."""
+    """Paths and files of one sweep.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the folder.
+        allowed: code that may be executed to read its record.
+    """
+
+    def __init__(self, path: Path, allowed: AllowedCode = NO_CODE) -> None:
         self.path = path
+        self.allowed = allowed
         self.record_path = path / "sweep.json"
         self.plan_path = path / "plan.json"
         self.metrics_path = path / "metrics.jsonl"
@@ -100,8 +116,16 @@ class SweepDirectory:
         self.report_path = path / "report.html"
 
     @classmethod
-    def create(cls, path: Path, record: SweepRecord) -> SweepDirectory:
+    def create(cls, path: Path, record: SweepRecord, source: Mapping[str, bytes] | None = None) -> SweepDirectory:
         """Makes the folder of a new sweep.
+
+        Args:
+            path: the folder.
+            record: what it is a sweep of.
+            source: files of its config's source, by name.
+
+        Returns:
+            The folder.
 
         Raises:
             RunError: if it holds anything, or cannot be written.
@@ -109,17 +133,21 @@ class SweepDirectory:
         made = cls(path)
         if made.record_path.exists():
             raise RunError(f"{path} already holds a sweep: continue it with --resume {path}, or choose another folder")
-        make_folder(path, "sweep", made.samples_path, made.record_path, record.to_json())
+        make_folder(path, "sweep", made.samples_path, made.record_path, record.to_json(), source)
         return made
 
     @classmethod
-    def open(cls, path: Path) -> SweepDirectory:
+    def open(cls, path: Path, allowed: AllowedCode = NO_CODE) -> SweepDirectory:
         """The folder of an existing sweep.
+
+        Args:
+            path: the folder.
+            allowed: code that may be executed to read its record.
 
         Raises:
             RunError: if it is none.
         """
-        made = cls(path)
+        made = cls(path, allowed)
         if not hosts.from_leader(made.record_path.is_file):
             raise RunError(f"{path} is not a sweep folder (it has no sweep.json): give a folder that sweep made")
         return made
@@ -135,7 +163,7 @@ class SweepDirectory:
 
     def read_record(self) -> SweepRecord:
         """The record, which in several processes the leader reads for all."""
-        return parse_record(self.record_path, SweepRecord.from_json)
+        return parse_record(self.record_path, SweepRecord.from_json, self.allowed)
 
     def read_plans(self) -> list[GroupPlan]:
         if not self.plan_path.is_file():

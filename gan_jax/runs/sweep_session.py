@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.data.stacked import ImageData
-from gan_jax.experiment.configs import load, load_sweep
+from gan_jax.experiment.configs import config_label, load, load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep, grid
+from gan_jax.runs.folder_code import check_readable, source_of
+from gan_jax.runs.links import refuse_links
 from gan_jax.runs.request import (
     RUNS,
     Request,
@@ -22,7 +24,9 @@ from gan_jax.runs.request import (
     warn_of_pixels_only,
     with_num_epochs,
 )
-from gan_jax.runs.run_directory import RunError, environment, new_run_path
+from gan_jax.runs.resumed_code import check_source
+from gan_jax.runs.run_directory import environment, new_run_path, write_json
+from gan_jax.runs.run_record import RunError, check_unedited, require_components
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
 from gan_jax.runs.sweep_plan import Library, SweepOptions, check_sweep_memory
 from gan_jax.runs.sweep_runner import run_sweep
@@ -105,6 +109,7 @@ def start_sweep(
         warn_of_pixels_only(arm.experiment, library.resources(arm.experiment), say)
     lengths = {steps_per_epoch(arm.experiment, library.resources(arm.experiment)) for arm in sweep.arms}
     path = Path(request.run_dir) if request.run_dir else None
+    source, files = source_of(request.config or "")
     record = SweepRecord(
         sweep=sweep,
         data=dict(library.fingerprints),
@@ -113,11 +118,13 @@ def start_sweep(
         location=str(Path(request.location).resolve()) if request.location else None,
         environment=environment(),
         command=request.command,
+        source=source,
     )
+    check_readable(request.config or "", record.to_json())
 
     def create() -> Path:
-        chosen = path or new_run_path(RUNS, f"{Path(request.config or '').stem}-sweep")
-        return SweepDirectory.create(chosen, record).path
+        chosen = path or new_run_path(RUNS, f"{config_label(request.config or '')}-sweep")
+        return SweepDirectory.create(chosen, record, files).path
 
     path = Path(hosts.from_leader(lambda: str(create())))
     members = sweep.members()
@@ -126,12 +133,12 @@ def start_sweep(
     return _run(path, sweep, library, options, say)
 
 
-def resume_sweep(path: Path, location: str | None, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:
+def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:
     """Continues a sweep from its newest checkpoints; members that have ended are left alone.
 
     Args:
         path: the sweep's folder.
-        location: of the data, if they have moved.
+        request: place of the data, if they have moved, and the code that may be executed.
         options: of the host.
         say: takes a line for people.
 
@@ -139,16 +146,26 @@ def resume_sweep(path: Path, location: str | None, options: SweepOptions, say: C
         The finished sweep.
 
     Raises:
-        RunError: if the folder is no sweep, or the data are others.
+        RunError: if the folder is no sweep, was edited, or the data are others.
     """
     say = hosts.leader_only(say)
-    record = SweepDirectory.open(path).read_record()
-    library = Library(location or record.location)
+    directory = SweepDirectory.open(path, request.allowed)
+    record = directory.read_record()
+    require_components(path, *(arm.experiment for arm in record.sweep.arms))
+    check_unedited(directory.record_path)
+    hosts.from_leader(lambda: refuse_links(path))
+    changed = check_source(directory.record_path, record.source, None, request.allowed)
+    library = Library(request.location or record.location)
     for arm in record.sweep.arms:
         library.resources(arm.experiment)
     for name, known in record.data.items():
         if library.fingerprints.get(name) != known:
             raise RunError(f"the data of {name} are not those of {path}: their contents differ")
+    if changed:
+        say(f"gan-jax: {changed}")
+        if hosts.is_leader():
+            asked = dataclasses.replace(record, continued=[*record.continued, request.command])
+            write_json(directory.record_path, asked.to_json())
     now = environment()
     if now["versions"] != record.environment.get("versions"):
         say("gan-jax: versions differ from the sweep's first ones: it continues, but not bit for bit")

@@ -15,8 +15,9 @@ from gan_jax.diagnostics.rereading import reread
 from gan_jax.diagnostics.verdict import Verdict, verdict_on
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import stack, walk
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.joined_sweeps import open_sweeps
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.run_record import RunError, require_components
 from gan_jax.runs.stored_run import open_run
 from gan_jax.training.evaluations import LoadedData, load_data
 
@@ -61,11 +62,12 @@ class Reading:
         return ", ".join(f"{name}={value:g}" for name, value in self.changes.items()) or "as trained"
 
 
-def stored_series(paths: Sequence[Path]) -> list[StoredSeries]:
+def stored_series(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> list[StoredSeries]:
     """The evaluations of a run, or of all members of one or several sweeps.
 
     Args:
         paths: the folder of a run, or those of sweeps; also SWEEP#MEMBER.
+        allowed: code that may be executed to read their records; needed for data or detectors of the user's own.
 
     Returns:
         A series a run that has an evaluation.
@@ -74,12 +76,13 @@ def stored_series(paths: Sequence[Path]) -> list[StoredSeries]:
         RunError: if there are none.
     """
     if len(paths) == 1 and not (paths[0] / "sweep.json").is_file():
-        run = open_run(paths[0])
+        run = open_run(paths[0], allowed)
         if run.verdict is None:
             raise RunError(f"{paths[0]} has not ended: there is no verdict to compare with yet")
-        return [StoredSeries(run.name, "", run.experiment, run.read_metrics(), run.verdict)]
-    directory = open_sweeps(paths)
-    arms = {arm.name: arm.experiment for arm in directory.read_record().sweep.arms}
+        experiment = _readable(run.name, run.record.experiment)
+        return [StoredSeries(run.name, "", experiment, run.read_metrics(), run.verdict)]
+    directory = open_sweeps(paths, allowed)
+    arms = {arm.name: _readable(paths[0], arm.experiment) for arm in directory.read_record().sweep.arms}
     of_member: dict[int, list[dict[str, Any]]] = {}
     for row in directory.read_metrics():
         of_member.setdefault(row["member"], []).append(row)
@@ -97,6 +100,12 @@ def stored_series(paths: Sequence[Path]) -> list[StoredSeries]:
     if not series:
         raise RunError(f"{paths[0]} has no evaluation yet: let it train to the first one")
     return series
+
+
+def _readable(name: object, experiment: Experiment) -> Experiment:
+    """The experiment, if the parts that decide how evaluations are read are not stand-ins."""
+    require_components(name, experiment.data, experiment.detector)
+    return experiment
 
 
 def threshold_grid(detector: Any, asked: Mapping[str, Sequence[float]] | None = None) -> list[dict[str, float]]:

@@ -240,7 +240,7 @@ def test_shipped_configs_make_experiments_and_say_what_they_claim(name):
     assert read_component(to_json(experiment)) == experiment
     import gan_jax.experiment.configs as configs
 
-    docstring = configs.load_module(name).__doc__
+    docstring = configs.load_code(name).module.__doc__
     for part in ("Claim", "Command", "Cost", "Figure"):
         assert f"{part}:" in docstring, part
 

@@ -26,6 +26,7 @@ from gan_jax.reports.report import write_report
 from gan_jax.reports.report_curves import make_series
 from gan_jax.reports.sample_pictures import picture_samples
 from gan_jax.reports.sweep_report import write_sweep_report
+from gan_jax.runs.folder_code import AllowedCode
 from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.runner import decorate
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
@@ -592,9 +593,10 @@ def test_the_experiment_is_compared_with_its_config(tmp_path):
     config.write_text(
         "from gan_jax.experiment.examples import tiny_ring\n\n\ndef experiment():\n    return tiny_ring()\n"
     )
-    made = report(ended_run(tmp_path / "run", config=str(config)))
-    assert "One setting differs" in made.text
-    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    run = ended_run(tmp_path / "run", config=str(config))
+    assert "a config file is executed only if it is named" in report(run).text
+    text = write_report(run.path, allowed=AllowedCode(config=str(config))).read_text(encoding="utf-8")
+    assert "One setting differs" in text
     assert '<th scope="row">num_steps</th><td>20</td><td>40</td>' in text
 
 

@@ -1,0 +1,31 @@
+"""What is printed: names and messages may come from a folder of a stranger, and must not steer the terminal."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def visible(text: str) -> str:
+    r"""A text with its control characters, and others that are not seen, as escapes; line breaks and tabs are kept.
+
+    Example:
+        >>> visible("never \x1b[2Jformed")
+        'never \\x1b[2Jformed'
+    """
+    return "".join(
+        c.encode("unicode_escape").decode() if c not in "\n\t" and unicodedata.category(c) in _UNSEEN else c
+        for c in text
+    )
+
+
+def print_text(text: object) -> None:
+    """A text on standard output."""
+    print(visible(str(text)))
+
+
+def log(message: str) -> None:
+    """A line on standard error."""
+    print(visible(message), file=sys.stderr, flush=True)

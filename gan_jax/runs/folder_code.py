@@ -1,0 +1,155 @@
+"""The source that a folder keeps of its config, and which code a reader of the folder may execute.
+
+A folder may come from a stranger. Nothing of it is executed, and nothing outside it that its record names, unless the
+user names a config or trusts the folder. Without code, a user's own components are stand-ins, which can be shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gan_jax.experiment.config_code import ConfigCode, ConfigError, execute, source_files
+from gan_jax.experiment.configs import config_path, is_file_name, load_code, split_remedies
+from gan_jax.experiment.records import own_components
+
+Source = dict[str, Any]
+"""Of a record: {"config": name of the config's file, "files": SHA-256 by name}; {} for a shipped config."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AllowedCode:
+    """What may be executed to read a folder.
+
+    Attributes:
+        config: a config that the user names; it defines the components.
+        trust: whether the source that the folder keeps may be executed.
+    """
+
+    config: str | None = None
+    trust: bool = False
+
+
+NO_CODE = AllowedCode()
+
+
+def source_of(config: str) -> tuple[Source, dict[str, bytes]]:
+    """(what a record says of a config's source, the files to be kept); both empty for a shipped config.
+
+    Args:
+        config: as it was given to train or sweep; it has been imported.
+    """
+    if not is_file_name(config):
+        return {}, {}
+    path = config_path(config)
+    files = source_files(path)
+    return {"config": path.name, "files": _hashes(files)}, files
+
+
+def keep_source(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes the files of a config's source into a folder, under `source/`."""
+    for name, content in files.items():
+        file = folder / "source" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def kept_source(folder: Path, source: Source) -> dict[str, bytes]:
+    """The files of the source that a folder keeps, unread by Python.
+
+    Args:
+        folder: of the run or the sweep.
+        source: of its record.
+
+    Returns:
+        Contents by name.
+
+    Raises:
+        ConfigError: if a file is missing, leads outside the folder, or is not as it was when the run began.
+    """
+    inside = (folder / "source").resolve()
+    found: dict[str, bytes] = {}
+    for name, known in dict(source.get("files", {})).items():
+        file = inside / str(name)
+        if PurePosixPath(name).is_absolute() or not file.resolve().is_relative_to(inside) or not file.is_file():
+            raise ConfigError(f"{folder} keeps no source {name}: name the config with --config FILE")
+        found[name] = file.read_bytes()
+        if hashlib.sha256(found[name]).hexdigest() != known:
+            raise ConfigError(f"{file} has been changed since the run began: name the config with --config FILE")
+    return found
+
+
+def folder_code(folder: Path, record: Mapping[str, Any], allowed: AllowedCode) -> ConfigCode | None:
+    """The code of a record's own components, executed; None if it has none, or none may be executed.
+
+    Args:
+        folder: of the run or the sweep.
+        record: content of its record's JSON.
+        allowed: what may be executed.
+
+    Returns:
+        The code, which defines every component of the record.
+
+    Raises:
+        ConfigError: if there is no such code, it cannot be imported, or it does not define the components.
+    """
+    names = {name for name, _ in own_components(dict(record))}
+    if not names or allowed == NO_CODE:
+        return None
+    code = execute(config_path(allowed.config)) if allowed.config else _trusted_code(folder, record)
+    for name in sorted(names):
+        if code.component(name) is None:
+            raise ConfigError(
+                f"{code.path} defines no component {name.rpartition(':')[2]}, which {folder} has: "
+                "name its config with --config FILE"
+            )
+    return code
+
+
+def check_readable(config: str, record: Mapping[str, Any]) -> None:
+    """Refuses a record whose components the source of its config does not define, before anything is written.
+
+    Args:
+        config: as it was given to train or sweep.
+        record: content of its record's JSON.
+
+    Raises:
+        ConfigError: naming the component.
+    """
+    for name, _ in own_components(dict(record)):
+        if load_code(config).component(name) is None:
+            raise ConfigError(
+                f"{config}: the component {name.rpartition(':')[2]} could not be found again by a reader of the run: "
+                "define it at the top level of the config, or of a module that it imports"
+            )
+
+
+def _trusted_code(folder: Path, record: Mapping[str, Any]) -> ConfigCode:
+    source = record.get("source")
+    if source:
+        files = kept_source(folder, source)
+        if source["config"] not in files:
+            raise ConfigError(f"{folder} keeps no source {source['config']}: name the config with --config FILE")
+        return execute(folder / "source" / source["config"])
+    # A record of version 0.1.0 has the place of the config, and the folder no copy of it.
+    path = Path(split_remedies(str(record.get("config")))[0])
+    if path.suffix != ".py" or not path.is_file():
+        raise ConfigError(f"{folder} keeps no source of its config: name it with --config FILE")
+    return execute(path)
+
+
+def changed_files(source: Source, code: ConfigCode | None) -> list[str]:
+    """Names of the files in which code differs from the source that a record names; empty where either is unknown."""
+    if code is None or not source:
+        return []
+    known, now = dict(source["files"]), _hashes(code.files)
+    # The config may have another name today.
+    known[code.path.name] = known.pop(source["config"], None)
+    return sorted(name for name in known.keys() | now.keys() if known.get(name) != now.get(name))
+
+
+def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
