@@ -35,6 +35,8 @@ each arm would be called collapsed: one threshold at a time, at 2/3 and 3/2 of i
   gan-jax thresholds runs/digits_collapse-seed0 --vary healthy-junk 0.1,0.3 --vary few-classes 3,4
 Nothing is trained or measured again."""
 
+_RESTART = "with --resume: start over what cannot be continued; what is there is kept in set_aside/"
+
 _RUN = "the folder of a run, or SWEEP#MEMBER"
 
 _DIAGNOSE = """For an experiment's own state: the gradient of an unrolled G against central differences in float64,
@@ -82,6 +84,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     train.option("--num-epochs", type=float, metavar="N", help="length in epochs instead of --num-steps (data sets)")
     train.option("--run-dir", metavar="DIR", help="folder of the run; runs/CONFIG-seedN if not given")
     train.option("--resume", metavar="RUN", help="continue this run bit for bit; a larger --num-steps prolongs it")
+    train.option("--restart", action="store_true", help=_RESTART)
     train.option(
         "--branch-from",
         metavar="RUN[@STEP]",
@@ -112,6 +115,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.option("--run-dir", metavar="DIR", help="folder of the sweep; runs/CONFIG-sweep if not given")
     sweep.option("--stop-at-collapse", action="store_true", help="end runs that go together once all have collapsed")
     sweep.option("--resume", metavar="SWEEP", help="continue this sweep from its newest checkpoints")
+    sweep.option("--restart", action="store_true", help=_RESTART)
     sweep.option("--pictures", type=int, default=4, metavar="N", help="sample pictures of each run; 4")
     sweep.option("--parquet", action="store_true", help="also write members.parquet")
     sweep.option("--json", action="store_true", help="print all rows as JSON")

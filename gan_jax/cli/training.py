@@ -21,6 +21,8 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
 
     if options.resume and options.branch_from:
         raise UsageError("--resume continues a run and --branch-from starts another: give one of them")
+    if options.restart and not options.resume:
+        raise UsageError("--restart goes with --resume RUN: a new run starts from step 0 anyway")
     if not (options.config or options.resume or options.branch_from):
         from gan_jax.experiment.configs import config_names
 
@@ -51,7 +53,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         command=shlex.join(["gan-jax", *sys.argv[1:]]),
     )
     if options.resume:
-        done = session.resume_training(request, Path(options.resume), host, say=log)
+        done = session.resume_training(request, Path(options.resume), host, say=log, restart=options.restart)
     elif options.branch_from:
         done = session.branch_training(request, options.branch_from, host, say=log)
     else:
@@ -86,6 +88,10 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         value = getattr(options, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}, and must be at least {least}")
+    if options.restart and not options.resume:
+        raise UsageError("--restart goes with --resume SWEEP: a new sweep starts from step 0 anyway")
+    if options.parquet:
+        sweep_session.check_parquet()
     host = sweep_session.SweepOptions(
         strategy=options.strategy,
         max_members=options.max_members,
@@ -93,6 +99,7 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         progress=not options.quiet,
         stop_at_collapse=options.stop_at_collapse,
         draw=picture_samples,
+        restart=options.restart,
     )
     if options.resume:
         done = sweep_session.resume_sweep(Path(options.resume), options.data, host, say=log)

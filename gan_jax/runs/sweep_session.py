@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.configs import load, load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep, grid
+from gan_jax.runs.files import replacing
+from gan_jax.runs.folders import RunError, new_folder, new_run_path
 from gan_jax.runs.request import (
     RUNS,
     Request,
@@ -20,7 +23,7 @@ from gan_jax.runs.request import (
     warn_of_pixels_only,
     with_num_epochs,
 )
-from gan_jax.runs.run_directory import RunError, environment, new_run_path
+from gan_jax.runs.run_directory import environment
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
 from gan_jax.runs.sweep_plan import Library, SweepOptions
 from gan_jax.runs.sweep_runner import run_sweep
@@ -98,26 +101,25 @@ def start_sweep(
     for arm in sweep.arms:
         warn_of_pixels_only(arm.experiment, library.resources(arm.experiment), say)
     lengths = {steps_per_epoch(arm.experiment, library.resources(arm.experiment)) for arm in sweep.arms}
-    path = Path(request.run_dir) if request.run_dir else None
+    config = request.config or ""
     record = SweepRecord(
         sweep=sweep,
         data=dict(library.fingerprints),
         steps_per_epoch=lengths.pop() if len(lengths) == 1 else None,
-        config=stored_config(request.config or ""),
+        config=stored_config(config),
         location=str(Path(request.location).resolve()) if request.location else None,
         environment=environment(),
         command=request.command,
     )
 
-    def create() -> Path:
-        chosen = path or new_run_path(RUNS, f"{Path(request.config or '').stem}-sweep")
-        return SweepDirectory.create(chosen, record).path
+    def choose() -> Path:
+        return Path(request.run_dir) if request.run_dir else new_run_path(RUNS, f"{Path(config).stem}-sweep")
 
-    path = hosts.from_leader(create)
     members = sweep.members()
     device = record.environment["device"]
-    say(f"{len(sweep.arms)} arms x {len(sweep.seeds)} seeds = {len(members)} runs on {device}, in {path}")
-    return _run(path, sweep, library, options, say)
+    with new_folder(choose, lambda path: SweepDirectory.create(path, record)) as path:
+        say(f"{len(sweep.arms)} arms x {len(sweep.seeds)} seeds = {len(members)} runs on {device}, in {path}")
+        return _run(path, sweep, library, options, say)
 
 
 def resume_sweep(path: Path, location: str | None, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:
@@ -163,17 +165,22 @@ def _checked_location(location: str | None, experiment: Experiment) -> str | Non
     return location
 
 
-def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """members.parquet beside members.csv.
+def check_parquet() -> None:
+    """Checks that members.parquet can be written at all.
 
     Raises:
         RunError: if pyarrow is not installed.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise RunError("--parquet needs an extra package: pip install 'gan-jax[parquet]'") from error
+    if importlib.util.find_spec("pyarrow") is None:
+        raise RunError("--parquet needs another package: pip install pyarrow")
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Writes members.parquet beside members.csv."""
+    import pyarrow
+    import pyarrow.parquet
+
     target = path / "members.parquet"
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in rows]), target)
+    with replacing(target) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in rows]), temporary)
     return target

@@ -13,9 +13,10 @@ from gan_jax.diagnostics.recorder import Recorder
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.metrics.modes import Rule
 from gan_jax.runs.onset_window import MARGIN, FlightRecorder, read_signals
+from gan_jax.runs.resuming import resume
 from gan_jax.runs.run_directory import RunDirectory, RunRecord, read_lines
 from gan_jax.runs.run_states import open_states
-from gan_jax.runs.runner import HostOptions, resume, train_run
+from gan_jax.runs.runner import HostOptions, train_run
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.evaluations import load_data
 
