@@ -7,6 +7,7 @@ can be resumed). GAN_JAX_TRACEBACK=1 in the environment shows the traceback behi
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code. What a user can mend is a message of a line or two, no traceback."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for stream in (sys.stdout, sys.stderr):  # a character that the locale lacks is no error
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         parser, commands = build_parser()
         settings: Settings = []

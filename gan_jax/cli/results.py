@@ -30,6 +30,8 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
     for name in (options.out, options.plot):
         if name and not Path(name).absolute().parent.is_dir():
             raise UsageError(f"the folder of {name} does not exist: make it first")
+    from gan_jax.runs.files import replacing, write_text
+
     say = (lambda line: None) if options.json else log
     kind = importlib.import_module(f"gan_jax.cli.diagnose_{options.kind}")
     shown = importlib.import_module(f"gan_jax.reports.diagnosis_{options.kind}")
@@ -41,14 +43,15 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
 
         result = {"kind": options.kind, "run": options.run, **result}
         kept = keep_diagnosis(open_run(options.run).directory, options.kind, result)
-    if options.out:
-        Path(options.out).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    if options.plot:
-        shown.figure(result).savefig(options.plot)
     if options.json:
         print(json.dumps(result, indent=2))
     else:
         print(*filter(None, (shown.table(result), result["sentence"], kept)), sep="\n")
+    if options.out:
+        write_text(Path(options.out), json.dumps(result, indent=2) + "\n")
+    if options.plot:
+        with replacing(Path(options.plot)) as unfinished:
+            shown.figure(result).savefig(unfinished)
     return OK
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.runs.run_directory import RunDirectory, RunError, write_json
+from gan_jax.runs.files import write_json
+from gan_jax.runs.folders import RunError
+from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.stored_run import StoredRun, open_run
 from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
+
+_log = logging.getLogger(__name__)
 
 
 class RunStates(NamedTuple):
@@ -83,7 +88,7 @@ def diagnosis_path(run: RunDirectory, kind: str) -> Path:
     return run.path / "diagnosis" / f"{kind}.json"
 
 
-def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path:
+def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path | None:
     """Writes a result into the run's folder.
 
     Args:
@@ -92,11 +97,15 @@ def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path
         result: as JSON.
 
     Returns:
-        The file that was written.
+        The file that was written; None if it cannot be, which is told in a line.
     """
     path = diagnosis_path(run, kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, result)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, result)
+    except OSError as error:
+        _log.warning("gan-jax: the result is not kept in %s (%s): --out FILE keeps it", path, error.strerror or error)
+        return None
     return path
 
 

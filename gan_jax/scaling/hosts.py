@@ -134,7 +134,7 @@ def join(
     sys.stdout.flush()
     results = os.dup(1)
     os.dup2(2, 1)
-    sys.stdout = os.fdopen(results, "w")
+    sys.stdout = os.fdopen(results, "w", encoding=sys.stdout.encoding, errors="backslashreplace")
     try:
         jax.distributed.initialize(
             coordinator,
