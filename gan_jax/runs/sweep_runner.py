@@ -12,14 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.diagnostics.detector import LABELS, first_onset
-from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.sweep import Member, groups
 from gan_jax.runs.checkpoint import Checkpoints, from_host, stored_steps, to_host
 from gan_jax.runs.files import set_aside
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.resuming import cannot_continue, evaluated_steps, newest_usable
-from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
+from gan_jax.runs.rows import member_row, metrics_row, signals_rows
 from gan_jax.runs.runner import decorate, spaced, stacked_template
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.sweep_plan import (
@@ -78,6 +77,8 @@ def run_sweep(
             rows = hosts.from_leader(runner.results)
             done += runner.run(done, on_chunk) if rows is None else rows
         forget_programs()
+    if directory is not None and directory.read_members() != sorted(done, key=lambda row: row["member"]):
+        directory.write_members(done)  # a batch before others that had ended was trained again
     return done
 
 
@@ -276,24 +277,10 @@ class _BatchRunner:
     def _update_rows(self, states: Any, ends: bool) -> None:
         """A row a member: what it is, its verdict so far, its last metrics."""
         for place, index in enumerate(self.batch):
-            member, experiment = self.members[index], self.experiments[place]
             state = jax.tree.map(lambda leaf, place=place: leaf[place], states)
-            window = float(experiment.detector.window)
-            nonfinite = int(state["nonfinite_step"])
-            verdict = verdict_on(
-                state["detector"], last_step=int(state["step"]), nonfinite_step=nonfinite, credible_window=window
-            )
             last = self.rows.get(index, {}).get("last", {})
-            self.rows[index] = {
-                "member": index,
-                "arm": member.arm.name,
-                "settings": dict(member.arm.settings),
-                "seed": member.seed,
-                "ended": nonfinite >= 0 or ends,
-                "last_step": int(state["step"]),
-                "verdict": verdict.to_json(),
-                "last": {mode: without_long_lists(values) for mode, values in last.items()},
-            }
+            window = float(self.experiments[place].detector.window)
+            self.rows[index] = member_row(index, self.members[index], state, window, last, ends)
 
     def _write_members(self, done: list[dict[str, Any]]) -> None:
         if self.directory is not None:
