@@ -110,6 +110,11 @@ def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path
 
 
 def read_diagnoses(run: RunDirectory) -> dict[str, dict[str, Any]]:
-    """By kind, the results that are in a run's folder."""
-    folder = run.path / "diagnosis"
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    """By kind, the results that are in a run's folder; a damaged file is left out, and told in a line."""
+    found = {}
+    for path in sorted((run.path / "diagnosis").glob("*.json")):
+        try:
+            found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            _log.warning("gan-jax: %s is damaged (%s): gan-jax diagnose %s makes it again", path, error, path.stem)
+    return found

@@ -115,14 +115,13 @@ def wait_for(process: subprocess.Popen, path: Path, rng: random.Random, inside: 
     while process.poll() is None and time.monotonic() < deadline:
         folder = checkpoints_of(path)
         steps = [int(p.name) for p in folder.glob("*") if p.name.isdecimal()]
-        if max(steps, default=0) >= wanted and (path / "experiment.json" if not inside else folder).exists():
+        begun = any((path / name).exists() for name in ("experiment.json", "sweep.json"))
+        if begun and max(steps, default=0) >= wanted:
             if not inside:
                 time.sleep(rng.uniform(0, 0.3))
                 return
             if any(folder.glob("*.orbax-checkpoint-tmp*")):
                 return
-        if not inside and wanted == 0 and (path / "sweep.json").exists():
-            return
         time.sleep(0.0005)
 
 
