@@ -168,7 +168,14 @@ def nearest(states: RunStates, step: int) -> int:
 
 
 def restored_nearest(states: RunStates, step: int) -> tuple[int, TrainState]:
-    """The last checkpoint at or before a step that can be read, and its state; those that cannot are told in a line.
+    """The last checkpoint at or before a step that can be read; those that cannot are told in a line.
+
+    Args:
+        states: of the run.
+        step: the latest that is asked for.
+
+    Returns:
+        (its step, its state).
 
     Raises:
         RunError: if there is none.
@@ -185,7 +192,16 @@ def restored_nearest(states: RunStates, step: int) -> tuple[int, TrainState]:
 
 
 def agrees(states: RunStates, step: int, state: TrainState) -> bool | None:
-    """Whether a replayed state has the players of the checkpoint of its step, bit for bit; None if it is damaged."""
+    """Whether a replayed state has the players of the checkpoint of its step, bit for bit.
+
+    Args:
+        states: of the run.
+        step: of the checkpoint.
+        state: the replayed one.
+
+    Returns:
+        Whether they are equal; None if the checkpoint is damaged, which is told in a line.
+    """
     try:
         return players_hash(state) == players_hash(states.restore(step))
     except RunError as error:
