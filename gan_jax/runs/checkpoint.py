@@ -73,16 +73,24 @@ class Checkpoints:
             step: to write it under; None: its own, which a stacked state has none of.
 
         Raises:
-            CheckpointError: if the step is not newer than those there (a rewound run must `drop_after` first).
+            CheckpointError: if it cannot be written, or is not newer than those there (a rewound run must `drop_after`
+                first).
         """
         step, arrays = int(state.step) if step is None else step, to_host(state)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(arrays),
             meta=ocp.args.JsonSave({"sha256": tree_hash(arrays), "key_impl": str(jax.random.key_impl(state.key))}),
         )
-        with _quiet():
-            saved = self._manager.save(step, args=args)
-            self._manager.wait_until_finished()
+        _ignore_late_answers()
+        try:
+            with _quiet():
+                saved = self._manager.save(step, args=args)
+                self._manager.wait_until_finished()
+        except Exception as error:  # orbax reports a full disk as OSError, ValueError, ...
+            remedy = "make space for it, and go on from the one before with --resume"
+            raise CheckpointError(
+                f"{self.directory / str(step)} cannot be written ({_reason(error)}): {remedy}"
+            ) from error
         if not saved:
             raise CheckpointError(f"step {step} was not saved: {self.directory} has steps up to {self.steps()[-1:]}")
 
@@ -114,8 +122,7 @@ class Checkpoints:
                 read = self._manager.restore(step, args=args)
             meta, arrays = dict(read["meta"]), read["state"]
         except Exception as error:  # orbax reports damage as bare Exception, ValueError, KeyError, JSONDecodeError, ...
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise CheckpointError(f"checkpoint of step {step} cannot be read: {reason[:200]}") from error
+            raise CheckpointError(f"checkpoint of step {step} cannot be read: {_reason(error)}") from error
         if tree_hash(arrays) != meta.get("sha256"):
             raise CheckpointError(f"checkpoint of step {step} is damaged: its contents do not match their SHA-256")
         return from_host(template, arrays | lacking)
@@ -152,6 +159,10 @@ class Checkpoints:
     def close(self) -> None:
         with _quiet():
             self._manager.close()
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:

@@ -13,6 +13,16 @@ from typing import Any
 
 
 @contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors that name no file, such as that of a full disk, name this one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write, which takes the place of `path` once it is complete; if anything fails, `path` is as before.
 
@@ -51,13 +61,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON at once; a link is replaced."""
-    with replacing(path) as temporary:
+    with _naming(path), replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Writes a file of JSON lines at once; a link is replaced."""
-    with replacing(path) as temporary:
+    with _naming(path), replacing(path) as temporary:
         temporary.write_text(_lines(rows), encoding="utf-8")
 
 
@@ -67,7 +77,7 @@ def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     Raises:
         OSError: if it cannot be written, or is a link, which could lead out of the folder.
     """
-    with open(path, "a", encoding="utf-8", opener=_open_no_link) as file:
+    with _naming(path), open(path, "a", encoding="utf-8", opener=_open_no_link) as file:
         file.write(_lines(rows))
 
 

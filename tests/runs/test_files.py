@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from gan_jax.cli import main as command_line
+from gan_jax.runs import files
 from gan_jax.runs.files import append_lines, read_lines, remove_folder, replacing, set_aside, write_json, write_text
 from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.run_states import keep_diagnosis
@@ -39,6 +40,13 @@ def test_rows_are_not_appended_through_a_link(tmp_path):
     with pytest.raises(OSError, match=r"rows\.jsonl"):
         append_lines(tmp_path / "rows.jsonl", [{"step": 1}])
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_an_error_names_the_file(tmp_path):
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as found, files._naming(tmp_path / "rows.jsonl"):
+        (tmp_path / "full").write_text("a", encoding="utf-8")
+    assert found.value.filename == str(tmp_path / "rows.jsonl")
 
 
 def test_lines_that_are_no_rows_are_left_out(tmp_path):
