@@ -79,7 +79,7 @@ def emit(
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The whole rows of a file; none where there is no file. A last line without an end is left out."""
-    lines = path.read_text().split("\n")[:-1] if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
     return [json.loads(line) for line in lines]
 
 

@@ -32,7 +32,7 @@ class Peer:
     def __init__(self, python: str, script: str | Path, *arguments: object) -> None:
         path = Path(__file__).parent / script
         self._name = " ".join([Path(python).name, path.name, *map(str, arguments)])
-        self._errors: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in `close`
+        self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115, closed in `close`
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors}
         self._process: Any = subprocess.Popen([python, str(path), *map(str, arguments)], text=True, **pipes)
         self.about: dict[str, Any] = self._answer()

@@ -14,7 +14,7 @@ import json
 import shutil
 from pathlib import Path
 
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory
 
 KEPT = ("member", "step", "label", "evaluation", "steps_per_second")

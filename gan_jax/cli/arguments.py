@@ -37,6 +37,8 @@ each arm would be called collapsed: one threshold at a time, at 2/3 and 3/2 of i
   gan-jax thresholds runs/digits_collapse-seed0 --vary healthy-junk 0.1,0.3 --vary few-classes 3,4
 Nothing is trained or measured again."""
 
+_RESTART = "with --resume: start over what cannot be continued; what is there is kept in set_aside/"
+
 _RUN = "the folder of a run, or SWEEP#MEMBER"
 
 _DIAGNOSE = """For an experiment's own state: the gradient of an unrolled G against central differences in float64,
@@ -68,6 +70,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     train.option(
         "--resume", type=path, metavar="RUN", help="continue this run bit for bit; a larger --num-steps prolongs it"
     )
+    train.option("--restart", action="store_true", help=_RESTART)
     train.option(
         "--branch-from",
         type=path,
@@ -110,6 +113,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.option("--run-dir", type=path, metavar="DIR", help="folder of the sweep; runs/CONFIG-sweep if not given")
     sweep.option("--stop-at-collapse", action="store_true", help="end runs that go together once all have collapsed")
     sweep.option("--resume", type=path, metavar="SWEEP", help="continue this sweep from its newest checkpoints")
+    sweep.option("--restart", action="store_true", help=_RESTART)
     sweep.option("--pictures", type=Whole(1), default=4, metavar="N", help="sample pictures of each run; 4")
     sweep.option("--parquet", action="store_true", help="also write members.parquet")
     sweep.option("--json", action="store_true", help="print all rows as JSON")

@@ -22,7 +22,7 @@ from gan_jax.diagnostics.state import checkpoint_gradients as gradients
 from gan_jax.diagnostics.state.rounding import rounded
 from gan_jax.diagnostics.state.scores import check_scored, describe_score, examples, mixture_of, staged
 from gan_jax.reports.diagnosis_forgetting import sentence
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import RunStates, open_states
 
 _NUM_POINTS = 256

@@ -33,7 +33,7 @@ from gan_jax.diagnostics.state.scores import check_scored, describe_score, examp
 from gan_jax.reports import film
 from gan_jax.reports.diagnosis_landscape import sentence
 from gan_jax.reports.landscape_plane import draw_checkpoint
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
 
 _LONG = 120

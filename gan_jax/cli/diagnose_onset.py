@@ -15,9 +15,9 @@ from gan_jax.diagnostics.precursors import departures, find_event, refine_event
 from gan_jax.reports.diagnosis_onset import sentence
 from gan_jax.reports.onset_story import story_of_onset
 from gan_jax.runs.branches import branch, chosen_variations
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import RunStates, open_states
-from gan_jax.runs.window_replay import ReplayedWindow, nearest, replay_window
+from gan_jax.runs.window_replay import ReplayedWindow, nearest, replay_window, restored_nearest
 
 _CLOSE = 12
 _CLOSE_BEFORE = {False: 120, True: 24}
@@ -69,7 +69,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     closely = departures(close.steps, _with_score_gap(close.signals), moment) if close is not None else []
     rows, begin, horizon = [], None, 0
     if variations:
-        begin = nearest(states, moment - 1 if options.branch_at is None else options.branch_at)
+        begin, _ = restored_nearest(states, moment - 1 if options.branch_at is None else options.branch_at)
         horizon = options.horizon or max(centre + (window + 1) * every - begin, 2 * window * every)
         rows = [branch(states, begin, begin + horizon, name, options.branches, say) for name in variations]
     bits = {**seen.checked, **(close.checked if close else {})}
@@ -115,7 +115,7 @@ def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
         return step, cause
     onset = (verdict or {}).get("onset_step")
     if verdict is None:  # an unfinished run: its newest state may hold an onset
-        detector = states.restore(states.steps[-1]).detector
+        detector = restored_nearest(states, states.steps[-1])[1].detector
         known = int(first_onset(detector))
         if known >= 0:
             early = int(detector.onset_step[0]) < 0

@@ -27,7 +27,7 @@ from gan_jax.diagnostics.state.support_survey import (
     support_spaces,
 )
 from gan_jax.reports.diagnosis_support import closest_pictures, sentence
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import chosen_steps, open_states
 from gan_jax.training.batches import sample_latent
 

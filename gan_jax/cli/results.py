@@ -31,6 +31,7 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
+    from gan_jax.runs.files import replacing, write_text
     from gan_jax.runs.json_text import json_text
 
     say = (lambda line: None) if options.json else log
@@ -44,14 +45,15 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
 
         result = {"kind": options.kind, "run": options.run, **result}
         kept = keep_diagnosis(open_run(options.run).directory, options.kind, result)
-    if options.out:
-        Path(options.out).write_text(json_text(result, indent=2) + "\n", encoding="utf-8")
-    if options.plot:
-        shown.figure(result).savefig(options.plot)
     if options.json:
         print_text(json_text(result, indent=2))
     else:
         print_text("\n".join(str(part) for part in (shown.table(result), result["sentence"], kept) if part))
+    if options.out:
+        write_text(Path(options.out), json_text(result, indent=2) + "\n")
+    if options.plot:
+        with replacing(Path(options.plot)) as unfinished:
+            shown.figure(result).savefig(unfinished)
     return OK
 
 

@@ -69,6 +69,7 @@ def write_samples(
     import jax
 
     from gan_jax.reports.sample_pictures import image_grid, picture_samples
+    from gan_jax.runs.files import replacing
     from gan_jax.scaling.memory_check import free_bytes
 
     if out.suffix == "" and len(run.experiment.data.shape) != 3:
@@ -79,12 +80,11 @@ def write_samples(
     generator = run.generator(step)
     key = None if seed is None else jax.random.key(seed)
     latents, samples = (np.asarray(part) for part in (generator.latents(key, num), generator.sample(key, num)))
-    unfinished = out.with_name(f".unfinished-{out.name}")
     if out.suffix == ".png":
         source = None if samples.ndim == 4 else run.experiment.data.source(run.load_data(location).dataset)
         unit = getattr(run.experiment.data, "unit", "")
-        picture_samples(unfinished, source, samples, f"{run.name}, step {generator.step:,}", unit)
-        unfinished.replace(out)
+        with replacing(out) as unfinished:
+            picture_samples(unfinished, source, samples, f"{run.name}, step {generator.step:,}", unit)
         return out
     if out.suffix == "":
         out.mkdir(exist_ok=True)
@@ -96,9 +96,8 @@ def write_samples(
     if labels is not None:
         arrays |= labels
     record = made_of(run, generator.step, seed)
-    with unfinished.open("wb") as file:
+    with replacing(out) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, made_of=json.dumps(record), **arrays)
-    unfinished.replace(out)
     return out
 
 

@@ -23,6 +23,8 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
 
     if options.resume and options.branch_from:
         raise UsageError("--resume continues a run and --branch-from starts another: give one of them")
+    if options.restart and not options.resume:
+        raise UsageError("--restart goes with --resume RUN: a new run starts from step 0 anyway")
     if not (options.config or options.resume or options.branch_from):
         from gan_jax.experiment.configs import config_names
 
@@ -49,7 +51,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         allowed=allowed_code(options),
     )
     if options.resume:
-        done = session.resume_training(request, Path(options.resume), host, say=log)
+        done = session.resume_training(request, Path(options.resume), host, say=log, restart=options.restart)
     elif options.branch_from:
         done = session.branch_training(request, options.branch_from, host, say=log)
     else:
@@ -81,6 +83,10 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--resume continues a sweep as it is: leave out the config, --grid, --seeds and settings")
     if options.strategy not in (*STRATEGIES, "auto"):
         raise UsageError(f"--strategy is {options.strategy!r}, and must be one of {', '.join(STRATEGIES)}, auto")
+    if options.restart and not options.resume:
+        raise UsageError("--restart goes with --resume SWEEP: a new sweep starts from step 0 anyway")
+    if options.parquet:
+        sweep_session.check_parquet()
     host = sweep_session.SweepOptions(
         strategy=options.strategy,
         max_members=options.max_members,
@@ -88,6 +94,7 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         progress=not options.quiet,
         stop_at_collapse=options.stop_at_collapse,
         draw=picture_samples,
+        restart=options.restart,
     )
     request = Request(
         config=options.config,

@@ -5,9 +5,7 @@ page.css and page.js are part of every page; page_live.js of those that `gan-jax
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,28 +86,6 @@ def document(title: str, about: str, sections: Sequence[Section], live: Live | N
 
 def _asset(name: str) -> Markup:
     return Markup(Path(__file__).with_name(name).read_text(encoding="utf-8"))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file in UTF-8 under a temporary name and renames it, so that no reader sees half of it.
-
-    Something that is not a regular file, such as /dev/stdout, is written to directly.
-
-    Raises:
-        OSError: if the file cannot be written; what was there before is kept.
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        target.write_text(text, encoding="utf-8")
-        return
-    temporary = target.with_name(f"{target.name}.tmp{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def slug(text: str) -> str:

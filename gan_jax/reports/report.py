@@ -10,15 +10,17 @@ from markupsafe import Markup
 
 from gan_jax.metrics.image_metrics import PIXELS_ONLY, is_pixels_only
 from gan_jax.reports.html_parts import paragraph, render_template
-from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, show, write_text
+from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, show
 from gan_jax.reports.page_pictures import Frame, read_png, slider
 from gan_jax.reports.report_curves import probe_curves, run_curves
 from gan_jax.reports.report_diagnoses import diagnoses, film, onset_section
 from gan_jax.reports.report_experiment import experiment_settings, provenance
+from gan_jax.runs.files import write_text
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.links import refuse_links
 from gan_jax.runs.run_directory import RunDirectory
-from gan_jax.runs.run_record import RunError, RunRecord
+from gan_jax.runs.run_record import RunRecord
 from gan_jax.runs.runner import read_verdict
 
 METRICS = {

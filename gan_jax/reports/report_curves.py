@@ -183,7 +183,7 @@ def probe_curves(run: RunDirectory, verdict: dict[str, Any] | None) -> Markup:
     times is drawn on a logarithmic scale. The result is empty without the file.
     """
     found: dict[str, dict[str, list[tuple[int, float, float, float]]]] = {}
-    for row in read_lines(run.path / "signals.jsonl"):
+    for row in read_lines(run.path / "signals.jsonl", ("step",)):
         for name, value in row["signals"].items():
             if isinstance(value, (int, float)):
                 parts = name.split("/")

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from gan_jax.reports.figures import new_figure, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
-from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, write_text
+from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table
 from gan_jax.reports.page_figures import figure_svg, swatch
 from gan_jax.reports.page_pictures import fit_all
 from gan_jax.reports.report import METRICS, watched
@@ -20,11 +20,12 @@ from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Ser
 from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics, trend_words
 from gan_jax.reports.text_tables import num_early
+from gan_jax.runs.files import write_text
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.joined_sweeps import JoinedSweeps, open_sweeps
 from gan_jax.runs.json_text import json_text
 from gan_jax.runs.links import refuse_links
-from gan_jax.runs.run_record import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
 _PICTURES_PER_ARM = 3

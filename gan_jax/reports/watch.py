@@ -20,8 +20,8 @@ from gan_jax.reports.html_parts import paragraph
 from gan_jax.reports.page import Live, Section, document
 from gan_jax.reports.sweep_survival import sweep_statistics
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_directory import RunDirectory
-from gan_jax.runs.run_record import RunError
 from gan_jax.runs.sweep_directory import SweepDirectory
 
 HOST = "127.0.0.1"

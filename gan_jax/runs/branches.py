@@ -14,9 +14,9 @@ from gan_jax.diagnostics.detector import LABELS, DetectorState, first_onset, ini
 from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.losses.transforms import BernoulliFlips
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import RunStates
-from gan_jax.runs.window_replay import players_hash, without_recorder, without_recorder_state
+from gan_jax.runs.window_replay import agrees, without_recorder, without_recorder_state
 from gan_jax.scaling.programs import compiled_chunk
 from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.chunks import ChunkSpec, chunks, plan
@@ -139,8 +139,8 @@ def _same(states: RunStates, experiment: Experiment, state: TrainState, specs: l
         if spec.evaluates:
             labels.append(LABELS[int(state.detector.label)])
             steps.append(step)
-        if step in states.steps:
-            checked[step] = players_hash(state) == players_hash(states.restore(step))
+        if step in states.steps and (same := agrees(states, step, state)) is not None:
+            checked[step] = same
     onset = int(first_onset(state.detector))
     return {
         "num": 1,

@@ -7,7 +7,8 @@ from pathlib import Path
 import jax
 
 from gan_jax.runs.checkpoint import from_host, to_host
-from gan_jax.runs.run_record import RunError, RunRecord
+from gan_jax.runs.folders import RunError
+from gan_jax.runs.run_record import RunRecord
 from gan_jax.runs.runner import same_shapes, state_template
 from gan_jax.runs.stored_run import StoredRun
 from gan_jax.scaling import hosts

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, ascending."""
         with _quiet():
-            return sorted(int(step) for step in self._manager.all_steps(read=True))
+            found = {int(step) for step in self._manager.all_steps(read=True)}
+        return sorted(step for step in found if (self.directory / str(step)).is_dir())  # and not "007"
 
     def save(self, state: TrainState, step: int | None = None) -> None:
         """Writes a state, and returns when it is safely on disk.
@@ -71,16 +73,24 @@ class Checkpoints:
             step: to write it under; None: its own, which a stacked state has none of.
 
         Raises:
-            CheckpointError: if the step is not newer than those there (a rewound run must `drop_after` first).
+            CheckpointError: if it cannot be written, or is not newer than those there (a rewound run must `drop_after`
+                first).
         """
         step, arrays = int(state.step) if step is None else step, to_host(state)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(arrays),
             meta=ocp.args.JsonSave({"sha256": tree_hash(arrays), "key_impl": str(jax.random.key_impl(state.key))}),
         )
-        with _quiet():
-            saved = self._manager.save(step, args=args)
-            self._manager.wait_until_finished()
+        _ignore_late_answers()
+        try:
+            with _quiet():
+                saved = self._manager.save(step, args=args)
+                self._manager.wait_until_finished()
+        except Exception as error:  # orbax reports a full disk as OSError, ValueError, ...
+            remedy = "make space for it, and go on from the one before with --resume"
+            raise CheckpointError(
+                f"{self.directory / str(step)} cannot be written ({_reason(error)}): {remedy}"
+            ) from error
         if not saved:
             raise CheckpointError(f"step {step} was not saved: {self.directory} has steps up to {self.steps()[-1:]}")
 
@@ -97,16 +107,22 @@ class Checkpoints:
         if step not in self.steps():
             raise CheckpointError(f"{self.directory} has no checkpoint of step {step}; it has {self.steps()}")
         target = to_host(template)
+        _ignore_late_answers()
         try:
             with _quiet():
-                lacking = _lacking(target, self._stored_names(step))
+                stored = self._stored_names(step)
+                lacking = _lacking(target, stored)
+                if other := sorted(stored ^ (set(target) - set(lacking))):
+                    raise ValueError(
+                        f"its state is of another structure (other networks, optimisers or version; {other[0]} is "
+                        f"{'not expected' if other[0] in stored else 'not there'})"
+                    )
                 known = {name: value for name, value in target.items() if name not in lacking}
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(known), meta=ocp.args.JsonRestore())
                 read = self._manager.restore(step, args=args)
             meta, arrays = dict(read["meta"]), read["state"]
         except Exception as error:  # orbax reports damage as bare Exception, ValueError, KeyError, JSONDecodeError, ...
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise CheckpointError(f"checkpoint of step {step} cannot be read: {reason[:200]}") from error
+            raise CheckpointError(f"checkpoint of step {step} cannot be read: {_reason(error)}") from error
         if tree_hash(arrays) != meta.get("sha256"):
             raise CheckpointError(f"checkpoint of step {step} is damaged: its contents do not match their SHA-256")
         return from_host(template, arrays | lacking)
@@ -143,6 +159,10 @@ class Checkpoints:
     def close(self) -> None:
         with _quiet():
             self._manager.close()
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
@@ -225,6 +245,25 @@ def tree_hash(arrays: dict[str, Any]) -> str:
         digest.update(f"{name}:{value.dtype}:{value.shape}".encode())
         digest.update(value.tobytes())
     return digest.hexdigest()
+
+
+def stored_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, ascending; none if there is no folder. Nothing is written."""
+    return Checkpoints(folder, read_only=True).steps() if folder.is_dir() else []
+
+
+def _ignore_late_answers() -> None:
+    """Drops the tracebacks of reads that end after orbax has closed their event loop, at the first read that failed."""
+    former = sys.unraisablehook
+    if getattr(former, "ignores_late_answers", False):
+        return
+
+    def hook(raised: Any) -> None:
+        if not (isinstance(raised.exc_value, RuntimeError) and str(raised.exc_value) == "Event loop is closed"):
+            former(raised)
+
+    hook.ignores_late_answers = True  # type: ignore[attr-defined]
+    sys.unraisablehook = hook
 
 
 @contextlib.contextmanager

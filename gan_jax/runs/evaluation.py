@@ -14,8 +14,8 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.rows import named_numbers
-from gan_jax.runs.run_record import RunError
 from gan_jax.runs.stored_run import open_run
 from gan_jax.scaling.memory_check import least_bytes, require_memory
 from gan_jax.training.batches import sample_latent

@@ -11,7 +11,7 @@ from gan_jax.experiment.records import own_components
 from gan_jax.experiment.settings import to_json
 from gan_jax.experiment.sweep import Arm, Sweep
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
-from gan_jax.runs.run_record import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory, SweepRecord
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from gan_jax.runs.run_record import RunError
+from gan_jax.runs.folders import RunError
 
 
 def refuse_links(folder: Path, *targets: Path) -> None:
@@ -39,17 +37,3 @@ def _below(folder: Path, targets: tuple[Path, ...]) -> Iterator[Path]:
 def _everything(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         yield from (Path(place, name) for name in (*folders, *files))
-
-
-def open_unlinked(path: Path) -> IO[str]:
-    """Opens a file to write without emptying it, and makes it if it is absent; a link is not followed.
-
-    Raises:
-        RunError: if it is a link.
-    """
-    try:
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+")
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise RunError(f"{path} is a link: remove it") from error
-        raise

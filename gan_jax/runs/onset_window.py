@@ -2,6 +2,7 @@
 
 RUN/onset/signals.npz    every training metric of every step around the onset: arrays [steps], and "step" beside them
 RUN/onset/checkpoints/   the states at the evaluations around it
+RUN/recent/STEP.npz      the same metrics up to each of the last evaluations, from which a resumed run goes on
 
 The last checkpoints of a run are a ring buffer of full states, long enough to reach from the evaluation at which the
 detector is sure back to one before the onset. From them the window can be replayed with any other measurement.
@@ -10,6 +11,7 @@ detector is sure back to one before the onset. From them the window can be repla
 from __future__ import annotations
 
 import collections
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -17,20 +19,26 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax.runs.files import remove_folder, replacing
+
+_log = logging.getLogger(__name__)
 MARGIN = 3
 """Evaluations before the onset whose states are kept."""
 
 
 class FlightRecorder:
-    """The last metrics of every step, in memory; and what is written when the detector fires.
+    """The last metrics of every step, in memory and for a resumed run on the disk; and what is kept of an onset.
+
+    Nothing in it stops the run: what cannot be written is logged.
 
     Args:
         folder: RUN/onset.
         window: evaluations that the detector needs to be sure.
+        recent: RUN/recent; None keeps the last metrics in memory alone.
     """
 
-    def __init__(self, folder: Path, window: float) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, window: float, recent: Path | None = None) -> None:
+        self.folder, self._recent = folder, recent
         self.num_states = int(window) + MARGIN
         self._parts: collections.deque[tuple[int, dict[str, np.ndarray], bool]] = collections.deque()
         self._evaluations = 0
@@ -53,35 +61,98 @@ class FlightRecorder:
             _, _, evaluated = self._parts.popleft()
             self._evaluations -= evaluated
 
+    def store(self, step: int) -> None:
+        """Writes the metrics since the evaluation before, of an evaluation at `step`, and drops those too old."""
+        if self._recent is None:
+            return
+        parts = list(self._parts)
+        before = max((index for index, part in enumerate(parts[:-1]) if part[2]), default=-1)
+        try:
+            self._recent.mkdir(exist_ok=True)
+            _write_parts(self._recent / f"{step}.npz", parts[before + 1 :])
+            for old in self._stored()[: -self.num_states]:
+                old.unlink()
+        except OSError as error:
+            _log.warning("gan-jax: the metrics of single steps up to step %d are not kept: %s", step, error)
+
+    def load(self, step: int) -> None:
+        """Reads what `store` wrote up to a step, at which the run goes on; what came after it is dropped."""
+        for path in self._stored():
+            if int(path.stem) > step:
+                path.unlink()
+                continue
+            try:
+                with np.load(path) as file:
+                    arrays = dict(file)
+                self.note(int(arrays.pop("step")[0]), arrays, True)
+            except Exception as error:  # numpy reports damage as ValueError, KeyError, EOFError, BadZipFile, ...
+                _log.warning("gan-jax: %s is damaged (%s): an onset near it lacks metrics of single steps", path, error)
+
     def forget(self) -> None:
         """Drops what was kept of a collapse while forming that the run has undone by forming."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
-    def keep(self, checkpoints: Path) -> None:
-        """Writes the metrics, and copies the checkpoints that are there (by links, where the disk has them)."""
-        self.folder.mkdir(exist_ok=True)
+    def keep(self, checkpoints: Path, onset: int | None = None) -> None:
+        """Writes the metrics, and copies the checkpoints that are there (by links, where the disk has them).
+
+        Args:
+            checkpoints: of the run.
+            onset: its step, if it is known; a line says so if the metrics begin after it.
+        """
+        try:
+            self._keep(checkpoints)
+        except OSError as error:
+            _log.warning("gan-jax: the window around the onset is not kept in %s: %s", self.folder, error)
+            return
+        first = self._parts[0][0] if self._parts else None
+        if onset is not None and (first is None or first > onset):
+            _log.warning(
+                "gan-jax: %s begins at step %s, after the onset at step %d: gan-jax diagnose onset computes the "
+                "steps before it again, if there is a checkpoint",
+                self.folder / "signals.npz",
+                first,
+                onset,
+            )
+
+    def _keep(self, checkpoints: Path) -> None:
+        if not self.has_fired:  # a kill may have left a part of it
+            remove_folder(self.folder)
+        kept = self.folder / "checkpoints"
+        kept.mkdir(parents=True, exist_ok=True)
         for source in checkpoints.iterdir():
-            target = self.folder / "checkpoints" / source.name
-            if source.name.isdigit() and not target.exists():
-                shutil.copytree(source, target, copy_function=_link)
-        names = set.intersection(*(set(metrics) for _, metrics, _ in self._parts))
-        arrays: dict[str, Any] = {
-            name: np.concatenate([metrics[name] for _, metrics, _ in self._parts]) for name in sorted(names)
-        }
-        first = next(iter(sorted(names)))
-        steps = [np.arange(start, start + len(metrics[first])) for start, metrics, _ in self._parts]
-        temporary = self.folder / "signals.tmp.npz"
+            if source.name.isdecimal() and not (kept / source.name).exists():
+                unfinished = kept / f".{source.name}"
+                shutil.rmtree(unfinished, ignore_errors=True)
+                shutil.copytree(source, unfinished, copy_function=_link)
+                unfinished.rename(kept / source.name)
+        if self._parts:
+            _write_parts(self.folder / "signals.npz", list(self._parts))
+
+    def _stored(self) -> list[Path]:
+        files = [] if self._recent is None else [p for p in self._recent.glob("*.npz") if p.stem.isdecimal()]
+        return sorted(files, key=lambda path: int(path.stem))
+
+
+def _write_parts(path: Path, parts: list[tuple[int, dict[str, np.ndarray], bool]]) -> None:
+    """Metrics that all parts have, joined, and their steps, as an .npz."""
+    names = sorted(set.intersection(*(set(metrics) for _, metrics, _ in parts)))
+    arrays: dict[str, Any] = {name: np.concatenate([metrics[name] for _, metrics, _ in parts]) for name in names}
+    steps = [np.arange(start, start + len(metrics[names[0]])) for start, metrics, _ in parts]
+    with replacing(path) as temporary:
         np.savez(temporary, step=np.concatenate(steps), **arrays)
-        temporary.replace(self.folder / "signals.npz")
 
 
 def read_signals(folder: Path) -> dict[str, np.ndarray]:
-    """What `keep` wrote: arrays [steps] by name; empty if it wrote nothing."""
+    """What `keep` wrote: arrays [steps] by name; empty if it wrote nothing, or (told in a line) if it is damaged."""
     path = folder / "signals.npz"
     if not path.is_file():
         return {}
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except Exception as error:  # numpy reports damage as ValueError, KeyError, EOFError, BadZipFile, ...
+        _log.warning("gan-jax: %s is damaged (%s): the metrics of single steps are lost", path, error)
+        return {}
 
 
 def _link(source: str, target: str) -> None:

@@ -14,7 +14,7 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override, override_all
 from gan_jax.metrics.image_metrics import PIXELS_ONLY
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
-from gan_jax.runs.run_record import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.scaling.memory_check import check_training_memory
 from gan_jax.training.evaluations import LoadedData, load_data
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from gan_jax.experiment.config_code import ConfigError
 from gan_jax.experiment.configs import is_file_name
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source, changed_files, kept_source, source_of
-from gan_jax.runs.run_record import RunError, read_code
+from gan_jax.runs.folders import RunError
+from gan_jax.runs.run_record import read_code
 
 
 def resume_code(config: str | None, allowed: AllowedCode) -> AllowedCode:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.sweep import Member
 from gan_jax.training.evaluations import Evaluation
 
 
@@ -64,6 +66,36 @@ def signals_rows(signals: dict[str, Any], end: int, num_steps: int) -> list[dict
         }
         for index in range(num)
     ]
+
+
+def member_row(
+    number: int, member: Member, state: dict[str, Any], window: float, last: dict[str, Any], ends: bool
+) -> dict[str, Any]:
+    """A row of members.jsonl: what a member of a sweep is, its verdict so far, its last metrics.
+
+    Args:
+        number: of the member.
+        member: its arm and seed.
+        state: its detector, step and nonfinite_step.
+        window: of its detector, in evaluations.
+        last: its last evaluation, as in metrics.jsonl.
+        ends: whether its batch has ended.
+
+    Returns:
+        JSON.
+    """
+    nonfinite, step = int(state["nonfinite_step"]), int(state["step"])
+    verdict = verdict_on(state["detector"], last_step=step, nonfinite_step=nonfinite, credible_window=window)
+    return {
+        "member": number,
+        "arm": member.arm.name,
+        "settings": dict(member.arm.settings),
+        "seed": member.seed,
+        "ended": nonfinite >= 0 or ends,
+        "last_step": step,
+        "verdict": verdict.to_json(),
+        "last": {mode: without_long_lists(values) for mode, values in last.items()},
+    }
 
 
 def named_numbers(values: Any) -> dict[str, Any]:

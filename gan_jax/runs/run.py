@@ -17,8 +17,9 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep
 from gan_jax.networks.network import Variables
 from gan_jax.runs.folder_code import AllowedCode
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.joined_sweeps import open_sweeps
-from gan_jax.runs.run_record import RunError, require_components
+from gan_jax.runs.run_record import require_components
 from gan_jax.runs.stored_run import StoredRun, metric_arrays, open_member, open_run
 from gan_jax.runs.sweep_directory import flat
 from gan_jax.training.batches import sample_latent

@@ -13,14 +13,11 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.records import missing_components, read_experiment
 from gan_jax.experiment.settings import diff, to_json
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source, folder_code
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.record_hash import edited_fields, field_hashes
 from gan_jax.scaling import hosts
 
 _R = TypeVar("_R")
-
-
-class RunError(ValueError):
-    """A run folder that cannot be used as asked."""
 
 
 @dataclasses.dataclass(frozen=True)

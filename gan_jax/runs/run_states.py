@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax.experiment.experiment import Experiment
+from gan_jax.runs.files import write_json
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.links import refuse_links
-from gan_jax.runs.run_directory import RunDirectory, write_json
-from gan_jax.runs.run_record import RunError, require_components
+from gan_jax.runs.run_directory import RunDirectory
+from gan_jax.runs.run_record import require_components
 from gan_jax.runs.stored_run import StoredRun, open_run
 from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
+
+_log = logging.getLogger(__name__)
 
 
 class RunStates(NamedTuple):
@@ -92,7 +97,7 @@ def diagnosis_path(run: RunDirectory, kind: str) -> Path:
     return run.path / "diagnosis" / f"{kind}.json"
 
 
-def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path:
+def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path | None:
     """Writes a result into the run's folder.
 
     Args:
@@ -101,19 +106,28 @@ def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path
         result: as JSON.
 
     Returns:
-        The file that was written.
+        The file that was written; None if it cannot be, which is told in a line.
 
     Raises:
         RunError: if a link leads out of the folder there.
     """
     path = diagnosis_path(run, kind)
     refuse_links(run.root, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, result)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, result)
+    except OSError as error:
+        _log.warning("gan-jax: the result is not kept in %s (%s): --out FILE keeps it", path, error.strerror or error)
+        return None
     return path
 
 
 def read_diagnoses(run: RunDirectory) -> dict[str, dict[str, Any]]:
-    """By kind, the results that are in a run's folder."""
-    folder = run.path / "diagnosis"
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    """By kind, the results that are in a run's folder; a damaged file is left out, and told in a line."""
+    found = {}
+    for path in sorted((run.path / "diagnosis").glob("*.json")):
+        try:
+            found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            _log.warning("gan-jax: %s is damaged (%s): gan-jax diagnose %s makes it again", path, error, path.stem)
+    return found

@@ -16,11 +16,13 @@ import numpy as np
 from gan_jax.diagnostics.detector import LABELS, first_onset
 from gan_jax.diagnostics.verdict import Verdict, verdict_on
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.files import replacing, write_json
 from gan_jax.runs.onset_window import FlightRecorder
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
-from gan_jax.runs.run_directory import RunDirectory, RunError, RunRecord, write_json
+from gan_jax.runs.run_directory import RunDirectory, RunRecord
+from gan_jax.runs.tensorboard import EventFile
 from gan_jax.scaling import hosts
 from gan_jax.scaling.data_parallel import assert_replicas
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
@@ -114,12 +116,15 @@ def train_run(
     source = experiment.data.source(resources.dataset)
     start = int(state.step)
     checkpoints = None
-    flight = FlightRecorder(run.onset_path, experiment.detector.window)
+    flight = FlightRecorder(run.onset_path, experiment.detector.window, run.recent_path if leads else None)
     if leads:
         keep = max(options.keep, flight.num_states)
         checkpoints = Checkpoints(run.checkpoints_path, keep=keep, keep_every_steps=record.keep_every_steps)
+        flight.load(start)
+        if (onset := int(first_onset(state.detector))) >= 0 and not flight.has_fired:  # killed before it was kept
+            flight.keep(checkpoints.directory, onset)
     picture_every = spaced(experiment, options.num_pictures)
-    writer = _tensorboard(run.path) if options.tensorboard and leads else None
+    events = EventFile(run.path, start) if options.tensorboard and leads else None
     message, stops = None, False
     pending: dict[str, list[Any]] = {}
     last_row: dict[str, Any] | None = None
@@ -135,7 +140,8 @@ def train_run(
                 run.append_signals(signals_rows(result.signals, step - bool(spec.short_count), spec.num_steps))
             label = LABELS[int(state.detector.label)]
             progress.update(step, seconds, label, spec)
-            has_onset = result.evaluation is not None and int(first_onset(state.detector)) >= 0
+            onset = int(first_onset(state.detector))
+            has_onset = result.evaluation is not None and onset >= 0
             stops = has_onset and options.stop_at_collapse
             if result.evaluation is not None and leads:
                 row = last_row = metrics_row(
@@ -143,8 +149,8 @@ def train_run(
                 )
                 run.append_metrics(row)
                 pending = {}
-                if writer is not None:
-                    _write_scalars(writer, row)
+                if events is not None:
+                    events.write(row)
                 if step % picture_every == 0 or step == experiment.num_steps or stops:
                     title = f"step {step:,}: {label}"
                     samples = np.asarray(result.evaluation.samples[:1500])
@@ -161,9 +167,10 @@ def train_run(
                 if advance is not compiled_chunk:
                     assert_replicas(state)
                 if checkpoints is not None:
+                    flight.store(step)
                     checkpoints.save(state)
                     if has_onset and not flight.has_fired:
-                        flight.keep(checkpoints.directory)
+                        flight.keep(checkpoints.directory, onset)
                     elif flight.has_fired and not has_onset:
                         flight.forget()
             if on_chunk is not None:
@@ -173,8 +180,8 @@ def train_run(
             began = time.monotonic()
     if checkpoints is not None:
         checkpoints.close()
-    if writer is not None:
-        writer.close()
+    if events is not None:
+        events.close()
     speed = progress.steps_per_second
     verdict = verdict_on(
         state.detector,
@@ -186,42 +193,6 @@ def train_run(
         lambda: _finish(run, experiment, resources, verdict, last_row, (speed, message, stops))
     )
     return RunResult(verdict, metrics, ended["steps_per_second"], ended["message"], ended)
-
-
-def resume(run: RunDirectory, record: RunRecord) -> tuple[TrainState, list[str]]:
-    """The newest readable state of a run, from which it continues bit for bit, and what was wrong with newer ones.
-
-    What the run wrote after that state is dropped from its folder, to be made again. With no checkpoint at all the run
-    starts over from its key, which gives the same numbers.
-    """
-    template = state_template(record.experiment)
-    arrays = to_host(template)
-
-    def read() -> list[str]:
-        nonlocal arrays
-        arrays, problems = _resume_here(run, record, template)
-        return problems
-
-    problems = hosts.from_leader(read)
-    return from_host(template, hosts.arrays_from_leader(arrays)), problems
-
-
-def _resume_here(run: RunDirectory, record: RunRecord, template: TrainState) -> tuple[dict[str, Any], list[str]]:
-    checkpoints = Checkpoints(run.checkpoints_path)
-    every, num_steps = record.experiment.eval_every_steps, record.experiment.num_steps
-    off_plan = [
-        step for step in checkpoints.steps() if step % every and step != num_steps and step != record.first_step
-    ]
-    if off_plan:  # the end of a run that has been prolonged since: an uninterrupted run is not evaluated there
-        checkpoints.drop_after(off_plan[0] - 1)
-    state, problems = checkpoints.restore_latest(template)
-    if state is None:
-        state = compiled_init(record.experiment, jax.random.key(record.seed))
-    step = int(state.step)
-    checkpoints.drop_after(step)
-    checkpoints.close()
-    run.forget_after(step)
-    return to_host(state), problems
 
 
 def same_shapes(template: Any, other: Any) -> bool:
@@ -298,29 +269,27 @@ def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, ti
     if draw is None:
         return
     try:
-        draw(path, source, samples, title, getattr(data, "unit", ""))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            draw(temporary, source, samples, title, getattr(data, "unit", ""))
     except Exception as error:
         _log.warning("gan-jax: no picture %s: %s", path.name, str(error).splitlines()[0] if str(error) else error)
 
 
 def read_verdict(run: RunDirectory) -> dict[str, Any] | None:
-    """verdict.json of a run; None if it has not ended."""
-    return hosts.from_leader(
-        lambda: json.loads(run.verdict_path.read_text(encoding="utf-8")) if run.verdict_path.is_file() else None
-    )
+    """verdict.json of a run; None if it has not ended, or (told in a line) the file is damaged."""
+    return hosts.from_leader(lambda: _read_verdict(run.verdict_path))
 
 
-def _tensorboard(path: Path) -> Any:
+def _read_verdict(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
     try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise RunError("--tensorboard needs an extra package: pip install 'gan-jax[tensorboard]'") from error
-    return SummaryWriter(str(path))
-
-
-def _write_scalars(writer: Any, row: dict[str, Any]) -> None:
-    groups = {"train": row["train"], **{f"evaluation/{mode}": values for mode, values in row["evaluation"].items()}}
-    for group, values in groups.items():
-        for name, value in values.items():
-            if isinstance(value, (int, float)):
-                writer.add_scalar(f"{group}/{name}", value, row["step"])
+        verdict = json.loads(path.read_text(encoding="utf-8"))
+        if {"outcome", "last_step"} <= set(verdict):
+            return verdict
+        reason: Any = "it is no verdict"
+    except (ValueError, TypeError) as error:
+        reason = error
+    _log.warning("gan-jax: %s is damaged (%s): gan-jax train --resume makes it again from the run's end", path, reason)
+    return None

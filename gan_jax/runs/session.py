@@ -15,23 +15,26 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.image_metrics import is_pixels_only
 from gan_jax.runs.branching import branch_place, branch_state, split_step
 from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.files import write_json
 from gan_jax.runs.folder_code import check_readable, source_of
+from gan_jax.runs.folders import RunError, new_folder, new_run_path
 from gan_jax.runs.links import refuse_links
 from gan_jax.runs.request import RUNS, Request, apply_settings, prepare_data, stored_config, warn_of_pixels_only
 from gan_jax.runs.resumed_code import branch_source, check_source, resume_code
-from gan_jax.runs.run_directory import RunDirectory, environment, new_run_path, write_json
-from gan_jax.runs.run_record import RunError, RunRecord, check_unedited, require_components
+from gan_jax.runs.resuming import has_all_rows, resume
+from gan_jax.runs.run_directory import RunDirectory, environment
+from gan_jax.runs.run_record import RunRecord, check_unedited, require_components
 from gan_jax.runs.runner import (
     HostOptions,
     RunResult,
     read_verdict,
-    resume,
     same_shapes,
     spaced,
     state_template,
     train_run,
 )
 from gan_jax.runs.stored_run import open_run
+from gan_jax.runs.tensorboard import check_tensorboard
 from gan_jax.scaling import hosts
 from gan_jax.scaling.data_parallel import check_split, make_parallel_chunk, replicate
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
@@ -106,22 +109,24 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     source, files = source_of(request.config)
     record = dataclasses.replace(_record(request, experiment, seed, data, host), source=source)
     check_readable(request.config, record.to_json())
+    state = compiled_init(experiment, jax.random.key(seed))
 
-    def create() -> Path:
-        path = Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
-        return RunDirectory.create(path, record, files).path
+    def choose() -> Path:
+        return Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
 
-    run = RunDirectory(Path(hosts.from_leader(lambda: str(create()))))
-    say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {run.path}")
-    return _train(run, record, resources, compiled_init(experiment, jax.random.key(seed)), host, advance)
+    with new_folder(choose, lambda path: RunDirectory.create(path, record, files)) as path:
+        say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {path}")
+        return _train(RunDirectory(path), record, resources, state, host, advance)
 
 
 def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -> tuple[Advance, LoadedData, str]:
     """The function that makes a chunk, on one device or on several; the resources in their place; a note for the log.
 
     Raises:
-        ValueError: if a batch does not divide evenly over the devices.
+        ValueError: if a batch does not divide evenly over the devices, or a package is missing.
     """
+    if host.tensorboard:
+        check_tensorboard()
     if not host.data_parallel and hosts.num_hosts() == 1:
         return compiled_chunk, resources, ""
     devices = jax.devices()
@@ -157,7 +162,9 @@ def load_state(request: Request) -> tuple[Experiment, LoadedData, TrainState | N
     return experiment, resources, run.restore_latest()[0]
 
 
-def resume_training(request: Request, path: Path, host: HostOptions, say: Callable[[str], None]) -> Done:
+def resume_training(
+    request: Request, path: Path, host: HostOptions, say: Callable[[str], None], *, restart: bool = False
+) -> Done:
     """Continues a run bit for bit. Settings may be repeated, but differ only in a larger `num_steps`.
 
     Args:
@@ -166,12 +173,13 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
         path: the run's folder.
         host: options of the host.
         say: takes a line for people.
+        restart: whether a run that cannot be continued is trained anew, and what is there set aside.
 
     Returns:
         The finished run.
 
     Raises:
-        RunError: if the folder holds another experiment, was edited, or its data are others.
+        RunError: if the folder holds another experiment, was edited or cannot be continued, or its data are others.
     """
     say = hosts.leader_only(say)
     run = RunDirectory.open(path, resume_code(request.config, request.allowed))
@@ -202,21 +210,21 @@ def resume_training(request: Request, path: Path, host: HostOptions, say: Callab
     advance, resources, spread = _advance(host, experiment, resources)
     with _lock(run):
         finished = read_verdict(run)
-        if finished is not None and finished["last_step"] >= experiment.num_steps:
+        if finished is not None and finished["last_step"] >= experiment.num_steps and has_all_rows(run, asked):
             say(f"{path} is finished: a larger --num-steps prolongs it")
             return Done(path, finished, finished["message"])
+        state, problems = resume(run, asked, restart=restart)
         if changed:
             say(f"gan-jax: {changed}")
         if longer or changed or (finished or {}).get("stopped_at_collapse"):
             asked = dataclasses.replace(asked, continued=[*record.continued, request.command])
             if hosts.is_leader():
                 write_json(run.record_path, asked.to_json())
-        state, problems = resume(run, asked)
         now = _environment(host)
         if any(now[what] != record.environment.get(what, 1) for what in ("versions", "device", "batch_devices")):
             say("gan-jax: versions or devices differ from the run's first ones: it continues, but not bit for bit")
         for problem in problems:
-            say(f"gan-jax: {problem}; using the one before")
+            say(f"gan-jax: {problem}")
         say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}{spread}")
         return _done(run, train_run(run, asked, resources, state, host, advance=advance))
 
@@ -252,19 +260,18 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     kept, files = branch_source(source.directory.root, old.source, request.config, request.allowed)
     record = dataclasses.replace(record, parent=f"{name}@{step}", first_step=step, source=kept)
 
-    def create() -> Path:
-        default = new_run_path(*branch_place(source, step))
-        path = Path(request.run_dir) if request.run_dir else default
-        run = RunDirectory.create(path, record, files)
+    def choose() -> Path:
+        return Path(request.run_dir) if request.run_dir else new_run_path(*branch_place(source, step))
+
+    def save(run: RunDirectory) -> None:
         checkpoints = Checkpoints(run.checkpoints_path)  # to resume from, if it is killed before its first own one
         checkpoints.save(state)
         checkpoints.close()
-        return path
 
-    run = RunDirectory(Path(hosts.from_leader(lambda: str(create()))))
-    changes = old.differences(record)
-    say(f"branching {name} at step {step:,} into {run.path}: {'; '.join(changes) or 'nothing changed'}{spread}")
-    return _train(run, record, resources, state, host, advance)
+    changes = "; ".join(old.differences(record)) or "nothing changed"
+    with new_folder(choose, lambda path: RunDirectory.create(path, record, files, save)) as path:
+        say(f"branching {name} at step {step:,} into {path}: {changes}{spread}")
+        return _train(RunDirectory(path), record, resources, state, host, advance)
 
 
 def _record(request: Request, experiment: Experiment, seed: int, data: str, host: HostOptions) -> RunRecord:

@@ -6,6 +6,7 @@ allows (`gan_jax.runs.folder_code`), and writes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_directory import RunDirectory, read_lines
-from gan_jax.runs.run_record import RunError, RunRecord, require_components
+from gan_jax.runs.run_record import RunRecord, require_components
 from gan_jax.runs.runner import read_verdict, stacked_template, state_template
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
 from gan_jax.runs.sweep_plan import data_name, with_convolution
@@ -66,9 +68,11 @@ class StoredRun:
         """
         try:
             if self.member is None:
-                kept = self.directory.onset_path / "checkpoints"
-                folder = kept if (kept / str(step)).is_dir() else self.directory.checkpoints_path
-                return Checkpoints(folder, read_only=True).restore(state_template(self.experiment), step)
+                template, kept = state_template(self.experiment), self.directory.onset_path / "checkpoints"
+                if (kept / str(step)).is_dir():
+                    with contextlib.suppress(CheckpointError):  # then the run's own one, if it is still there
+                        return Checkpoints(kept, read_only=True).restore(template, step)
+                return Checkpoints(self.directory.checkpoints_path, read_only=True).restore(template, step)
             sweep = SweepDirectory(self.directory.path.parents[1])
             folder, place, size = _member_checkpoints(sweep, self.member)
             states = Checkpoints(folder, read_only=True).restore(stacked_template(self.experiment, size), step)
@@ -99,7 +103,7 @@ class StoredRun:
     def read_signals(self) -> list[dict[str, Any]]:
         """The rows of signals.jsonl that are the run's, a probe of its recorder each."""
         if self.member is None:
-            return read_lines(self.directory.signals_path)
+            return read_lines(self.directory.signals_path, ("step",))
         return self._own_rows(SweepDirectory(self.directory.path.parents[1]).signals_path)
 
     def load_data(self, location: str | None = None) -> LoadedData:
@@ -123,7 +127,7 @@ class StoredRun:
         return data
 
     def _own_rows(self, path: Path) -> list[dict[str, Any]]:
-        rows = [row for row in read_lines(path) if row["member"] == self.member]
+        rows = [row for row in read_lines(path, ("member", "step")) if row["member"] == self.member]
         return [{name: value for name, value in row.items() if name != "member"} for row in rows]
 
 

@@ -7,6 +7,7 @@ metrics.jsonl     a row a member and evaluation, as in a run's, with the member'
 signals.jsonl     a row a member and probe, if the experiments have a recorder
 members.jsonl     a row a member: arm, settings, seed, verdict, last metrics; members.csv is the same as a table
 batches/          by batch: checkpoints of its members, and their rows once it has ended
+set_aside/        what could not be read when the sweep was resumed
 samples/          pictures, member_0003_step_00010000.png
 report.html       written by `gan-jax report`
 """
@@ -17,7 +18,7 @@ import contextlib
 import csv
 import dataclasses
 import json
-import shutil
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,14 @@ from gan_jax.experiment.config_code import ConfigCode
 from gan_jax.experiment.records import read_experiment
 from gan_jax.experiment.settings import to_json
 from gan_jax.experiment.sweep import Arm, Sweep
-from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source
-from gan_jax.runs.json_text import json_text
+from gan_jax.runs.files import append_lines, read_lines, replacing, write_json, write_lines
+from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source, keep_source
+from gan_jax.runs.folders import RunError, exclusive, make_folder, numbered_pictures, picture_step
 from gan_jax.runs.record_hash import field_hashes
-from gan_jax.runs.run_directory import exclusive, make_folder, read_lines, write_json
-from gan_jax.runs.run_record import RunError, parse_record
+from gan_jax.runs.run_record import parse_record
 from gan_jax.scaling import hosts
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +136,13 @@ class SweepDirectory:
         made = cls(path)
         if made.record_path.exists():
             raise RunError(f"{path} already holds a sweep: continue it with --resume {path}, or choose another folder")
-        make_folder(path, "sweep", made.samples_path, made.record_path, record.to_json(), source)
+
+        def fill() -> None:
+            made.samples_path.mkdir(exist_ok=True)
+            keep_source(path, source or {})
+            write_json(made.record_path, record.to_json())
+
+        make_folder(path, "sweep", fill)
         return made
 
     @classmethod
@@ -166,11 +175,35 @@ class SweepDirectory:
         return parse_record(self.record_path, SweepRecord.from_json, self.allowed)
 
     def read_plans(self) -> list[GroupPlan]:
+        """The plans of the groups that have one; none if there is no plan yet.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
         if not self.plan_path.is_file():
             return []
-        plans = json.loads(self.plan_path.read_text(encoding="utf-8"))
-        # Plans of version 0.1.0 call the strategy an engine.
-        return [GroupPlan(**{_PLAN_NAMES.get(k, k): v for k, v in plan.items()}) for plan in plans]
+        try:
+            plans = json.loads(self.plan_path.read_text(encoding="utf-8"))
+            # Plans of version 0.1.0 call the strategy an engine.
+            made = [GroupPlan(**{_PLAN_NAMES.get(k, k): v for k, v in plan.items()}) for plan in plans]
+            if not all(isinstance(number, int) for plan in made for batch in plan.batches for number in batch):
+                raise TypeError("batches are lists of members' numbers")
+        except (ValueError, TypeError, AttributeError) as error:
+            raise RunError(f"{self.plan_path} cannot be read ({error}): {self.plan_remedy}") from error
+        return made
+
+    @property
+    def plan_remedy(self) -> str:
+        """What to do without a plan: it says which members a checkpoint is of."""
+        return (
+            "put back a copy of it, or train all members anew with --restart, which moves what is there to "
+            f"{self.path / 'set_aside'}"
+        )
+
+    def written(self) -> list[Path]:
+        """What the sweep wrote: all but its record."""
+        rows = [self.metrics_path, self.signals_path, self.members_path, self.path / "members.csv"]
+        return [*rows, self.plan_path, self.path / "batches", self.samples_path]
 
     def write_plans(self, plans: Sequence[GroupPlan]) -> None:
         write_json(self.plan_path, [dataclasses.asdict(plan) for plan in plans])
@@ -178,10 +211,29 @@ class SweepDirectory:
     def batch_path(self, group: int, batch: int) -> Path:
         return self.path / "batches" / f"{group:02d}_{batch:03d}"
 
-    def read_results(self, group: int, batch: int) -> list[dict[str, Any]] | None:
-        """The rows of a batch that has ended; None if it has not."""
+    def read_results(self, group: int, batch: int, members: Sequence[int]) -> list[dict[str, Any]] | None:
+        """The rows of a batch that has ended.
+
+        Args:
+            group: number of the group of members.
+            batch: number of the batch in it.
+            members: of the batch.
+
+        Returns:
+            A row a member; None if the batch has not ended, or (told in a line) its rows are damaged.
+        """
         path = self.batch_path(group, batch) / "members.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            if [row["member"] for row in rows] == list(members):
+                return rows
+            reason = "it has rows of other members"
+        except (ValueError, KeyError, TypeError) as error:
+            reason = str(error)
+        _log.warning("gan-jax: %s is damaged (%s): made again from the members' newest checkpoint", path, reason)
+        return None
 
     def write_results(self, group: int, batch: int, rows: list[dict[str, Any]]) -> None:
         """Writes the rows of a batch that has ended.
@@ -197,23 +249,21 @@ class SweepDirectory:
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
-        return read_lines(self.metrics_path)
+        return read_lines(self.metrics_path, ("member", "step"))
 
     def append_metrics(self, rows: list[dict[str, Any]]) -> None:
-        _append_lines(self.metrics_path, rows)
+        append_lines(self.metrics_path, rows)
 
     def append_signals(self, rows: list[dict[str, Any]]) -> None:
-        _append_lines(self.signals_path, rows)
+        append_lines(self.signals_path, rows)
 
     def forget_after(self, step: int, members: Sequence[int]) -> None:
         """Drops what some members wrote after a step, which a resumed sweep will make again."""
         again = set(members)
         for path in (self.metrics_path, self.signals_path):
             if path.is_file():
-                rows = [row for row in read_lines(path) if row["member"] not in again or row["step"] <= step]
-                temporary = path.with_suffix(".tmp")
-                _write_lines(temporary, rows)
-                temporary.replace(path)
+                rows = read_lines(path, ("member", "step"))
+                write_lines(path, [row for row in rows if row["member"] not in again or row["step"] <= step])
         for member in again:
             for picture in self.pictures(member):
                 if picture_step(picture) > step:
@@ -221,33 +271,24 @@ class SweepDirectory:
 
     def read_members(self) -> list[dict[str, Any]]:
         """The rows of members.jsonl, ended or not."""
-        return read_lines(self.members_path)
+        return read_lines(self.members_path, ("member",))
 
     def write_members(self, rows: list[dict[str, Any]]) -> None:
         """Writes members.jsonl and members.csv, each at once."""
         rows = sorted(rows, key=lambda row: row["member"])
-        for path, write in ((self.members_path, _write_lines), (self.path / "members.csv", _write_csv)):
-            temporary = path.with_suffix(".tmp")
-            write(temporary, rows)
-            temporary.replace(path)
+        write_lines(self.members_path, rows)
+        with replacing(self.path / "members.csv") as temporary:
+            _write_csv(temporary, rows)
 
     def picture_path(self, member: int, step: int) -> Path:
         return self.samples_path / f"member_{member:04d}_step_{step:08d}.png"
 
     def pictures(self, member: int) -> list[Path]:
-        return sorted(self.samples_path.glob(f"member_{member:04d}_step_*.png"))
-
-    def drop_checkpoints(self, group: int, batch: int) -> None:
-        shutil.rmtree(self.batch_path(group, batch) / "checkpoints", ignore_errors=True)
+        return numbered_pictures(self.samples_path, f"member_{member:04d}_step_")
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Holds the folder for this process; see `RunDirectory.lock`."""
         return exclusive(self.path)
-
-
-def picture_step(picture: Path) -> int:
-    """The training step of a picture, from its name."""
-    return int(picture.stem.rpartition("_")[2])
 
 
 def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -264,15 +305,6 @@ def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         elif not isinstance(value, list):
             out[prefix + name] = value
     return out
-
-
-def _append_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(json_text(row) + "\n" for row in rows))
-
-
-def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json_text(row) + "\n" for row in rows))
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

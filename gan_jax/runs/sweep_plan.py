@@ -16,12 +16,15 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Member, Sweep
 from gan_jax.networks.convolution import default_implementation
+from gan_jax.runs.files import set_aside
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.runner import Draw
-from gan_jax.runs.sweep_directory import GroupPlan
+from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.scaling import hosts
 from gan_jax.scaling.memory_check import MemoryNeedError, check_training_memory, free_bytes, state_bytes
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.scaling.strategies import (
+    STRATEGIES,
     Strategy,
     device_bytes,
     fastest_strategy,
@@ -49,6 +52,7 @@ class SweepOptions:
         stop_at_collapse: whether a batch of members ends once each of them has an onset (or is not finite), at the
             evaluation that fills the last window.
         draw: writes a picture of samples, as in `HostOptions`.
+        restart: whether members that cannot be continued are trained anew, and what is there set aside.
     """
 
     strategy: str = "auto"
@@ -58,6 +62,7 @@ class SweepOptions:
     progress: bool = True
     stop_at_collapse: bool = False
     draw: Draw | None = None
+    restart: bool = False
 
 
 class Library:
@@ -121,6 +126,50 @@ def data_name(experiment: Experiment) -> str:
         return ""
     first = getattr(data, "num_examples", None)
     return f"{data.name}, {data.image_size} pixels" + (f", first {first:,}" if first else "")
+
+
+def stored_plans(
+    directory: SweepDirectory | None,
+    groups: Sequence[Sequence[int]],
+    restart: bool,
+    say: Callable[[str], None],
+) -> list[GroupPlan]:
+    """The plans that a sweep was begun with: its checkpoints are of their batches.
+
+    Args:
+        directory: of the sweep; None has no plans.
+        groups: members of one structure, by number.
+        restart: whether a sweep whose plans are damaged is begun anew, and what is there set aside.
+        say: takes a line for people.
+
+    Returns:
+        A plan a group, of the first groups.
+
+    Raises:
+        RunError: if plans are damaged, or missing for a group that has begun, and `restart` is not given.
+    """
+    if directory is None:
+        return []
+    try:
+        plans = directory.read_plans()
+        for number, group in enumerate(groups):
+            if number >= len(plans):
+                lost = directory.batch_path(number, 0).exists()
+            else:
+                batches = [member for batch in plans[number].batches for member in batch]
+                lost = batches != list(group) or plans[number].strategy not in STRATEGIES
+            if lost:
+                raise RunError(
+                    f"{directory.plan_path} lacks the batches of members {group[0]} to {group[-1]}, which have begun: "
+                    f"{directory.plan_remedy}"
+                )
+    except RunError as error:
+        if not restart:
+            raise
+        place = set_aside(directory.path, directory.written())
+        say(f"gan-jax: {str(error).partition(':')[0]}: all members start over; what was there is in {place}")
+        return []
+    return plans
 
 
 def make_plan(

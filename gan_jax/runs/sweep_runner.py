@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,11 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.diagnostics.detector import LABELS, first_onset
-from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.sweep import Member, groups
-from gan_jax.runs.checkpoint import Checkpoints, from_host, to_host
+from gan_jax.runs.checkpoint import Checkpoints, from_host, stored_steps, to_host
+from gan_jax.runs.files import set_aside
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.progress import TrainingProgress
-from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
+from gan_jax.runs.resuming import cannot_continue, evaluated_steps, newest_usable
+from gan_jax.runs.rows import member_row, metrics_row, signals_rows
 from gan_jax.runs.runner import decorate, spaced, stacked_template
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.sweep_plan import (
@@ -28,6 +29,7 @@ from gan_jax.runs.sweep_plan import (
     make_plan,
     make_strategy,
     num_samples,
+    stored_plans,
     with_convolution,
 )
 from gan_jax.scaling import hosts
@@ -60,11 +62,12 @@ def run_sweep(
         A row a member, as in members.jsonl.
     """
     done: list[dict[str, Any]] = []
+    all_groups = groups(members)
     stored = hosts.from_leader(
-        lambda: [dataclasses.asdict(made) for made in directory.read_plans()] if directory else []
+        lambda: [dataclasses.asdict(made) for made in stored_plans(directory, all_groups, options.restart, say)]
     )
     plans = [GroupPlan(**made) for made in stored]
-    for number, group in enumerate(groups(members)):
+    for number, group in enumerate(all_groups):
         resources = library.resources(members[group[0]].arm.experiment)
         if number >= len(plans):
             plans.append(make_plan(members, group, resources, options, say))
@@ -74,17 +77,13 @@ def run_sweep(
         for index, batch in enumerate(batches):
             if len(batches) > 1:
                 say(f"batch {index + 1} of {len(batches)}: members {batch[0]} to {batch[-1]}")
-            rows = hosts.from_leader(functools.partial(_finished, directory, number, index))
-            if rows is None:
-                runner = _BatchRunner(directory, number, index, members, batch, resources, plans[number], options, say)
-                rows = runner.run(done, on_chunk)
-            done += rows
+            runner = _BatchRunner(directory, number, index, members, batch, resources, plans[number], options, say)
+            rows = hosts.from_leader(runner.results)
+            done += runner.run(done, on_chunk) if rows is None else rows
         forget_programs()
+    if directory is not None and directory.read_members() != sorted(done, key=lambda row: row["member"]):
+        directory.write_members(done)  # a batch before others that had ended was trained again
     return done
-
-
-def _finished(directory: SweepDirectory | None, group: int, batch: int) -> list[dict[str, Any]] | None:
-    return directory.read_results(group, batch) if directory is not None else None
 
 
 class _BatchRunner:
@@ -108,14 +107,32 @@ class _BatchRunner:
         self.experiments = [with_convolution(members[i].arm.experiment, group_plan.convolution) for i in batch]
         self.rows: dict[int, dict[str, Any]] = {}
 
+    def results(self) -> list[dict[str, Any]] | None:
+        """The rows of a batch that has ended; None of one that has not, or whose metrics lack rows."""
+        if self.directory is None or (rows := self.directory.read_results(self.group, self.number, self.batch)) is None:
+            return None
+        ends = np.array([row["last_step"] + (row["verdict"]["outcome"] != "non-finite") for row in rows])
+        missing = self._first_missing(ends, int(max(row["last_step"] for row in rows)))
+        return rows if missing is None else None
+
+    def _first_missing(self, ends: np.ndarray, step: int) -> int | None:
+        """The first evaluation up to a step whose row a member lacks, of members with rows before `ends` [members]."""
+        assert self.directory is not None
+        found = {(row["member"], row["step"]) for row in self.directory.read_metrics()}
+        for at in evaluated_steps(self.experiments[0], 0, step):
+            if any((member, at) not in found for member, end in zip(self.batch, ends, strict=True) if at < end):
+                return at
+        return None
+
     def run(self, done: list[dict[str, Any]], on_chunk: Callable[[int], None] | None) -> list[dict[str, Any]]:
         """Trains, and returns a row a member."""
         first = self.experiments[0]
         strategy = make_strategy(self.options.strategy if self.options.strategy != "auto" else self.plan.strategy)
         states, step, problems = self._restore()
         for problem in problems:
-            self.say(f"gan-jax: {problem}; using the one before")
+            self.say(f"gan-jax: {problem}")
         if step:
+            self._update_rows(_small(states), step >= first.num_steps)
             same = strategy.name == self.plan.strategy and self._num_devices(strategy) == self.plan.num_devices
             note = "" if same else "; the strategy or the devices have changed, so it goes on, but not bit for bit"
             self.say(f"resuming {len(self.batch)} members at step {step:,} of {first.num_steps:,}{note}")
@@ -145,7 +162,7 @@ class _BatchRunner:
                     self._record(host, pending, broken, step, progress.steps_per_second, ends)
                     pending = {}
                 broken = host.state["nonfinite_step"] >= 0
-                self._update_rows(host, step, ends)
+                self._update_rows(host.state, ends)
                 if result.evaluation is not None:
                     state = self._gather(strategy, stack.states, stack.num)
                     if checkpoints is not None:
@@ -183,18 +200,35 @@ class _BatchRunner:
 
     def _restore_here(self, template: TrainState) -> tuple[dict[str, Any] | None, int, list[str]]:
         assert self.directory is not None
-        checkpoints = Checkpoints(self._checkpoints_path())
-        state, problems = checkpoints.restore_latest(template)
-        step = int(np.max(state.step)) if state is not None else 0
-        checkpoints.drop_after(step)
+        path, experiment, place = self._checkpoints_path(), self.experiments[0], None
+
+        def first_missing(states: TrainState, step: int) -> int | None:
+            nonfinite = np.asarray(states.nonfinite_step)
+            return self._first_missing(np.where(nonfinite < 0, step + 1, nonfinite), step)
+
+        usable = newest_usable(path, template, stored_steps(path), first_missing)
+        if usable.state is None:
+            steps = [row["step"] for row in self.directory.read_metrics() if row["member"] in self.batch]
+            begun = usable.is_damaged or max(steps, default=0) > experiment.eval_every_steps
+            if begun and not self.options.restart:
+                name = f"{self.directory.path}: members {self.batch[0]} to {self.batch[-1]}"
+                remedy = "train these anew from step 0 with --restart, which moves their checkpoints to "
+                remedy += str(self.directory.path / "set_aside")
+                raise RunError(cannot_continue(name, usable, self.directory.metrics_path, remedy))
+            place = set_aside(self.directory.path, [path.parent]) if begun else None
+        elif usable.unreadable:
+            place = set_aside(self.directory.path, [path / str(step) for step in usable.unreadable])
+        checkpoints = Checkpoints(path)
+        checkpoints.drop_after(usable.step)
         checkpoints.close()
-        self.directory.forget_after(step, self.batch)
-        if state is None:
+        self.directory.forget_after(usable.step, self.batch)
+        problems = usable.lines(self.directory.metrics_path, place)
+        if usable.state is None:
             return None, 0, problems
-        for row in self.directory.read_members():
-            if row["member"] in self.batch and row["last_step"] <= step:
-                self.rows[row["member"]] = row
-        return to_host(state), step, problems
+        for row in self.directory.read_metrics():
+            if row["member"] in self.batch:
+                self.rows[row["member"]] = {"last": row["evaluation"]}
+        return to_host(usable.state), usable.step, problems
 
     def _checkpoints_path(self) -> Path:
         assert self.directory is not None
@@ -252,27 +286,13 @@ class _BatchRunner:
                 rows = signals_rows(own, end, num_steps)
                 self.directory.append_signals([{"member": member, **row} for row in rows])
 
-    def _update_rows(self, host: Any, step: int, ends: bool) -> None:
+    def _update_rows(self, states: Any, ends: bool) -> None:
         """A row a member: what it is, its verdict so far, its last metrics."""
         for place, index in enumerate(self.batch):
-            member, experiment = self.members[index], self.experiments[place]
-            state = jax.tree.map(lambda leaf, place=place: leaf[place], host.state)
-            window = float(experiment.detector.window)
-            nonfinite = int(state["nonfinite_step"])
-            verdict = verdict_on(
-                state["detector"], last_step=int(state["step"]), nonfinite_step=nonfinite, credible_window=window
-            )
+            state = jax.tree.map(lambda leaf, place=place: leaf[place], states)
             last = self.rows.get(index, {}).get("last", {})
-            self.rows[index] = {
-                "member": index,
-                "arm": member.arm.name,
-                "settings": dict(member.arm.settings),
-                "seed": member.seed,
-                "ended": nonfinite >= 0 or ends,
-                "last_step": int(state["step"]),
-                "verdict": verdict.to_json(),
-                "last": {mode: without_long_lists(values) for mode, values in last.items()},
-            }
+            window = float(self.experiments[place].detector.window)
+            self.rows[index] = member_row(index, self.members[index], state, window, last, ends)
 
     def _write_members(self, done: list[dict[str, Any]]) -> None:
         if self.directory is not None:

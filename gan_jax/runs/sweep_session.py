@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.configs import config_label, load, load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep, grid
+from gan_jax.runs.files import replacing, write_json
 from gan_jax.runs.folder_code import check_readable, source_of
+from gan_jax.runs.folders import RunError, new_folder, new_run_path
 from gan_jax.runs.links import refuse_links
 from gan_jax.runs.request import (
     RUNS,
@@ -25,8 +28,8 @@ from gan_jax.runs.request import (
     with_num_epochs,
 )
 from gan_jax.runs.resumed_code import check_source
-from gan_jax.runs.run_directory import environment, new_run_path, write_json
-from gan_jax.runs.run_record import RunError, check_unedited, require_components
+from gan_jax.runs.run_directory import environment
+from gan_jax.runs.run_record import check_unedited, require_components
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
 from gan_jax.runs.sweep_plan import Library, SweepOptions, check_sweep_memory
 from gan_jax.runs.sweep_runner import run_sweep
@@ -108,13 +111,13 @@ def start_sweep(
     for arm in sweep.arms:
         warn_of_pixels_only(arm.experiment, library.resources(arm.experiment), say)
     lengths = {steps_per_epoch(arm.experiment, library.resources(arm.experiment)) for arm in sweep.arms}
-    path = Path(request.run_dir) if request.run_dir else None
-    source, files = source_of(request.config or "")
+    config = request.config or ""
+    source, files = source_of(config)
     record = SweepRecord(
         sweep=sweep,
         data=dict(library.fingerprints),
         steps_per_epoch=lengths.pop() if len(lengths) == 1 else None,
-        config=stored_config(request.config or ""),
+        config=stored_config(config),
         location=str(Path(request.location).resolve()) if request.location else None,
         environment=environment(),
         command=request.command,
@@ -122,15 +125,14 @@ def start_sweep(
     )
     check_readable(request.config or "", record.to_json())
 
-    def create() -> Path:
-        chosen = path or new_run_path(RUNS, f"{config_label(request.config or '')}-sweep")
-        return SweepDirectory.create(chosen, record, files).path
+    def choose() -> Path:
+        return Path(request.run_dir) if request.run_dir else new_run_path(RUNS, f"{config_label(config)}-sweep")
 
-    path = Path(hosts.from_leader(lambda: str(create())))
     members = sweep.members()
     device = record.environment["device"]
-    say(f"{len(sweep.arms)} arms x {len(sweep.seeds)} seeds = {len(members)} runs on {device}, in {path}")
-    return _run(path, sweep, library, options, say)
+    with new_folder(choose, lambda path: SweepDirectory.create(path, record, files)) as path:
+        say(f"{len(sweep.arms)} arms x {len(sweep.seeds)} seeds = {len(members)} runs on {device}, in {path}")
+        return _run(path, sweep, library, options, say)
 
 
 def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:
@@ -186,17 +188,22 @@ def _checked_location(location: str | None, experiment: Experiment) -> str | Non
     return location
 
 
-def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """members.parquet beside members.csv.
+def check_parquet() -> None:
+    """Checks that members.parquet can be written at all.
 
     Raises:
         RunError: if pyarrow is not installed.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise RunError("--parquet needs an extra package: pip install 'gan-jax[parquet]'") from error
+    if importlib.util.find_spec("pyarrow") is None:
+        raise RunError("--parquet needs another package: pip install pyarrow")
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Writes members.parquet beside members.csv."""
+    import pyarrow
+    import pyarrow.parquet
+
     target = path / "members.parquet"
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in rows]), target)
+    with replacing(target) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in rows]), temporary)
     return target

@@ -16,8 +16,9 @@ from gan_jax.diagnostics.verdict import Verdict, verdict_on
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import stack, walk
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.joined_sweeps import open_sweeps
-from gan_jax.runs.run_record import RunError, require_components
+from gan_jax.runs.run_record import require_components
 from gan_jax.runs.stored_run import open_run
 from gan_jax.training.evaluations import LoadedData, load_data
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.recorder import Recorder
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import to_host, tree_hash
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import RunStates
 from gan_jax.scaling.programs import compiled_chunk, compiler_options, has_small_networks
 from gan_jax.training.chunks import Chunk, ChunkSpec, chunks, plan
@@ -25,6 +26,7 @@ from gan_jax.training.probes import ProbeValues, init_probe_state, record
 from gan_jax.training.state import TrainState
 from gan_jax.training.steps import train_step
 
+_log = logging.getLogger(__name__)
 _NUM_EXAMPLES = 256
 
 
@@ -60,8 +62,8 @@ def replay_window(states: RunStates, start: int, stop: int, stride: int) -> Repl
     Raises:
         RunError: if there is no checkpoint at or before `start`, or no step from there to `stop`.
     """
-    begin = nearest(states, start)
-    state = without_recorder_state(states.restore(begin))
+    begin, state = restored_nearest(states, start)
+    state = without_recorder_state(state)
     watched = with_recorder(states.experiment)
     memory: Any = init_probe_state(watched, state.generator.variables, state.discriminator.variables)
     found: list[tuple[int, ProbeValues, Any]] = []
@@ -73,8 +75,8 @@ def replay_window(states: RunStates, start: int, stop: int, stride: int) -> Repl
     for (spec, result), ends_cut in zip(chunks(advance, experiment, states.resources, state, specs), cuts, strict=True):
         state, step = result.state, int(result.state.step)
         pending.append((spec.length, {name: series[0] for name, series in result.metrics.items()}))
-        if step in states.steps:
-            checked[step] = players_hash(state) == players_hash(states.restore(step))
+        if step in states.steps and (same := agrees(states, step, state)) is not None:
+            checked[step] = same
         if step >= start and ends_cut:
             memory, values, metrics = _probed(watched, states.resources, state._replace(probe_state=memory))
             found.append((step, values | _means(pending), metrics))
@@ -163,6 +165,48 @@ def nearest(states: RunStates, step: int) -> int:
             "train with more --branch-points"
         )
     return earlier[-1]
+
+
+def restored_nearest(states: RunStates, step: int) -> tuple[int, TrainState]:
+    """The last checkpoint at or before a step that can be read; those that cannot are told in a line.
+
+    Args:
+        states: of the run.
+        step: the latest that is asked for.
+
+    Returns:
+        (its step, its state).
+
+    Raises:
+        RunError: if there is none.
+    """
+    begin = nearest(states, step)
+    while True:
+        try:
+            return begin, states.restore(begin)
+        except RunError as error:
+            if begin == states.steps[0]:
+                raise
+            _log.warning("gan-jax: %s; using the one before", error)
+            begin = nearest(states, begin - 1)
+
+
+def agrees(states: RunStates, step: int, state: TrainState) -> bool | None:
+    """Whether a replayed state has the players of the checkpoint of its step, bit for bit.
+
+    Args:
+        states: of the run.
+        step: of the checkpoint.
+        state: the replayed one.
+
+    Returns:
+        Whether they are equal; None if the checkpoint is damaged, which is told in a line.
+    """
+    try:
+        return players_hash(state) == players_hash(states.restore(step))
+    except RunError as error:
+        _log.warning("gan-jax: %s; the replay is not compared with it", error)
+        return None
 
 
 def cut_specs(states: RunStates, begin: int, start: int, stop: int, stride: int) -> Iterator[tuple[ChunkSpec, bool]]:

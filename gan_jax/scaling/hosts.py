@@ -180,7 +180,7 @@ def join(
     before, results = sys.stdout, os.dup(1)
     os.dup2(2, 1)
     if sys.stdout is sys.__stdout__:  # others are no descriptor 1: the console script's, a notebook's
-        sys.stdout = os.fdopen(results, "w")
+        sys.stdout = os.fdopen(results, "w", encoding=before.encoding if before else "utf-8", errors="backslashreplace")
     alarm = threading.Timer(_JOIN_SECONDS, _nobody_came, [coordinator, say])
     alarm.daemon = True
     alarm.start()

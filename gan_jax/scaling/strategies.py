@@ -295,7 +295,7 @@ def device_bytes(device: jax.Device) -> int:
     pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     available = pages
     if os.path.exists("/proc/meminfo"):
-        with open("/proc/meminfo") as file:
+        with open("/proc/meminfo", encoding="utf-8") as file:
             found = [line.split()[1] for line in file if line.startswith("MemAvailable")]
         available = int(found[0]) * 1024 if found else pages
     return available // jax.local_device_count()

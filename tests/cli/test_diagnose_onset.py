@@ -12,7 +12,7 @@ from gan_jax.cli.main import main
 from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
 from gan_jax.reports.diagnosis_onset import figure, table
 from gan_jax.runs.branches import chosen_variations, judgement, without_onset
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import open_states
 from gan_jax.runs.window_replay import advance, players_hash, replay_window
 from gan_jax.scaling.programs import compiled_chunk, compiled_init

@@ -162,7 +162,7 @@ def test_nothing_overflows_and_nothing_complains(visit, reports, kind, size, the
     ],
 )
 def test_a_broken_page_is_noticed(visit, reports, tmp_path, old, new, said):
-    text = Path(reports["run"].removeprefix("file://")).read_text()
+    text = Path(reports["run"].removeprefix("file://")).read_text(encoding="utf-8")
     assert old in text
     broken = tmp_path / "broken.html"
     broken.write_text(text.replace(old, new, 1))

@@ -27,7 +27,7 @@ from gan_jax.reports.report_curves import make_series
 from gan_jax.reports.sample_pictures import picture_samples
 from gan_jax.reports.sweep_report import write_sweep_report
 from gan_jax.runs.folder_code import AllowedCode
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.runner import decorate
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
 from tests.reports.made_folders import end, ended_run, make_run, make_sweep, row, train

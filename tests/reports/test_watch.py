@@ -19,7 +19,7 @@ import pytest
 
 from gan_jax.cli.main import main
 from gan_jax.reports import watch
-from gan_jax.runs.run_directory import RunError
+from gan_jax.runs.folders import RunError
 from tests.reports.made_folders import end, ended_run, make_run, row, train
 
 

@@ -11,8 +11,8 @@ import gan_jax as gj
 from benchmarks.stored_study import store
 from gan_jax.cli.main import main
 from gan_jax.reports.sweep_report import write_sweep_report
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.joined_sweeps import open_sweeps
-from gan_jax.runs.run_directory import RunError
 from tests.reports.made_folders import make_sweep
 
 RATES = (1e-3, 1e-4)

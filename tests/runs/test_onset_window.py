@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
@@ -12,10 +13,13 @@ from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.diagnostics.recorder import Recorder
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.metrics.modes import Rule
+from gan_jax.runs import onset_window, runner
 from gan_jax.runs.onset_window import MARGIN, FlightRecorder, read_signals
+from gan_jax.runs.resuming import resume
 from gan_jax.runs.run_directory import RunDirectory, RunRecord, read_lines
 from gan_jax.runs.run_states import open_states
-from gan_jax.runs.runner import HostOptions, resume, train_run
+from gan_jax.runs.runner import HostOptions, train_run
+from gan_jax.runs.window_replay import agrees, restored_nearest
 from gan_jax.scaling.programs import compiled_init
 from gan_jax.training.evaluations import load_data
 
@@ -110,8 +114,6 @@ def test_the_window_around_an_onset_is_kept(fallen):
 
 
 def test_a_run_that_is_rewound_forgets_an_onset_that_it_has_not_reached(tmp_path, fallen):
-    import shutil
-
     copy = RunDirectory(tmp_path / "copy")
     shutil.copytree(fallen.path, copy.path)
     kept = sorted(int(path.name) for path in (copy.onset_path / "checkpoints").iterdir())
@@ -119,6 +121,102 @@ def test_a_run_that_is_rewound_forgets_an_onset_that_it_has_not_reached(tmp_path
     assert copy.onset_path.is_dir()
     copy.forget_after(kept[-1] - 1)
     assert not copy.onset_path.is_dir()
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("moment", ["before the checkpoint", "before the window is kept", "while it is copied"])
+def test_a_kill_around_the_onset_loses_nothing_of_it(tmp_path, fallen, moment, monkeypatch):
+    record = fallen.read_record()
+    experiment, seed = record.experiment, record.seed
+    fired = max(int(path.name) for path in (fallen.onset_path / "checkpoints").iterdir())
+    run, resources = RunDirectory.create(tmp_path / "run", record), load_data(experiment)
+    with monkeypatch.context() as patch:
+        if moment == "before the checkpoint":
+            save = runner.Checkpoints.save
+            patch.setattr(runner.Checkpoints, "save", lambda self, state: killed_at(state, fired) or save(self, state))
+        elif moment == "before the window is kept":
+            patch.setattr(FlightRecorder, "keep", lambda *args: killed())
+        else:
+            patch.setattr(onset_window, "_link", lambda *args: killed())
+        start = compiled_init(experiment, jax.random.key(seed))
+        with pytest.raises(Killed):
+            train_run(run, record, resources, start, HostOptions(progress=False))
+    assert not (run.onset_path / "signals.npz").exists()
+    state, problems = resume(run, record)
+    train_run(run, record, resources, state, HostOptions(progress=False))
+    assert problems == []
+    found, expected = read_signals(run.onset_path), read_signals(fallen.onset_path)
+    assert set(found) == set(expected)
+    for name, series in expected.items():
+        np.testing.assert_array_equal(found[name], series, err_msg=name)
+    kept = {path.name for path in (run.onset_path / "checkpoints").iterdir()}
+    assert kept == {path.name for path in (fallen.onset_path / "checkpoints").iterdir()}
+    assert open_states(run.path).restore(min(map(int, kept))) is not None
+
+
+def killed():
+    raise Killed
+
+
+def killed_at(state, step):
+    if int(state.step) == step:
+        raise Killed
+
+
+def test_lost_or_damaged_metrics_of_steps_are_told(tmp_path, caplog):
+    recent, onset = tmp_path / "recent", tmp_path / "onset"
+    flight = FlightRecorder(onset, 1.0, recent)
+    for start in range(0, 100, 10):
+        flight.note(start, {"loss": np.arange(start, start + 10.0)}, evaluates=True)
+        flight.store(start + 10)
+    assert sorted(int(path.stem) for path in recent.iterdir()) == [70, 80, 90, 100]
+    (recent / "80.npz").write_bytes(b"PK")
+    (tmp_path / "checkpoints").mkdir()
+    again = FlightRecorder(onset, 1.0, recent)
+    again.load(90)
+    assert sorted(int(path.stem) for path in recent.iterdir()) == [70, 80, 90]
+    assert "80.npz is damaged" in caplog.text
+    again.keep(tmp_path / "checkpoints", onset=75)
+    np.testing.assert_array_equal(read_signals(onset)["step"], [*range(60, 70), *range(80, 90)])
+    assert "begins at step" not in caplog.text
+    late = FlightRecorder(tmp_path / "late", 1.0, recent)
+    late.note(90, {"loss": np.zeros(10)}, evaluates=True)
+    late.keep(tmp_path / "checkpoints", onset=75)
+    assert "begins at step 90, after the onset at step 75" in caplog.text
+    (onset / "signals.npz").write_bytes(b"PK")
+    assert read_signals(onset) == {}
+
+
+def test_a_disk_without_space_for_the_window_does_not_stop_the_run(tmp_path, monkeypatch, caplog):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    flight = FlightRecorder(tmp_path / "onset", 1.0, tmp_path / "recent")
+    (tmp_path / "checkpoints").mkdir()
+    flight.note(0, {"loss": np.zeros(10)}, evaluates=True)
+    flight.store(10)
+    flight.keep(tmp_path / "checkpoints")
+    assert caplog.text.count("No space left on device") == 2
+
+
+def test_a_half_copied_checkpoint_of_the_window_is_not_needed(tmp_path, fallen, caplog):
+    shutil.copytree(fallen.path, tmp_path / "copy")
+    copy = open_states(tmp_path / "copy")
+    kept = sorted(int(path.name) for path in (copy.run.onset_path / "checkpoints").iterdir())
+    own = copy.run.checkpoints_path / str(kept[1])
+    shutil.copytree(copy.run.onset_path / "checkpoints" / str(kept[1]), own, dirs_exist_ok=True)
+    shutil.rmtree(copy.run.onset_path / "checkpoints" / str(kept[1]) / "state" / "d")
+    assert int(copy.restore(kept[1]).step) == kept[1]
+    shutil.rmtree(own / "state" / "d")
+    step, state = restored_nearest(copy, kept[1])
+    assert kept[0] <= step == int(state.step) < kept[1]
+    assert f"checkpoint of step {kept[1]} cannot be read" in caplog.text
+    assert agrees(copy, step, state) is True
+    assert agrees(copy, kept[1], state) is None
 
 
 def test_looks_become_rows_and_a_resumed_run_writes_them_anew(tmp_path):
@@ -129,9 +227,6 @@ def test_looks_become_rows_and_a_resumed_run_writes_them_anew(tmp_path):
     assert rows[0]["signals"]["forgetting/cosine"] is None  # no look before: JSON has no NaN
     longer = dataclasses.replace(experiment, num_steps=30)
     other = RunDirectory.create(tmp_path / "longer", RunRecord(experiment=longer, seed=0))
-
-    class Killed(Exception):
-        pass
 
     def kill(state):
         if int(state.step) == 20:

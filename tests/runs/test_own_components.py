@@ -12,8 +12,9 @@ from gan_jax.cli.main import main
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.settings import to_json
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, check_readable
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.resumed_code import branch_source, check_source
-from gan_jax.runs.run_record import RunError, check_unedited
+from gan_jax.runs.run_record import check_unedited
 from tests.runs.own_runs import CONFIG, OBJECTIVE, own_run, own_sweep, write_config
 
 IN_A_HELPER = """from parts import Steep

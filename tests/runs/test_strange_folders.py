@@ -14,8 +14,8 @@ from gan_jax.cli.main import main
 from gan_jax.reports.report_experiment import experiment_settings
 from gan_jax.reports.watch import Drawing, draw_page
 from gan_jax.runs.folder_code import NO_CODE
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_directory import RunDirectory
-from gan_jax.runs.run_record import RunError
 from gan_jax.runs.run_states import keep_diagnosis
 from gan_jax.runs.stored_run import open_run
 from gan_jax.runs.sweep_directory import SweepDirectory

@@ -169,7 +169,7 @@ def listening(process: int) -> set[tuple[str, int]]:
             own.add(os.readlink(link).removeprefix("socket:[").removesuffix("]"))
     found = set()
     for table in ("tcp", "tcp6"):
-        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+        for line in Path("/proc/net", table).read_text(encoding="utf-8").splitlines()[1:]:
             _, place, _, state, *_, inode = line.split()[:10]
             if state == "0A" and inode in own:
                 address, _, port = place.partition(":")

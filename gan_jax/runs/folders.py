@@ -1,0 +1,135 @@
+"""Folders of runs and sweeps: made whole or not at all, written by one process at a time, with pictures by step."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gan_jax.scaling import hosts
+
+_log = logging.getLogger(__name__)
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Holds a folder for this process; the system releases it even after a kill.
+
+    Where it cannot be locked (a file system without locks, something else in the place of the file `.lock`), a line
+    says that a second writer would not be noticed.
+
+    Raises:
+        RunError: if another process is writing there.
+    """
+    lock, file = path / ".lock", None
+    try:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if file is not None and error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            os.close(file)
+            raise RunError(f"{path} is being written by another process: wait for it, or stop it") from None
+        reason = error.strerror or error
+        _log.warning("gan-jax: %s cannot be locked (%s): start no second process on this folder", lock, reason)
+    try:
+        yield
+    finally:
+        if file is not None:
+            os.close(file)
+
+
+@contextlib.contextmanager
+def new_folder(choose: Callable[[], Path], create: Callable[[Path], Any]) -> Iterator[Path]:
+    """The folder of a new run or sweep, made by the leader. If the block fails without results, nothing of it is left.
+
+    Args:
+        choose: which folder.
+        create: makes it.
+
+    Yields:
+        The folder. It has results from its first row of metrics on, and then stays.
+    """
+    absent: list[Path] = []
+
+    def make() -> Path:
+        path = choose()
+        absent.extend(_absent(path))
+        create(path)
+        return path
+
+    path = Path(hosts.from_leader(lambda: str(make())))
+    try:
+        yield path
+    except Exception as error:
+        refused = isinstance(error, (OSError, ValueError)) or hosts.num_hosts() == 1
+        if refused and hosts.is_leader() and not (path / "metrics.jsonl").exists():
+            _remove_contents(path, absent)
+        raise
+
+
+def make_folder(path: Path, kind: str, fill: Callable[[], None]) -> None:
+    """Makes the folder of a run or a sweep (its `kind`). If it cannot be filled, nothing of it is left.
+
+    Args:
+        path: the folder.
+        kind: "run" or "sweep".
+        fill: writes what it begins with.
+
+    Raises:
+        RunError: if it holds anything, or cannot be written.
+    """
+    try:
+        if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
+            raise RunError(f"{path} exists and is not a {kind} of gan-jax: choose another --run-dir")
+        absent = _absent(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            fill()
+        except Exception:
+            _remove_contents(path, absent)
+            raise
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror or error}): choose another --run-dir") from error
+
+
+def _absent(path: Path) -> list[Path]:
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def _remove_contents(path: Path, absent: list[Path]) -> None:
+    """Empties a folder, and removes those of it and the folders above it that were absent before."""
+    with contextlib.suppress(OSError):
+        for inside in path.iterdir():
+            shutil.rmtree(inside) if inside.is_dir() and not inside.is_symlink() else inside.unlink()
+        for folder in absent:
+            folder.rmdir()
+
+
+def new_run_path(root: Path, name: str) -> Path:
+    """`root/name`, or with the first free number behind it."""
+    path, number = root / name, 1
+    while path.exists():
+        number += 1
+        path = root / f"{name}-{number}"
+    return path
+
+
+def picture_step(picture: Path) -> int:
+    """The training step of a picture, from its name."""
+    return int(picture.stem.rpartition("_")[2])
+
+
+def numbered_pictures(folder: Path, prefix: str) -> list[Path]:
+    """The pictures PREFIXstep.png in a folder, in the order of their steps; other files are left out."""
+    found = [p for p in folder.glob(f"{prefix}*.png") if p.stem.removeprefix(prefix).isdecimal()]
+    return sorted(found, key=picture_step)

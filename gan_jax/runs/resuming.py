@@ -1,0 +1,212 @@
+"""Where a run goes on: at its newest state that can be read, if nothing that came before it is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.runs.checkpoint import CheckpointError, Checkpoints, from_host, stored_steps, to_host
+from gan_jax.runs.files import set_aside
+from gan_jax.runs.folders import RunError
+from gan_jax.runs.run_directory import RunDirectory, RunRecord
+from gan_jax.runs.runner import state_template
+from gan_jax.scaling import hosts
+from gan_jax.scaling.programs import compiled_init
+from gan_jax.training.state import TrainState
+
+
+class Usable(NamedTuple):
+    """The state that a run goes on from.
+
+    Attributes:
+        state: the newest that can be used; None if there is none.
+        step: of its checkpoint; 0 if there is none.
+        unreadable: by step of a newer checkpoint, why it cannot be read.
+        missing: step of the first evaluation whose row is missing, because of which newer states are not used.
+    """
+
+    state: TrainState | None
+    step: int
+    unreadable: dict[int, str]
+    missing: int | None
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether anything was found to be wrong."""
+        return bool(self.unreadable) or self.missing is not None
+
+    def lines(self, metrics: Path, place: Path | None) -> list[str]:
+        """What is wrong and what follows, a line each.
+
+        Args:
+            metrics: the file of the rows.
+            place: where unreadable checkpoints were moved.
+
+        Returns:
+            Lines for people.
+        """
+        lines = [f"{problem}; using the one before (it is moved to {place})" for problem in self.unreadable.values()]
+        if self.state is None:
+            lines = [f"{problem}; moved to {place}" for problem in self.unreadable.values()]
+        if self.missing is not None:
+            lines.append(
+                f"{metrics} lacks the row of step {self.missing}: all after step {self.step} is computed again"
+            )
+        return lines
+
+
+def newest_usable(
+    folder: Path, template: TrainState, steps: Sequence[int], first_missing: Callable[[TrainState, int], int | None]
+) -> Usable:
+    """The newest state that can be read and before which nothing is missing. Nothing is written.
+
+    Args:
+        folder: of the checkpoints.
+        template: of the state.
+        steps: of the checkpoints to choose from, ascending.
+        first_missing: of a state and its step: the first evaluation up to it whose row is missing, or None.
+
+    Returns:
+        The state, and what is wrong with newer ones.
+    """
+    candidates, unreadable, found = list(steps), dict[int, str](), None
+    checkpoints = Checkpoints(folder, read_only=True) if candidates else None
+    while candidates and checkpoints is not None:
+        step = candidates.pop()
+        try:
+            state = checkpoints.restore(template, step)
+        except CheckpointError as error:
+            unreadable[step] = str(error)
+            continue
+        missing = first_missing(state, step)
+        if missing is None:
+            return Usable(state, step, unreadable, found)
+        found = missing
+        candidates = [earlier for earlier in candidates if earlier < missing]
+    return Usable(None, 0, unreadable, found)
+
+
+def evaluated_steps(experiment: Experiment, first: int, last: int) -> list[int]:
+    """The steps of a run's evaluations, ascending.
+
+    Args:
+        experiment: the settings.
+        first: step at which the run began.
+        last: the last step to count.
+
+    Returns:
+        Those after `first`, up to `last`.
+    """
+    every = experiment.eval_every_steps
+    steps = list(range((first // every + 1) * every, last + 1, every))
+    at_end = last == experiment.num_steps and last % every != 0
+    return steps + [last] * at_end
+
+
+def has_all_rows(run: RunDirectory, record: RunRecord) -> bool:
+    """Whether metrics.jsonl has a row of every evaluation up to the run's end."""
+    expected = evaluated_steps(record.experiment, _first_step(record), record.experiment.num_steps)
+    return hosts.from_leader(lambda: set(expected) <= {row["step"] for row in run.read_metrics()})
+
+
+def resume(run: RunDirectory, record: RunRecord, *, restart: bool = False) -> tuple[TrainState, list[str]]:
+    """The state from which a run continues bit for bit, and what is wrong with newer ones, a line each.
+
+    What the run wrote after that state is dropped from its folder, to be made again; checkpoints that cannot be read
+    are set aside. A run that was killed before its first checkpoint starts over from its key, with the same numbers.
+
+    Args:
+        run: the folder.
+        record: what it is a run of.
+        restart: whether a run without a usable state is trained anew, and what is there set aside.
+
+    Returns:
+        (the state, lines for people).
+
+    Raises:
+        RunError: if there is no usable state, or (with `restart`) the run is a branch, whose first state is lost.
+    """
+    template = state_template(record.experiment)
+    arrays = to_host(template)
+
+    def read() -> list[str]:
+        nonlocal arrays
+        arrays, problems = _resume_here(run, record, template, restart)
+        return problems
+
+    problems = hosts.from_leader(read)
+    return from_host(template, hosts.arrays_from_leader(arrays)), problems
+
+
+def _resume_here(
+    run: RunDirectory, record: RunRecord, template: TrainState, restart: bool
+) -> tuple[dict[str, Any], list[str]]:
+    experiment, first = record.experiment, _first_step(record)
+    rows = {row["step"] for row in run.read_metrics()}
+
+    def first_missing(state: TrainState, step: int) -> int | None:
+        return next((at for at in evaluated_steps(experiment, first, step) if at not in rows), None)
+
+    usable = newest_usable(run.checkpoints_path, template, _steps_on_plan(run, record), first_missing)
+    state, place = usable.state, None
+    if state is None:
+        begun = usable.is_damaged or max(rows, default=0) > first + experiment.eval_every_steps
+        if first > 0 or (begun and not restart):
+            raise RunError(_refusal(run, record, usable))
+        place = set_aside(run.path, run.written()) if begun else None
+        state = compiled_init(experiment, jax.random.key(record.seed))
+    elif usable.unreadable:
+        place = set_aside(run.path, [run.checkpoints_path / str(step) for step in usable.unreadable])
+    checkpoints = Checkpoints(run.checkpoints_path)
+    checkpoints.drop_after(usable.step)
+    checkpoints.close()
+    run.forget_after(usable.step)
+    return to_host(state), usable.lines(run.metrics_path, place)
+
+
+def _steps_on_plan(run: RunDirectory, record: RunRecord) -> list[int]:
+    """Steps of checkpoints, up to the end of a run that has been prolonged since: it would not be evaluated there."""
+    every, first, last = record.experiment.eval_every_steps, _first_step(record), record.experiment.num_steps
+    steps = stored_steps(run.checkpoints_path)
+    off_plan = [step for step in steps if step % every and step not in (first, last)]
+    return [step for step in steps if not off_plan or step < off_plan[0]]
+
+
+def _first_step(record: RunRecord) -> int:
+    """Records of version 0.1.0 have the first step of a branch in the name of its parent alone."""
+    step = (record.parent or "").rpartition("@")[2]
+    return record.first_step or (int(step) if step.isdecimal() else 0)
+
+
+def _refusal(run: RunDirectory, record: RunRecord, usable: Usable) -> str:
+    remedy = f"train anew from step 0 with --restart, which moves what is there to {run.path / 'set_aside'}"
+    if _first_step(record):
+        remedy = f"start the branch again with --branch-from {record.parent}"
+    return cannot_continue(f"{run.path}", usable, run.metrics_path, remedy)
+
+
+def cannot_continue(name: str, usable: Usable, metrics: Path, remedy: str) -> str:
+    """Why something cannot be continued, and what to do: two lines.
+
+    Args:
+        name: of the run or sweep.
+        usable: what was found, without a state.
+        metrics: the file of the rows.
+        remedy: what to do if the cause cannot be mended.
+
+    Returns:
+        The message.
+    """
+    what = next(iter(usable.unreadable.values()), "it had begun, and its checkpoints are gone")
+    if len(usable.unreadable) > 1:
+        what = f"none of {len(usable.unreadable)} checkpoints can be used: {what}"
+    if usable.missing is not None and not usable.unreadable:
+        what = f"{metrics} lacks the row of step {usable.missing}, and there is no checkpoint before it"
+    return (
+        f"{name} cannot be continued, and is left as it is: {what}\n"
+        f"mend the cause (access rights, another version, an edited optimiser, a copy of the file), or {remedy}"
+    )
