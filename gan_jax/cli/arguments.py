@@ -24,6 +24,13 @@ _SWEEP = """Trains arms by seeds as one compiled program and fills a folder: mem
   gan-jax sweep ring --discriminator.transforms exact-flips --grid discriminator.transforms.0.rate 0,0.05 --seeds 20
 Settings of the experiment are options, as in `train`, for all arms. `gan-jax report SWEEP` compares the arms."""
 
+_BENCH = """Plays the games of CollapseBench with a remedy. Each game is known to collapse with some seeds; the score of a
+remedy is the share of these collapses that it prevents, with its 95 % interval, quality and cost beside it.
+
+  gan-jax bench plain label_noise r3gan
+  gan-jax bench my_remedy.py            # a file with `def remedy(experiment): ...`, which returns the changed experiment
+Sweeps that have ended are not run again; without a remedy the table of all is printed."""
+
 _SAMPLE = """Draws samples from a checkpoint's generator. An .npz file holds samples [n, ...] (images in [-1, 1]),
 latents, labels (classes by the validated classifier, or the nearest mode of a mixture) and made_of, a JSON text with
 the run, step, seed and versions."""
@@ -117,6 +124,19 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.option("--json", action="store_true", help="print all rows as JSON")
     sweep.option("--quiet", action="store_true", help="no progress")
     _add_host_options(sweep)
+
+    bench = commands.add_parser(
+        "bench", help="how many known collapses a remedy prevents, with intervals", description=_BENCH
+    )
+    bench.add_argument("remedy", nargs="*", help="names of remedies, or Python files that define remedy(experiment)")
+    bench.option("--run-dir", default="runs/collapsebench", metavar="DIR", help="folder of all remedies' sweeps")
+    bench.option("--strategy", default="auto", metavar="NAME", help=strategies)
+    bench.option("--devices", type=int, metavar="N", help="CPU devices to deal the runs out to; one a core")
+    bench.option("--data", metavar="DIR", help="where the data sets lie")
+    bench.option("--json", action="store_true", help="print the scores as JSON")
+    bench.option("--quiet", action="store_true", help="no progress")
+    bench.set_defaults(distributed=False, coordinator=None, num_processes=None, process_id=None)
+    _add_cache_option(bench)
 
     evaluate = commands.add_parser("evaluate", help="measure a run's generator again, with any number of samples")
     evaluate.add_argument("run", help=_RUN)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -126,25 +127,52 @@ def load(config: str) -> Experiment:
         raise ConfigError(f"{config_path(config)}: {error}") from error
     if not isinstance(made, Experiment):
         raise ConfigError(f"{config_path(config)}: experiment() returned {type(made).__name__}, not an Experiment")
-    for name in split_remedies(config)[1]:
-        try:
-            made = apply_remedy(made, name)
-        except ValueError as error:
-            raise ConfigError(f"{config}: {error}") from error
-    return made
+    try:
+        return with_remedies(made, split_remedies(config)[1])
+    except ValueError as error:
+        raise ConfigError(f"{config}: {error}") from error
+
+
+def with_remedies(experiment: Experiment, names: Sequence[str]) -> Experiment:
+    """An experiment with remedies, in order.
+
+    Args:
+        experiment: the experiment to change.
+        names: of `REMEDIES`; or Python files that define `remedy(experiment)`, which returns the changed experiment.
+
+    Returns:
+        A new experiment.
+
+    Raises:
+        ValueError: for an unknown name, a file without `remedy`, or a remedy that does not fit the experiment's parts.
+    """
+    for name in names:
+        if not name.endswith(".py"):
+            experiment = apply_remedy(experiment, name)
+            continue
+        module = load_module(name)
+        if not hasattr(module, "remedy"):
+            raise ConfigError(f"{name} does not define remedy(): add `def remedy(experiment) -> Experiment`")
+        experiment = module.remedy(experiment)
+        if not isinstance(experiment, Experiment):
+            raise ConfigError(f"{name}: remedy() returned {type(experiment).__name__}, not an Experiment")
+    return experiment
 
 
 def load_sweep(config: str) -> Sweep | None:
-    """The sweep of a config; None if the config defines none, or is followed by remedies.
+    """The sweep of a config, with the remedies after it in each arm; None if the config defines none.
+
+    Arms that the remedies do not fit (a layer of convolutions in a game of MLPs) are left out.
 
     Args:
-        config: the name of a shipped config, or the path of a Python file.
+        config: the name of a shipped config, or the path of a Python file; with remedies after it if any.
 
     Returns:
         What the config's `sweep()` returns, or None.
 
     Raises:
-        ConfigError: if the config is unknown, or its `sweep()` fails or returns no `Sweep`.
+        ConfigError: if the config is unknown, its `sweep()` fails or returns no `Sweep`, or the remedies are unknown or
+            fit no arm.
 
     Example:
         >>> load_sweep("remedies_ring").arms[0].name
@@ -153,7 +181,7 @@ def load_sweep(config: str) -> Sweep | None:
         True
     """
     module = load_module(config)
-    if not hasattr(module, "sweep") or split_remedies(config)[1]:
+    if not hasattr(module, "sweep"):
         return None
     try:
         made = module.sweep()
@@ -161,7 +189,16 @@ def load_sweep(config: str) -> Sweep | None:
         raise ConfigError(f"{config_path(config)}: {error}") from error
     if not isinstance(made, Sweep):
         raise ConfigError(f"{config_path(config)}: sweep() returned {type(made).__name__}, not a Sweep")
-    return made
+    remedies = split_remedies(config)[1]
+    arms, problems = [], []
+    for arm in made.arms if remedies else ():
+        try:
+            arms.append(arm._replace(experiment=with_remedies(arm.experiment, remedies)))
+        except ValueError as error:
+            problems.append(error)
+    if problems and not arms:
+        raise ConfigError(f"{config}: {problems[0]}") from problems[0]
+    return made._replace(arms=tuple(arms)) if remedies else made
 
 
 def config_summary(config: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gan_jax.data.images import Images, fingerprint
 from gan_jax.data.stacked import ImageData
+from gan_jax.experiment.configs import split_remedies
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override, override_all
 from gan_jax.runs.run_directory import RunError
@@ -123,4 +124,5 @@ def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: f
 
 def stored_config(config: str) -> str:
     """A config as the record keeps it: a file by its full path, so that its components can be found again."""
-    return str(Path(config).resolve()) if config.endswith(".py") else config
+    base, remedies = split_remedies(config)
+    return "+".join(str(Path(part).resolve()) if part.endswith(".py") else part for part in (base, *remedies))
