@@ -12,7 +12,7 @@ from gan_jax.cli.arguments import UsageError, log
 
 def prepare_devices(options: argparse.Namespace) -> None:
     """Sets up what jax needs before it finds its devices: other processes, and the devices of a CPU."""
-    if options.command not in ("train", "sweep", "bench"):
+    if options.command not in ("train", "sweep", "collapsebench"):
         return
     if options.devices is not None and options.devices < 1:
         raise UsageError(f"--devices is {options.devices}, and must be at least 1")

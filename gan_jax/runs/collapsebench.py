@@ -1,171 +1,184 @@
-"""CollapseBench: games whose collapses are known, and the share of these that a remedy prevents.
+"""CollapseBench: games whose collapses are known, played with a remedy.
 
-`configs/collapsebench.py` defines the games, and `configs/collapsebench.json` holds their collapses: by game and seed,
-the step of the onset and the verdict, with the versions and the device that gave them.
+`configs/collapsebench.py` defines the games, and `configs/collapsebench.json` holds their collapses: by game and seed
+the step of the onset, with the versions and the device that gave them.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gan_jax.experiment.configs import config_directory
-from gan_jax.metrics.prevention import Share, mean_share, share_of
-from gan_jax.runs.run_directory import RunError
+from gan_jax.data.idx import NUM_CLASSES
+from gan_jax.data.stacked import NUM_MODES, ImageData, StackedImages
+from gan_jax.experiment.configs import config_directory, load_sweep
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import to_json
+from gan_jax.runs.request import Request
+from gan_jax.runs.run_directory import RunError, read_lines
 from gan_jax.runs.sweep_directory import SweepDirectory
+from gan_jax.runs.sweep_plan import SweepOptions
+from gan_jax.runs.sweep_session import resume_sweep, start_sweep
 
 BENCH = "collapsebench"
-_SURVIVED = ("healthy", "censored", "never formed")
-_COVERED = ("healthy", "censored")
-
-
-@dataclasses.dataclass(frozen=True)
-class GameScore:
-    """One remedy in one game, over the seeds whose plain run collapses.
-
-    Attributes:
-        num: of these seeds.
-        prevented: runs without any collapse, junk or value that is not finite to their end.
-        covered: of these, runs that formed: they held most of the modes with well-made samples.
-        quality: median over the prevented runs of the share of well-made samples at the end; None without any.
-        modes: median over the prevented runs of the share of modes that they have at the end; None without any.
-        steps_per_second: of all the game's runs together; None where it is not known.
-    """
-
-    num: int
-    prevented: int
-    covered: int
-    quality: float | None
-    modes: float | None
-    steps_per_second: float | None
-
-    @property
-    def share(self) -> Share:
-        """The share prevented, with its exact 95 % limits."""
-        return share_of(self.prevented, self.num)
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchScore:
-    """One remedy over all games that it fits.
-
-    Attributes:
-        remedy: its name.
-        games: by name.
-        missing: games that it does not fit, or that have not ended.
-    """
-
-    remedy: str
-    games: dict[str, GameScore]
-    missing: tuple[str, ...]
-
-    @property
-    def share(self) -> Share:
-        """The mean over the games of the share prevented, with its 95 % limits; see `metrics.prevention.mean_share`."""
-        return mean_share([(game.prevented, game.num) for game in self.games.values()])
-
-    @property
-    def covered(self) -> Share:
-        """The same of runs that hold the data at their end."""
-        return mean_share([(game.covered, game.num) for game in self.games.values()])
-
-    def cost(self, plain: BenchScore | None) -> float | None:
-        """Time of a step, in that of the plain games on the same machine: the median over the games."""
-        ratios = [
-            other.steps_per_second / game.steps_per_second
-            for name, game in self.games.items()
-            if plain is not None and (other := plain.games.get(name)) is not None
-            if other.steps_per_second and game.steps_per_second
-        ]
-        return float(np.median(ratios)) if ratios else None
+SCORES = "scores.jsonl"
 
 
 def known_collapses() -> dict[str, Any]:
-    """The frozen file: "games" by name with "collapses" by seed, "versions", "device", "command"."""
+    """The frozen collapses.
+
+    Returns:
+        "games": by name "collapses" (the step of the onset by seed), "tried" (number of seeds) and "experiment" (hash of
+        the game's settings); "versions", "device" and "command" that made them.
+    """
     return json.loads((config_directory() / f"{BENCH}.json").read_text(encoding="utf-8"))
 
 
+def experiment_hash(experiment: Experiment) -> str:
+    """12 hexadecimal digits that differ for experiments with different settings."""
+    text = json.dumps(to_json(experiment), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def freeze(directory: SweepDirectory) -> dict[str, Any]:
-    """What the frozen file holds, from a finished sweep of the plain games.
+    """The content of the frozen file, from a sweep of the plain games that has ended.
 
     Args:
         directory: of the sweep.
 
     Returns:
-        Values for JSON.
+        As `known_collapses`.
 
     Raises:
         RunError: if the sweep has not ended.
     """
     record, rows = directory.read_record(), directory.read_members()
     if len(rows) < directory.num_members() or not all(row["ended"] for row in rows):
-        raise RunError(f"{directory.path} has not ended: resume it first")
+        raise RunError(f"{directory.path} has not ended: continue it with gan-jax sweep --resume {directory.path}")
     games: dict[str, Any] = {}
     for arm in record.sweep.arms:
         own = sorted((row for row in rows if row["arm"] == arm.name), key=lambda row: row["seed"])
-        games[arm.name] = {
-            "collapses": {
-                str(row["seed"]): {"step": row["verdict"]["onset_step"], "verdict": row["verdict"]["sentence"]}
-                for row in own
-                if _collapsed(row["verdict"])
-            },
-            "others": {str(row["seed"]): row["verdict"]["sentence"] for row in own if not _collapsed(row["verdict"])},
-        }
+        steps = {str(row["seed"]): row["verdict"]["onset_step"] for row in own if is_collapse(row["verdict"])}
+        games[arm.name] = {"experiment": experiment_hash(arm.experiment), "tried": len(own), "collapses": steps}
     environment = {name: record.environment.get(name) for name in ("versions", "device")}
     return {"format": 1, **environment, "command": record.command, "games": games}
 
 
-def _collapsed(verdict: Mapping[str, Any]) -> bool:
+def is_collapse(verdict: Mapping[str, Any]) -> bool:
+    """Whether a verdict, as JSON, is a collapse onto few modes; junk is none."""
     return verdict["outcome"] == "collapsed" and verdict["cause"] != "junk"
 
 
-def score(remedy: str, directory: SweepDirectory, known: Mapping[str, Any]) -> BenchScore:
-    """The score of a remedy from its sweep over the games.
+def play(
+    root: Path,
+    remedy: str,
+    known: Mapping[str, Any],
+    location: str | None,
+    options: SweepOptions,
+    command: str,
+    log: Callable[[str], None],
+) -> None:
+    """Plays all games with a remedy, and adds a row a run to the scores. Games with rows are not played again.
 
     Args:
-        remedy: its name.
-        directory: of the sweep.
+        root: folder of the scores and of the sweeps.
+        remedy: a name of `REMEDIES`, several joined by "+", or a Python file that defines `remedy(experiment)`.
         known: from `known_collapses`.
-
-    Returns:
-        The score over the games whose runs have ended.
+        location: of the data sets that are not embedded.
+        options: of the host.
+        command: for the records.
+        log: takes a line for people.
 
     Raises:
-        RunError: if there is no such game.
+        ConfigError: if the remedy is unknown or fits no game.
+        RunError: if the folder has rows of another remedy of this name.
     """
-    rows, record = directory.read_members(), directory.read_record()
-    arms = {arm.name: arm.experiment for arm in record.sweep.arms}
-    speeds = _speeds(directory)
-    games, missing = {}, []
-    for name, game in known["games"].items():
-        own = [row for row in rows if row["arm"] == name and str(row["seed"]) in game["collapses"]]
-        if len(own) < len(game["collapses"]) or not own or not all(row["ended"] for row in own):
-            missing.append(name)
+    config = f"{BENCH}+{remedy}"
+    sweep, name = load_sweep(config), remedy_name(remedy)
+    assert sweep is not None
+    experiments = {arm.name: arm.experiment for arm in sweep.arms}
+    for game, frozen in known["games"].items():
+        if game not in experiments:
+            log(f"gan-jax: {name} does not fit {game}")
             continue
-        games[name] = _game_score(own, arms[name], speeds.get(name))
-    if not games:
-        raise RunError(f"{directory.path} has no game that has ended: resume it")
-    return BenchScore(remedy, games, tuple(missing))
+        experiment = experiments[game]
+        done = [row for row in read_scores(root) if (row["remedy"], row["game"]) == (name, game)]
+        if any(row["experiment"] != experiment_hash(experiment) for row in done):
+            raise RunError(
+                f"{root / SCORES} has rows of another remedy called {name}: rename yours, or choose --run-dir"
+            )
+        if done:
+            continue
+        own_data = isinstance(experiment.data, ImageData) and experiment.data.name != "digits"
+        request = Request(
+            config=config,
+            arms=(game,),
+            location=location if own_data else None,
+            run_dir=str(root / name / game),
+            command=command,
+        )
+        seeds = [int(seed) for seed in frozen["collapses"]]
+        directory = _sweep(request, seeds, options, log)
+        root.joinpath(SCORES).open("a", encoding="utf-8").writelines(
+            json.dumps(row) + "\n" for row in _score_rows(name, game, experiment, directory)
+        )
 
 
-def _game_score(rows: Sequence[Mapping[str, Any]], experiment: Any, speed: float | None) -> GameScore:
-    survived = [row for row in rows if row["verdict"]["outcome"] in _SURVIVED and row["verdict"]["cause"] != "junk"]
-    last = [row["last"].get("batch") or row["last"].get("running") or {} for row in survived]
-    quality = [_quality(values) for values in last]
-    modes = [_modes(values, experiment) for values in last]
-    return GameScore(
-        num=len(rows),
-        prevented=len(survived),
-        covered=sum(row["verdict"]["outcome"] in _COVERED for row in survived),
-        quality=_median(quality),
-        modes=_median(modes),
-        steps_per_second=speed,
-    )
+def remedy_name(remedy: str) -> str:
+    """The name in the scores: that of a remedy, or the stem of a file.
+
+    Example:
+        >>> remedy_name("r1+replay_fifo"), remedy_name("mine/calm.py")
+        ('r1+replay_fifo', 'calm')
+    """
+    return "+".join(Path(part).stem if part.endswith(".py") else part for part in remedy.split("+"))
+
+
+def _sweep(request: Request, seeds: Sequence[int], options: SweepOptions, log: Callable[[str], None]) -> SweepDirectory:
+    """A sweep that has ended, whether it has to be started, resumed or only read."""
+    assert request.run_dir is not None
+    path = Path(request.run_dir)
+    if (path / "sweep.json").is_file():
+        resume_sweep(path, request.location, options, log)
+    else:
+        start_sweep(request, {}, seeds, options, log)
+    return SweepDirectory(path)
+
+
+def read_scores(root: Path) -> list[dict[str, Any]]:
+    """The rows of the scores, a row a run; [] without any."""
+    path = root / SCORES
+    return read_lines(path) if path.is_file() else []
+
+
+def _score_rows(remedy: str, game: str, experiment: Experiment, directory: SweepDirectory) -> list[dict[str, Any]]:
+    speeds = [row["steps_per_second"] for row in directory.read_metrics() if row["steps_per_second"]]
+    device = directory.read_record().environment.get("device")
+    rows = []
+    for row in directory.read_members():
+        last = row["last"].get("batch") or row["last"].get("running") or {}
+        rows.append(
+            {
+                "remedy": remedy,
+                "game": game,
+                "seed": row["seed"],
+                "outcome": row["verdict"]["outcome"],
+                "cause": row["verdict"]["cause"],
+                "onset_step": row["verdict"]["onset_step"],
+                "last_step": row["last_step"],
+                "quality": _quality(last),
+                "modes": _modes(experiment, last),
+                "steps_per_second": float(np.median(speeds)) if speeds else None,
+                "device": device,
+                "experiment": experiment_hash(experiment),
+            }
+        )
+    return rows
 
 
 def _quality(values: Mapping[str, Any]) -> float | None:
@@ -175,32 +188,12 @@ def _quality(values: Mapping[str, Any]) -> float | None:
     return None if values.get("junk") is None else 1.0 - float(values["junk"])
 
 
-def _modes(values: Mapping[str, Any], experiment: Any) -> float | None:
-    held = values.get("modes_held", values.get("modes"))
-    if held is None:
-        return None
-    if "modes_held" in values:
-        return float(held) / 1000
-    if "effective_classes" in values:
-        return float(held) / 10
-    return float(held) / experiment.data.source(()).modes.shape[0]
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None
-
-
-def _speeds(directory: SweepDirectory) -> dict[str, float]:
-    """Steps per second of all members of a game together, by game: the median over the evaluations."""
-    arm_of = {row["member"]: row["arm"] for row in directory.read_members()}
-    found: dict[str, list[float]] = {}
-    for row in directory.read_metrics():
-        if row["steps_per_second"]:
-            found.setdefault(arm_of[row["member"]], []).append(row["steps_per_second"])
-    return {arm: float(np.median(speeds)) for arm, speeds in found.items()}
-
-
-def bench_path(root: Path, remedy: str) -> Path:
-    """The folder of a remedy's sweep."""
-    return root / remedy.removesuffix(".py").replace("/", "_").replace("+", "_")
+def _modes(experiment: Experiment, values: Mapping[str, Any]) -> float | None:
+    """The share of the modes that the samples have."""
+    if isinstance(experiment.data, StackedImages):
+        held, num = values.get("modes_held"), NUM_MODES
+    elif isinstance(experiment.data, ImageData):
+        held, num = values.get("modes"), NUM_CLASSES
+    else:
+        held, num = values.get("modes"), experiment.data.source(()).modes.shape[0]
+    return None if held is None else float(held) / num

@@ -20,10 +20,15 @@ RUNS = Path("runs")
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What was asked for. `settings` are (dotted path, text) overrides of the config's experiment."""
+    """What was asked for.
+
+    `settings` are (dotted path, text) overrides of the config's experiment; `arms` are names of the arms of its sweep
+    that are wanted, None for all.
+    """
 
     config: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
+    arms: tuple[str, ...] | None = None
     seed: int | None = None
     location: str | None = None
     num_epochs: float | None = None

@@ -15,6 +15,7 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Member
 from gan_jax.networks.convolution import default_implementation
+from gan_jax.runs.run_directory import RunError
 from gan_jax.runs.runner import Draw
 from gan_jax.runs.sweep_directory import GroupPlan
 from gan_jax.scaling import hosts
@@ -71,9 +72,15 @@ class Library:
         self.fingerprints: dict[str, str] = {}
 
     def resources(self, experiment: Experiment) -> LoadedData:
-        """What an experiment needs beside itself."""
+        """What an experiment needs beside itself.
+
+        Raises:
+            RunError: if the folder of the data does not exist.
+        """
         if not isinstance(experiment.data, ImageData):
             return load_data(experiment, self._location)
+        if self._location is not None and not self._location.exists():
+            raise RunError(f"--data {self._location} does not exist: give a directory of IDX files, or leave it out")
         # A detector of images makes its reference from all its settings.
         key = (experiment.data, experiment.detector)
         if key not in self._loaded:

@@ -1,0 +1,30 @@
+"""`gan-jax collapsebench`: remedies scored on known collapses."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from gan_jax.cli.arguments import OK, Settings, UsageError, log
+
+
+def collapsebench_command(options: argparse.Namespace, settings: Settings) -> int:
+    """Plays the games with each remedy, and prints the table of all scores that are in the folder."""
+    from gan_jax.metrics.prevention import remedy_scores
+    from gan_jax.reports.bench_table import bench_json, bench_table
+    from gan_jax.runs.collapsebench import known_collapses, play, read_scores
+    from gan_jax.runs.sweep_session import SweepOptions
+
+    root, known = Path(options.run_dir), known_collapses()
+    host = SweepOptions(strategy=options.strategy, num_pictures=1, progress=not options.quiet)
+    command = shlex.join(["gan-jax", *sys.argv[1:]])
+    for remedy in options.remedy:
+        play(root, remedy, known, options.data, host, command, log)
+    scores = remedy_scores(read_scores(root))
+    if not scores:
+        raise UsageError(f"{root} has no scores yet: name a remedy, such as label_noise, or a Python file")
+    print(json.dumps(bench_json(scores, known), indent=2) if options.json else bench_table(scores, known))
+    return OK
