@@ -24,8 +24,8 @@ _SWEEP = """Trains arms by seeds as one compiled program and fills a folder: mem
   gan-jax sweep ring --discriminator.transforms exact-flips --grid discriminator.transforms.0.rate 0,0.05 --seeds 20
 Settings of the experiment are options, as in `train`, for all arms. `gan-jax report SWEEP` compares the arms."""
 
-_BENCH = """Plays the games of CollapseBench with a remedy. Each game is known to collapse with some seeds. The score of a
-remedy is the share of these collapses that it prevents, with its 95 % interval; quality and cost stand beside it.
+_BENCH = """Plays the games of CollapseBench with a remedy. Each game is known to collapse with some seeds. The score of
+a remedy is the share of these collapses that it prevents, with its 95 % interval; quality and cost stand beside it.
 
   gan-jax collapsebench plain label_noise r3gan
   gan-jax collapsebench my_remedy.py     # it defines remedy(experiment), which returns the changed experiment

@@ -1,5 +1,5 @@
-"""The command line: gan-jax train | sweep | collapsebench | evaluate | sample | diagnose | thresholds | report | watch |
-data.
+"""The command line: gan-jax train | sweep | collapsebench | evaluate | sample | diagnose | thresholds | report |
+watch | data.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
 run stopped at values that are not finite; 4 another process of the command has ended; 130 interrupted (what was saved

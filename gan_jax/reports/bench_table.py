@@ -11,7 +11,7 @@ import numpy as np
 from gan_jax.metrics.prevention import RemedyScore, Share
 from gan_jax.reports.text_tables import text_table
 
-_COLUMNS = """prevented: runs without a collapse, junk or a value that is not finite, of known collapses; the mean over games
+_COLUMNS = """prevented: of the known collapses, runs without collapse, junk or non-finite values; the mean over games
 covered: of all, the prevented runs that formed: well-made samples of most modes; the mean over games
 quality, modes: of the prevented runs at their end, the share of well-made samples and of modes
 time: of a step, in that of the plain games where `plain` was played in this folder; a game's cell: prevented / known"""

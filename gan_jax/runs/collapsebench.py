@@ -33,8 +33,8 @@ def known_collapses() -> dict[str, Any]:
     """The frozen collapses.
 
     Returns:
-        "games": by name "collapses" (the step of the onset by seed), "tried" (number of seeds) and "experiment" (hash of
-        the game's settings); "versions", "device" and "command" that made them.
+        "games": by name "collapses" (the step of the onset by seed), "tried" (number of seeds) and "experiment" (hash
+        of the game's settings); "versions", "device" and "command" that made them.
     """
     return json.loads((config_directory() / f"{BENCH}.json").read_text(encoding="utf-8"))
 
@@ -82,6 +82,7 @@ def play(
     options: SweepOptions,
     command: str,
     log: Callable[[str], None],
+    bench: str = BENCH,
 ) -> None:
     """Plays all games with a remedy, and adds a row a run to the scores. Games with rows are not played again.
 
@@ -93,12 +94,13 @@ def play(
         options: of the host.
         command: for the records.
         log: takes a line for people.
+        bench: the config that defines the games, as arms of its sweep.
 
     Raises:
         ConfigError: if the remedy is unknown or fits no game.
         RunError: if the folder has rows of another remedy of this name.
     """
-    config = f"{BENCH}+{remedy}"
+    config = f"{bench}+{remedy}"
     sweep, name = load_sweep(config), remedy_name(remedy)
     assert sweep is not None
     experiments = {arm.name: arm.experiment for arm in sweep.arms}
