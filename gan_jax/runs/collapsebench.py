@@ -126,9 +126,9 @@ def play(
         )
         seeds = [int(seed) for seed in frozen["collapses"]]
         directory = _sweep(request, seeds, options, log)
-        root.joinpath(SCORES).open("a", encoding="utf-8").writelines(
-            json.dumps(row) + "\n" for row in _score_rows(name, game, experiment, directory)
-        )
+        rows = _score_rows(name, game, experiment, directory)
+        with (root / SCORES).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def remedy_name(remedy: str) -> str:
