@@ -130,6 +130,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "collapsebench", help="how many known collapses a remedy prevents, with intervals", description=_BENCH
     )
     bench.add_argument("remedy", nargs="*", help="names of remedies, or Python files that define remedy(experiment)")
+    bench.option("--game", action="append", metavar="NAME", help="play this game only; may be repeated")
     bench.option("--run-dir", default="runs/collapsebench", metavar="DIR", help="folder of all remedies' sweeps")
     bench.option("--strategy", default="auto", metavar="NAME", help=strategies)
     bench.option("--devices", type=int, metavar="N", help="CPU devices to deal the runs out to; one a core")

@@ -33,8 +33,8 @@ def known_collapses() -> dict[str, Any]:
     """The frozen collapses.
 
     Returns:
-        "games": by name "collapses" (the step of the onset by seed), "tried" (number of seeds) and "experiment" (hash
-        of the game's settings); "versions", "device" and "command" that made them.
+        "games": by name "collapses" (the step of the onset by seed), "tried" (number of seeds), "experiment" (hash of
+        the game's settings), "versions" and "device".
     """
     return json.loads((config_directory() / f"{BENCH}.json").read_text(encoding="utf-8"))
 
@@ -45,28 +45,34 @@ def experiment_hash(experiment: Experiment) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def freeze(directory: SweepDirectory) -> dict[str, Any]:
-    """The content of the frozen file, from a sweep of the plain games that has ended.
+def freeze(directories: Sequence[SweepDirectory]) -> dict[str, Any]:
+    """The content of the frozen file, from sweeps of the plain games that have ended.
 
     Args:
-        directory: of the sweep.
+        directories: of the sweeps, each of some games.
 
     Returns:
         As `known_collapses`.
 
     Raises:
-        RunError: if the sweep has not ended.
+        RunError: if a sweep has not ended.
     """
-    record, rows = directory.read_record(), directory.read_members()
-    if len(rows) < directory.num_members() or not all(row["ended"] for row in rows):
-        raise RunError(f"{directory.path} has not ended: continue it with gan-jax sweep --resume {directory.path}")
     games: dict[str, Any] = {}
-    for arm in record.sweep.arms:
-        own = sorted((row for row in rows if row["arm"] == arm.name), key=lambda row: row["seed"])
-        steps = {str(row["seed"]): row["verdict"]["onset_step"] for row in own if is_collapse(row["verdict"])}
-        games[arm.name] = {"experiment": experiment_hash(arm.experiment), "tried": len(own), "collapses": steps}
-    environment = {name: record.environment.get(name) for name in ("versions", "device")}
-    return {"format": 1, **environment, "command": record.command, "games": games}
+    for directory in directories:
+        record, rows = directory.read_record(), directory.read_members()
+        if len(rows) < directory.num_members() or not all(row["ended"] for row in rows):
+            raise RunError(f"{directory.path} has not ended: continue it with gan-jax sweep --resume {directory.path}")
+        for arm in record.sweep.arms:
+            own = sorted((row for row in rows if row["arm"] == arm.name), key=lambda row: row["seed"])
+            games[arm.name] = {
+                "experiment": experiment_hash(arm.experiment),
+                "tried": len(own),
+                "collapses": {
+                    str(row["seed"]): row["verdict"]["onset_step"] for row in own if is_collapse(row["verdict"])
+                },
+                **{name: record.environment.get(name) for name in ("versions", "device")},
+            }
+    return {"format": 1, "games": games}
 
 
 def is_collapse(verdict: Mapping[str, Any]) -> bool:
