@@ -21,6 +21,8 @@ from gan_jax.training.optimizers import Adam
 
 ADAM = Adam(b1=0.9, b2=0.999)
 MOMENTUM = {"generator.optimizer": ADAM, "discriminator.optimizer": ADAM}
+WEIGHTS = {"activation": "leaky_relu", "init_name": "lecun_normal", "gain": 3**-0.5}
+LEAKY = {f"{player}.network.{name}": v for player in ("generator", "discriminator") for name, v in WEIGHTS.items()}
 
 
 def experiment() -> Experiment:
@@ -60,17 +62,16 @@ def cities() -> Experiment:
 
 def digits() -> Experiment:
     """Two MLPs on handwritten digits, with momentum and five updates of D a step."""
-    weights = {"activation": "leaky_relu", "init_name": "lecun_normal", "gain": 3**-0.5}
     return Experiment(
         data=Images(name="digits", image_size=16),
         generator=Generator(
-            network=MLPGenerator(widths=(128, 128), output="tanh", **weights),
+            network=MLPGenerator(widths=(128, 128), output="tanh", **WEIGHTS),
             latent_dim=32,
             learning_rate=1e-3,
             optimizer=ADAM,
         ),
         discriminator=Discriminator(
-            network=MLPDiscriminator(widths=(128, 128), **weights),
+            network=MLPDiscriminator(widths=(128, 128), **WEIGHTS),
             learning_rate=1e-3,
             optimizer=ADAM,
             updates_per_step=5,
@@ -87,13 +88,14 @@ def rates(rate: float) -> dict[str, float]:
 
 
 def sweep() -> Sweep:
-    ahead = {**MOMENTUM, **rates(3e-3), "discriminator.updates_per_step": 5}
+    ahead = {**MOMENTUM, "discriminator.updates_per_step": 5}
+    wide_ring = {"data": Ring(num_modes=8, radius=2.0, std=0.1), "num_steps": 4_000}
     kl = {"objective": FGAN(divergence="kl", generator_loss="non_saturating")}
     mnist = {"data": Images(name="mnist", image_size=28), "num_steps": 5_000}
     games = [
         ("ring_small_g", experiment(), {"generator.network.widths": (8, 8)}),
-        ("ring_momentum", experiment(), ahead),
-        ("grid_momentum", grid(), ahead),
+        ("ring_momentum", experiment(), {**LEAKY, **ahead, **wide_ring}),
+        ("grid_momentum", grid(), {**ahead, **rates(3e-3)}),
         ("cities_small_d", cities(), {"discriminator.network.widths": (8, 8)}),
         ("cities_three_g", cities(), {"generator.updates_per_step": 3}),
         ("cities_forward_kl", cities(), {**MOMENTUM, **rates(1e-2), **kl}),
