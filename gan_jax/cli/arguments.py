@@ -26,6 +26,13 @@ _SWEEP = """Trains arms by seeds as one compiled program and fills a folder: mem
   gan-jax sweep ring --discriminator.transforms exact-flips --grid discriminator.transforms.0.rate 0,0.05 --seeds 20
 Settings of the experiment are options, as in `train`, for all arms. `gan-jax report SWEEP` compares the arms."""
 
+_BENCH = """Plays the games of CollapseBench with a remedy. Each game is known to collapse with some seeds. The score of
+a remedy is the share of these collapses that it prevents, with its 95 % interval; quality and cost stand beside it.
+
+  gan-jax collapsebench plain label_noise r3gan
+  gan-jax collapsebench my_remedy.py     # it defines remedy(experiment), which returns the changed experiment
+Games that have ended are not played again. Without a remedy the table of all scores is printed."""
+
 _SAMPLE = """Draws samples from a checkpoint's generator. An .npz file holds samples [n, ...] (images in [-1, 1]),
 latents, labels (classes by the validated classifier, or the nearest mode of a mixture) and made_of, a JSON text with
 the run, step, seed and versions."""
@@ -97,6 +104,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--seeds", type=seeds, metavar="N|I,J-K,..", help="runs an arm, or which seeds: 11-21; the config's, or 5"
     )
     strategies = "map, vmap, pmap-map, pmap-vmap, or auto, which measures them"
+    sweep.option("--arm", action="append", metavar="NAME", help="one arm of the config's sweep; may be repeated")
     sweep.option("--strategy", default="auto", metavar="NAME", help=strategies)
     sweep.option("--engine", dest="strategy", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # its first name
     sweep.option("--devices", type=Whole(1, 4096), metavar="N", help="CPU devices to deal the runs out to; one a core")
@@ -119,6 +127,24 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     sweep.option("--json", action="store_true", help="print all rows as JSON")
     sweep.option("--quiet", action="store_true", help="no progress")
     _add_host_options(sweep)
+
+    bench = commands.add_parser(
+        "collapsebench", help="how many known collapses a remedy prevents, with intervals", description=_BENCH
+    )
+    bench.add_argument(
+        "remedy", nargs="*", type=path, help="names of remedies, or Python files that define remedy(experiment)"
+    )
+    bench.option("--game", action="append", metavar="NAME", help="play this game only; may be repeated")
+    bench.option(
+        "--run-dir", type=path, default="runs/collapsebench", metavar="DIR", help="folder of all remedies' sweeps"
+    )
+    bench.option("--strategy", default="auto", metavar="NAME", help=strategies)
+    bench.option("--devices", type=Whole(1, 4096), metavar="N", help="CPU devices to deal the runs out to; one a core")
+    bench.option("--data", type=path, metavar="DIR", help="where the data sets lie")
+    bench.option("--json", action="store_true", help="print the scores as JSON")
+    bench.option("--quiet", action="store_true", help="no progress")
+    bench.set_defaults(distributed=False, coordinator=None, num_processes=None, process_id=None)
+    _add_cache_option(bench)
 
     evaluate = commands.add_parser("evaluate", help="measure a run's generator again, with any number of samples")
     evaluate.add_argument("run", type=path, help=_RUN)

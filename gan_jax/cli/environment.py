@@ -19,7 +19,7 @@ def prepare_devices(options: argparse.Namespace) -> None:
     Raises:
         UsageError: if there are no such devices.
     """
-    if options.command in ("train", "sweep"):
+    if options.command in ("train", "sweep", "collapsebench"):
         _prepare_training(options)
     if options.command not in ("report", "watch", "data"):
         _find_devices()

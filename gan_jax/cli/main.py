@@ -1,4 +1,5 @@
-"""The command line: gan-jax train | sweep | evaluate | sample | diagnose | thresholds | report | watch | data.
+"""The command line: gan-jax train | sweep | collapsebench | evaluate | sample | diagnose | thresholds | report |
+watch | data.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
 run stopped at values that are not finite; 4 another process of the command has ended; 130 interrupted (what was saved
@@ -15,6 +16,7 @@ from typing import NoReturn
 
 from gan_jax.cli import results, training
 from gan_jax.cli.arguments import build_parser
+from gan_jax.cli.collapsebench import collapsebench_command
 from gan_jax.cli.console import log
 from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices, without_nan_checks
 from gan_jax.cli.parser import INTERRUPTED, OK, USAGE, Parser, Settings, split_overrides
@@ -24,6 +26,7 @@ from gan_jax.cli.streams import guard_streams
 COMMANDS = {
     "train": training.train_command,
     "sweep": training.sweep_command,
+    "collapsebench": collapsebench_command,
     "evaluate": results.evaluate_command,
     "sample": sample_command,
     "diagnose": results.diagnose_command,

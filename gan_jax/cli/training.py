@@ -99,6 +99,7 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
     request = Request(
         config=options.config,
         settings=tuple(settings),
+        arms=None if options.arm is None else tuple(options.arm),
         location=options.data,
         num_epochs=options.num_epochs,
         run_dir=options.run_dir,

@@ -45,7 +45,7 @@ class ConfigCode(NamedTuple):
     module: ModuleType
     beside: Mapping[str, ModuleType]
 
-    def call(self, function: str) -> Any:
+    def call(self, function: str, *arguments: Any) -> Any:
         """What a function of the config returns.
 
         Raises:
@@ -53,7 +53,7 @@ class ConfigCode(NamedTuple):
         """
         with _importing_beside(self.path):
             try:
-                return getattr(self.module, function)()
+                return getattr(self.module, function)(*arguments)
             except BaseException as error:
                 raise _config_error(self.path, self.files, error, "") from error
 

@@ -6,6 +6,7 @@ A config may be followed by remedies: `ring+packing_2`, `ring+r1+replay_fifo`.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
 import gan_jax
@@ -49,13 +50,23 @@ def split_remedies(config: str) -> tuple[str, list[str]]:
         ('c++/study.py', ['r1'])
     """
     parts = config.split("+")
-    for length in range(len(parts), 0, -1):
-        file = "+".join(parts[:length])
-        if Path(file).is_file():
-            return file, parts[length:]
+    file = _leading_file(parts)
+    if file or parts[0] in config_names():
+        base, rest = (file, parts[file.count("+") + 1 :]) if file else (parts[0], parts[1:])
+        remedies = []
+        while rest:
+            remedies.append(_leading_file(rest) or rest[0])
+            rest = rest[remedies[-1].count("+") + 1 :]
+        return base, remedies
     folder, slash, name = config.rpartition("/")
     base, *remedies = name.split("+")
     return folder + slash + base, remedies
+
+
+def _leading_file(parts: Sequence[str]) -> str:
+    """The longest beginning of a text, split at its pluses, that names a file; "" without any."""
+    names = ("+".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in names if Path(name).is_file()), "")
 
 
 def config_path(config: str) -> Path:
@@ -90,7 +101,14 @@ def config_label(config: str) -> str:
         ('mine+r1', 'ring+r1')
     """
     base, remedies = split_remedies(config)
-    return "+".join([Path(base).stem, *remedies])
+    return "+".join([Path(base).stem, *(Path(name).stem if name.endswith(".py") else name for name in remedies)])
+
+
+def own_file(config: str) -> Path | None:
+    """The file of the user's that a config names: the config itself, or else the first remedy that is a file."""
+    if is_file_name(config):
+        return config_path(config)
+    return next((Path(name) for name in split_remedies(config)[1] if name.endswith(".py")), None)
 
 
 def load_code(config: str) -> ConfigCode:
@@ -136,25 +154,56 @@ def load(config: str) -> Experiment:
     made = code.call("experiment")
     if not isinstance(made, Experiment):
         raise ConfigError(f"{code.path}: experiment() returned {type(made).__name__}, not an Experiment")
-    for name in split_remedies(config)[1]:
-        try:
-            made = apply_remedy(made, name)
-        except ValueError as error:
-            raise ConfigError(f"{config}: {error}") from error
-    return made
+    try:
+        return with_remedies(made, split_remedies(config)[1])
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"{config}: {error}") from error
+
+
+def with_remedies(experiment: Experiment, names: Sequence[str]) -> Experiment:
+    """An experiment with remedies, in order.
+
+    Args:
+        experiment: the experiment to change.
+        names: of `REMEDIES`; or Python files that define `remedy(experiment)`, which returns the changed experiment.
+
+    Returns:
+        A new experiment.
+
+    Raises:
+        ValueError: for an unknown name, a file without `remedy`, or a remedy that does not fit the experiment's parts.
+    """
+    for name in names:
+        if not name.endswith(".py"):
+            experiment = apply_remedy(experiment, name)
+            continue
+        if not Path(name).is_file():
+            raise ConfigError(f"no file {name}: give a Python file that defines remedy(experiment), or a remedy's name")
+        code = execute(Path(name))
+        if not hasattr(code.module, "remedy"):
+            raise ConfigError(f"{name} does not define remedy(): add `def remedy(experiment) -> Experiment`")
+        experiment = code.call("remedy", experiment)
+        if not isinstance(experiment, Experiment):
+            raise ConfigError(f"{name}: remedy() returned {type(experiment).__name__}, not an Experiment")
+    return experiment
 
 
 def load_sweep(config: str) -> Sweep | None:
-    """The sweep of a config; None if the config defines none, or is followed by remedies.
+    """The sweep of a config, with the remedies after it in each arm; None if the config defines none.
+
+    Arms that the remedies do not fit (a layer of convolutions in a game of MLPs) are left out.
 
     Args:
-        config: the name of a shipped config, or the path of a Python file.
+        config: the name of a shipped config, or the path of a Python file; with remedies after it if any.
 
     Returns:
         What the config's `sweep()` returns, or None.
 
     Raises:
-        ConfigError: if the config is unknown, or its `sweep()` fails or returns no `Sweep`.
+        ConfigError: if the config is unknown, its `sweep()` fails or returns no `Sweep`, or the remedies are unknown or
+            fit no arm.
 
     Example:
         >>> load_sweep("remedies_ring").arms[0].name
@@ -163,12 +212,21 @@ def load_sweep(config: str) -> Sweep | None:
         True
     """
     code = load_code(config)
-    if not hasattr(code.module, "sweep") or split_remedies(config)[1]:
+    if not hasattr(code.module, "sweep"):
         return None
     made = code.call("sweep")
     if not isinstance(made, Sweep):
         raise ConfigError(f"{code.path}: sweep() returned {type(made).__name__}, not a Sweep")
-    return made
+    remedies = split_remedies(config)[1]
+    arms, problems = [], []
+    for arm in made.arms if remedies else ():
+        try:
+            arms.append(arm._replace(experiment=with_remedies(arm.experiment, remedies)))
+        except ValueError as error:
+            problems.append(error)
+    if problems and not arms:
+        raise ConfigError(f"{config}: {problems[0]}") from problems[0]
+    return made._replace(arms=tuple(arms)) if remedies else made
 
 
 def config_summary(config: str) -> str:

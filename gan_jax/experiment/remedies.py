@@ -178,6 +178,15 @@ def _wgan_gp(experiment: Experiment) -> Experiment:
     )
 
 
+def _r3gan(experiment: Experiment) -> Experiment:
+    """R3GAN's loss (arXiv 2501.05441): relativistic pairing with R1 and R2.
+
+    Its weight at the start is 1 for the simplified loss; `Relativistic` is twice that loss, and so is the weight here.
+    """
+    changed = dataclasses.replace(experiment, objective=Relativistic())
+    return _discriminator(changed, penalties=(R1(weight=2.0), R2(weight=2.0)))
+
+
 def _spectral(experiment: Experiment) -> Experiment:
     changed = dataclasses.replace(experiment, objective=Hinge())
     return _discriminator(changed, network=SpectralNorm(network=experiment.discriminator.network))
@@ -286,6 +295,10 @@ REMEDIES: dict[str, Remedy] = {
     "top_k": Remedy("transform", "G learns from the fakes with the highest scores only.", _top_k),
     "r1": Remedy("penalty", "D's gradient is drawn to 0 at real examples.", _penalty(R1(weight=1.0))),
     "r2": Remedy("penalty", "D's gradient is drawn to 0 at fakes.", _penalty(R2(weight=1.0))),
+    "r1_r2": Remedy(
+        "penalty", "D's gradient is drawn to 0 at real examples and at fakes.", _penalty(R1(weight=1.0), R2(weight=1.0))
+    ),
+    "r3gan": Remedy("objective", "D compares a real example with a fake; R1 and R2.", _r3gan),
     "zero_centered_gp": Remedy(
         "penalty", "D's gradient is drawn to 0 between real examples and fakes.", _penalty(ZeroCenteredGP(weight=1.0))
     ),
@@ -332,6 +345,9 @@ REMEDIES: dict[str, Remedy] = {
     "ali": Remedy("reconstructor", "Encoder and G are trained together against D.", _inference(ALI(), ())),
     "unrolled_5": Remedy(
         "unrolling", "G differentiates through five updates of D.", lambda e: _generator(e, unroll=Unroll(num_steps=5))
+    ),
+    "unrolled_10": Remedy(
+        "unrolling", "G differentiates through ten updates of D.", lambda e: _generator(e, unroll=Unroll(num_steps=10))
     ),
 }
 """All remedies, by name, plain first."""

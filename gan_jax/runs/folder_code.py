@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gan_jax.experiment.config_code import ConfigCode, ConfigError, execute, source_files
-from gan_jax.experiment.configs import config_path, is_file_name, load_code, split_remedies
+from gan_jax.experiment.configs import config_path, own_file, split_remedies
 from gan_jax.experiment.records import own_components
 
 Source = dict[str, Any]
@@ -42,9 +42,9 @@ def source_of(config: str) -> tuple[Source, dict[str, bytes]]:
     Args:
         config: as it was given to train or sweep; it has been imported.
     """
-    if not is_file_name(config):
+    path = own_file(config)
+    if path is None:
         return {}, {}
-    path = config_path(config)
     files = source_files(path)
     return {"config": path.name, "files": _hashes(files)}, files
 
@@ -99,7 +99,7 @@ def folder_code(folder: Path, record: Mapping[str, Any], allowed: AllowedCode) -
     names = {name for name, _ in own_components(dict(record))}
     if not names or allowed == NO_CODE:
         return None
-    code = execute(config_path(allowed.config)) if allowed.config else _trusted_code(folder, record)
+    code = own_code(allowed.config) if allowed.config else _trusted_code(folder, record)
     for name in sorted(names):
         if code.component(name) is None:
             raise ConfigError(
@@ -107,6 +107,11 @@ def folder_code(folder: Path, record: Mapping[str, Any], allowed: AllowedCode) -
                 "name its config with --config FILE"
             )
     return code
+
+
+def own_code(config: str) -> ConfigCode:
+    """The code of the user's file that a config names, or of the shipped config, executed."""
+    return execute(own_file(config) or config_path(config))
 
 
 def check_readable(config: str, record: Mapping[str, Any]) -> None:
@@ -120,7 +125,7 @@ def check_readable(config: str, record: Mapping[str, Any]) -> None:
         ConfigError: naming the component.
     """
     for name, _ in own_components(dict(record)):
-        if load_code(config).component(name) is None:
+        if own_code(config).component(name) is None:
             raise ConfigError(
                 f"{config}: the component {name.rpartition(':')[2]} could not be found again by a reader of the run: "
                 "define it at the top level of the config, or of a module that it imports"

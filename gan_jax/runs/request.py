@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_jax.data.images import Images, fingerprint
 from gan_jax.data.stacked import ImageData
-from gan_jax.experiment.configs import is_file_name, split_remedies
+from gan_jax.experiment.configs import split_remedies
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override, override_all
 from gan_jax.metrics.image_metrics import PIXELS_ONLY
@@ -23,13 +23,16 @@ RUNS = Path("runs")
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What was asked for. `settings` are (dotted path, text) overrides of the config's experiment.
+    """What was asked for.
 
-    `allowed` is the code that may be executed to read a folder; a config is executed because it is named.
+    `settings` are (dotted path, text) overrides of the config's experiment; `arms` are names of the arms of its sweep
+    that are wanted, None for all. `allowed` is the code that may be executed to read a folder; a config is executed
+    because it is named.
     """
 
     config: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
+    arms: tuple[str, ...] | None = None
     seed: int | None = None
     location: str | None = None
     num_epochs: float | None = None
@@ -144,8 +147,8 @@ def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: f
 
 
 def stored_config(config: str) -> str:
-    """A config as the record keeps it, for people: a file by its full path, with the remedies after it."""
-    if not config or not is_file_name(config):
+    """A config as the record keeps it, for people: files by their full paths, with the remedies after it."""
+    if not config:
         return config
     base, remedies = split_remedies(config)
-    return "+".join([str(Path(base).resolve()), *remedies])
+    return "+".join(str(Path(part).resolve()) if part.endswith(".py") else part for part in (base, *remedies))

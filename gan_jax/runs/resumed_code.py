@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from gan_jax.experiment.config_code import ConfigError
-from gan_jax.experiment.configs import is_file_name
+from gan_jax.experiment.configs import own_file
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source, changed_files, kept_source, source_of
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_record import read_code
@@ -19,7 +19,7 @@ def resume_code(config: str | None, allowed: AllowedCode) -> AllowedCode:
         config: that the command names beside the run.
         allowed: by the command's options.
     """
-    named = config if config and is_file_name(config) else None
+    named = config if config and own_file(config) else None
     return allowed if allowed != NO_CODE else AllowedCode(config=named)
 
 

@@ -78,9 +78,15 @@ class Library:
         self.fingerprints: dict[str, str] = {}
 
     def resources(self, experiment: Experiment) -> LoadedData:
-        """What an experiment needs beside itself."""
+        """What an experiment needs beside itself.
+
+        Raises:
+            RunError: if the folder of the data does not exist.
+        """
         if not isinstance(experiment.data, ImageData):
             return load_data(experiment, self._location)
+        if self._location is not None and not self._location.exists():
+            raise RunError(f"--data {self._location} does not exist: give a directory of IDX files, or leave it out")
         # A detector of images makes its reference from all its settings.
         key = (experiment.data, experiment.detector)
         if key not in self._loaded:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax.data.stacked import ImageData
+from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.configs import config_label, load, load_sweep
-from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.sweep import Sweep, grid
 from gan_jax.runs.files import replacing, write_json
 from gan_jax.runs.folder_code import check_readable, source_of
@@ -66,6 +65,8 @@ def make_sweep(
     """
     assert request.config is not None
     own = load_sweep(request.config)
+    if request.arms is not None:
+        own = own_arms(own, request.arms, request.config)
     if axes or own is None:
         if not axes and seeds is None:
             raise RunError(f"{request.config} defines no sweep(): say what to vary, --grid PATH V1,V2,... or --seeds N")
@@ -79,6 +80,28 @@ def make_sweep(
     if request.num_epochs is not None:
         made = made._replace(arms=tuple(_in_epochs(arm, library, request.num_epochs) for arm in made.arms))
     return made
+
+
+def own_arms(own: Sweep | None, names: Sequence[str], config: str) -> Sweep:
+    """Some arms of a config's sweep.
+
+    Args:
+        own: the sweep; None if the config defines none.
+        names: of the arms that are wanted.
+        config: its name, for the message.
+
+    Returns:
+        The sweep with these arms, in its own order.
+
+    Raises:
+        RunError: if an arm is unknown.
+    """
+    known = [arm.name for arm in own.arms] if own is not None else []
+    for name in names:
+        if name not in known:
+            raise RunError(unknown_name(f"{config} has no arm", name, known))
+    assert own is not None
+    return own._replace(arms=tuple(arm for arm in own.arms if arm.name in names))
 
 
 def _in_epochs(arm: Any, library: Library, num_epochs: float) -> Any:
@@ -105,7 +128,7 @@ def start_sweep(
         The finished sweep.
     """
     say = hosts.leader_only(say)
-    library = Library(_checked_location(request.location, load(request.config or "")))
+    library = Library(request.location)
     sweep = make_sweep(request, axes, seeds, library)
     check_sweep_memory(sweep, library, options)
     for arm in sweep.arms:
@@ -180,12 +203,6 @@ def _run(path: Path, sweep: Sweep, library: Library, options: SweepOptions, say:
     directory = SweepDirectory(path)
     with directory.lock():
         return SweepDone(path, run_sweep(directory, sweep.members(), library, options, say))
-
-
-def _checked_location(location: str | None, experiment: Experiment) -> str | None:
-    if location is not None and isinstance(experiment.data, ImageData) and not Path(location).exists():
-        raise RunError(f"--data {location} does not exist: give the folder of a data set, or leave it out")
-    return location
 
 
 def check_parquet() -> None:

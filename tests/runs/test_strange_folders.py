@@ -238,7 +238,7 @@ def test_a_lock_is_neither_emptied_nor_followed(folder):
     run = ended_run(folder / "locked")
     (folder / "precious").write_text(PRECIOUS)
     (run.path / ".lock").symlink_to(folder / "precious")
-    with pytest.raises(RunError, match="is a link"), run.lock():
+    with run.lock():
         pass
     assert (folder / "precious").read_text() == PRECIOUS
     (run.path / ".lock").unlink()

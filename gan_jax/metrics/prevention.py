@@ -1,0 +1,181 @@
+"""How many of a set of known collapses a remedy prevents: shares with their intervals, over games."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import beta
+
+_DRAWS = 40_000
+_PREVENTED = ("healthy", "censored", "never formed")
+_COVERED = ("healthy", "censored")
+
+
+class Share(NamedTuple):
+    """A share with its limits."""
+
+    share: float
+    lower: float
+    upper: float
+
+
+def share_of(count: int, num: int, confidence: float = 0.95) -> Share:
+    """A share of independent cases, with the exact limits of Clopper and Pearson.
+
+    Args:
+        count: cases that have the property.
+        num: all cases, at least 1.
+        confidence: level of the limits.
+
+    Returns:
+        The share and its limits.
+
+    Raises:
+        ValueError: if the counts are impossible.
+
+    References:
+        C. J. Clopper, E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
+            binomial", Biometrika 26, 1934.
+
+    Example:
+        >>> share = share_of(8, 8)
+        >>> share.share, round(share.lower, 3), share.upper
+        (1.0, 0.631, 1.0)
+    """
+    if num < 1 or not 0 <= count <= num:
+        raise ValueError(f"{count} of {num} is no share: give a count from 0 to the number of cases, which is over 0")
+    tail = (1 - confidence) / 2
+    lower = 0.0 if count == 0 else float(beta.ppf(tail, count, num - count + 1))
+    upper = 1.0 if count == num else float(beta.ppf(1 - tail, count + 1, num - count))
+    return Share(count / num, lower, upper)
+
+
+def mean_share(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> Share:
+    """The mean over games of the share in each, whatever their numbers of cases.
+
+    The limits are those of the posterior of the mean, with Jeffreys' prior Beta(1/2, 1/2) for each game: they stay
+    apart from the mean also where all games have a share of 0 or of 1.
+
+    Args:
+        counts: (cases that have the property, all cases) of each game.
+        confidence: level of the limits.
+
+    Returns:
+        The mean of the shares, and its limits.
+
+    Raises:
+        ValueError: if there are no games, or a count is impossible.
+
+    References:
+        L. D. Brown, T. T. Cai, A. DasGupta, "Interval Estimation for a Binomial Proportion", Statistical Science 16,
+            2001.
+
+    Example:
+        >>> mean_share([(8, 8), (0, 8)]).share
+        0.5
+    """
+    if not counts:
+        raise ValueError("a mean over games needs at least one game")
+    mean = float(np.mean([share_of(count, num).share for count, num in counts]))
+    generator = np.random.default_rng(0)
+    draws = np.mean([generator.beta(k + 0.5, n - k + 0.5, _DRAWS) for k, n in counts], axis=0)
+    tail = 100 * (1 - confidence) / 2
+    lower, upper = np.percentile(draws, [tail, 100 - tail])
+    return Share(mean, min(float(lower), mean), max(float(upper), mean))
+
+
+@dataclasses.dataclass(frozen=True)
+class GameScore:
+    """One remedy in one game, over the seeds whose plain run collapses.
+
+    Attributes:
+        num: of these seeds.
+        prevented: runs without any collapse, junk or value that is not finite to their end.
+        covered: of these, runs that formed: they held most of the modes with well-made samples.
+        quality: median over the prevented runs of the share of well-made samples at the end; None without any.
+        modes: median over the prevented runs of the share of modes that they have at the end; None without any.
+        steps_per_second: of all the game's runs together; None where it is not known.
+    """
+
+    num: int
+    prevented: int
+    covered: int
+    quality: float | None
+    modes: float | None
+    steps_per_second: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class RemedyScore:
+    """One remedy over the games that it was played in.
+
+    Attributes:
+        remedy: its name.
+        games: by name.
+    """
+
+    remedy: str
+    games: Mapping[str, GameScore]
+
+    @property
+    def prevented(self) -> Share:
+        """The mean over the games of the share of collapses prevented, with its 95 % limits; see `mean_share`."""
+        return mean_share([(game.prevented, game.num) for game in self.games.values()])
+
+    @property
+    def covered(self) -> Share:
+        """The same of runs that formed and did not collapse."""
+        return mean_share([(game.covered, game.num) for game in self.games.values()])
+
+    def cost(self, plain: RemedyScore | None) -> float | None:
+        """The time of a step in that of the plain games: the median over the games; None where it is not known."""
+        ratios = [
+            other.steps_per_second / game.steps_per_second
+            for name, game in self.games.items()
+            if plain is not None and (other := plain.games.get(name)) is not None
+            if other.steps_per_second and game.steps_per_second
+        ]
+        return float(np.median(ratios)) if ratios else None
+
+
+def remedy_scores(rows: Sequence[Mapping[str, Any]]) -> list[RemedyScore]:
+    """The scores of remedies from a row a run.
+
+    Args:
+        rows: each with "remedy", "game", "outcome", "cause", "quality", "modes" and "steps_per_second".
+
+    Returns:
+        A score a remedy: "plain" first, then from the largest share prevented down.
+
+    Example:
+        >>> row = {"remedy": "r1", "game": "ring", "outcome": "healthy", "cause": None}
+        >>> rows = [row | {"quality": 0.9, "modes": 1.0, "steps_per_second": 100.0}]
+        >>> remedy_scores(rows)[0].games["ring"].covered
+        1
+    """
+    scores = []
+    for remedy in dict.fromkeys(row["remedy"] for row in rows):
+        own = [row for row in rows if row["remedy"] == remedy]
+        games = dict.fromkeys(row["game"] for row in own)
+        scores.append(RemedyScore(remedy, {game: _game([row for row in own if row["game"] == game]) for game in games}))
+    return sorted(scores, key=lambda one: (one.remedy != "plain", -one.prevented.share, -one.covered.share))
+
+
+def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
+    prevented = [row for row in rows if row["outcome"] in _PREVENTED and row["cause"] != "junk"]
+    return GameScore(
+        num=len(rows),
+        prevented=len(prevented),
+        covered=sum(row["outcome"] in _COVERED for row in prevented),
+        quality=_median([row["quality"] for row in prevented]),
+        modes=_median([row["modes"] for row in prevented]),
+        steps_per_second=rows[0]["steps_per_second"],
+    )
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None

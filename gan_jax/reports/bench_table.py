@@ -1,0 +1,103 @@
+"""The scores of remedies on CollapseBench as a table and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gan_jax.metrics.prevention import RemedyScore, Share
+from gan_jax.reports.text_tables import text_table
+
+_COLUMNS = """prevented: of the known collapses, runs without collapse, junk or non-finite values; the mean over games
+covered: of all, the prevented runs that formed: well-made samples of most modes; the mean over games
+quality, modes: of the prevented runs at their end, the share of well-made samples and of modes
+time: of a step, in that of the plain games where `plain` was played in this folder; a game's cell: prevented / known"""
+
+
+def bench_rows(scores: Sequence[RemedyScore], games: Sequence[str]) -> list[list[str]]:
+    """A head, and a row a remedy.
+
+    Args:
+        scores: as `remedy_scores` orders them.
+        games: all games, in order.
+
+    Returns:
+        Cells.
+    """
+    head = ["remedy", "prevented (95 %)", "covered (95 %)", "quality", "modes", "time", *games]
+    return [head, *(_row(one, scores, games) for one in scores)]
+
+
+def _row(one: RemedyScore, scores: Sequence[RemedyScore], games: Sequence[str]) -> list[str]:
+    cost = one.cost(_plain(scores))
+    cells = [one.games.get(name) for name in games]
+    return [
+        one.remedy,
+        _share(one.prevented),
+        _share(one.covered),
+        _mean([game.quality for game in one.games.values()]),
+        _mean([game.modes for game in one.games.values()]),
+        "–" if cost is None else f"{cost:.2g}",
+        *("–" if game is None else f"{game.prevented}/{game.num}" for game in cells),
+    ]
+
+
+def _plain(scores: Sequence[RemedyScore]) -> RemedyScore | None:
+    return next((one for one in scores if one.remedy == "plain"), None)
+
+
+def _share(share: Share) -> str:
+    return f"{share.share:.0%} ({share.lower:.0%} to {share.upper:.0%})".replace("%", " %")
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{np.mean(known):.0%}".replace("%", " %") if known else "–"
+
+
+def bench_table(scores: Sequence[RemedyScore], known: Mapping[str, Any]) -> str:
+    """The table for the terminal.
+
+    Args:
+        scores: as `remedy_scores` orders them.
+        known: the frozen collapses.
+
+    Returns:
+        Rows, the meaning of the columns, and by how much chance alone prevents.
+    """
+    games = list(known["games"])
+    rates = [f"{name} {len(game['collapses'])} of {game['tried']}" for name, game in known["games"].items()]
+    lines = [
+        text_table(bench_rows(scores, games)),
+        _COLUMNS,
+        f"other random numbers alone would prevent {chance(known):.0%}: ".replace("%", " %")
+        + f"the plain games collapse with {', '.join(rates)} seeds",
+    ]
+    missing = {one.remedy: [name for name in games if name not in one.games] for one in scores}
+    lines += [f"{remedy} is missing in {', '.join(names)}" for remedy, names in missing.items() if names]
+    return "\n".join(lines)
+
+
+def chance(known: Mapping[str, Any]) -> float:
+    """The mean over games of the share of seeds that do not collapse without a remedy."""
+    return float(np.mean([1 - len(game["collapses"]) / game["tried"] for game in known["games"].values()]))
+
+
+def bench_json(scores: Sequence[RemedyScore], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores as values for JSON."""
+    return {
+        "chance": chance(known),
+        "remedies": [
+            {
+                "remedy": one.remedy,
+                "prevented": one.prevented._asdict(),
+                "covered": one.covered._asdict(),
+                "time": one.cost(_plain(scores)),
+                "games": {name: dataclasses.asdict(game) for name, game in one.games.items()},
+            }
+            for one in scores
+        ],
+    }

@@ -1,0 +1,197 @@
+"""CollapseBench: games whose collapses are known, played with a remedy.
+
+`configs/collapsebench.py` defines the games, and `configs/collapsebench.json` holds their collapses: by game and seed
+the step of the onset, with the versions and the device that gave them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax.data.stacked import NUM_MODES, ImageData, StackedImages
+from gan_jax.experiment.configs import config_directory, config_label, load_sweep
+from gan_jax.experiment.experiment import Experiment
+from gan_jax.experiment.settings import to_json
+from gan_jax.metrics.image_metrics import NUM_CLASSES
+from gan_jax.runs.request import Request
+from gan_jax.runs.run_directory import RunError, read_lines
+from gan_jax.runs.sweep_directory import SweepDirectory
+from gan_jax.runs.sweep_plan import SweepOptions
+from gan_jax.runs.sweep_session import resume_sweep, start_sweep
+
+BENCH = "collapsebench"
+SCORES = "scores.jsonl"
+
+
+def known_collapses() -> dict[str, Any]:
+    """The frozen collapses.
+
+    Returns:
+        "games": by name "collapses" (the step of the onset by seed), "tried" (number of seeds), "experiment" (hash of
+        the game's settings), "versions" and "device".
+    """
+    return json.loads((config_directory() / f"{BENCH}.json").read_text(encoding="utf-8"))
+
+
+def experiment_hash(experiment: Experiment) -> str:
+    """12 hexadecimal digits that differ for experiments with different settings."""
+    text = json.dumps(to_json(experiment), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def freeze(directories: Sequence[SweepDirectory]) -> dict[str, Any]:
+    """The content of the frozen file, from sweeps of the plain games that have ended.
+
+    Args:
+        directories: of the sweeps, each of some games.
+
+    Returns:
+        As `known_collapses`.
+
+    Raises:
+        RunError: if a sweep has not ended.
+    """
+    games: dict[str, Any] = {}
+    for directory in directories:
+        record, rows = directory.read_record(), directory.read_members()
+        if len(rows) < directory.num_members() or not all(row["ended"] for row in rows):
+            raise RunError(f"{directory.path} has not ended: continue it with gan-jax sweep --resume {directory.path}")
+        for arm in record.sweep.arms:
+            own = sorted((row for row in rows if row["arm"] == arm.name), key=lambda row: row["seed"])
+            games[arm.name] = {
+                "experiment": experiment_hash(arm.experiment),
+                "tried": len(own),
+                "collapses": {
+                    str(row["seed"]): row["verdict"]["onset_step"] for row in own if is_collapse(row["verdict"])
+                },
+                **{name: record.environment.get(name) for name in ("versions", "device")},
+            }
+    return {"format": 1, "games": games}
+
+
+def is_collapse(verdict: Mapping[str, Any]) -> bool:
+    """Whether a verdict, as JSON, is a collapse onto few modes; junk is none."""
+    return verdict["outcome"] == "collapsed" and verdict["cause"] != "junk"
+
+
+def play(
+    root: Path,
+    remedy: str,
+    known: Mapping[str, Any],
+    location: str | None,
+    options: SweepOptions,
+    command: str,
+    log: Callable[[str], None],
+    bench: str = BENCH,
+) -> None:
+    """Plays all games with a remedy, and adds a row a run to the scores. Games with rows are not played again.
+
+    Args:
+        root: folder of the scores and of the sweeps.
+        remedy: a name of `REMEDIES`, several joined by "+", or a Python file that defines `remedy(experiment)`.
+        known: from `known_collapses`.
+        location: of the data sets that are not embedded.
+        options: of the host.
+        command: for the records.
+        log: takes a line for people.
+        bench: the config that defines the games, as arms of its sweep.
+
+    Raises:
+        ConfigError: if the remedy is unknown or fits no game.
+        RunError: if the folder has rows of another remedy of this name.
+    """
+    config = f"{bench}+{remedy}"
+    sweep, name = load_sweep(config), config_label(config).partition("+")[2]
+    assert sweep is not None
+    experiments = {arm.name: arm.experiment for arm in sweep.arms}
+    for game, frozen in known["games"].items():
+        if game not in experiments:
+            log(f"gan-jax: {name} does not fit {game}")
+            continue
+        experiment = experiments[game]
+        done = [row for row in read_scores(root) if (row["remedy"], row["game"]) == (name, game)]
+        if any(row["experiment"] != experiment_hash(experiment) for row in done):
+            raise RunError(
+                f"{root / SCORES} has rows of another remedy called {name}: rename yours, or choose --run-dir"
+            )
+        if done:
+            continue
+        own_data = isinstance(experiment.data, ImageData) and experiment.data.name != "digits"
+        request = Request(
+            config=config,
+            arms=(game,),
+            location=location if own_data else None,
+            run_dir=str(root / name / game),
+            command=command,
+        )
+        seeds = [int(seed) for seed in frozen["collapses"]]
+        directory = _sweep(request, seeds, options, log)
+        rows = _score_rows(name, game, experiment, directory)
+        with (root / SCORES).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def _sweep(request: Request, seeds: Sequence[int], options: SweepOptions, log: Callable[[str], None]) -> SweepDirectory:
+    """A sweep that has ended, whether it has to be started, resumed or only read."""
+    assert request.run_dir is not None
+    path = Path(request.run_dir)
+    if (path / "sweep.json").is_file():
+        resume_sweep(path, request, options, log)
+    else:
+        start_sweep(request, {}, seeds, options, log)
+    return SweepDirectory(path)
+
+
+def read_scores(root: Path) -> list[dict[str, Any]]:
+    """The rows of the scores, a row a run; [] without any."""
+    path = root / SCORES
+    return read_lines(path) if path.is_file() else []
+
+
+def _score_rows(remedy: str, game: str, experiment: Experiment, directory: SweepDirectory) -> list[dict[str, Any]]:
+    speeds = [row["steps_per_second"] for row in directory.read_metrics() if row["steps_per_second"]]
+    device = directory.read_record().environment.get("device")
+    rows = []
+    for row in directory.read_members():
+        last = row["last"].get("batch") or row["last"].get("running") or {}
+        rows.append(
+            {
+                "remedy": remedy,
+                "game": game,
+                "seed": row["seed"],
+                "outcome": row["verdict"]["outcome"],
+                "cause": row["verdict"]["cause"],
+                "onset_step": row["verdict"]["onset_step"],
+                "last_step": row["last_step"],
+                "quality": _quality(last),
+                "modes": _modes(experiment, last),
+                "steps_per_second": float(np.median(speeds)) if speeds else None,
+                "device": device,
+                "experiment": experiment_hash(experiment),
+            }
+        )
+    return rows
+
+
+def _quality(values: Mapping[str, Any]) -> float | None:
+    """The share of samples that are data: of high quality, or of which the classifier is sure."""
+    if values.get("high_quality") is not None:
+        return float(values["high_quality"])
+    return None if values.get("junk") is None else 1.0 - float(values["junk"])
+
+
+def _modes(experiment: Experiment, values: Mapping[str, Any]) -> float | None:
+    """The share of the modes that the samples have."""
+    if isinstance(experiment.data, StackedImages):
+        held, num = values.get("modes_held"), NUM_MODES
+    elif isinstance(experiment.data, ImageData):
+        held, num = values.get("modes"), NUM_CLASSES
+    else:
+        held, num = values.get("modes"), experiment.data.source(()).modes.shape[0]
+    return None if held is None else float(held) / num

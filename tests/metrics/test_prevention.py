@@ -1,0 +1,74 @@
+"""Shares of known collapses that a remedy prevents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from gan_jax.metrics.prevention import mean_share, remedy_scores, share_of
+
+
+def row(remedy="r1", game="ring", outcome="healthy", cause=None, quality=0.9, modes=1.0, speed=100.0):
+    return {
+        "remedy": remedy,
+        "game": game,
+        "outcome": outcome,
+        "cause": cause,
+        "quality": quality,
+        "modes": modes,
+        "steps_per_second": speed,
+    }
+
+
+@pytest.mark.parametrize(("count", "num"), [(0, 5), (5, 5), (3, 8), (1, 1), (17, 40)])
+def test_the_limits_are_those_of_an_independent_implementation(count, num):
+    interval = binomtest(count, num).proportion_ci(method="exact")
+    share = share_of(count, num)
+    assert share.share == count / num
+    np.testing.assert_allclose((share.lower, share.upper), (interval.low, interval.high), atol=1e-9)
+
+
+@pytest.mark.parametrize(("count", "num"), [(0, 0), (-1, 4), (5, 4)])
+def test_impossible_counts_are_refused(count, num):
+    with pytest.raises(ValueError, match="is no share"):
+        share_of(count, num)
+
+
+def test_the_limits_of_the_mean_cover_it_about_as_often_as_they_say():
+    rng, rates, num = np.random.default_rng(1), np.array([0.1, 0.5, 0.8, 0.95, 0.3, 0.99, 0.05, 0.6]), 5
+    trials = [rng.binomial(num, rates) for _ in range(400)]
+    shares = [mean_share([(int(count), num) for count in counts]) for counts in trials]
+    covered = np.mean([share.lower <= rates.mean() <= share.upper for share in shares])
+    assert 0.92 <= covered <= 0.995
+
+
+def test_no_limit_of_a_mean_of_games_without_exception_is_at_the_mean_itself():
+    assert mean_share([(4, 4), (4, 4)]).lower < 1.0 == mean_share([(4, 4), (4, 4)]).upper
+    assert mean_share([(0, 4), (0, 4)]).upper > 0.0 == mean_share([(0, 4), (0, 4)]).lower
+
+
+def test_a_run_counts_by_its_verdict():
+    rows = [
+        row(outcome="healthy"),
+        row(outcome="censored", quality=0.5),
+        row(outcome="never formed", quality=0.1, modes=0.2),
+        row(outcome="never formed", cause="junk"),
+        row(outcome="collapsed", cause="total"),
+        row(outcome="non-finite"),
+    ]
+    game = remedy_scores(rows)[0].games["ring"]
+    assert (game.num, game.prevented, game.covered) == (6, 3, 2)
+    assert (game.quality, game.modes) == (0.5, 1.0)  # of the three that are prevented
+
+
+def test_the_mean_over_games_weighs_them_equally_and_plain_stands_first():
+    rows = [row(game="ring")] * 9 + [row(game="grid", outcome="collapsed", cause="total")]
+    rows += [
+        row(remedy="plain", game=game, outcome="collapsed", cause="total", speed=200.0) for game in ("ring", "grid")
+    ]
+    plain, r1 = remedy_scores(rows)
+    assert (plain.remedy, plain.prevented.share, r1.prevented.share) == ("plain", 0.0, 0.5)
+    assert r1.cost(plain) == 2.0
+    assert plain.cost(None) is None
+    assert r1.games["grid"].quality is None  # no prevented run there
