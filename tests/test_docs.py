@@ -149,7 +149,7 @@ def check_gan_jax(words: list[str], command: str, *, complete: bool) -> None:
         return
     base, remedies = split_remedies(config)
     assert base in config_names(), f"{command}: no config {base}"
-    known = [remedy for remedy in remedies if not PLACEHOLDER.fullmatch(remedy)]
+    known = [remedy for remedy in remedies if not (PLACEHOLDER.fullmatch(remedy) or remedy.endswith(".py"))]
     assert not set(known) - set(REMEDIES), f"{command}: no remedy among {known}"
     settings += [(path, values.split(",")[0]) for path, values in getattr(options, "grid", None) or ()]
     settings = [(path, value) for path, value in settings if not PLACEHOLDER.fullmatch(path)]

@@ -37,7 +37,10 @@ def _prepare_training(options: argparse.Namespace) -> None:
         except RuntimeError:  # an earlier command in this process has started jax: its devices stay
             num = jax.local_device_count()
             if options.devices is not None and options.devices > num:
-                raise UsageError(f"--devices is {options.devices}, and this process has started with {num}") from None
+                raise UsageError(
+                    f"--devices is {options.devices}, and this process has started with {num}: give fewer, or start "
+                    "the command in a process of its own"
+                ) from None
     if options.distributed or any(
         value is not None for value in (options.coordinator, options.num_processes, options.process_id)
     ):

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from gan_jax.experiment.component import is_component
+from gan_jax.experiment.former_names import install_former_names
 from gan_jax.experiment.settings import CONFIG_MODULE, OWN, component_name, walk
 
 _executed: dict[str, ConfigCode] = {}
@@ -104,6 +105,7 @@ def execute(path: Path) -> ConfigCode:
     for beside in names:  # another config's, or what it was before the file changed
         sys.modules.pop(beside, None)
     sys.modules[name] = module
+    install_former_names()
     with _importing_beside(path):
         try:
             linecache.checkcache(str(path))

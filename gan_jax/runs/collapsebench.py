@@ -6,6 +6,7 @@ the step of the onset, with the versions and the device that gave them.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from gan_jax.data.stacked import NUM_MODES, ImageData, StackedImages
+from gan_jax.experiment.component import is_component
 from gan_jax.experiment.configs import config_directory, config_label, load_sweep
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.experiment.settings import to_json
+from gan_jax.experiment.settings import component_name
 from gan_jax.metrics.image_metrics import NUM_CLASSES
 from gan_jax.runs.request import Request
 from gan_jax.runs.run_directory import RunError, read_lines
@@ -40,9 +42,21 @@ def known_collapses() -> dict[str, Any]:
 
 
 def experiment_hash(experiment: Experiment) -> str:
-    """12 hexadecimal digits that differ for experiments with different settings."""
-    text = json.dumps(to_json(experiment), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """12 hexadecimal digits that differ for experiments with different settings.
+
+    Settings at their defaults are left out, so that a new setting of a component changes no hash.
+    """
+    return hashlib.sha256(json.dumps(_stated(experiment), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _stated(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_stated(part) for part in value]
+    if not is_component(value):
+        return value
+    fields = {field.name: (getattr(value, field.name), field.default) for field in dataclasses.fields(value)}
+    stated = {name: _stated(own) for name, (own, default) in fields.items() if own is not default and own != default}
+    return {"component": component_name(type(value)), **stated}
 
 
 def freeze(directories: Sequence[SweepDirectory]) -> dict[str, Any]:

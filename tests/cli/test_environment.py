@@ -10,6 +10,7 @@ import pytest
 
 from gan_jax.cli.environment import prepare_devices, without_nan_checks
 from gan_jax.cli.main import main
+from gan_jax.cli.parser import UsageError
 
 TINY = ("--num-steps", "4", "--eval-every-steps", "2", "--batch-size", "16", "--detector.num-samples", "64")
 TINY += ("--generator.network.widths", "8,8", "--discriminator.network.widths", "8,8", "--quiet", "--pictures", "1")
@@ -56,13 +57,23 @@ def test_a_command_may_compute_what_is_not_finite(check, capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("devices", [None, 2, 9])
+def sweep_on(devices):
+    host = {"coordinator": None, "num_processes": None, "process_id": None, "distributed": False}
+    return argparse.Namespace(command="sweep", strategy="auto", devices=devices, data_parallel=False, **host)
+
+
+@pytest.mark.parametrize("devices", [None, 2])
 def test_a_second_command_in_a_process_keeps_the_devices(devices, monkeypatch):
     monkeypatch.delenv("XLA_FLAGS")
     there = jax.devices()  # as after a first command
-    host = {"coordinator": None, "num_processes": None, "process_id": None, "distributed": False}
-    prepare_devices(argparse.Namespace(command="sweep", strategy="auto", devices=devices, data_parallel=False, **host))
+    prepare_devices(sweep_on(devices))
     assert jax.devices() == there
+
+
+def test_a_second_command_gets_no_more_devices_than_the_first(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS")
+    with pytest.raises(UsageError, match=f"--devices is 99, and this process has started with {jax.device_count()}: "):
+        prepare_devices(sweep_on(99))
 
 
 @pytest.mark.slow
@@ -83,6 +94,6 @@ def test_more_devices_than_the_first_command_had(tmp_path, capsys):
     assert jax.device_count() == 8  # as after a first command
     path = str(tmp_path / "run")
     assert main(["train", "ring", *TINY, "--devices", "99", "--run-dir", path]) == 2
-    assert "--devices is 99, and there are 8: give fewer" in capsys.readouterr().err
+    assert "--devices is 99, and this process has started with 8: give fewer" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert main(["train", "ring", *TINY, "--devices", "2", "--run-dir", path]) == 0

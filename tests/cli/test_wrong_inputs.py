@@ -72,7 +72,7 @@ def test_the_generator_can_find_a_fault():
             ["sample", "run", "--out", "~nobody_at_all/x.npz"],
             "is in the home folder ~nobody_at_all, which is not known",
         ),
-        (["data", "list", "--data", "nowhere"], "--data is nowhere, and there is no such folder"),
+        (["data", "list", "--data", "nowhere"], "--data nowhere does not exist: give a folder of data sets"),
         (
             ["train", "ring", "--detector.num-samples", "7"],
             "detector.num_samples is 7, and must be at least the 8 modes",
@@ -113,9 +113,11 @@ def test_a_home_folder_that_is_not_known(folder, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
     assert answer(["data", "list"], folder).code == 0
+    for arguments in (["train", "label_noise_mnist_small"], ["data", "show", "mnist"]):
+        got = answer(arguments, folder)
+        assert got.fault() == "", arguments
+        assert "no data set 'mnist' in ~/tensorflow_datasets" in got.said
     for arguments in (
-        ["train", "label_noise_mnist_small"],
-        ["data", "show", "mnist"],
         ["train", "ring", "--run-dir=~/x"],
         ["train", "digits", "--data", "~/x"],
         ["report", "~/x"],

@@ -11,6 +11,7 @@ import pytest
 from gan_jax.cli.main import main
 from gan_jax.experiment.config_code import ConfigError, execute, source_files
 from gan_jax.experiment.configs import config_summary, load, load_sweep, split_remedies
+from gan_jax.experiment.examples import tiny_ring
 
 START = "from gan_jax.experiment.examples import tiny_ring\n"
 PLAIN = START + "def experiment():\n    return tiny_ring(batch_size=SIZE)\n"
@@ -170,3 +171,31 @@ def test_a_config_that_failed_is_executed_again(tmp_path):
     (tmp_path / "helpers.py").write_text("SIZE = 16\n")
     assert load(str(tmp_path / "mine.py")).batch_size == 16
     assert load_sweep(str(tmp_path / "mine.py")) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from gan_jax.component import component, setting",
+        "from gan_jax.experiment import Discriminator, Experiment, Generator, Unroll",
+        "from gan_jax.lab.configs import load_config, load_sweep",
+        "from gan_jax.objectives import Criterion, Hinge",
+        "from gan_jax.penalties import R1, View",
+        "from gan_jax.sweep import Arm, Sweep, grid, variations",
+        "from gan_jax.testing import tiny_ring",
+        "from gan_jax.transforms import ExactFlips, chain",
+    ],
+)
+def test_a_config_may_import_modules_by_the_names_of_the_first_version(tmp_path, line):
+    file = tmp_path / "former.py"
+    file.write_text(f"{line}\nimport gan_jax as gj\nfrom gan_jax.testing import tiny_ring as experiment\n")
+    made = load(str(file))
+    assert made.batch_size == tiny_ring().batch_size
+    assert callable(gj.component)  # a module of that name has not taken its place
+
+
+def test_a_former_module_has_no_more_than_it_had(tmp_path):
+    file = tmp_path / "former.py"
+    file.write_text("from gan_jax.testing import nothing\n")
+    with pytest.raises(ConfigError, match="cannot import name 'nothing'"):
+        load(str(file))

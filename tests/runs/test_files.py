@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -8,7 +7,6 @@ import sys
 
 import pytest
 
-from gan_jax.cli import main as command_line
 from gan_jax.runs import files
 from gan_jax.runs.files import append_lines, read_lines, remove_folder, replacing, set_aside, write_json, write_text
 from gan_jax.runs.run_directory import RunDirectory
@@ -75,15 +73,6 @@ def test_a_result_that_cannot_be_kept_is_told(tmp_path, monkeypatch, caplog):
     assert keep_diagnosis(run, "game", {}) is None
     assert "the result is not kept" in caplog.text
     assert "--out FILE keeps it" in caplog.text
-
-
-def test_a_character_that_the_locale_lacks_is_no_error(monkeypatch):
-    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
-    monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setitem(command_line.COMMANDS, "data", lambda *args: print("a \u2212 b \xe9") or 0)
-    assert command_line.main(["data", "list"]) == 0
-    out.flush()
-    assert out.buffer.getvalue().decode("latin-1") == "a \\u2212 b \xe9\n"
 
 
 def test_records_are_utf8_in_every_locale(tmp_path):
