@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import gan_jax as gj
 from gan_jax.cli.main import main
 from gan_jax.experiment.config_code import ConfigError, execute, source_files
 from gan_jax.experiment.configs import config_summary, load, load_sweep, split_remedies
