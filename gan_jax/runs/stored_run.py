@@ -235,8 +235,6 @@ def _series(values: list[Any]) -> np.ndarray:
         return np.array(values)
     if all(isinstance(value, int) for value in values):
         return np.array(values)
-    lengths = {len(value) for value in values if isinstance(value, list)}
-    if not lengths:
-        return np.array([np.nan if value is None else value for value in values], float)
-    nothing = [np.nan] * max(lengths)
-    return np.array([value if isinstance(value, list) else nothing for value in values], float)
+    shape = max((np.shape(value) for value in values if isinstance(value, list)), default=())
+    nothing = np.full(shape, np.nan)
+    return np.array([value if value is not None and np.shape(value) == shape else nothing for value in values], float)

@@ -10,6 +10,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from gan_jax.diagnostics.verdict import OUTCOMES
 
 Shape = Callable[[Any], bool] | Mapping[str, Any]
@@ -65,7 +67,8 @@ def is_text(value: Any) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    """A whole number of at most 64 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def is_step(value: Any) -> bool:
@@ -97,9 +100,10 @@ def named(shape: Shape) -> Callable[[Any], bool]:
 
 
 def _is_metric(value: Any) -> bool:
-    return (
-        value is None or is_flag(value) or is_number(value) or (isinstance(value, list) and all(map(_is_metric, value)))
-    )
+    """A number, a flag, null, or an array of them as lists."""
+    if isinstance(value, list):
+        return all(map(_is_metric, value)) and len({np.shape(part) for part in value}) <= 1
+    return value is None or is_flag(value) or is_number(value)
 
 
 def _is_pair(value: Any) -> bool:

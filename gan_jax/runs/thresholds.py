@@ -215,6 +215,8 @@ def _read_all(series: Sequence[StoredSeries], detectors: Any, data: LoadedData) 
                 value = found.get(name, found.get(_FORMER_NAMES.get(name, name), found))
                 if value is found:
                     raise RunError(f"the rows of {one.name} have no {name}: an older version measured them")
+                if np.shape(value) != array.shape[2:]:
+                    raise RunError(f"the rows of {one.name} have a damaged {name} at step {row['step']}")
                 array[index, place] = _number(value)
 
     def read(detector: Any, metrics: Any, at: Any) -> Any:
