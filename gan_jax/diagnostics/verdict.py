@@ -122,7 +122,7 @@ class Verdict:
         if not isinstance(value, dict) or value.get("outcome") not in OUTCOMES or "last_step" not in value:
             raise ValueError("it is no verdict: it needs an outcome and a last_step, as Verdict.to_json writes them")
         names = {field.name for field in dataclasses.fields(cls)}
-        absent = dict.fromkeys(names) | {"onset_steps": {}, "from_start": False}
+        absent: dict[str, Any] = {**dict.fromkeys(names), "onset_steps": {}, "from_start": False}
         known = absent | {name: part for name, part in value.items() if name in names}
         onto = tuple((str(name), float(share)) for name, share in known.pop("onto") or ())
         return cls(**{**known, "when": when_collapsed(value), "onto": onto})

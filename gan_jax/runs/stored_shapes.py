@@ -14,7 +14,8 @@ import numpy as np
 
 from gan_jax.diagnostics.verdict import OUTCOMES
 
-Shape = Callable[[Any], bool] | Mapping[str, Any]
+Fields = Mapping[str, Any]
+Shape = Callable[[Any], bool] | Fields
 
 _MOST_STEPS = 2**31 - 1
 _LARGEST = 1e39
@@ -117,7 +118,7 @@ def _is_share(value: Any) -> bool:
 _is_number_or_null, _is_step_or_null, _is_text_or_null = optional(is_number), optional(is_step), optional(is_text)
 _EVALUATION = named(named(_is_metric))
 
-MEMBER_METRICS: Shape = {
+MEMBER_METRICS: Fields = {
     "member": is_step,
     "step": is_step,
     "label?": is_text,
@@ -127,13 +128,13 @@ MEMBER_METRICS: Shape = {
     "rule?": is_text,
     "steps_per_second": _is_number_or_null,
 }
-METRICS: Shape = {
+METRICS: Fields = {
     **{name: shape for name, shape in MEMBER_METRICS.items() if name != "member"},
     "label": is_text,
     "rule": is_text,
 }
-SIGNALS: Shape = {"step": is_step, "signals": named(_is_metric)}
-VERDICT: Shape = {
+SIGNALS: Fields = {"step": is_step, "signals": named(_is_metric)}
+VERDICT: Fields = {
     "outcome": lambda value: value in OUTCOMES,
     "last_step": is_step,
     "sentence": is_text,
@@ -148,7 +149,7 @@ VERDICT: Shape = {
     "persists?": optional(is_flag),
     "onto?": listed(_is_share),
 }
-RUN_VERDICT: Shape = {
+RUN_VERDICT: Fields = {
     **VERDICT,
     "message": _is_text_or_null,
     "evaluation": _EVALUATION,
@@ -156,7 +157,7 @@ RUN_VERDICT: Shape = {
     "stopped_at_collapse?": is_flag,
     "steps_per_second?": _is_number_or_null,
 }
-MEMBER: Shape = {
+MEMBER: Fields = {
     "member": is_step,
     "arm": is_text,
     "settings?": named(lambda value: True),
@@ -166,7 +167,7 @@ MEMBER: Shape = {
     "verdict": VERDICT,
     "last": _EVALUATION,
 }
-RECORD: Shape = {
+RECORD: Fields = {
     "data?": is_text,
     "config?": is_text,
     "location?": _is_text_or_null,
@@ -175,21 +176,21 @@ RECORD: Shape = {
     "source?": {"config?": is_text, "files?": named(is_text)},
     "continued?": listed(is_text),
 }
-RUN_RECORD: Shape = {
+RUN_RECORD: Fields = {
     **RECORD,
     "seed": is_whole,
     "parent?": _is_text_or_null,
     "keep_every_steps?": _is_step_or_null,
     "first_step?": is_step,
 }
-SWEEP_RECORD: Shape = {
+SWEEP_RECORD: Fields = {
     **RECORD,
     "data?": named(is_text),
     "steps_per_epoch?": optional(lambda value: is_number(value) and value > 0),
     "seeds": listed(is_whole),
     "arms": listed(lambda arm: damaged_field(arm, {"name": is_text, "settings": named(lambda value: True)}) is None),
 }
-PLAN: Shape = {
+PLAN: Fields = {
     "strategy": is_text,
     "num_devices": is_step,
     "batches": listed(listed(is_step)),
