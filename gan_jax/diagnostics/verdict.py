@@ -111,10 +111,20 @@ class Verdict:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Verdict:
-        """The verdict that `to_json` wrote, whatever else stands beside it; also of versions with fewer fields."""
+        """The verdict that `to_json` wrote, whatever else stands beside it; also of versions with fewer fields.
+
+        Args:
+            value: JSON. Fields that it lacks, beside the outcome and the last step, did not happen.
+
+        Raises:
+            ValueError: if it is no verdict.
+        """
+        if not isinstance(value, dict) or value.get("outcome") not in OUTCOMES or "last_step" not in value:
+            raise ValueError("it is no verdict: it needs an outcome and a last_step, as Verdict.to_json writes them")
         names = {field.name for field in dataclasses.fields(cls)}
-        known = {name: part for name, part in value.items() if name in names}
-        onto = tuple((str(name), float(share)) for name, share in known.pop("onto", ()))
+        absent: dict[str, Any] = {**dict.fromkeys(names), "onset_steps": {}, "from_start": False}
+        known = absent | {name: part for name, part in value.items() if name in names}
+        onto = tuple((str(name), float(share)) for name, share in known.pop("onto") or ())
         return cls(**{**known, "when": when_collapsed(value), "onto": onto})
 
 

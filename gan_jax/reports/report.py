@@ -19,6 +19,7 @@ from gan_jax.runs.files import write_text
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.links import refuse_links
+from gan_jax.runs.missing_rows import tell_missing_rows
 from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.run_record import RunRecord
 from gan_jax.runs.runner import read_verdict
@@ -57,6 +58,8 @@ def write_report(path: Path, out: Path | None = None, allowed: AllowedCode = NO_
     run = RunDirectory.open(path, allowed)
     rows = run.read_metrics()
     if not rows:
+        if run.verdict_path.exists():
+            raise RunError(f"{run.metrics_path} has no rows: gan-jax train --resume {path} computes them again")
         raise RunError(f"{path} has no metrics yet: let it train to its first evaluation")
     target = out or run.report_path
     if out is None:
@@ -80,6 +83,8 @@ def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None 
         The whole document.
     """
     record, verdict = run.read_record(), read_verdict(run)
+    last = None if verdict is None else verdict["last_step"]
+    tell_missing_rows(run.metrics_path, record.experiment, rows, last, record.began_at())
     first = [Section("Verdict", _verdict(record, rows, verdict)), onset_section(run, verdict)]
     drawn = [Section("Curves", run_curves(rows, verdict)), Section("Probe values", probe_curves(run, verdict))]
     rest = [

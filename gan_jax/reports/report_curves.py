@@ -13,7 +13,7 @@ from gan_jax.reports.figures import BAD, GOOD, QUIET, SERIES, new_figure, plain_
 from gan_jax.reports.html_parts import render_template
 from gan_jax.reports.page import slug
 from gan_jax.reports.page_figures import figure_svg
-from gan_jax.runs.run_directory import RunDirectory, read_lines
+from gan_jax.runs.run_directory import RunDirectory
 
 CURVES = {
     "Losses": ("train", ("discriminator_loss", "generator_loss")),
@@ -183,7 +183,7 @@ def probe_curves(run: RunDirectory, verdict: dict[str, Any] | None) -> Markup:
     times is drawn on a logarithmic scale. The result is empty without the file.
     """
     found: dict[str, dict[str, list[tuple[int, float, float, float]]]] = {}
-    for row in read_lines(run.path / "signals.jsonl", ("step",)):
+    for row in run.read_signals():
         for name, value in row["signals"].items():
             if isinstance(value, (int, float)):
                 parts = name.split("/")

@@ -26,6 +26,7 @@ from gan_jax.runs.folders import RunError
 from gan_jax.runs.joined_sweeps import JoinedSweeps, open_sweeps
 from gan_jax.runs.json_text import json_text
 from gan_jax.runs.links import refuse_links
+from gan_jax.runs.missing_rows import tell_missing_member_rows
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
 _PICTURES_PER_ARM = 3
@@ -96,6 +97,8 @@ def render_sweep(
         The whole document.
     """
     record, metrics = directory.read_record(), directory.read_metrics()
+    experiments = {arm.name: arm.experiment for arm in record.sweep.arms}
+    tell_missing_member_rows(directory.path, experiments, rows, metrics)
     unit, per_unit = _time_unit(record)
     arms, num_seeds, num_runs = record.sweep.arms, len(record.sweep.seeds), directory.num_members()
     title = f"{Path(record.config).stem or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"

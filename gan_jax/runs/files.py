@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import json
+import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gan_jax.runs.json_text import json_text
+
+_log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -83,28 +88,50 @@ def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
         file.write(_lines(rows))
 
 
-def read_lines(path: Path, keys: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines; none if it is absent. What is no row, such as a line that was cut, is left out.
+def read_lines(
+    path: Path, damaged: Callable[[Any], str | None] = lambda row: None, remedy: str = ""
+) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines; none if it is absent. What is no row is left out, and told once in a line.
 
     Args:
         path: the file. In its place there may be a compressed one, with ".gz" behind its name, as stored results have.
-        keys: of whole numbers that a row must have, such as "step".
+        damaged: names the field of a row that is missing or of another type; None of a whole row.
+        remedy: what to do about lines that are lost.
 
     Returns:
         The rows in their order.
+
+    Raises:
+        OSError: if the file cannot be read.
     """
-    rows, packed = [], path.with_name(path.name + ".gz")
+    rows, lost, packed = [], list[str](), path.with_name(path.name + ".gz")
     content = b""
-    if path.exists():
-        content = path.read_bytes()
-    elif packed.exists():
-        content = gzip.decompress(packed.read_bytes())
-    for line in content.decode("utf-8", "replace").splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row, dict) and all(isinstance(row.get(key), int) for key in keys):
-                rows.append(row)
+    try:
+        if path.exists():
+            content = path.read_bytes()
+        elif packed.exists():
+            content = gzip.decompress(packed.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        lost.append(f"{packed.name} cannot be unpacked: {error}")
+    for number, line in enumerate(filter(bytes.strip, content.split(b"\n")), 1):
+        try:
+            row = json.loads(line, parse_constant=lambda name: None)
+            field = damaged(row) if isinstance(row, dict) else ""
+        except (ValueError, RecursionError):
+            field = ""
+        if field is None:
+            rows.append(row)
+        else:
+            lost.append(f"line {number} is no row" if not field else f"line {number} has no valid {field}")
+    if lost:
+        tell_once(f"{path}: {len(lost)} of {len(lost) + len(rows)} lines are damaged and left out ({lost[0]}){remedy}")
     return rows
+
+
+@functools.lru_cache(maxsize=1024)
+def tell_once(line: str) -> None:
+    """Says a line on a damaged folder, once a process, however often it is read."""
+    _log.warning("gan-jax: %s", line)
 
 
 def remove_folder(path: Path) -> None:

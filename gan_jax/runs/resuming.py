@@ -109,7 +109,7 @@ def evaluated_steps(experiment: Experiment, first: int, last: int) -> list[int]:
 
 def has_all_rows(run: RunDirectory, record: RunRecord) -> bool:
     """Whether metrics.jsonl has a row of every evaluation up to the run's end."""
-    expected = evaluated_steps(record.experiment, _first_step(record), record.experiment.num_steps)
+    expected = evaluated_steps(record.experiment, record.began_at(), record.experiment.num_steps)
     return hosts.from_leader(lambda: set(expected) <= {row["step"] for row in run.read_metrics()})
 
 
@@ -145,7 +145,7 @@ def resume(run: RunDirectory, record: RunRecord, *, restart: bool = False) -> tu
 def _resume_here(
     run: RunDirectory, record: RunRecord, template: TrainState, restart: bool
 ) -> tuple[dict[str, Any], list[str]]:
-    experiment, first = record.experiment, _first_step(record)
+    experiment, first = record.experiment, record.began_at()
     rows = {row["step"] for row in run.read_metrics()}
 
     def first_missing(state: TrainState, step: int) -> int | None:
@@ -170,21 +170,15 @@ def _resume_here(
 
 def _steps_on_plan(run: RunDirectory, record: RunRecord) -> list[int]:
     """Steps of checkpoints, up to the end of a run that has been prolonged since: it would not be evaluated there."""
-    every, first, last = record.experiment.eval_every_steps, _first_step(record), record.experiment.num_steps
+    every, first, last = record.experiment.eval_every_steps, record.began_at(), record.experiment.num_steps
     steps = stored_steps(run.checkpoints_path)
     off_plan = [step for step in steps if step % every and step not in (first, last)]
     return [step for step in steps if not off_plan or step < off_plan[0]]
 
 
-def _first_step(record: RunRecord) -> int:
-    """Records of version 0.1.0 have the first step of a branch in the name of its parent alone."""
-    step = (record.parent or "").rpartition("@")[2]
-    return record.first_step or (int(step) if step.isdecimal() else 0)
-
-
 def _refusal(run: RunDirectory, record: RunRecord, usable: Usable) -> str:
     remedy = f"train anew from step 0 with --restart, which moves what is there to {run.path / 'set_aside'}"
-    if _first_step(record):
+    if record.began_at():
         remedy = f"start the branch again with --branch-from {record.parent}"
     return cannot_continue(f"{run.path}", usable, run.metrics_path, remedy)
 

@@ -32,6 +32,7 @@ from gan_jax.runs.files import append_lines, read_lines, remove_folder, write_js
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, keep_source
 from gan_jax.runs.folders import RunError, exclusive, make_folder, numbered_pictures, picture_step
 from gan_jax.runs.run_record import RunRecord, parse_record
+from gan_jax.runs.stored_shapes import damaged_metrics, damaged_signals
 from gan_jax.scaling import hosts
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -120,7 +121,15 @@ class RunDirectory:
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
-        return read_lines(self.metrics_path, ("step",))
+        return read_lines(self.metrics_path, damaged_metrics, self._remedy)
+
+    def read_signals(self) -> list[dict[str, Any]]:
+        """The rows of signals.jsonl."""
+        return read_lines(self.signals_path, damaged_signals, "; these probe values are lost")
+
+    @property
+    def _remedy(self) -> str:
+        return f": gan-jax train --resume {self.path} computes lost rows again"
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         append_lines(self.metrics_path, [row])
@@ -130,9 +139,9 @@ class RunDirectory:
 
     def forget_after(self, step: int) -> None:
         """Drops rows, pictures, the verdict and the onset of steps that a resumed run will make again."""
-        for path in (self.metrics_path, self.signals_path):
+        for path, rows in ((self.metrics_path, self.read_metrics()), (self.signals_path, self.read_signals())):
             if path.is_file():
-                write_lines(path, [row for row in read_lines(path, ("step",)) if row["step"] <= step])
+                write_lines(path, [row for row in rows if row["step"] <= step])
         kept = self.onset_path / "checkpoints"
         if self.onset_path.is_dir() and any(int(p.name) > step for p in kept.glob("*") if p.name.isdecimal()):
             remove_folder(self.onset_path)

@@ -15,6 +15,7 @@ from gan_jax.experiment.settings import diff, to_json
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source, folder_code
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.record_hash import edited_fields, field_hashes
+from gan_jax.runs.stored_shapes import RUN_RECORD, refuse_damage
 from gan_jax.scaling import hosts
 
 _R = TypeVar("_R")
@@ -60,8 +61,14 @@ class RunRecord:
     @classmethod
     def from_json(cls, value: dict[str, Any], code: ConfigCode | None = None) -> RunRecord:
         known = {f.name for f in dataclasses.fields(cls)}
+        refuse_damage(value, RUN_RECORD)
         fields = {k: v for k, v in value.items() if k in known}
         return cls(**{**fields, "experiment": read_experiment(value["experiment"], code)})
+
+    def began_at(self) -> int:
+        """The step at which the run began. Records of version 0.1.0 have a branch's in its parent's name alone."""
+        step = (self.parent or "").rpartition("@")[2]
+        return self.first_step or (int(step) if step.isdecimal() else 0)
 
     def differences(self, other: RunRecord) -> list[str]:
         """What makes `other` a different run: settings, seed, data."""
@@ -95,7 +102,7 @@ def parse_record(
         return parse(value, folder_code(path.parent, value, allowed))
     except ConfigError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
 
 

@@ -22,6 +22,7 @@ from gan_jax.runs.onset_window import FlightRecorder
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.rows import metrics_row, signals_rows, without_long_lists
 from gan_jax.runs.run_directory import RunDirectory, RunRecord
+from gan_jax.runs.stored_shapes import RUN_VERDICT, damaged_verdict
 from gan_jax.runs.tensorboard import EventFile
 from gan_jax.scaling import hosts
 from gan_jax.scaling.data_parallel import assert_replicas
@@ -285,11 +286,12 @@ def _read_verdict(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        verdict = json.loads(path.read_text(encoding="utf-8"))
-        if {"outcome", "last_step"} <= set(verdict):
+        verdict = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
+        field = damaged_verdict(verdict, RUN_VERDICT)
+        if field is None:
             return verdict
-        reason: Any = "it is no verdict"
-    except (ValueError, TypeError) as error:
+        reason: Any = f"it has no valid {field}" if field else "it is no verdict"
+    except (ValueError, RecursionError) as error:
         reason = error
     _log.warning("gan-jax: %s is damaged (%s): gan-jax train --resume makes it again from the run's end", path, reason)
     return None

@@ -67,7 +67,7 @@ def headline(verdict: dict[str, Any]) -> str:
 
     def part(name: str, words: str, form: str = "{:.3g}") -> str | None:
         value = evaluation.get(name)
-        if value is None:
+        if not isinstance(value, (int, float)):
             return None
         bound = bounds.get(name, {})
         known = [f"{k} {form.format(bound[k])}" for k in ("ceiling", "floor") if bound.get(k) is not None]

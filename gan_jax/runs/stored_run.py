@@ -20,7 +20,8 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import CheckpointError, Checkpoints
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
-from gan_jax.runs.run_directory import RunDirectory, read_lines
+from gan_jax.runs.missing_rows import tell_missing_rows
+from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.run_record import RunRecord, require_components
 from gan_jax.runs.runner import read_verdict, stacked_template, state_template
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord
@@ -97,14 +98,17 @@ class StoredRun:
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl that are the run's, an evaluation each."""
         if self.member is None:
-            return self.directory.read_metrics()
-        return self._own_rows(SweepDirectory(self.directory.path.parents[1]).metrics_path)
+            rows = self.directory.read_metrics()
+            last = None if self.verdict is None else self.verdict["last_step"]
+            tell_missing_rows(self.directory.metrics_path, self.record.experiment, rows, last, self.record.began_at())
+            return rows
+        return self._own_rows(SweepDirectory(self.directory.path.parents[1]).read_metrics())
 
     def read_signals(self) -> list[dict[str, Any]]:
         """The rows of signals.jsonl that are the run's, a probe of its recorder each."""
         if self.member is None:
-            return read_lines(self.directory.signals_path, ("step",))
-        return self._own_rows(SweepDirectory(self.directory.path.parents[1]).signals_path)
+            return self.directory.read_signals()
+        return self._own_rows(SweepDirectory(self.directory.path.parents[1]).read_signals())
 
     def load_data(self, location: str | None = None) -> LoadedData:
         """The data that the run was trained on.
@@ -126,9 +130,9 @@ class StoredRun:
             )
         return data
 
-    def _own_rows(self, path: Path) -> list[dict[str, Any]]:
-        rows = [row for row in read_lines(path, ("member", "step")) if row["member"] == self.member]
-        return [{name: value for name, value in row.items() if name != "member"} for row in rows]
+    def _own_rows(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        own = [row for row in rows if row["member"] == self.member]
+        return [{name: value for name, value in row.items() if name != "member"} for row in own]
 
 
 def open_run(name: str | Path, allowed: AllowedCode = NO_CODE) -> StoredRun:
@@ -231,8 +235,6 @@ def _series(values: list[Any]) -> np.ndarray:
         return np.array(values)
     if all(isinstance(value, int) for value in values):
         return np.array(values)
-    lengths = {len(value) for value in values if isinstance(value, list)}
-    if not lengths:
-        return np.array([np.nan if value is None else value for value in values], float)
-    nothing = [np.nan] * max(lengths)
-    return np.array([value if isinstance(value, list) else nothing for value in values], float)
+    shape = max((np.shape(value) for value in values if isinstance(value, list)), default=())
+    nothing = np.full(shape, np.nan)
+    return np.array([value if value is not None and np.shape(value) == shape else nothing for value in values], float)

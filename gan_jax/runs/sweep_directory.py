@@ -32,6 +32,14 @@ from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source, keep_source
 from gan_jax.runs.folders import RunError, exclusive, make_folder, numbered_pictures, picture_step
 from gan_jax.runs.record_hash import field_hashes
 from gan_jax.runs.run_record import parse_record
+from gan_jax.runs.stored_shapes import (
+    PLAN,
+    SWEEP_RECORD,
+    damaged_member,
+    damaged_member_metrics,
+    damaged_member_signals,
+    refuse_damage,
+)
 from gan_jax.scaling import hosts
 
 _log = logging.getLogger(__name__)
@@ -69,6 +77,7 @@ class SweepRecord:
 
     @classmethod
     def from_json(cls, value: dict[str, Any], code: ConfigCode | None = None) -> SweepRecord:
+        refuse_damage(value, SWEEP_RECORD)
         known = {f.name for f in dataclasses.fields(cls)} - {"sweep"}
         arms = tuple(
             Arm(arm["name"], read_experiment(arm["experiment"], code), arm["settings"]) for arm in value["arms"]
@@ -185,10 +194,11 @@ class SweepDirectory:
         try:
             plans = json.loads(self.plan_path.read_text(encoding="utf-8"))
             # Plans of version 0.1.0 call the strategy an engine.
-            made = [GroupPlan(**{_PLAN_NAMES.get(k, k): v for k, v in plan.items()}) for plan in plans]
-            if not all(isinstance(number, int) for plan in made for batch in plan.batches for number in batch):
-                raise TypeError("batches are lists of members' numbers")
-        except (ValueError, TypeError, AttributeError) as error:
+            named = [{_PLAN_NAMES.get(k, k): v for k, v in plan.items()} for plan in plans]
+            for plan in named:
+                refuse_damage(plan, PLAN)
+            made = [GroupPlan(**plan) for plan in named]
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise RunError(f"{self.plan_path} cannot be read ({error}): {self.plan_remedy}") from error
         return made
 
@@ -227,10 +237,13 @@ class SweepDirectory:
             return None
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
-            if [row["member"] for row in rows] == list(members):
-                return rows
-            reason = "it has rows of other members"
-        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(rows, list) and not any(damaged_member(row) is not None for row in rows):
+                if [row["member"] for row in rows] == list(members):
+                    return rows
+                reason = "it has rows of other members"
+            else:
+                reason = "it has no rows of members"
+        except (ValueError, RecursionError) as error:
             reason = str(error)
         _log.warning("gan-jax: %s is damaged (%s): made again from the members' newest checkpoint", path, reason)
         return None
@@ -249,7 +262,11 @@ class SweepDirectory:
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
-        return read_lines(self.metrics_path, ("member", "step"))
+        return read_lines(self.metrics_path, damaged_member_metrics, self._remedy)
+
+    def read_signals(self) -> list[dict[str, Any]]:
+        """The rows of signals.jsonl."""
+        return read_lines(self.signals_path, damaged_member_signals, "; these probe values are lost")
 
     def append_metrics(self, rows: list[dict[str, Any]]) -> None:
         append_lines(self.metrics_path, rows)
@@ -260,9 +277,8 @@ class SweepDirectory:
     def forget_after(self, step: int, members: Sequence[int]) -> None:
         """Drops what some members wrote after a step, which a resumed sweep will make again."""
         again = set(members)
-        for path in (self.metrics_path, self.signals_path):
+        for path, rows in ((self.metrics_path, self.read_metrics()), (self.signals_path, self.read_signals())):
             if path.is_file():
-                rows = read_lines(path, ("member", "step"))
                 write_lines(path, [row for row in rows if row["member"] not in again or row["step"] <= step])
         for member in again:
             for picture in self.pictures(member):
@@ -270,8 +286,36 @@ class SweepDirectory:
                     picture.unlink()
 
     def read_members(self) -> list[dict[str, Any]]:
-        """The rows of members.jsonl, ended or not."""
-        return read_lines(self.members_path, ("member",))
+        """The rows of members.jsonl, ended or not; of several of one member the first."""
+        known, found = self._arms_and_seeds(), set[int]()
+
+        def damaged(row: dict[str, Any]) -> str | None:
+            field = damaged_member(row)
+            if field is None and known[row["member"] : row["member"] + 1] != [(row["arm"], row["seed"])]:
+                field = "member, arm and seed as in sweep.json"
+            elif field is None and row["member"] in found:
+                field = "member of its own"
+            if field is None:
+                found.add(row["member"])
+            return field
+
+        return read_lines(self.members_path, damaged, self._remedy)
+
+    def _arms_and_seeds(self) -> list[tuple[str, int]]:
+        """Of the members by number. Unlike `read_record`, a process reads this alone.
+
+        Raises:
+            RunError: if the record is damaged.
+        """
+        try:
+            value = json.loads(self.record_path.read_text(encoding="utf-8"))
+            return [(arm["name"], seed) for seed in value["seeds"] for arm in value["arms"]]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"{self.record_path} cannot be read: {error}") from error
+
+    @property
+    def _remedy(self) -> str:
+        return f": gan-jax sweep --resume {self.path} makes them again"
 
     def write_members(self, rows: list[dict[str, Any]]) -> None:
         """Writes members.jsonl and members.csv, each at once."""

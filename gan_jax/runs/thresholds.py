@@ -18,6 +18,7 @@ from gan_jax.experiment.settings import stack, walk
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.joined_sweeps import open_sweeps
+from gan_jax.runs.missing_rows import tell_missing_member_rows
 from gan_jax.runs.run_record import require_components
 from gan_jax.runs.stored_run import open_run
 from gan_jax.training.evaluations import LoadedData, load_data
@@ -85,7 +86,9 @@ def stored_series(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> list
     directory = open_sweeps(paths, allowed)
     arms = {arm.name: _readable(paths[0], arm.experiment) for arm in directory.read_record().sweep.arms}
     of_member: dict[int, list[dict[str, Any]]] = {}
-    for row in directory.read_metrics():
+    members, metrics = directory.read_members(), directory.read_metrics()
+    tell_missing_member_rows(directory.path, arms, members, metrics)
+    for row in metrics:
         of_member.setdefault(row["member"], []).append(row)
     series = [
         StoredSeries(
@@ -95,7 +98,7 @@ def stored_series(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> list
             sorted(of_member[row["member"]], key=lambda found: found["step"]),
             row["verdict"],
         )
-        for row in directory.read_members()
+        for row in members
         if row["member"] in of_member
     ]
     if not series:
@@ -212,6 +215,8 @@ def _read_all(series: Sequence[StoredSeries], detectors: Any, data: LoadedData) 
                 value = found.get(name, found.get(_FORMER_NAMES.get(name, name), found))
                 if value is found:
                     raise RunError(f"the rows of {one.name} have no {name}: an older version measured them")
+                if np.shape(value) != array.shape[2:]:
+                    raise RunError(f"the rows of {one.name} have a damaged {name} at step {row['step']}")
                 array[index, place] = _number(value)
 
     def read(detector: Any, metrics: Any, at: Any) -> Any:

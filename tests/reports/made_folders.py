@@ -53,10 +53,12 @@ def end(run: RunDirectory, outcome: str = "collapsed") -> None:
         "outcome": outcome,
         "last_step": 40,
         "onset_step": onset,
+        "cause": "total" if onset else None,
         "formed_step": 20,
         "recovered_step": None,
         "sentence": "collapsed at step 30 (total: almost all samples alike; formed at step 20)" if onset else outcome,
         "message": None,
+        "evaluation": row(40, "total")["evaluation"],
         "bounds": {"modes": {"ceiling": 8.0, "floor": None}, "high_quality": {"ceiling": 0.9889, "floor": None}},
     }
     write_json(run.verdict_path, verdict)
@@ -95,6 +97,7 @@ def make_sweep(
                 "arm": member.arm.name,
                 "seed": member.seed,
                 "ended": True,
+                "last_step": 40,
                 "verdict": verdict,
                 "last": last["evaluation"],
             }

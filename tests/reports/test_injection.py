@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from markupsafe import Markup
 
-from gan_jax.reports import report_curves, report_diagnoses, sweep_report, sweep_survival
-from gan_jax.reports.html_parts import render_template
+from gan_jax.reports import sweep_report
 from gan_jax.reports.report import render_run
 from gan_jax.reports.sweep_report import render_sweep
 from gan_jax.runs.run_directory import RunDirectory
@@ -107,17 +105,6 @@ def folders(tmp_path):
     shutil.copytree(FORMER, run.path / "diagnosis")
     make_sweep(tmp_path / "sweep", (1e-3, 1e-2), size=4)
     return tmp_path
-
-
-@pytest.fixture
-def figureless(monkeypatch):
-    """Pages without their figures, which take most of the time: their labels are kept."""
-
-    def label(figure: Any, words: str, *, whole: bool = False) -> Markup:
-        return render_template("figure", svg=Markup("<svg></svg>"), address="", label=words, style="", whole=whole)
-
-    for module in (report_curves, report_diagnoses, sweep_report, sweep_survival):
-        monkeypatch.setattr(module, "figure_svg", label)
 
 
 def page(folder: Path) -> str:

@@ -76,18 +76,19 @@ def test_a_folder_that_cannot_be_read_for_a_while(tmp_path):
     train(run, 1)
     said: list[str] = []
     good = run.metrics_path.read_text()
-    broken = row(20, "healthy")
-    del broken["evaluation"]
-    run.append_metrics(broken)
+    record = run.record_path.read_text()
+    run.record_path.write_text(record[:100])
 
     def mend(line):
         said.append(line)
+        run.record_path.write_text(record)
         run.metrics_path.write_text(good + json.dumps(row(20, "healthy")) + "\n")
 
     pages = watch.drawings(run.path, watch.Drawing(), 0.01, mend)
     assert next(pages).line == "not finished: step 20 of 40 (50%), healthy"
     (line,) = said
-    assert "cannot be drawn now (KeyError: 'evaluation'); trying again" in line
+    assert "cannot be drawn now (RunError: " in line
+    assert "experiment.json cannot be read" in line
 
 
 def test_a_sweep_is_watched_too(tmp_path):

@@ -11,6 +11,7 @@ from gan_jax.runs import files
 from gan_jax.runs.files import append_lines, read_lines, remove_folder, replacing, set_aside, write_json, write_text
 from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.run_states import keep_diagnosis
+from gan_jax.runs.stored_shapes import damaged_field, is_step
 
 
 @pytest.mark.parametrize("write", [write_text, lambda path, text: write_json(path, text)])
@@ -47,12 +48,18 @@ def test_an_error_names_the_file(tmp_path):
     assert found.value.filename == str(tmp_path / "rows.jsonl")
 
 
-def test_lines_that_are_no_rows_are_left_out(tmp_path):
+def test_lines_that_are_no_rows_are_left_out_and_told(tmp_path, caplog):
     path = tmp_path / "rows.jsonl"
     append_lines(path, [{"step": 1}, {"stop": 2}, {"step": "3"}])
+
+    def damaged(row):
+        return damaged_field(row, {"step": is_step})
+
     with path.open("ab") as file:
         file.write(b'7\n[1]\n{"step": 4}\n{"a": \xff}\n' + b"[" * 100_000 + b'\n{"step": 5')
-    assert read_lines(path, ("step",)) == [{"step": 1}, {"step": 4}]
+    assert read_lines(path, damaged, ": resume") == [{"step": 1}, {"step": 4}]
+    (line,) = caplog.messages
+    assert line == f"gan-jax: {path}: 7 of 9 lines are damaged and left out (line 2 has no valid step): resume"
     assert len(read_lines(path)) == 4
     assert read_lines(tmp_path / "absent") == []
 

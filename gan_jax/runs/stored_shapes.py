@@ -1,0 +1,222 @@
+"""What the JSON of a folder holds: by file, the fields with their types. Readers above trust what has passed.
+
+A shape is a function that says whether a value is right, or a dict of shapes by field; "?" behind the name of a field
+marks one that may be absent.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gan_jax.diagnostics.verdict import OUTCOMES
+
+Fields = Mapping[str, Any]
+Shape = Callable[[Any], bool] | Fields
+
+_MOST_STEPS = 2**31 - 1
+_LARGEST = 1e39
+"""Above the largest number of float32, in which all is computed."""
+
+
+def damaged_field(value: Any, shape: Shape, name: str = "") -> str | None:
+    """The first field of some JSON that is missing or of another type.
+
+    Args:
+        value: JSON.
+        shape: what it should be.
+        name: of the value, for the result.
+
+    Returns:
+        Its dotted name, "" for the value itself; None if all is right.
+
+    Example:
+        >>> damaged_field({"step": 3, "train": {"loss": "x"}}, {"step": is_step, "train": {"loss?": is_number}})
+        'train.loss'
+    """
+    if not isinstance(shape, Mapping):
+        return None if shape(value) else name
+    if not isinstance(value, dict):
+        return name
+    for field, inside in shape.items():
+        plain = field.removesuffix("?")
+        if plain in value:
+            found = damaged_field(value[plain], inside, f"{name}.{plain}".removeprefix("."))
+            if found is not None:
+                return found
+        elif plain == field:
+            return f"{name}.{plain}".removeprefix(".")
+    return None
+
+
+def refuse_damage(value: Any, shape: Shape) -> None:
+    """Refuses JSON of another shape.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    field = damaged_field(value, shape)
+    if field is not None:
+        raise ValueError(f"it has no valid {field}" if field else "it is no JSON object of this kind")
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_whole(value: Any) -> bool:
+    """A whole number of at most 64 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def is_step(value: Any) -> bool:
+    return is_whole(value) and 0 <= value <= _MOST_STEPS
+
+
+def is_number(value: Any) -> bool:
+    """A number that is finite, as float32 has it."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
+
+
+def is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def optional(shape: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """The shape, or null."""
+    return lambda value: value is None or shape(value)
+
+
+def listed(shape: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """A list of it."""
+    return lambda value: isinstance(value, list) and all(map(shape, value))
+
+
+def named(shape: Shape) -> Callable[[Any], bool]:
+    """An object with any names, and this under each."""
+    return lambda value: isinstance(value, dict) and all(damaged_field(part, shape) is None for part in value.values())
+
+
+def _is_metric(value: Any) -> bool:
+    """A number, a flag, null, or an array of them as lists."""
+    if isinstance(value, list):
+        return all(map(_is_metric, value)) and len({np.shape(part) for part in value}) <= 1
+    return value is None or is_flag(value) or is_number(value)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(part is None or is_number(part) for part in value)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and is_text(value[0]) and is_number(value[1])
+
+
+_is_number_or_null, _is_step_or_null, _is_text_or_null = optional(is_number), optional(is_step), optional(is_text)
+_EVALUATION = named(named(_is_metric))
+
+MEMBER_METRICS: Fields = {
+    "member": is_step,
+    "step": is_step,
+    "label?": is_text,
+    "train": named(_is_number_or_null),
+    "train_band?": named(_is_pair),
+    "evaluation": _EVALUATION,
+    "rule?": is_text,
+    "steps_per_second": _is_number_or_null,
+}
+METRICS: Fields = {
+    **{name: shape for name, shape in MEMBER_METRICS.items() if name != "member"},
+    "label": is_text,
+    "rule": is_text,
+}
+SIGNALS: Fields = {"step": is_step, "signals": named(_is_metric)}
+VERDICT: Fields = {
+    "outcome": lambda value: value in OUTCOMES,
+    "last_step": is_step,
+    "sentence": is_text,
+    "onset_step": _is_step_or_null,
+    "onset_steps?": named(_is_step_or_null),
+    "cause": _is_text_or_null,
+    "formed_step": _is_step_or_null,
+    "recovered_step?": _is_step_or_null,
+    "cycling_step?": _is_step_or_null,
+    "from_start?": is_flag,
+    "when?": _is_text_or_null,
+    "persists?": optional(is_flag),
+    "onto?": listed(_is_share),
+}
+RUN_VERDICT: Fields = {
+    **VERDICT,
+    "message": _is_text_or_null,
+    "evaluation": _EVALUATION,
+    "bounds": named(named(_is_number_or_null)),
+    "stopped_at_collapse?": is_flag,
+    "steps_per_second?": _is_number_or_null,
+}
+MEMBER: Fields = {
+    "member": is_step,
+    "arm": is_text,
+    "settings?": named(lambda value: True),
+    "seed": is_whole,
+    "ended": is_flag,
+    "last_step": is_step,
+    "verdict": VERDICT,
+    "last": _EVALUATION,
+}
+RECORD: Fields = {
+    "data?": is_text,
+    "config?": is_text,
+    "location?": _is_text_or_null,
+    "environment?": {"versions?": named(is_text), "device?": is_text},
+    "command?": is_text,
+    "source?": {"config?": is_text, "files?": named(is_text)},
+    "continued?": listed(is_text),
+}
+RUN_RECORD: Fields = {
+    **RECORD,
+    "seed": is_whole,
+    "parent?": _is_text_or_null,
+    "keep_every_steps?": _is_step_or_null,
+    "first_step?": is_step,
+}
+SWEEP_RECORD: Fields = {
+    **RECORD,
+    "data?": named(is_text),
+    "steps_per_epoch?": optional(lambda value: is_number(value) and value > 0),
+    "seeds": listed(is_whole),
+    "arms": listed(lambda arm: damaged_field(arm, {"name": is_text, "settings": named(lambda value: True)}) is None),
+}
+PLAN: Fields = {
+    "strategy": is_text,
+    "num_devices": is_step,
+    "batches": listed(listed(is_step)),
+    "timings?": named(is_number),
+    "convolution?": _is_text_or_null,
+}
+
+
+def damaged_verdict(value: Any, shape: Shape = VERDICT) -> str | None:
+    """As `damaged_field`, of a verdict: one of a failure has the step of its onset."""
+    found = damaged_field(value, shape)
+    if found is None and value["outcome"] in ("collapsed", "non-finite") and value["onset_step"] is None:
+        return "onset_step"
+    if found is None and value["outcome"] == "healthy" and value["formed_step"] is None:
+        return "formed_step"
+    return found
+
+
+def damaged_member(value: Any) -> str | None:
+    """As `damaged_field`, of a row of members.jsonl."""
+    found = damaged_field(value, MEMBER)
+    verdict = damaged_verdict(value["verdict"]) if found is None else None
+    return found if verdict is None else f"verdict.{verdict}"
+
+
+damaged_metrics = functools.partial(damaged_field, shape=METRICS)
+damaged_member_metrics = functools.partial(damaged_field, shape=MEMBER_METRICS)
+damaged_signals = functools.partial(damaged_field, shape=SIGNALS)
+damaged_member_signals = functools.partial(damaged_field, shape={**SIGNALS, "member": is_step})
