@@ -160,6 +160,17 @@ def test_a_run_without_rows_and_with_a_verdict_says_what_is_lost(folders, caplog
     assert "metrics.jsonl has no rows" in said[0]
 
 
+@pytest.mark.parametrize("command", [["report"], ["thresholds"], ["evaluate"], ["watch"]])
+@pytest.mark.parametrize("place", ["seed", "environment", "experiment"])
+def test_a_damaged_record_ends_a_command_with_a_line(folders, capsys, command, place):
+    record = folders / "run" / "experiment.json"
+    write(record, read(record) | {place: [None]})
+    assert main([*command, str(folders / "run")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert f"{record} cannot be read" in said[0]
+
+
 MEMBERS = {
     "an unknown arm": lambda rows: [rows[0] | {"arm": "no such arm"}, *rows[1:]],
     "another seed": lambda rows: [*rows[:-1], rows[-1] | {"seed": 77}],
