@@ -15,6 +15,8 @@ from gan_jax.experiment.config_code import ConfigError
 from gan_jax.reports import watch
 from gan_jax.runs.files import tell_once
 from gan_jax.runs.folders import RunError
+from gan_jax.runs.run_directory import RunDirectory
+from gan_jax.runs.run_states import read_diagnoses
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.thresholds import stored_series
 from tests.reports.made_folders import ended_run, make_sweep
@@ -203,3 +205,14 @@ def test_a_verdict_is_read_or_refused(wrong):
     with pytest.raises(ValueError, match="it is no verdict"):
         Verdict.from_json(wrong)
     assert Verdict.from_json({"outcome": "censored", "last_step": 3}).sentence()
+
+
+@pytest.mark.parametrize("content", ["[1]", '"text"', "{", "[" * 100_000])
+def test_a_diagnosis_that_is_none_is_told_and_left_out(folders, caplog, content):
+    run = RunDirectory(folders / "run")
+    (run.path / "diagnosis").mkdir()
+    (run.path / "diagnosis" / "game.json").write_text(content, encoding="utf-8")
+    (run.path / "diagnosis" / "support.json").write_text("{}", encoding="utf-8")
+    assert read_diagnoses(run) == {"support": {}}
+    (line,) = caplog.messages
+    assert "game.json is damaged" in line
