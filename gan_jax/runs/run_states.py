@@ -16,6 +16,7 @@ from gan_jax.runs.links import refuse_links
 from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.run_record import require_components
 from gan_jax.runs.stored_run import StoredRun, open_run
+from gan_jax.runs.stored_shapes import refuse_damage
 from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
 
@@ -128,6 +129,8 @@ def read_diagnoses(run: RunDirectory) -> dict[str, dict[str, Any]]:
     for path in sorted((run.path / "diagnosis").glob("*.json")):
         try:
             found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            refuse_damage(found[path.stem], {})
+        except (ValueError, RecursionError) as error:
+            found.pop(path.stem, None)
             _log.warning("gan-jax: %s is damaged (%s): gan-jax diagnose %s makes it again", path, error, path.stem)
     return found

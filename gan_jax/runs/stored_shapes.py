@@ -118,7 +118,7 @@ def _is_share(value: Any) -> bool:
 _is_number_or_null, _is_step_or_null, _is_text_or_null = optional(is_number), optional(is_step), optional(is_text)
 _EVALUATION = named(named(_is_metric))
 
-MEMBER_METRICS: Fields = {
+MEMBER_METRICS_ROW: Fields = {
     "member": is_step,
     "step": is_step,
     "label?": is_text,
@@ -128,8 +128,8 @@ MEMBER_METRICS: Fields = {
     "rule?": is_text,
     "steps_per_second": _is_number_or_null,
 }
-METRICS: Fields = {
-    **{name: shape for name, shape in MEMBER_METRICS.items() if name != "member"},
+METRICS_ROW: Fields = {
+    **{name: shape for name, shape in MEMBER_METRICS_ROW.items() if name != "member"},
     "label": is_text,
     "rule": is_text,
 }
@@ -216,7 +216,7 @@ def damaged_member(value: Any) -> str | None:
     return found if verdict is None else f"verdict.{verdict}"
 
 
-damaged_metrics = functools.partial(damaged_field, shape=METRICS)
-damaged_member_metrics = functools.partial(damaged_field, shape=MEMBER_METRICS)
+damaged_metrics = functools.partial(damaged_field, shape=METRICS_ROW)
+damaged_member_metrics = functools.partial(damaged_field, shape=MEMBER_METRICS_ROW)
 damaged_signals = functools.partial(damaged_field, shape=SIGNALS)
 damaged_member_signals = functools.partial(damaged_field, shape={**SIGNALS, "member": is_step})

@@ -30,6 +30,7 @@ from gan_jax.experiment.sweep import Arm, Sweep
 from gan_jax.runs.files import append_lines, read_lines, replacing, write_json, write_lines
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source, keep_source
 from gan_jax.runs.folders import RunError, exclusive, make_folder, numbered_pictures, picture_step
+from gan_jax.runs.member_rows import read_member_rows
 from gan_jax.runs.record_hash import field_hashes
 from gan_jax.runs.run_record import parse_record
 from gan_jax.runs.stored_shapes import (
@@ -287,31 +288,7 @@ class SweepDirectory:
 
     def read_members(self) -> list[dict[str, Any]]:
         """The rows of members.jsonl, ended or not; of several of one member the first."""
-        known, found = self._arms_and_seeds(), set[int]()
-
-        def damaged(row: dict[str, Any]) -> str | None:
-            field = damaged_member(row)
-            if field is None and known[row["member"] : row["member"] + 1] != [(row["arm"], row["seed"])]:
-                field = "member, arm and seed as in sweep.json"
-            elif field is None and row["member"] in found:
-                field = "member of its own"
-            if field is None:
-                found.add(row["member"])
-            return field
-
-        return read_lines(self.members_path, damaged, self._remedy)
-
-    def _arms_and_seeds(self) -> list[tuple[str, int]]:
-        """Of the members by number. Unlike `read_record`, a process reads this alone.
-
-        Raises:
-            RunError: if the record is damaged.
-        """
-        try:
-            value = json.loads(self.record_path.read_text(encoding="utf-8"))
-            return [(arm["name"], seed) for seed in value["seeds"] for arm in value["arms"]]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RunError(f"{self.record_path} cannot be read: {error}") from error
+        return read_member_rows(self.members_path, self.record_path, self._remedy)
 
     @property
     def _remedy(self) -> str:

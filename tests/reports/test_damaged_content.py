@@ -15,6 +15,8 @@ from gan_jax.experiment.config_code import ConfigError
 from gan_jax.reports import watch
 from gan_jax.runs.files import tell_once
 from gan_jax.runs.folders import RunError
+from gan_jax.runs.run_directory import RunDirectory
+from gan_jax.runs.run_states import read_diagnoses
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.thresholds import stored_series
 from tests.reports.made_folders import ended_run, make_sweep
@@ -160,6 +162,17 @@ def test_a_run_without_rows_and_with_a_verdict_says_what_is_lost(folders, caplog
     assert "metrics.jsonl has no rows" in said[0]
 
 
+@pytest.mark.parametrize("command", [["report"], ["thresholds"], ["evaluate"], ["watch"]])
+@pytest.mark.parametrize("place", ["seed", "environment", "experiment"])
+def test_a_damaged_record_ends_a_command_with_a_line(folders, capsys, command, place):
+    record = folders / "run" / "experiment.json"
+    write(record, read(record) | {place: [None]})
+    assert main([*command, str(folders / "run")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert f"{record} cannot be read" in said[0]
+
+
 MEMBERS = {
     "an unknown arm": lambda rows: [rows[0] | {"arm": "no such arm"}, *rows[1:]],
     "another seed": lambda rows: [*rows[:-1], rows[-1] | {"seed": 77}],
@@ -192,3 +205,14 @@ def test_a_verdict_is_read_or_refused(wrong):
     with pytest.raises(ValueError, match="it is no verdict"):
         Verdict.from_json(wrong)
     assert Verdict.from_json({"outcome": "censored", "last_step": 3}).sentence()
+
+
+@pytest.mark.parametrize("content", ["[1]", '"text"', "{", "[" * 100_000])
+def test_a_diagnosis_that_is_none_is_told_and_left_out(folders, caplog, content):
+    run = RunDirectory(folders / "run")
+    (run.path / "diagnosis").mkdir()
+    (run.path / "diagnosis" / "game.json").write_text(content, encoding="utf-8")
+    (run.path / "diagnosis" / "support.json").write_text("{}", encoding="utf-8")
+    assert read_diagnoses(run) == {"support": {}}
+    (line,) = caplog.messages
+    assert "game.json is damaged" in line

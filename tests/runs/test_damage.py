@@ -169,6 +169,12 @@ def stray(run):
         (run.path / file).write_text("of somebody", encoding="utf-8")
 
 
+def without_evaluation(run):
+    verdict = json.loads(run.verdict_path.read_text(encoding="utf-8"))
+    del verdict["evaluation"]
+    run.verdict_path.write_text(json.dumps(verdict), encoding="utf-8")
+
+
 HARMLESS = {
     "stray files": stray,
     "no pictures": lambda run: shutil.rmtree(run.samples_path),
@@ -182,6 +188,7 @@ HARMLESS = {
     "no recent metrics": lambda run: shutil.rmtree(run.recent_path),
     "a cut verdict": lambda run: run.verdict_path.write_bytes(run.verdict_path.read_bytes()[:50]),
     "an empty verdict": lambda run: run.verdict_path.write_text("", encoding="utf-8"),
+    "a verdict without its evaluation": without_evaluation,
     "a verdict that is a list": lambda run: run.verdict_path.write_text("[]", encoding="utf-8"),
 }
 

@@ -1,0 +1,49 @@
+"""The rows of members.jsonl, checked against the record: a row is of one member, its arm and its seed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gan_jax.runs.files import read_lines
+from gan_jax.runs.folders import RunError
+from gan_jax.runs.stored_shapes import damaged_member
+
+
+def read_member_rows(path: Path, record: Path, remedy: str) -> list[dict[str, Any]]:
+    """The rows of members; of several of one member the first. What is none is left out, and told in a line.
+
+    Args:
+        path: the file of the rows.
+        record: of the sweep.
+        remedy: what to do about rows that are lost.
+
+    Returns:
+        The rows in their order.
+
+    Raises:
+        RunError: if the record is damaged.
+    """
+    known, found = _arms_and_seeds(record), set[int]()
+
+    def damaged(row: dict[str, Any]) -> str | None:
+        field = damaged_member(row)
+        if field is None and known[row["member"] : row["member"] + 1] != [(row["arm"], row["seed"])]:
+            field = f"member, arm and seed as in {record.name}"
+        elif field is None and row["member"] in found:
+            field = "member of its own"
+        if field is None:
+            found.add(row["member"])
+        return field
+
+    return read_lines(path, damaged, remedy)
+
+
+def _arms_and_seeds(record: Path) -> list[tuple[str, int]]:
+    """Of the members by number. Unlike `SweepDirectory.read_record`, a process reads this alone."""
+    try:
+        value = json.loads(record.read_text(encoding="utf-8"))
+        return [(arm["name"], seed) for seed in value["seeds"] for arm in value["arms"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{record} cannot be read: {error}") from error
