@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from gan_jax.experiment.configs import config_label
 from gan_jax.reports.figures import new_figure, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table
@@ -98,7 +99,7 @@ def render_sweep(
     record, metrics = directory.read_record(), directory.read_metrics()
     unit, per_unit = _time_unit(record)
     arms, num_seeds, num_runs = record.sweep.arms, len(record.sweep.seeds), directory.num_members()
-    title = f"{Path(record.config).stem or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
+    title = f"{config_label(record.config) or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
     named = [(group, name) for group, names in CURVES.values() for name in names]
     figures = [_curve(group, name, metrics, rows, unit, per_unit) for group, name in named]
     note = f"Medians over seeds; bands from the smallest to the largest. By {unit}."

@@ -86,6 +86,8 @@ def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 def read_lines(path: Path, keys: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The rows of a file of JSON lines; none if it is absent. What is no row, such as a line that was cut, is left out.
 
+    What is no regular file, such as a pipe or a device, counts as absent: reading it could go on without end.
+
     Args:
         path: the file. In its place there may be a compressed one, with ".gz" behind its name, as stored results have.
         keys: of whole numbers that a row must have, such as "step".
@@ -95,9 +97,9 @@ def read_lines(path: Path, keys: Sequence[str] = ()) -> list[dict[str, Any]]:
     """
     rows, packed = [], path.with_name(path.name + ".gz")
     content = b""
-    if path.exists():
+    if path.is_file():
         content = path.read_bytes()
-    elif packed.exists():
+    elif packed.is_file():
         content = gzip.decompress(packed.read_bytes())
     for line in content.decode("utf-8", "replace").splitlines():
         with contextlib.suppress(ValueError, RecursionError):

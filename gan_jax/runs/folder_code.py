@@ -70,7 +70,7 @@ def kept_source(folder: Path, source: Source) -> dict[str, bytes]:
     Raises:
         ConfigError: if a file is missing, leads outside the folder, or is not as it was when the run began.
     """
-    inside = (folder / "source").resolve()
+    inside = folder.resolve() / "source"  # which a link would lead elsewhere
     found: dict[str, bytes] = {}
     for name, known in dict(source.get("files", {})).items():
         file = inside / str(name)
