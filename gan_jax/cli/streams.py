@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -38,5 +39,5 @@ def _is_usable(number: int) -> bool:
     """Whether a descriptor is open, and for writing if it is not that of the input."""
     try:
         return number == 0 or os.write(number, b"") == 0
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno != errno.EBADF  # a full device is open

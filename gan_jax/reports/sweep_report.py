@@ -62,8 +62,9 @@ def write_sweep_report(
     rows = directory.read_members()
     if not rows:
         raise RunError(f"{path} has no evaluation yet: let it train to the first one")
+    record = directory.read_record()
     try:
-        statistics = sweep_statistics(directory.read_record(), rows, baseline)
+        statistics = sweep_statistics(record, rows, baseline)
     except ValueError as error:
         raise RunError(f"--baseline: {error}") from error
     target = out or path / "report.html"

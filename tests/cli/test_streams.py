@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
+
+from gan_jax.cli.main import main
 
 START = "import sys; from gan_jax.cli.streams import guard_streams; guard_streams(); "
 LONG = "[print('x' * 999, file=stream) for _ in range(999)]; stream.flush(); "
@@ -60,3 +63,20 @@ def test_the_command_line_ends_quietly_under_head():
     error = process.stderr.read()
     process.stderr.close()
     assert (process.wait(timeout=60), error) == (0, b"")
+
+
+def test_a_result_that_is_not_written_is_no_success(monkeypatch, capsys):
+    with contextlib.suppress(OSError), open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        code = main(["data", "list"])
+        monkeypatch.undo()
+    assert code == 2
+    assert "standard output cannot be used: No space left on device" in capsys.readouterr().err
+
+
+def test_a_full_device_is_not_taken_for_a_closed_stream():
+    code = START + "print('x', flush=True)"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode != 0
+    assert b"No space left on device" in done.stderr

@@ -7,6 +7,7 @@ import pytest
 from gan_jax.cli.option_types import NewFile, Number, Several, Whole, path, seeds
 from tests.cli.wrong_inputs import Answer, all_parsers, answer, table, wrong_inputs
 from tests.reports.made_folders import end, make_run, train
+from tests.runs.own_runs import own_sweep
 
 
 @pytest.fixture
@@ -173,3 +174,13 @@ def test_code_that_a_folder_does_not_need_is_checked_too(folder, words, told):
     given = answer(words.split(), folder)
     assert not given.fault()
     assert told in given.said
+
+
+def test_a_damaged_sweep_is_not_put_down_to_an_option(folder):
+    sweep = own_sweep(folder / "sweep", "ring")
+    sweep.members_path.write_text('{"member": 0, "ended": false}\n', encoding="utf-8")
+    sweep.record_path.write_text("{}", encoding="utf-8")
+    given = answer(["report", "sweep"], folder)
+    assert not given.fault()
+    assert "sweep.json cannot be read" in given.said
+    assert "--baseline" not in given.said
