@@ -9,13 +9,18 @@ import sys
 
 
 class _Lenient(io.FileIO):
-    """A file descriptor; what its reader no longer takes is dropped."""
+    """A file descriptor; what its reader no longer takes is dropped, and what follows on an error that was raised."""
+
+    failed = False
 
     def write(self, data: object, /) -> int:
         try:
-            return super().write(data)  # type: ignore[arg-type]
+            return len(memoryview(data)) if self.failed else super().write(data)  # type: ignore[arg-type]
         except BrokenPipeError:
             return len(memoryview(data))  # type: ignore[arg-type]
+        except OSError:
+            self.failed = True
+            raise
 
 
 def guard_streams() -> None:
