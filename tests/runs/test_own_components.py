@@ -72,6 +72,19 @@ def test_components_of_a_remedy_file_are_kept_and_found_again(tmp_path, config):
     assert [file.name for file in (run / "source").iterdir()] == ["my+remedy.py"]
 
 
+def test_a_component_that_two_files_define_is_refused(tmp_path):
+    remedy = (
+        OBJECTIVE + "\n\ndef remedy(experiment):\n    return gj.replace(experiment, 'objective', Steep(slope=0.5))\n"
+    )
+    remedy = remedy.replace("import jax.numpy as jnp", "import gan_jax as gj\nimport jax.numpy as jnp")
+    config = f"{write_config(tmp_path)}+{write_config(tmp_path, 'remedy.py', remedy)}"
+    record = {"experiment": to_json(load(config))}
+    with pytest.raises(ValueError, match=r"the component Steep could not be found again.*there alone"):
+        check_readable(config, record)
+    plain = write_config(tmp_path, "plain.py", "def remedy(experiment):\n    return experiment\n")
+    check_readable(f"{tmp_path}/mine.py+{plain}", record)
+
+
 def test_a_source_that_is_a_link_out_of_the_folder_is_not_executed(tmp_path):
     run = own_run(tmp_path / "run", str(write_config(tmp_path)))
     (run.path / "source").rename(tmp_path / "elsewhere")
