@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gan_jax.cli.option_types import NewFile, Number, Several, Whole, path, seeds
+from gan_jax.runs.branching import split_step
 from tests.cli.wrong_inputs import Answer, all_parsers, answer, table, wrong_inputs
 from tests.reports.made_folders import end, make_run, train
 from tests.runs.own_runs import own_sweep
@@ -184,3 +185,14 @@ def test_a_damaged_sweep_is_not_put_down_to_an_option(folder):
     assert not given.fault()
     assert "sweep.json cannot be read" in given.said
     assert "--baseline" not in given.said
+
+
+def test_a_run_whose_name_ends_like_a_step(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "a@4").mkdir()
+    assert [split_step(name) for name in ("a@4", "a@4@2", "run@2", "no@2")] == [
+        ("a@4", ""),
+        ("a@4", "2"),
+        ("run", "2"),
+        ("no", "2"),
+    ]
