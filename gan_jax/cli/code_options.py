@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from gan_jax.cli.option_types import path
+from gan_jax.cli.parser import UsageError
 
 if TYPE_CHECKING:
     from gan_jax.runs.folder_code import AllowedCode
@@ -24,7 +25,22 @@ def add_code_options(parser: Any) -> None:
 
 
 def allowed_code(options: argparse.Namespace) -> AllowedCode:
-    """The code that the options allow to be executed."""
+    """The code that the options allow to be executed.
+
+    Raises:
+        UsageError: if they name two sources, or go with a command that reads no folder.
+        ConfigError: if there is no such config, whether the folder needs it or not.
+    """
+    from gan_jax.experiment.configs import config_path
     from gan_jax.runs.folder_code import AllowedCode
 
+    if options.code_config and options.trust:
+        raise UsageError("--config and --trust name two sources of the same code: give one of them")
+    if options.code_config:
+        config_path(options.code_config)
+    reads_none = options.command in ("train", "sweep") and not (options.resume or getattr(options, "branch_from", None))
+    if reads_none and (options.code_config or options.trust):
+        raise UsageError(
+            f"--config and --trust are for folders: start anew with {options.command} CONFIG, without them"
+        )
     return AllowedCode(options.code_config, options.trust)

@@ -22,8 +22,16 @@ def visible(text: str) -> str:
 
 
 def print_text(text: object) -> None:
-    """A text on standard output."""
-    print(visible(str(text)))
+    """A text on standard output, at once, so that one that is not taken (a full disk) is no success.
+
+    Raises:
+        OSError: naming standard output.
+    """
+    try:
+        print(visible(str(text)), flush=True)
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def log(message: str) -> None:

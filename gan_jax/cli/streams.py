@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 
 
 class _Lenient(io.FileIO):
-    """A file descriptor; what its reader no longer takes is dropped."""
+    """A file descriptor; what its reader no longer takes is dropped, and what follows on an error that was raised."""
+
+    failed = False
 
     def write(self, data: object, /) -> int:
         try:
-            return super().write(data)  # type: ignore[arg-type]
+            return len(memoryview(data)) if self.failed else super().write(data)  # type: ignore[arg-type]
         except BrokenPipeError:
             return len(memoryview(data))  # type: ignore[arg-type]
+        except OSError:
+            self.failed = True
+            raise
 
 
 def guard_streams() -> None:
@@ -38,5 +44,5 @@ def _is_usable(number: int) -> bool:
     """Whether a descriptor is open, and for writing if it is not that of the input."""
     try:
         return number == 0 or os.write(number, b"") == 0
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno != errno.EBADF  # a full device is open

@@ -79,8 +79,12 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
 
     if not (options.config or options.resume):
         raise UsageError(f"sweep needs a config, one of {', '.join(config_names())}, or a Python file")
-    if options.resume and (options.config or options.grid or options.seeds is not None or settings):
-        raise UsageError("--resume continues a sweep as it is: leave out the config, --grid, --seeds and settings")
+    if options.resume and (options.config or options.grid or options.arm or options.seeds is not None or settings):
+        raise UsageError(
+            "--resume continues a sweep as it is: leave out the config, --grid, --arm, --seeds and settings"
+        )
+    if options.arm and options.grid:
+        raise UsageError("--arm chooses from the config's own sweep, and --grid makes another: give one of them")
     if options.strategy not in (*STRATEGIES, "auto"):
         raise UsageError(f"--strategy is {options.strategy!r}, and must be one of {', '.join(STRATEGIES)}, auto")
     if options.restart and not options.resume:

@@ -6,6 +6,7 @@ A config may be followed by remedies: `ring+packing_2`, `ring+r1+replay_fifo`.
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def split_remedies(config: str) -> tuple[str, list[str]]:
 def _leading_file(parts: Sequence[str]) -> str:
     """The longest beginning of a text, split at its pluses, that names a file; "" without any."""
     names = ("+".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((name for name in names if Path(name).is_file()), "")
+    return next((name for name in names if os.path.isfile(name)), "")  # False for a name that no file can have
 
 
 def config_path(config: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from gan_jax.experiment.configs import config_label
 from gan_jax.metrics.image_metrics import PIXELS_ONLY, is_pixels_only
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table, show
@@ -107,7 +108,7 @@ def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None 
 
 def title_of(record: RunRecord) -> str:
     """The title of a run: its config and seed."""
-    return f"{Path(record.config).stem or 'run'}, seed {record.seed}"
+    return f"{config_label(record.config) or 'run'}, seed {record.seed}"
 
 
 def _about(record: RunRecord, rows: list[dict[str, Any]]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from gan_jax.experiment.configs import config_label
 from gan_jax.reports.figures import new_figure, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table
@@ -62,8 +63,9 @@ def write_sweep_report(
     rows = directory.read_members()
     if not rows:
         raise RunError(f"{path} has no evaluation yet: let it train to the first one")
+    record = directory.read_record()
     try:
-        statistics = sweep_statistics(directory.read_record(), rows, baseline)
+        statistics = sweep_statistics(record, rows, baseline)
     except ValueError as error:
         raise RunError(f"--baseline: {error}") from error
     target = out or path / "report.html"
@@ -101,7 +103,7 @@ def render_sweep(
     tell_missing_member_rows(directory.path, experiments, rows, metrics)
     unit, per_unit = _time_unit(record)
     arms, num_seeds, num_runs = record.sweep.arms, len(record.sweep.seeds), directory.num_members()
-    title = f"{Path(record.config).stem or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
+    title = f"{config_label(record.config) or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
     named = [(group, name) for group, names in CURVES.values() for name in names]
     figures = [_curve(group, name, metrics, rows, unit, per_unit) for group, name in named]
     note = f"Medians over seeds; bands from the smallest to the largest. By {unit}."

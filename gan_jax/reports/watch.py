@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gan_jax.experiment.configs import config_label
 from gan_jax.reports import report, sweep_report
 from gan_jax.reports.html_parts import paragraph
 from gan_jax.reports.page import Live, Section, document
@@ -165,7 +166,7 @@ def _run(run: RunDirectory) -> tuple[str, str, Callable[[Live], str]]:
 def _sweep(directory: SweepDirectory) -> tuple[str, str, Callable[[Live], str]]:
     record, rows = directory.read_record(), directory.read_members()
     if not rows:
-        return "waiting", _NOTHING, partial(_waiting, Path(record.config).stem or "sweep")
+        return "waiting", _NOTHING, partial(_waiting, config_label(record.config) or "sweep")
     num, ended = len(record.sweep.arms) * len(record.sweep.seeds), sum(row["ended"] for row in rows)
     render = partial(sweep_report.render_sweep, directory, rows, sweep_statistics(record, rows))
     if ended == num:

@@ -22,7 +22,7 @@ def split_step(parent: str) -> tuple[str, str]:
         RunError: if what follows the @ is no step.
     """
     name, at, step = parent.rpartition("@")
-    if at and step.isdecimal():
+    if at and step.isdecimal() and (Path(name.partition("#")[0]).is_dir() or not Path(parent).is_dir()):
         return name, step
     if at and not Path(parent.partition("#")[0]).is_dir():
         raise RunError(f"--branch-from takes RUN@STEP, and {step!r} is not a step")

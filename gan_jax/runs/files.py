@@ -93,6 +93,8 @@ def read_lines(
 ) -> list[dict[str, Any]]:
     """The rows of a file of JSON lines; none if it is absent. What is no row is left out, and told once in a line.
 
+    What is no regular file, such as a pipe or a device, counts as absent: reading it could go on without end.
+
     Args:
         path: the file. In its place there may be a compressed one, with ".gz" behind its name, as stored results have.
         damaged: names the field of a row that is missing or of another type; None of a whole row.
@@ -107,9 +109,9 @@ def read_lines(
     rows, lost, packed = [], list[str](), path.with_name(path.name + ".gz")
     content = b""
     try:
-        if path.exists():
+        if path.is_file():
             content = path.read_bytes()
-        elif packed.exists():
+        elif packed.is_file():
             content = gzip.decompress(packed.read_bytes())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         lost.append(f"{packed.name} cannot be unpacked: {error}")

@@ -15,6 +15,7 @@ from typing import Any
 from gan_jax.experiment.config_code import ConfigCode, ConfigError, execute, source_files
 from gan_jax.experiment.configs import config_path, own_file, split_remedies
 from gan_jax.experiment.records import own_components
+from gan_jax.experiment.settings import OWN
 
 Source = dict[str, Any]
 """Of a record: {"config": name of the config's file, "files": SHA-256 by name}; {} for a shipped config."""
@@ -70,7 +71,7 @@ def kept_source(folder: Path, source: Source) -> dict[str, bytes]:
     Raises:
         ConfigError: if a file is missing, leads outside the folder, or is not as it was when the run began.
     """
-    inside = (folder / "source").resolve()
+    inside = folder.resolve() / "source"  # which a link would lead elsewhere
     found: dict[str, bytes] = {}
     for name, known in dict(source.get("files", {})).items():
         file = inside / str(name)
@@ -124,11 +125,15 @@ def check_readable(config: str, record: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: naming the component.
     """
+    others = [
+        Path(name) for name in split_remedies(config)[1] if name.endswith(".py") and Path(name) != own_file(config)
+    ]
     for name, _ in own_components(dict(record)):
-        if own_code(config).component(name) is None:
+        is_of_another = name.startswith(f"{OWN}:") and any(execute(other).component(name) for other in others)
+        if is_of_another or own_code(config).component(name) is None:
             raise ConfigError(
                 f"{config}: the component {name.rpartition(':')[2]} could not be found again by a reader of the run: "
-                "define it at the top level of the config, or of a module that it imports"
+                "define it at the top level of the config, or of a module that it imports, and there alone"
             )
 
 

@@ -42,7 +42,8 @@ def check_source(record_path: Path, source: Source, config: str | None, allowed:
     changed = changed_files(source, code)
     if not changed or code is None:
         return None
-    line = f"{', '.join(changed)} of {code.path} differ from the source that {record_path.parent} was started with"
+    files, verb = [str(code.path.parent / name) for name in changed], "differs" if len(changed) == 1 else "differ"
+    line = f"{', '.join(files)} {verb} from the source that {record_path.parent} was started with"
     if allowed == NO_CODE:
         raise RunError(
             f"{line}: --config {code.path} goes on with it as it is now, --trust with the source that is kept"

@@ -94,13 +94,14 @@ def own_arms(own: Sweep | None, names: Sequence[str], config: str) -> Sweep:
         The sweep with these arms, in its own order.
 
     Raises:
-        RunError: if an arm is unknown.
+        RunError: if an arm is unknown, or there is no sweep.
     """
-    known = [arm.name for arm in own.arms] if own is not None else []
+    if own is None:
+        raise RunError(f"{config} defines no sweep(), and so has no arms to choose from: leave out --arm")
+    known = [arm.name for arm in own.arms]
     for name in names:
         if name not in known:
             raise RunError(unknown_name(f"{config} has no arm", name, known))
-    assert own is not None
     return own._replace(arms=tuple(arm for arm in own.arms if arm.name in names))
 
 

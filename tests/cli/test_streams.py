@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
+
+from gan_jax.cli.main import main
 
 START = "import sys; from gan_jax.cli.streams import guard_streams; guard_streams(); "
 LONG = "[print('x' * 999, file=stream) for _ in range(999)]; stream.flush(); "
@@ -60,3 +63,22 @@ def test_the_command_line_ends_quietly_under_head():
     error = process.stderr.read()
     process.stderr.close()
     assert (process.wait(timeout=60), error) == (0, b"")
+
+
+def test_a_result_that_is_not_written_is_no_success(monkeypatch, capsys):
+    with contextlib.suppress(OSError), open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        code = main(["data", "list"])
+        monkeypatch.undo()
+    assert code == 2
+    assert "standard output cannot be used: No space left on device" in capsys.readouterr().err
+
+
+def test_a_full_device_is_told_once():
+    code = (
+        START + "from gan_jax.cli.console import print_text\n"
+        "try: print_text('x')\nexcept OSError as error: print(error.filename, file=sys.stderr)"
+    )
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"standard output\n")

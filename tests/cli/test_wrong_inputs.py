@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gan_jax.cli.option_types import NewFile, Number, Several, Whole, path, seeds
+from gan_jax.runs.branching import split_step
 from tests.cli.wrong_inputs import Answer, all_parsers, answer, table, wrong_inputs
 from tests.reports.made_folders import end, make_run, train
+from tests.runs.own_runs import own_sweep
 
 
 @pytest.fixture
@@ -142,3 +144,55 @@ def test_a_path_of_any_option_may_begin_at_home(monkeypatch, tmp_path):
             takes_a_place = action.metavar in ("DIR", "RUN", "SWEEP", "FILE", "RUN[@STEP]") or action.dest == "run"
             assert not takes_a_place or action.type is path or isinstance(action.type, NewFile), action.dest
     assert num > 20
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["ring", "--arm", "x", "--seeds", "2"], "ring defines no sweep(), and so has no arms"),
+        (["remedies_ring", "--arm", "plain", "--grid", "data.std", "0.1,0.2"], "--arm chooses from the config's own"),
+        (["--resume", "sweep", "--arm", "plain"], "leave out the config, --grid, --arm"),
+    ],
+)
+def test_arms_that_would_not_be_chosen_are_told(folder, words, told):
+    given = answer(["sweep", *words], folder)
+    assert not given.fault()
+    assert told in given.said
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("report run --config missing.py", "no config file missing.py"),
+        ("evaluate run --config rong", "no config 'rong'"),
+        ("thresholds run --config . --trust", "--config and --trust name two sources"),
+        ("watch run --config ./no.py+r1", "no config file ./no.py"),
+        ("train ring --trust", "are for folders: start anew with train CONFIG"),
+        ("sweep ring --seeds 2 --config ring", "are for folders: start anew with sweep CONFIG"),
+    ],
+)
+def test_code_that_a_folder_does_not_need_is_checked_too(folder, words, told):
+    given = answer(words.split(), folder)
+    assert not given.fault()
+    assert told in given.said
+
+
+def test_a_damaged_sweep_is_not_put_down_to_an_option(folder):
+    sweep = own_sweep(folder / "sweep", "ring")
+    sweep.members_path.write_text('{"member": 0, "ended": false}\n', encoding="utf-8")
+    sweep.record_path.write_text("{}", encoding="utf-8")
+    given = answer(["report", "sweep"], folder)
+    assert not given.fault()
+    assert "sweep.json cannot be read" in given.said
+    assert "--baseline" not in given.said
+
+
+def test_a_run_whose_name_ends_like_a_step(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "a@4").mkdir()
+    assert [split_step(name) for name in ("a@4", "a@4@2", "run@2", "no@2")] == [
+        ("a@4", ""),
+        ("a@4", "2"),
+        ("run", "2"),
+        ("no", "2"),
+    ]

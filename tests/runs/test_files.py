@@ -64,6 +64,15 @@ def test_lines_that_are_no_rows_are_left_out_and_told(tmp_path, caplog):
     assert read_lines(tmp_path / "absent") == []
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
+def test_what_is_no_file_has_no_rows(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert read_lines(tmp_path / "rows.jsonl") == []
+    (tmp_path / name).rmdir()
+    os.mkfifo(tmp_path / name)
+    assert read_lines(tmp_path / "rows.jsonl") == []
+
+
 def test_what_is_set_aside_is_kept_and_what_is_removed_is_not(tmp_path):
     for _ in range(2):
         (tmp_path / "a" / "b").mkdir(parents=True)

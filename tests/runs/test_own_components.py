@@ -11,6 +11,7 @@ import gan_jax as gj
 from gan_jax.cli.main import main
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.settings import to_json
+from gan_jax.reports.report import render_run
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, check_readable
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.resumed_code import branch_source, check_source
@@ -52,6 +53,44 @@ def test_a_moved_run_is_read_by_its_own_source_or_by_its_config(tmp_path, config
         assert to_json(found.experiment) == to_json(made)
         assert slope(found) == 0.25
     assert not (run / "source" / "__pycache__").exists()
+
+
+@pytest.mark.parametrize("config", ["ring+{}", "ring+r1+{}", "ring+{}+r1"])
+def test_components_of_a_remedy_file_are_kept_and_found_again(tmp_path, config):
+    remedy = OBJECTIVE + (
+        "\n\ndef remedy(experiment):\n"
+        "    return __import__('dataclasses').replace(experiment, objective=Steep(slope=0.25))\n"
+    )
+    file = write_config(tmp_path / "a+b @ there", "my+remedy.py", remedy)
+    made = own_run(tmp_path / "a+b @ there" / "run", config.format(file))
+    title = render_run(made, made.read_metrics()).partition("<title>")[2].partition("</title>")[0]
+    assert title.startswith(config.format("my+remedy") + ",")
+    (tmp_path / "a+b @ there").rename(tmp_path / "moved")
+    run = tmp_path / "moved" / "run"
+    for found in (gj.Run(run, trust=True), gj.Run(run, config=f"ring+{tmp_path}/moved/my+remedy.py")):
+        assert slope(found) == 0.25
+    assert [file.name for file in (run / "source").iterdir()] == ["my+remedy.py"]
+
+
+def test_a_component_that_two_files_define_is_refused(tmp_path):
+    remedy = (
+        OBJECTIVE + "\n\ndef remedy(experiment):\n    return gj.replace(experiment, 'objective', Steep(slope=0.5))\n"
+    )
+    remedy = remedy.replace("import jax.numpy as jnp", "import gan_jax as gj\nimport jax.numpy as jnp")
+    config = f"{write_config(tmp_path)}+{write_config(tmp_path, 'remedy.py', remedy)}"
+    record = {"experiment": to_json(load(config))}
+    with pytest.raises(ValueError, match=r"the component Steep could not be found again.*there alone"):
+        check_readable(config, record)
+    plain = write_config(tmp_path, "plain.py", "def remedy(experiment):\n    return experiment\n")
+    check_readable(f"{tmp_path}/mine.py+{plain}", record)
+
+
+def test_a_source_that_is_a_link_out_of_the_folder_is_not_executed(tmp_path):
+    run = own_run(tmp_path / "run", str(write_config(tmp_path)))
+    (run.path / "source").rename(tmp_path / "elsewhere")
+    (run.path / "source").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"keeps no source mine\.py.*--config FILE"):
+        gj.Run(run.path, trust=True)
 
 
 def test_a_sweep_is_read_like_a_run(tmp_path):
@@ -132,7 +171,7 @@ def test_an_edited_config_is_told_and_one_has_to_be_chosen(tmp_path):
     source = run.read_record().source
     assert check_source(run.record_path, source, str(config), NO_CODE) is None
     config.write_text(CONFIG.replace("sign * self.slope", "-sign * self.slope"))
-    with pytest.raises(RunError, match=r"mine.py of .*mine.py differ from the source .*--config .*--trust"):
+    with pytest.raises(RunError, match=r"^/[^ ]*mine.py differs from the source .*--config .*--trust"):
         check_source(run.record_path, source, str(config), NO_CODE)
     told = check_source(run.record_path, source, None, AllowedCode(config=str(config)))
     assert "it goes on with" in told
