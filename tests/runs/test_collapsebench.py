@@ -46,11 +46,11 @@ def bench(tmp_path, monkeypatch):
         requests.append((request, seeds))
         (arm,) = [arm for arm in load_sweep(request.config).arms if arm.name in request.arms]
         made = SweepDirectory.create(tmp_path / "root" / str(len(requests)), SweepRecord(Sweep((arm,), tuple(seeds))))
-        verdict = {"outcome": "healthy", "cause": None, "onset_step": None}
+        verdict = {"outcome": "healthy", "cause": None, "onset_step": None, "last_step": 20}
         last = {"batch": {"modes": 6.0, "high_quality": 0.9}}
         rows = [{"member": i, "arm": arm.name, "seed": s, "ended": True, "last_step": 20} for i, s in enumerate(seeds)]
         made.write_members([row | {"verdict": verdict, "last": last} for row in rows])
-        made.append_metrics([{"member": 0, "step": 20, "steps_per_second": 50.0}])
+        made.append_metrics([{"member": 0, "step": 20, "train": {}, "evaluation": last, "steps_per_second": 50.0}])
         return made
 
     monkeypatch.setattr(collapsebench, "_sweep", sweep)
