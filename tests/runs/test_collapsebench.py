@@ -47,6 +47,7 @@ def bench(tmp_path, monkeypatch):
         (arm,) = [arm for arm in load_sweep(request.config).arms if arm.name in request.arms]
         made = SweepDirectory.create(tmp_path / "root" / str(len(requests)), SweepRecord(Sweep((arm,), tuple(seeds))))
         verdict = {"outcome": "healthy", "cause": None, "onset_step": None, "last_step": 20}
+        verdict |= {"formed_step": 10, "sentence": "healthy"}
         last = {"batch": {"modes": 6.0, "high_quality": 0.9}}
         rows = [{"member": i, "arm": arm.name, "seed": s, "ended": True, "last_step": 20} for i, s in enumerate(seeds)]
         made.write_members([row | {"verdict": verdict, "last": last} for row in rows])
