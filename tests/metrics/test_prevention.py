@@ -40,7 +40,7 @@ def test_the_limits_of_the_mean_cover_it_about_as_often_as_they_say():
     trials = [rng.binomial(num, rates) for _ in range(100)]
     shares = [mean_share([(int(count), num) for count in counts]) for counts in trials]
     covered = np.mean([share.lower <= rates.mean() <= share.upper for share in shares])
-    assert 0.9 <= covered
+    assert covered >= 0.9
 
 
 def test_no_limit_of_a_mean_of_games_without_exception_is_at_the_mean_itself():
