@@ -33,6 +33,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
         """As argparse's own, but a command refuses what it does not know itself, and proposes what it knows."""
+        for word in args[0] if args and args[0] is not None else ():
+            if word.endswith("=--") and word.startswith("--"):  # argparse takes the value for the end of the options
+                self.error(f"{word.removesuffix('=--')} has no value")
         options, unknown = super().parse_known_args(*args, **kwargs)
         if unknown:
             name = unknown[0].partition("=")[0]

@@ -694,7 +694,7 @@ def test_wrong_input_is_told_in_a_line(tmp_path, capsys, run):
     for arguments, said in (
         ([str(tmp_path)], "is not a run folder"),
         ([str(empty.path)], "has no metrics yet"),
-        ([str(run.path), "--out", str(tmp_path / "none" / "page.html")], "choose another --out"),
+        ([str(run.path), "--out", str(tmp_path / "none" / "page.html")], "does not exist: make it first"),
     ):
         assert main(["report", *arguments]) == 2
         error = capsys.readouterr().err
