@@ -7,9 +7,19 @@ from pathlib import Path
 
 from gan_jax.experiment.config_code import ConfigError
 from gan_jax.experiment.configs import own_file
-from gan_jax.runs.folder_code import NO_CODE, AllowedCode, Source, changed_files, kept_source, source_of
+from gan_jax.runs.files import set_aside
+from gan_jax.runs.folder_code import (
+    NO_CODE,
+    AllowedCode,
+    Source,
+    changed_files,
+    keep_source,
+    kept_source,
+    source_of,
+)
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_record import read_code
+from gan_jax.scaling import hosts
 
 
 def resume_code(config: str | None, allowed: AllowedCode) -> AllowedCode:
@@ -49,6 +59,23 @@ def check_source(record_path: Path, source: Source, config: str | None, allowed:
             f"{line}: --config {code.path} goes on with it as it is now, --trust with the source that is kept"
         )
     return f"{line}: it goes on with {code.path}"
+
+
+def replace_source(folder: Path, config: str) -> Source:
+    """Keeps the source that a run goes on with, in place of the one that it was started with, which is set aside.
+
+    Args:
+        folder: of the run or the sweep.
+        config: whose code is executed from now on.
+
+    Returns:
+        What the record says of it.
+    """
+    source, files = source_of(config)
+    if hosts.is_leader():
+        set_aside(folder, [folder / "source"])
+        keep_source(folder, files)
+    return source
 
 
 def branch_source(

@@ -20,7 +20,7 @@ from gan_jax.runs.folder_code import check_readable, source_of
 from gan_jax.runs.folders import RunError, new_folder, new_run_path
 from gan_jax.runs.links import refuse_links
 from gan_jax.runs.request import RUNS, Request, apply_settings, prepare_data, stored_config, warn_of_pixels_only
-from gan_jax.runs.resumed_code import branch_source, check_source, resume_code
+from gan_jax.runs.resumed_code import branch_source, check_source, replace_source, resume_code
 from gan_jax.runs.resuming import has_all_rows, resume
 from gan_jax.runs.run_directory import RunDirectory, environment
 from gan_jax.runs.run_record import RunRecord, check_unedited, require_components
@@ -216,6 +216,8 @@ def resume_training(
         state, problems = resume(run, asked, restart=restart)
         if changed:
             say(f"gan-jax: {changed}")
+            named = request.allowed.config or request.config or ""
+            asked = dataclasses.replace(asked, source=replace_source(path, named))
         if longer or changed or (finished or {}).get("stopped_at_collapse"):
             asked = dataclasses.replace(asked, continued=[*record.continued, request.command])
             if hosts.is_leader():

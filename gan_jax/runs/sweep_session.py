@@ -26,7 +26,7 @@ from gan_jax.runs.request import (
     warn_of_pixels_only,
     with_num_epochs,
 )
-from gan_jax.runs.resumed_code import check_source
+from gan_jax.runs.resumed_code import check_source, replace_source
 from gan_jax.runs.run_directory import environment
 from gan_jax.runs.run_record import check_unedited, require_components
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
@@ -189,8 +189,9 @@ def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Calla
             raise RunError(f"the data of {name} are not those of {path}: their contents differ")
     if changed:
         say(f"gan-jax: {changed}")
+        source = replace_source(path, request.allowed.config or "")
         if hosts.is_leader():
-            asked = dataclasses.replace(record, continued=[*record.continued, request.command])
+            asked = dataclasses.replace(record, source=source, continued=[*record.continued, request.command])
             write_json(directory.record_path, asked.to_json())
     now = environment()
     if now["versions"] != record.environment.get("versions"):

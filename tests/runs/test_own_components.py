@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -12,9 +13,11 @@ from gan_jax.cli.main import main
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.settings import to_json
 from gan_jax.reports.report import render_run
+from gan_jax.runs.files import write_json
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, check_readable
 from gan_jax.runs.folders import RunError
-from gan_jax.runs.resumed_code import branch_source, check_source
+from gan_jax.runs.resumed_code import branch_source, check_source, replace_source
+from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.run_record import check_unedited
 from tests.runs.own_runs import CONFIG, OBJECTIVE, own_run, own_sweep, write_config
 
@@ -176,6 +179,22 @@ def test_an_edited_config_is_told_and_one_has_to_be_chosen(tmp_path):
     told = check_source(run.record_path, source, None, AllowedCode(config=str(config)))
     assert "it goes on with" in told
     assert check_source(run.record_path, source, str(config), AllowedCode(trust=True)) is None
+
+
+def test_the_source_that_a_run_goes_on_with_is_kept_and_the_former_one_set_aside(tmp_path):
+    config = write_config(tmp_path)
+    run = own_run(tmp_path / "run", str(config))
+    former = config.read_text()
+    config.write_text(CONFIG + "# edited\n")
+    allowed = AllowedCode(config=str(config))
+    record = dataclasses.replace(
+        RunDirectory.open(run.path, allowed).read_record(), source=replace_source(run.path, str(config))
+    )
+    write_json(run.record_path, record.to_json())
+    assert check_source(run.record_path, record.source, None, AllowedCode(trust=True)) is None
+    assert slope(gj.Run(run.path, trust=True)) == 0.25
+    assert (run.path / "source" / "mine.py").read_text() == config.read_text()
+    assert (run.path / "set_aside" / "1" / "source" / "mine.py").read_text() == former
 
 
 def test_an_edited_copy_of_the_source_is_told(tmp_path):
