@@ -187,6 +187,8 @@ SWEEP_RECORD: Fields = {
     **RECORD,
     "data?": named(is_text),
     "steps_per_epoch?": optional(lambda value: is_number(value) and value > 0),
+    "strategy?": is_text,
+    "max_members?": optional(is_whole),
     "seeds": listed(is_whole),
     "arms": listed(lambda arm: damaged_field(arm, {"name": is_text, "settings": named(lambda value: True)}) is None),
 }

@@ -55,6 +55,7 @@ class SweepRecord:
         data: fingerprint by name of the data set; empty for data made from settings.
         steps_per_epoch: where all arms have epochs of one length.
         config, location, environment, command, source, continued: as in `RunRecord`.
+        strategy, max_members: as asked for, for a sweep that is resumed before it has a plan.
     """
 
     sweep: Sweep
@@ -66,6 +67,8 @@ class SweepRecord:
     command: str = ""
     source: Source = dataclasses.field(default_factory=dict)
     continued: list[str] = dataclasses.field(default_factory=list)
+    strategy: str = "auto"
+    max_members: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "sweep"}

@@ -33,6 +33,7 @@ from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, flat
 from gan_jax.runs.sweep_plan import Library, SweepOptions, check_sweep_memory
 from gan_jax.runs.sweep_runner import run_sweep
 from gan_jax.scaling import hosts
+from gan_jax.scaling.strategies import STRATEGIES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +147,8 @@ def start_sweep(
         environment=environment(),
         command=request.command,
         source=source,
+        strategy=options.strategy,
+        max_members=options.max_members,
     )
     check_readable(request.config or "", record.to_json())
 
@@ -196,7 +199,16 @@ def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Calla
     now = environment()
     if now["versions"] != record.environment.get("versions"):
         say("gan-jax: versions differ from the sweep's first ones: it continues, but not bit for bit")
-    return _run(path, record.sweep, library, options, say)
+    return _run(path, record.sweep, library, _as_asked(options, record, directory), say)
+
+
+def _as_asked(options: SweepOptions, record: SweepRecord, directory: SweepDirectory) -> SweepOptions:
+    """The options of a resume; those of the first start where there is no plan yet, and none are given."""
+    if options.strategy != "auto" or hosts.from_leader(directory.plan_path.is_file):
+        return options
+    if record.strategy not in STRATEGIES:
+        return options
+    return dataclasses.replace(options, strategy=record.strategy, max_members=options.max_members or record.max_members)
 
 
 def _run(path: Path, sweep: Sweep, library: Library, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:

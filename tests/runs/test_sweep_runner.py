@@ -428,3 +428,19 @@ def test_a_config_whose_sweep_is_none(tmp_path, capsys):
     path.write_text(CONFIG.partition("def sweep")[0] + "def sweep():\n    return 3\n")
     sweep(path, code=2)
     assert "sweep() returned int" in capsys.readouterr().err
+
+
+def test_a_sweep_killed_before_it_has_a_plan_goes_on_with_the_strategy_that_was_asked_for(tmp_path):
+    from gan_jax.experiment.sweep import Arm, Sweep
+    from gan_jax.runs.sweep_directory import SweepRecord
+    from gan_jax.runs.sweep_plan import SweepOptions
+    from gan_jax.runs.sweep_session import _as_asked
+
+    record = SweepRecord(Sweep((Arm("a", tiny_ring(), {}),), (0,)), strategy="map", max_members=2)
+    folder = SweepDirectory.create(tmp_path / "sweep", record)
+    read = folder.read_record()
+    asked = _as_asked(SweepOptions(), read, folder)
+    assert (asked.strategy, asked.max_members) == ("map", 2)
+    assert _as_asked(SweepOptions(strategy="vmap"), read, folder).strategy == "vmap"
+    folder.write_plans([])
+    assert _as_asked(SweepOptions(), read, folder).strategy == "auto"
