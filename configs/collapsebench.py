@@ -10,8 +10,8 @@ Figure: the table of docs/collapsebench.md.
 
 from gan_jax.data.images import Images
 from gan_jax.data.mixtures import Grid, Ring, Temperatures
-from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
+from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.experiment.settings import override_all
 from gan_jax.experiment.sweep import Arm, Sweep
@@ -62,25 +62,7 @@ def cities() -> Experiment:
 
 def digits() -> Experiment:
     """Two MLPs on handwritten digits, with momentum and five updates of D a step."""
-    return Experiment(
-        data=Images(name="digits", image_size=16),
-        generator=Generator(
-            network=MLPGenerator(widths=(128, 128), output="tanh", **WEIGHTS),
-            latent_dim=32,
-            learning_rate=1e-3,
-            optimizer=ADAM,
-        ),
-        discriminator=Discriminator(
-            network=MLPDiscriminator(widths=(128, 128), **WEIGHTS),
-            learning_rate=1e-3,
-            optimizer=ADAM,
-            updates_per_step=5,
-        ),
-        detector=ImageDetector(num_samples=640),
-        batch_size=64,
-        num_steps=7_000,
-        eval_every_steps=250,
-    )
+    return override_all(load("digits_collapse"), {"detector.num_samples": 640, "num_steps": 7_000}.items())
 
 
 def rates(rate: float) -> dict[str, float]:

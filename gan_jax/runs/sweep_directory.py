@@ -208,7 +208,7 @@ class SweepDirectory:
 
     @property
     def plan_remedy(self) -> str:
-        """What to do without a plan: it says which members a checkpoint is of."""
+        """What to do where the plan is lost, without which nobody knows whose states a checkpoint holds."""
         return (
             "put back a copy of it, or train all members anew with --restart, which moves what is there to "
             f"{self.path / 'set_aside'}"
