@@ -55,7 +55,8 @@ def _add_onset(parser: Any) -> None:
     parser.option(
         "--branch",
         metavar="NAME,..",
-        help="train on from before the onset with: same, key, learning_rate, label_noise, unroll, or all",
+        help="train on from before the onset with: same, key, learning_rate, label_noise, unroll, r1, new_d, "
+        "packing_2, all of these (all), or any remedy",
     )
     parser.option(
         "--branches", type=Whole(1, 10_000), default=8, metavar="N", help="branches of each kind, side by side; 8"

@@ -118,15 +118,21 @@ class Generator:
         ),
         doc="latent to sample",
     )
-    learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
+    learning_rate: float | Schedule = setting(
+        default=1e-3, above=0, choices=SCHEDULES, doc="step size of the optimiser"
+    )
     optimizer: Optimizer = setting(default=Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
     latent_dim: int = setting(default=100, at_least=1, doc="dimensions of the latent")
     latent: Literal["normal", "uniform"] = setting(default="normal", doc="N(0, 1), or uniform on [-1, 1]")
     updates_per_step: int = setting(
         default=1, at_least=1, doc="G updates in a step, each on fresh latents after the first"
     )
-    average_decay: float | None = setting(
-        default=None, at_least=0, below=1, doc="decay of the moving average of G's parameters; None keeps no average"
+    average_decay: float | Schedule | None = setting(
+        default=None,
+        at_least=0,
+        below=1,
+        choices=SCHEDULES,
+        doc="decay of the moving average of G's parameters; None keeps no average",
     )
     evaluated: Literal["current", "average"] = setting(
         default="current", doc="the parameters that are evaluated: the current ones, or their moving average"
@@ -177,7 +183,9 @@ class Discriminator:
         ),
         doc="sample to raw score",
     )
-    learning_rate: float = setting(default=1e-3, above=0, doc="step size of the optimiser")
+    learning_rate: float | Schedule = setting(
+        default=1e-3, above=0, choices=SCHEDULES, doc="step size of the optimiser"
+    )
     optimizer: Optimizer = setting(default=Adam(), choices=OPTIMIZERS, doc="how gradients become updates")
     transforms: tuple[LossTransform, ...] = setting(
         default=(), choices=TRANSFORMS, doc="transforms of D's loss, the innermost first"

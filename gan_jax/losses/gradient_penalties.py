@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment.component import component, setting
+from gan_jax.experiment.schedules import SCHEDULES, Schedule, value_at
 from gan_jax.losses.view import PENALTY_WEIGHT, View
 
 
@@ -53,27 +54,27 @@ class R1:
             equation 9.
     """
 
-    weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; gamma")
+    weight: float | Schedule = setting(default=10.0, at_least=0, choices=SCHEDULES, doc=PENALTY_WEIGHT + "; gamma")
     factor: Literal["half", "one"] = setting(default="half", doc="factor of the weight: 1/2 as in the paper, or 1")
 
     def __call__(self, view: View) -> Array:
-        return _squared(self, score_gradients(view, view.real))
+        return _squared(self, view, score_gradients(view, view.real))
 
 
 @component
 class R2:
     """(weight / 2) E |grad_x D(x)|^2 over fakes; see `R1`."""
 
-    weight: float = setting(default=10.0, at_least=0, doc=PENALTY_WEIGHT + "; gamma")
+    weight: float | Schedule = setting(default=10.0, at_least=0, choices=SCHEDULES, doc=PENALTY_WEIGHT + "; gamma")
     factor: Literal["half", "one"] = setting(default="half", doc="factor of the weight: 1/2 as in the paper, or 1")
 
     def __call__(self, view: View) -> Array:
-        return _squared(self, score_gradients(view, view.fake))
+        return _squared(self, view, score_gradients(view, view.fake))
 
 
-def _squared(penalty: R1 | R2, slopes: Array) -> Array:
+def _squared(penalty: R1 | R2, view: View, slopes: Array) -> Array:
     factor = 0.5 if penalty.factor == "half" else 1.0
-    return factor * penalty.weight * jnp.mean(jnp.sum(slopes**2, axis=-1))
+    return factor * value_at(penalty.weight, view.step) * jnp.mean(jnp.sum(slopes**2, axis=-1))
 
 
 @component

@@ -221,6 +221,9 @@ class MLPDiscriminator:
         below=1,
         doc="share of each hidden layer that is dropped in training; None disables it",
     )
+    norm: Literal["none", "batch"] = setting(
+        default="none", doc="normalisation of the hidden layers: none or batch norm"
+    )
 
     def validate(self) -> None:
         _check_widths("MLPDiscriminator", self.widths)
@@ -236,6 +239,7 @@ class MLPDiscriminator:
             self.init_name,
             self.gain,
             compute_dtype(self.compute_dtype),
+            norm=self.norm,
             pieces=self.pieces if self.activation == "maxout" else 1,
             minibatch=self.minibatch,
             axis_name=axis_name,

@@ -8,11 +8,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 
 from gan_jax.data.stacked import ImageData
 from gan_jax.diagnostics.detector import LABELS, DetectorState, first_onset, init_detector
 from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment, Unroll
+from gan_jax.experiment.remedies import REMEDIES, apply_remedy
+from gan_jax.experiment.schedules import Schedule
 from gan_jax.losses.transforms import BernoulliFlips
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import RunStates
@@ -20,19 +23,21 @@ from gan_jax.runs.window_replay import agrees, without_recorder, without_recorde
 from gan_jax.scaling.programs import compiled_chunk
 from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.chunks import ChunkSpec, chunks, plan
-from gan_jax.training.state import TrainState
+from gan_jax.training.state import Player, TrainState, init
 
 _BRANCH = 0xB7A2
+_NEW_D = "new_d"
 _FEWEST = 4
 
 
 def _slower(experiment: Experiment) -> Experiment:
-    gen, disc = experiment.generator, experiment.discriminator
-    return dataclasses.replace(
-        experiment,
-        generator=dataclasses.replace(gen, learning_rate=gen.learning_rate / 2),
-        discriminator=dataclasses.replace(disc, learning_rate=disc.learning_rate / 2),
-    )
+    def halved(player: Any) -> Any:
+        if isinstance(player.learning_rate, Schedule):
+            raise ValueError("a learning rate is a schedule, and this branch halves a constant one")
+        return dataclasses.replace(player, learning_rate=player.learning_rate / 2)
+
+    generator, discriminator = map(halved, (experiment.generator, experiment.discriminator))
+    return dataclasses.replace(experiment, generator=generator, discriminator=discriminator)
 
 
 def _noisier(experiment: Experiment) -> Experiment:
@@ -53,22 +58,33 @@ VARIATIONS: dict[str, tuple[str, Callable[[Experiment], Experiment]]] = {
     "learning_rate": ("both learning rates halved", _slower),
     "label_noise": ("10 % of D's labels flipped", _noisier),
     "unroll": ("G unrolled by 5 updates of D", _unrolled),
+    "r1": ("R1 penalty", lambda experiment: apply_remedy(experiment, "r1")),
+    _NEW_D: ("a new D", lambda experiment: experiment),
+    "packing_2": ("a new D that scores two samples at once", lambda experiment: apply_remedy(experiment, "packing_2")),
 }
-"""By name: a variation in words, and what it makes of the experiment. All but `same` have keys of their own."""
+"""What `all` stands for. By name: a variation in words, and what it makes of the experiment. All but `same` have keys
+of their own. `new_d` is the control of those that change D's parameters, and so begin with a new D."""
+
+
+def _variation(name: str) -> tuple[str, Callable[[Experiment], Experiment]]:
+    if name in VARIATIONS:
+        return VARIATIONS[name]
+    words = REMEDIES[name].summary
+    return words[0].lower() + words[1:].rstrip("."), lambda experiment: apply_remedy(experiment, name)
 
 
 def chosen_variations(text: str) -> list[str]:
-    """The variations that `--branch` names.
+    """The variations that `--branch` names: those of `VARIATIONS`, and any remedy.
 
     Raises:
         RunError: for a name that is none.
     """
     names = list(VARIATIONS) if text == "all" else [name.replace("-", "_") for name in text.split(",") if name]
     for name in names:
-        if name not in VARIATIONS:
-            raise RunError(unknown_name("no variation", name, (*VARIATIONS, "all")))
+        if name not in VARIATIONS and name not in REMEDIES:
+            raise RunError(unknown_name("no variation", name, dict.fromkeys((*VARIATIONS, "all", *REMEDIES))))
     if not names:
-        raise RunError(f"--branch is {text!r}, and takes {', '.join(VARIATIONS)}, or all")
+        raise RunError(f"--branch is {text!r}, and takes {', '.join(VARIATIONS)}, a remedy, or all")
     return names
 
 
@@ -86,13 +102,14 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
     Returns:
         A row of JSON: labels at each evaluation, and how many branches collapsed by the detector's own rule.
     """
-    words, change = VARIATIONS[name]
+    words, change = _variation(name)
+    state = without_recorder_state(states.restore(begin))
     try:
         experiment = change(without_recorder(states.experiment))
+        start = _start(experiment, state, new_discriminator=name == _NEW_D)
     except ValueError as error:
         return {"name": name, "words": words, "refused": str(error)}
     experiment = dataclasses.replace(experiment, num_steps=horizon)
-    state = without_recorder_state(states.restore(begin))
     specs = list(plan(experiment, states.resources, begin))
     say(f"branch {name}: {1 if name == 'same' else num} x {horizon - begin:,} steps")
     if name == "same":
@@ -102,7 +119,7 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
     large = isinstance(experiment.data, ImageData) and jax.default_backend() == "cpu"
     strategy = Strategy("map" if large else "vmap")
     resources = strategy.place_resources(states.resources)
-    members = strategy.place([experiment] * num, [state._replace(key=key) for key in keys])
+    members = strategy.place([experiment] * num, [start(key) for key in keys])
     rows: list[list[str]] = []
     steps: list[int] = []
     final: Any = None
@@ -122,6 +139,49 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
         "collapsed": sum(onset is not None for onset in onsets),
         "bad_at_end": sum(label not in ("healthy", "between") for label in rows[-1]),
     }
+
+
+def _start(experiment: Experiment, state: TrainState, *, new_discriminator: bool) -> Callable[[Array], TrainState]:
+    """Makes a branch's first state from its key: the run's state, with a new D if the variation changes its parameters.
+
+    Memories (of replay, of penalties) that the run does not have begin empty.
+
+    Raises:
+        ValueError: if the variation changes anything else in the state.
+    """
+    template = jax.eval_shape(init, experiment, state.key)
+    new_discriminator |= not _same_shapes(_trained(template.discriminator), _trained(state.discriminator))
+    rest = template._replace(generator=state.generator, discriminator=state.discriminator)
+    if not _same_shapes((_trained(template.generator), rest), (_trained(state.generator), state)):
+        raise ValueError("it changes G's parameters or what is measured, so it can't begin from a state of the run")
+
+    def start(key: Array) -> TrainState:
+        fresh = jax.jit(init)(experiment, key)
+        generator = _continued(fresh.generator, state.generator)
+        if new_discriminator:
+            return state._replace(key=key, generator=generator, discriminator=fresh.discriminator)
+        discriminator = _continued(fresh.discriminator, state.discriminator)
+        return state._replace(key=key, generator=generator, discriminator=discriminator)
+
+    return start
+
+
+def _trained(player: Player) -> Player:
+    return player._replace(variables=player.variables._replace(memory=()))
+
+
+def _continued(fresh: Player, own: Player) -> Player:
+    """A player as it is, with a fresh memory if the present one does not fit."""
+    if _same_shapes(fresh, own):
+        return own
+    return own._replace(variables=own.variables._replace(memory=fresh.variables.memory))
+
+
+def _same_shapes(first: Any, second: Any) -> bool:
+    first, second = (
+        [(path, leaf.shape, leaf.dtype) for path, leaf in jax.tree.leaves_with_path(tree)] for tree in (first, second)
+    )
+    return first == second
 
 
 def without_onset(detector: DetectorState) -> DetectorState:

@@ -17,7 +17,7 @@ class StepContext:
     """Shared inputs of a step's losses and updates. It lives inside one trace and is never part of the state.
 
     Attributes:
-        experiment: its networks' schedules are already values.
+        experiment: its players' schedules are already values.
         step: int32 scalar, steps done before this one; schedules of losses read it.
         source: sampler of real examples; None where no fresh examples are drawn.
         axis_name: mapped axis over whose devices each batch is split; None on one device.
@@ -82,7 +82,7 @@ def step_context(
         draws: whether the step may draw real examples; without, no source is made and `dataset` is ignored.
 
     Returns:
-        The context, its networks' schedules evaluated at the step.
+        The context, its players' schedules evaluated at the step.
     """
     source = experiment.data.source(dataset) if draws else None
     return StepContext(at_step(experiment, step), step, source, axis_name)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import jax
 from jax import Array
 
 from gan_jax.experiment.component import component, setting
-from gan_jax.experiment.schedules import Linear, Schedule, value_at
+from gan_jax.experiment.schedules import Linear, values_at
 
 
 @component
@@ -72,13 +71,7 @@ def at_stage(experiment: Any, stage: int | None) -> Any:
 
 
 def at_step(experiment: Any, step: Array) -> Any:
-    """An experiment whose networks' schedules are their values at a step, since networks do not know it."""
-
-    def of(network: Any) -> Any:
-        return jax.tree.map(lambda leaf: value_at(leaf, step), network, is_leaf=lambda leaf: isinstance(leaf, Schedule))
-
-    players = {
-        name: dataclasses.replace(player, network=of(player.network))
-        for name, player in (("generator", experiment.generator), ("discriminator", experiment.discriminator))
-    }
-    return dataclasses.replace(experiment, **players)
+    """An experiment whose players' schedules are their values at a step."""
+    players = (experiment.generator, experiment.discriminator)
+    generator, discriminator = (values_at(player, step) for player in players)
+    return dataclasses.replace(experiment, generator=generator, discriminator=discriminator)

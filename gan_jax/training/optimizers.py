@@ -10,6 +10,7 @@ import optax
 from jax import Array
 
 from gan_jax.experiment.component import component, setting
+from gan_jax.experiment.schedules import SCHEDULES, Schedule
 
 
 @runtime_checkable
@@ -36,8 +37,10 @@ class Adam:
         ValueError: Adam.b1 is 1.0, and must be below 1 (decay of the first moment)
     """
 
-    b1: float = setting(default=0.5, at_least=0, below=1, doc="decay of the first moment")
-    b2: float = setting(default=0.999, at_least=0, below=1, doc="decay of the second moment")
+    b1: float | Schedule = setting(default=0.5, at_least=0, below=1, choices=SCHEDULES, doc="decay of the first moment")
+    b2: float | Schedule = setting(
+        default=0.999, at_least=0, below=1, choices=SCHEDULES, doc="decay of the second moment"
+    )
     eps: float = setting(default=1e-8, at_least=0, doc="added to the root of the second moment")
     eps_root: float = setting(
         default=1e-30, above=0, doc="added inside that root; above 0, so that unrolling stays finite"
@@ -123,8 +126,10 @@ class OptimisticAdam:
 
     alpha: float = setting(default=1.0, above=0, doc="of Adam's step")
     beta: float = setting(default=1.0, at_least=0, doc="of the change of Adam's step since the last one")
-    b1: float = setting(default=0.5, at_least=0, below=1, doc="decay of the first moment")
-    b2: float = setting(default=0.999, at_least=0, below=1, doc="decay of the second moment")
+    b1: float | Schedule = setting(default=0.5, at_least=0, below=1, choices=SCHEDULES, doc="decay of the first moment")
+    b2: float | Schedule = setting(
+        default=0.999, at_least=0, below=1, choices=SCHEDULES, doc="decay of the second moment"
+    )
     eps: float = setting(default=1e-8, at_least=0, doc="added to the root of the second moment")
     eps_root: float = setting(
         default=1e-30, above=0, doc="added inside that root; above 0, so that unrolling stays finite"
@@ -162,6 +167,23 @@ class WeightClipping:
             return jax.tree.map(lambda u, p: jnp.clip(p + u, -self.limit, self.limit) - p, updates, params)
 
         return optax.chain(self.optimizer.make(learning_rate), optax.stateless(project))
+
+
+def optimizer_of(player: Any) -> optax.GradientTransformation:
+    """The optimiser of a player at its learning rate.
+
+    Args:
+        player: a `Generator` or `Discriminator` without schedules; see `growth.at_step`.
+
+    Returns:
+        The optax transformation.
+
+    Raises:
+        TypeError: if the learning rate is still a schedule, which optax would count in a state of its own.
+    """
+    if isinstance(player.learning_rate, Schedule):
+        raise TypeError("a player's schedules must be values of the step before it is updated: use at_step")
+    return player.optimizer.make(player.learning_rate)
 
 
 OPTIMIZERS = (Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam, WeightClipping)

@@ -17,6 +17,7 @@ from gan_jax.experiment.experiment import Discriminator, Experiment, Generator, 
 from gan_jax.networks.network import Variables
 from gan_jax.training.batches import Batch, make_batch, sample_latent
 from gan_jax.training.context import StepContext
+from gan_jax.training.optimizers import optimizer_of
 from gan_jax.training.player_losses import discriminator_loss, generator_loss
 from gan_jax.unroll import Exact, FirstOrder, unroll
 
@@ -145,10 +146,10 @@ def _rollout(
     """K - `num_done` updates: one on the batch at hand if none is done, the others on what the settings say."""
     variables, opt_state = start
     if settings.optimizer is None:
-        optimizer = player.optimizer.make(player.learning_rate)
+        optimizer = optimizer_of(player)
     else:
         rate = player.learning_rate if settings.learning_rate is None else settings.learning_rate
-        optimizer = settings.optimizer.make(rate)
+        optimizer = optimizer_of(dataclasses.replace(player, optimizer=settings.optimizer, learning_rate=rate))
         opt_state = optimizer.init(variables.params)
 
     def inner(params: Any, batch: Any, kept: Variables) -> tuple[Array, Variables]:

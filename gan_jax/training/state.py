@@ -11,6 +11,8 @@ from jax import Array
 from gan_jax.diagnostics.detector import DetectorState, init_detector
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.networks.network import Variables
+from gan_jax.training.growth import at_step
+from gan_jax.training.optimizers import optimizer_of
 from gan_jax.training.player_losses import init_memory
 from gan_jax.training.probes import init_probe_state
 
@@ -67,6 +69,7 @@ def init(experiment: Experiment, key: Array) -> TrainState:
         >>> int(state.step), state.generator.variables.params["dense_0"]["kernel"].shape
         (0, (8, 16))
     """
+    experiment = at_step(experiment, jnp.int32(0))
     key_gen, key_disc = jax.random.split(jax.random.fold_in(key, INIT))
     gen, disc, shape = experiment.generator, experiment.discriminator, experiment.data.shape
     gen_variables = gen.network.init(key_gen, gen.latent_dim, shape)
@@ -78,7 +81,7 @@ def init(experiment: Experiment, key: Array) -> TrainState:
     )
 
     def player(settings: Any, variables: Variables) -> Player:
-        return Player(variables, settings.optimizer.make(settings.learning_rate).init(variables.params))
+        return Player(variables, optimizer_of(settings).init(variables.params))
 
     return TrainState(
         generator=player(gen, gen_variables),

@@ -18,10 +18,12 @@ import optax
 from jax import Array
 
 from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.schedules import value_at
 from gan_jax.networks.network import Variables
 from gan_jax.training.batches import make_batch, sample_latent
 from gan_jax.training.context import StepContext, step_context
 from gan_jax.training.dynamics import Alternating, Pair, Simultaneous
+from gan_jax.training.optimizers import optimizer_of
 from gan_jax.training.player_losses import discriminator_loss, generator_loss
 from gan_jax.training.probes import update_ratios
 from gan_jax.training.rollout import unrolled_discriminator, unrolled_generator
@@ -350,12 +352,11 @@ def _with_generator(experiment: Experiment, state: TrainState, player: Player) -
     """The state with a new G, and its moving average after it."""
     average, decay = state.average, experiment.generator.average_decay
     if decay is not None:
-        average = optax.incremental_update(player.variables.params, average, 1 - decay)
+        average = optax.incremental_update(player.variables.params, average, 1 - value_at(decay, state.step))
     return state._replace(generator=player, average=average)
 
 
 def _updated(settings: Generator | Discriminator, player: Player, grads: Any, kept: Variables) -> Player:
-    optimizer = settings.optimizer.make(settings.learning_rate)
-    updates, opt_state = optimizer.update(grads, player.opt_state, player.variables.params)
+    updates, opt_state = optimizer_of(settings).update(grads, player.opt_state, player.variables.params)
     params = optax.apply_updates(player.variables.params, updates)
     return Player(kept._replace(params=params), opt_state)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 
+import chex
 import jax
 import numpy as np
 import pytest
 
 from gan_jax.cli.main import main
 from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
+from gan_jax.experiment.remedies import apply_remedy
 from gan_jax.reports.diagnosis_onset import figure, table
-from gan_jax.runs.branches import chosen_variations, judgement, without_onset
+from gan_jax.runs.branches import _start, branch, chosen_variations, judgement, without_onset
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import open_states
-from gan_jax.runs.window_replay import advance, players_hash, replay_window
+from gan_jax.runs.window_replay import (
+    advance,
+    players_hash,
+    replay_window,
+    without_recorder,
+    without_recorder_state,
+)
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.evaluations import load_data
@@ -148,6 +156,40 @@ def test_branches_are_judged_by_those_with_another_key():
     assert judgement([{"name": "key", "collapsed": 3, "num": 3}], 2000) == ""  # three say nothing
     assert chosen_variations("all")[0] == "same"
     assert chosen_variations("label-noise") == ["label_noise"]
+
+
+@pytest.mark.parametrize("name", ["packing_2", "new_d", "r1", "replay_fifo", "past_discriminators", "spectral_norm"])
+def test_a_run_branches_into_remedies_that_leave_its_generator_as_it_is(fallen, name):
+    states = open_states(fallen.path)
+    row = branch(states, states.steps[0], states.steps[0] + 20, name, 2, lambda line: None)
+    assert row["num"] == len(row["labels"]) == len(row["onset_steps"]) == 2
+    assert row["words"] and "refused" not in row
+
+
+def test_only_what_a_remedy_changes_begins_anew(fallen):
+    states = open_states(fallen.path)
+    state = without_recorder_state(states.restore(states.steps[0]))
+    keys = jax.random.split(jax.random.key(7), 2)
+
+    def starts(name):
+        make = _start(apply_remedy(without_recorder(states.experiment), name), state, new_discriminator=False)
+        return [make(key) for key in keys]
+
+    for kept in starts("r1") + starts("replay_fifo"):
+        chex.assert_trees_all_equal(kept.generator, state.generator)
+        chex.assert_trees_all_equal(kept.discriminator.variables.params, state.discriminator.variables.params)
+        chex.assert_trees_all_equal(kept.discriminator.opt_state, state.discriminator.opt_state)
+    first, second = starts("packing_2")
+    chex.assert_trees_all_equal(first.generator, state.generator)
+    kernels = [at.discriminator.variables.params["dense_0"]["kernel"] for at in (first, second, state)]
+    assert kernels[0].shape[0] == 2 * kernels[2].shape[0]
+    assert not np.allclose(kernels[0], kernels[1])
+
+
+def test_a_remedy_that_changes_the_generator_is_no_branch(fallen):
+    states = open_states(fallen.path)
+    row = branch(states, states.steps[0], states.steps[0] + 20, "mgan", 2, lambda line: None)
+    assert "changes G's parameters" in row["refused"]
 
 
 def test_branches_have_seen_no_onset_before_their_own(fallen):
