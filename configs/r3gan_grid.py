@@ -54,7 +54,7 @@ def experiment() -> Experiment:
             optimizer=adam,
             penalties=(R1(weight=_gamma(2.0)), R2(weight=_gamma(2.0))),
         ),
-        detector=MixtureDetector(num_samples=10_000),
+        detector=MixtureDetector(num_samples=10_240),
         batch_size=256,
         num_steps=NUM_STEPS,
         eval_every_steps=500,

@@ -5,7 +5,7 @@ Claim: without a remedy G covers a part of the 1,000 modes; unrolling, packing a
 Command: gan-jax sweep stacked_digits
     one of them: gan-jax train stacked_digits+r3gan
 Cost: see docs/results.md.
-Figure: modes of 1,000 and KL in nats, of 10,000 samples; see docs/results.md.
+Figure: modes of 1,000 and KL in nats, of 10,240 samples; see docs/results.md.
 
 References:
     L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017; Z. Lin et al., "PacGAN", NeurIPS 2018;
@@ -38,7 +38,7 @@ def experiment() -> Experiment:
             learning_rate=2e-4,
             optimizer=Adam(b1=0.5, b2=0.99),
         ),
-        detector=StackedDetector(num_samples=10_000),
+        detector=StackedDetector(num_samples=10_240),
         batch_size=128,
         num_steps=20_000,
         eval_every_steps=1_000,

@@ -20,6 +20,7 @@ from gan_jax.networks.encoder import Bidirectional, JointDiscriminator
 from gan_jax.networks.generator_mixture import GeneratorMixture
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.network import DiscriminatorNetwork, GeneratorNetwork
+from gan_jax.networks.norm_free import NormFreeDiscriminator, NormFreeGenerator
 from gan_jax.networks.packing import Packed
 from gan_jax.networks.points import LinearDiscriminator, PointGenerator
 from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
@@ -110,6 +111,7 @@ class Generator:
             MLPGenerator,
             DCGANGenerator,
             ResNetGenerator,
+            NormFreeGenerator,
             ProgressiveGenerator,
             StackedGenerator,
             PointGenerator,
@@ -171,6 +173,7 @@ class Discriminator:
             MLPDiscriminator,
             DCGANDiscriminator,
             ResNetDiscriminator,
+            NormFreeDiscriminator,
             ProgressiveDiscriminator,
             StackedDiscriminator,
             LinearDiscriminator,

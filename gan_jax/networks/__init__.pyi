@@ -19,6 +19,8 @@ from .points import PointGenerator as PointGenerator
 from .points import LinearDiscriminator as LinearDiscriminator
 from .progressive import ProgressiveGenerator as ProgressiveGenerator
 from .progressive import ProgressiveDiscriminator as ProgressiveDiscriminator
+from .norm_free import NormFreeGenerator as NormFreeGenerator
+from .norm_free import NormFreeDiscriminator as NormFreeDiscriminator
 from .resnet import ResNetGenerator as ResNetGenerator
 from .resnet import ResNetDiscriminator as ResNetDiscriminator
 from .spectral import SpectralNorm as SpectralNorm

@@ -34,8 +34,8 @@ from gan_jax.networks.network import (
 )
 from gan_jax.networks.progressive import average_pool, upsample
 
-# The size of G's smallest map by image size.
-_SMALLEST = {16: 4, 28: 7, 32: 4, 64: 4}
+SMALLEST = {16: 4, 28: 7, 32: 4, 64: 4}
+"""The size of the smallest map by image size, both in pixels along a side."""
 _LARGEST_PLAIN = 8
 _NUM_PLAIN = 2
 _CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
@@ -57,7 +57,7 @@ class ResNetGenerator:
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
-        _check_shape("ResNetGenerator", shape)
+        check_square("ResNetGenerator", shape)
 
     def _module(self, shape: tuple[int, ...], axis_name: str | None) -> ResNetGeneratorModule:
         self.check(shape)
@@ -82,7 +82,7 @@ class ResNetDiscriminator:
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
-        _check_shape("ResNetDiscriminator", shape)
+        check_square("ResNetDiscriminator", shape)
 
     def _module(self, shape: tuple[int, ...]) -> ResNetDiscriminatorModule:
         self.check(shape)
@@ -116,7 +116,7 @@ class ResNetGeneratorModule(nn.Module):
     @nn.compact
     def __call__(self, latent: Array, *, train: bool) -> Array:
         """[batch, latent_dim] -> [batch, image_size, image_size, channels] in (-1, 1)."""
-        size, index = _SMALLEST[self.image_size], 0
+        size, index = SMALLEST[self.image_size], 0
         h = nn.Dense(size**2 * self.width, kernel_init=_GLOROT, dtype=self.dtype, name="dense")(latent)
         h = h.reshape(-1, size, size, self.width)
         while size < self.image_size:
@@ -177,10 +177,15 @@ def _conv(
     return Conv(features, (3, 3), 1, 1, use_bias, init, module.dtype, module.convolution, name=name)
 
 
-def _check_shape(owner: str, shape: tuple[int, ...]) -> None:
-    if len(shape) != 3 or shape[0] not in _SMALLEST or shape[1] != shape[0]:
+def check_square(owner: str, shape: tuple[int, ...]) -> None:
+    """Refuses data that are no square images of a known size.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if len(shape) != 3 or shape[0] not in SMALLEST or shape[1] != shape[0]:
         what = " x ".join(str(n) for n in shape)
         raise ValueError(
-            f"{owner} is for square images of {', '.join(map(str, _SMALLEST))} pixels and the data are {what}: "
+            f"{owner} is for square images of {', '.join(map(str, SMALLEST))} pixels and the data are {what}: "
             "set data.image_size to one of these, or use an MLP"
         )

@@ -163,7 +163,8 @@ def test_a_run_branches_into_remedies_that_leave_its_generator_as_it_is(fallen, 
     states = open_states(fallen.path)
     row = branch(states, states.steps[0], states.steps[0] + 20, name, 2, lambda line: None)
     assert row["num"] == len(row["labels"]) == len(row["onset_steps"]) == 2
-    assert row["words"] and "refused" not in row
+    assert row["words"]
+    assert "refused" not in row
 
 
 def test_only_what_a_remedy_changes_begins_anew(fallen):
