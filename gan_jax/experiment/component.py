@@ -275,7 +275,9 @@ def describe(field: dataclasses.Field[Any], annotation: Any) -> str:
         return " or ".join(describe(field, a) for a in typing.get_args(annotation))
     words = {float: "a number", int: "a whole number", str: "a text", bool: "True or False", type(None): "None"}
     if origin is tuple:
-        return "a tuple of " + " and ".join(describe(field, a) for a in typing.get_args(annotation) if a is not ...)
+        values = [a for a in typing.get_args(annotation) if a is not ...]
+        lists = {float: "numbers with commas between them", int: "whole numbers with commas between them"}
+        return " and ".join(lists.get(a) or f"a list of {describe(field, a)}" for a in values)
     return words.get(annotation, f"a {getattr(annotation, '__name__', annotation)}")
 
 
