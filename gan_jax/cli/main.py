@@ -130,7 +130,21 @@ def entry() -> NoReturn:
     guard_streams()
     if sys.argv[1:2] in (["report"], ["watch"]):  # they draw, and take no memory from a run on an accelerator
         os.environ["JAX_PLATFORMS"] = "cpu"
-    sys.exit(main())
+    code: int | str | None
+    try:
+        code = main()
+    except SystemExit as ended:  # of --help
+        code = ended.code
+    sys.exit(_delivered(code))
+
+
+def _delivered(code: int | str | None) -> int | str | None:
+    """The exit code once all is written that was printed; that of a refusal if standard output does not take it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _refuse(f"standard output cannot be used: {error.strerror}") if code in (OK, None) else code
+    return code
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import NamedTuple
 
 import numpy as np
@@ -128,10 +129,14 @@ def assemble(found: FoundSet) -> ImageArrays:
             f"(1 in {HELD_OUT_SHARE}, spread over the classes, seed {HELD_OUT_SEED})"
         )
     for name, array in (("training", arrays.train_images), ("test", arrays.test_images)):
-        if all_alike(array):
+        if (copies := most_copies(array)) > len(array) / 2:
+            share = (
+                f"all {copies:,} {name} images"
+                if copies == len(array)
+                else f"{copies:,} of {len(array):,} {name} images"
+            )
             raise DataError(
-                f"{found.path}: all {len(array):,} {name} images are alike, so there is nothing to learn or measure. "
-                "Are these the right files?"
+                f"{found.path}: {share} are alike, so there is nothing to learn or measure. Are these the right files?"
             )
     return arrays._replace(class_names=class_names, notes=tuple(notes))
 
@@ -174,10 +179,9 @@ def hold_out(images: np.ndarray, labels: np.ndarray | None, source: str) -> Imag
     return ImageArrays(images[~is_test], train, images[is_test], test)
 
 
-def all_alike(images: np.ndarray) -> bool:
-    """Whether there are several images [n, ...], and all equal the first."""
-    blocks = (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
-    return len(images) > 1 and all(bool(np.all(block == images[0])) for block in blocks)
+def most_copies(images: np.ndarray) -> int:
+    """How often the most frequent of some images [n, ...] occurs among them."""
+    return collections.Counter(image.tobytes() for image in images).most_common(1)[0][1]
 
 
 def _shown(header: Header) -> str:

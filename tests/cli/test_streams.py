@@ -74,6 +74,16 @@ def test_a_result_that_is_not_written_is_no_success(monkeypatch, capsys):
     assert "standard output cannot be used: No space left on device" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["sample", "--help"]])
+def test_a_help_that_is_not_written_is_no_success(command):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "gan_jax", *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert found.returncode == 2
+    assert found.stderr == "gan-jax: standard output cannot be used: No space left on device\n"
+
+
 def test_a_full_device_is_told_once():
     code = (
         START + "from gan_jax.cli.console import print_text\n"

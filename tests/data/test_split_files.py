@@ -167,6 +167,7 @@ def test_binary_images_become_black_and_white(tmp_path: Path) -> None:
         (0, np.full((30, 8, 8), np.nan, np.float32), "float32 images with values from nan"),
         (0, np.full((30, 8, 8), 40, np.uint8), "all 30 training images are alike"),
         (2, np.zeros((20, 8, 8), np.uint8), "all 20 test images are alike"),
+        (0, np.arange(30 * 64).reshape(30, 8, 8).astype(np.uint8) * (np.arange(30) > 15)[:, None, None], "16 of 30"),
         (2, images(1), "t10k-images-idx3-ubyte holds 1 test image, and 2 are the least"),
     ],
 )
