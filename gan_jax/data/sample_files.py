@@ -97,7 +97,9 @@ def as_images(array: np.ndarray, source: str, *, grey: bool = True) -> ReadSampl
         notes.append("channels first (PyTorch's layout), moved last")
     sizes = ", ".join(map(str, IMAGE_SIZES))
     if array.ndim != 4 or array.shape[3] not in (1, 3):
-        raise DataError(f"{source} has the shape {shape}: images are [n, h, w], [n, h, w, c] or [n, c, h, w], c = 1 or 3")
+        raise DataError(
+            f"{source} has the shape {shape}: images are [n, h, w], [n, h, w, c] or [n, c, h, w], c = 1 or 3"
+        )
     if array.shape[1] != array.shape[2] or array.shape[1] not in IMAGE_SIZES:
         raise DataError(
             f"{source} has images of {array.shape[1]}x{array.shape[2]} pixels, and {sizes} along both sides work: "
@@ -157,7 +159,9 @@ def _as_signed(array: np.ndarray, source: str) -> tuple[np.ndarray, str]:
         if not 0 <= low <= high <= 255:
             raise DataError(f"{shown}: whole numbers are pixels in 0..255; rescale them")
         if high <= 1 < len(array):
-            raise DataError(f"{shown}: whole numbers are pixels in 0..255; multiply them by 255, or save floats in [0, 1]")
+            raise DataError(
+                f"{shown}: whole numbers are pixels in 0..255; multiply them by 255, or save floats in [0, 1]"
+            )
         return array.astype(np.float32) / 127.5 - 1.0, ""
     array = array.astype(np.float32)
     if low >= -_SLACK and high > 1.0 + _SLACK:

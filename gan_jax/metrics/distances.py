@@ -100,8 +100,8 @@ def neighbour_radii(points: Array, k: int) -> Array:
 def kth_smallest(values: Array, k: int) -> Array:
     """The k-th smallest number of each row; equal numbers count as often as they occur.
 
-    XLA's `top_k` sorts whole rows on a CPU. Here the k smallest of each of w columns are kept while 16 slices of w go by,
-    which is minima and maxima of vectors; of the k w numbers that are left the same is done again.
+    XLA's `top_k` sorts whole rows on a CPU. Here the k smallest of each of w columns are kept while 16 slices of w go
+    by, which is minima and maxima of vectors; of the k w numbers that are left the same is done again.
 
     Args:
         values: [n, m].

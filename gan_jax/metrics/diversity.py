@@ -110,7 +110,9 @@ def pair_similarity(images: Array) -> Array:
     half = images.shape[0] // 2
     order = jax.random.permutation(jax.random.key(0), images.shape[0])
     pairs = order[:half], order[half : 2 * half]
-    return jnp.mean(jax.lax.map(lambda pair: ssim(images[pair[0]][None], images[pair[1]][None])[0], pairs, batch_size=_BLOCK))
+    return jnp.mean(
+        jax.lax.map(lambda pair: ssim(images[pair[0]][None], images[pair[1]][None])[0], pairs, batch_size=_BLOCK)
+    )
 
 
 def _window_matrix(size: int) -> Array:

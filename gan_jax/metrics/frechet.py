@@ -47,8 +47,8 @@ def frechet_distance(samples: Array, real: Array) -> Array:
 def frechet_floor(real: Array, num_samples: int, num_real: int) -> Array:
     r"""Expected Frechet distance of a perfect sampler of Gaussian features, to first order in 1/n.
 
-    With $\lambda$ the eigenvalues of the covariance it is
-    $(1/n + 1/m) (\sum_i \lambda_i + \frac12 \sum_{ij} \lambda_i \lambda_j (1 + \delta_{ij}) / (\lambda_i + \lambda_j))$:
+    With l the eigenvalues of the covariance it is
+    $(1/n + 1/m) (\sum_i l_i + \frac12 \sum_{ij} l_i l_j (1 + \delta_{ij}) / (l_i + l_j))$:
     the means differ by chance, and so do the covariances (a Wishart matrix's variance in the metric of Bures).
 
     Args:

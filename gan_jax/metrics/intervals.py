@@ -58,8 +58,8 @@ def half_sample_errors(
     """Standard errors of a statistic of two sets, from its spread over random halves of both.
 
     A bootstrap draws points twice. That gives a point a neighbour at distance 0 and adds a bias to distances of
-    distributions. Halves drawn without replacement hold no point twice, and the spread of a smooth statistic over halves
-    is that of the statistic over new sets of the full size (a half is noisier by sqrt 2, and halves overlap by as much).
+    distributions. Halves drawn without replacement hold no point twice, and the spread of a smooth statistic over
+    halves is that over new sets of the full size: a half is noisier by sqrt 2, and halves overlap by as much.
 
     Args:
         statistic: (samples, real) -> a tree of scalars.

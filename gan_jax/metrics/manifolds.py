@@ -86,7 +86,7 @@ def prdc(samples: Array, real: Array, *, k: int = 5, inclusive: bool = False) ->
     size = min(_BLOCK, num)
     starts = jnp.minimum(jnp.arange(count) * size, num - size)
 
-    def block(carry: tuple[Array, ...], at: tuple[Array, Array]) -> tuple[tuple[Array, ...], None]:
+    def block(carry: tuple, at: tuple[Array, Array]) -> tuple[tuple, None]:
         precise, dense, recalled, covered = carry
         start, fresh_from = at
         rows = jax.lax.dynamic_slice_in_dim(samples, start, size)

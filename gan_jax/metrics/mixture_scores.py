@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -20,7 +19,7 @@ _DRAWS = 50_000
 
 
 class CellDivergences(NamedTuple):
-    """Divergences over K + 1 cells, scalars: KL of the samples to the truth in nats, total variation, Jensen-Shannon."""
+    """Divergences of the samples' cells from the true ones; scalars, KL and Jensen-Shannon in nats."""
 
     kl: Array
     total_variation: Array
@@ -41,13 +40,15 @@ def entropy_of(source: MixtureSource, key: Array) -> Array:
 
 
 def separated_entropy(source: MixtureSource) -> Array:
-    r"""The entropy in nats of a mixture whose modes do not overlap: $H(w) + \sum_k w_k \frac d2 \ln(2 \pi e \sigma_k^2)$."""
+    r"""The entropy of a mixture of modes that do not overlap: $H(w) + \sum_k w_k \frac d2 \ln(2 \pi e s_k^2)$, nats."""
     dims = jnp.sum(source.noisy)
     each = 0.5 * dims * jnp.log(2 * jnp.pi * jnp.e * source.std**2)
     return jnp.sum(source.weights * (each - jnp.log(source.weights)))
 
 
-def cell_divergences(source: MixtureSource, metrics: ModeMetrics, num_samples: int, inside: Array | float) -> CellDivergences:
+def cell_divergences(
+    source: MixtureSource, metrics: ModeMetrics, num_samples: int, inside: Array | float
+) -> CellDivergences:
     """Divergences of the samples' cells to their true probabilities.
 
     Args:

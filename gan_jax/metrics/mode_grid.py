@@ -6,7 +6,7 @@ has all of these numbers, so that any published one can be found in it.
 
 References:
     L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, arXiv 1611.02163: (0, 1).
-    Z. Lin et al., "PacGAN", NeurIPS 2018, arXiv 1712.04086, section 4: what is called the reverse KL there is `kl` here.
+    Z. Lin et al., "PacGAN", NeurIPS 2018, arXiv 1712.04086, section 4, whose reverse KL is `kl` here.
 """
 
 from __future__ import annotations

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.stats import binom
 
-from gan_jax.metrics.copying import CopyingDistances, authenticity, data_copying
+from gan_jax.metrics.copying import authenticity, data_copying
 from gan_jax.metrics.diversity import classifier_score, pair_similarity, vendi_score
 from gan_jax.metrics.frechet import frechet_distance, frechet_floor
 from gan_jax.metrics.kernel_distances import gaussian_mmd, kernel_distance
 from gan_jax.metrics.manifolds import expected_coverage, prdc, precision_recall
+from gan_jax.metrics.metric_kind import NUM_CELLS, Known, MetricValue, SampleMetric
 from gan_jax.metrics.mixture_scores import mean_log_likelihood
 from gan_jax.metrics.mode_grid import expected_total_variation, mode_counts, mode_grid
 from gan_jax.metrics.sample_sets import SURE, SampleSet
@@ -27,121 +27,61 @@ _NUM_PROJECTIONS = 200
 _HELD_SHARE = 0.1
 
 
-class Known(NamedTuple):
-    """What metrics know beside the two sets; a tree of arrays.
-
-    Attributes:
-        key: of the metrics' own draws.
-        weights: [K] true shares of the modes, or None.
-        mixture: a source with `log_prob`, or None.
-        held_out: distances of held-out examples to the training set, or None.
-    """
-
-    key: Array
-    weights: Array | None = None
-    mixture: Any = None
-    held_out: CopyingDistances | None = None
-
-
-class MetricValue(NamedTuple):
-    """One number of a metric.
-
-    Attributes:
-        name: of the number.
-        better: "low", "high", or "real": as near to the value of real data as may be.
-        meaning: in one phrase.
-        least, most: bounds of the number, for its interval.
-    """
-
-    name: str
-    better: str
-    meaning: str
-    least: float = -math.inf
-    most: float = math.inf
-
-
-class SampleMetric(NamedTuple):
-    """A metric.
-
-    Attributes:
-        name: by which it is asked for.
-        needs: fields of `SampleSet`, and of `Known`, without which it cannot be measured.
-        values: its numbers, in the order of the table.
-        definition: the published rule in one line.
-        compute: (samples, real, known) -> scalars by the values' names.
-        floors: (real, known, n, m) -> what a perfect sampler gets in expectation, where that is known.
-        least: d features -> samples from which it is defined and of use.
-        repeats: whether an interval by halves of the samples makes sense.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    values: tuple[MetricValue, ...]
-    definition: str
-    compute: Callable[[SampleSet, SampleSet, Known], dict[str, Array]]
-    floors: Callable[[SampleSet, Known, int, int], dict[str, Any]]
-    least: Callable[[int], int] = lambda dims: 50
-    repeats: bool = True
-
-
 def _frechet(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    return {"frechet": frechet_distance(samples.features, real.features)}  # type: ignore[arg-type]
+    return {"frechet": frechet_distance(samples.features, real.features)}
 
 
 def _kid(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
     first, second = samples.features, real.features
-    size = min(_SUBSET_SIZE, first.shape[0], second.shape[0])  # type: ignore[union-attr]
-    whole = size == first.shape[0] == second.shape[0]  # type: ignore[union-attr]
+    size = min(_SUBSET_SIZE, first.shape[0], second.shape[0])
+    whole = size == first.shape[0] == second.shape[0]
     number = 1 if whole else _NUM_SUBSETS
-    return {"kid": kernel_distance(first, second, known.key, num_subsets=number, subset_size=size)}  # type: ignore[arg-type]
+    return {"kid": kernel_distance(first, second, known.key, num_subsets=number, subset_size=size)}
 
 
 def _mmd(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    return {"mmd": gaussian_mmd(samples.features, real.features)}  # type: ignore[arg-type]
+    return {"mmd": gaussian_mmd(samples.features, real.features)}
 
 
 def _precision_recall(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    return precision_recall(samples.features, real.features)._asdict()  # type: ignore[arg-type]
+    return precision_recall(samples.features, real.features)._asdict()
 
 
 def _prdc(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    found = prdc(samples.features, real.features)  # type: ignore[arg-type]
-    return {"precision_k5": found.precision, "recall_k5": found.recall} | {
-        "density": found.density,
-        "coverage": found.coverage,
-    }
+    found = prdc(samples.features, real.features)
+    return dict(zip(("precision_k5", "recall_k5", "density", "coverage"), found, strict=True))
 
 
 def _vendi(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    return {"vendi": vendi_score(samples.features)}  # type: ignore[arg-type]
+    return {"vendi": vendi_score(samples.features)}
 
 
 def _score(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    return {"classifier_score": classifier_score(samples.probabilities)}  # type: ignore[arg-type]
+    return {"classifier_score": classifier_score(samples.probabilities)}
 
 
 def _sliced(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    distance = sliced_wasserstein(samples.features, real.features, known.key, num_projections=_NUM_PROJECTIONS)  # type: ignore[arg-type]
+    distance = sliced_wasserstein(samples.features, real.features, known.key, num_projections=_NUM_PROJECTIONS)
     return {"sliced_wasserstein": distance}
 
 
 def _ssim(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    return {"ssim": pair_similarity(samples.data)}  # type: ignore[arg-type]
+    return {"ssim": pair_similarity(samples.data)}
 
 
 def _c2st(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    return {"c2st": classifier_two_sample(samples.features, real.features, known.key)}  # type: ignore[arg-type]
+    return {"c2st": classifier_two_sample(samples.features, real.features, known.key)}
 
 
 def _modes(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    weights, num = known.weights, samples.mode.shape[0]  # type: ignore[union-attr]
-    counts = mode_counts(samples.mode, samples.confidence, weights.shape[0], SURE)  # type: ignore[arg-type, union-attr]
+    weights, num = known.weights, samples.mode.shape[0]
+    counts = mode_counts(samples.mode, samples.confidence, weights.shape[0], SURE)
     needed = jnp.maximum(_HELD_SHARE * num * weights, 1.0)
     once = (jnp.array([SURE]), jnp.ones(1))
-    grid = mode_grid(samples.mode, samples.confidence, weights, *once)  # type: ignore[arg-type]
+    grid = mode_grid(samples.mode, samples.confidence, weights, *once)
     return {
         "modes": jnp.sum(counts >= needed),
-        "high_quality": jnp.mean(samples.confidence >= SURE),  # type: ignore[operator]
+        "high_quality": jnp.mean(samples.confidence >= SURE),
         **{name: value[0, 0] for name, value in grid._asdict().items() if name != "modes"},
     }
 
@@ -157,12 +97,13 @@ def _mode_floors(real: SampleSet, known: Known, num: int, num_real: int) -> dict
 
 
 def _likelihood(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
-    return {"log_likelihood": mean_log_likelihood(known.mixture, samples.data)}  # type: ignore[arg-type]
+    return {"log_likelihood": mean_log_likelihood(known.mixture, samples.data)}
 
 
 def _memorisation(samples: SampleSet, real: SampleSet, known: Known) -> dict[str, Array]:
     points, held = samples.copying, known.held_out
-    assert points is not None and held is not None
+    assert points is not None
+    assert held is not None
     return {
         "authenticity": authenticity(points),
         "nearest_ratio": jnp.median(points.distance) / jnp.maximum(jnp.median(held.distance), 1e-12),
@@ -174,8 +115,6 @@ def _no_floors(real: SampleSet, known: Known, num: int, num_real: int) -> dict[s
     return {}
 
 
-NUM_CELLS = 10
-"""k-means cells of the training set in which the test of copying is made."""
 _SHARE = (0.0, 1.0)
 
 SAMPLE_METRICS: tuple[SampleMetric, ...] = (
@@ -190,8 +129,8 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
             MetricValue("total_variation", "low", "share of samples that are in the wrong mode", *_SHARE),
             MetricValue("jensen_shannon", "low", "the same in nats, at most 0.69", 0.0, math.log(2.0)),
         ),
-        f"mode = most probable class or nearest mode; a sample counts from probability {SURE:g} (points: within 3 std); "
-        f"a mode from {_HELD_SHARE:g} n w samples; KL(p || w) of counted samples; reverse with half a sample more a mode",
+        f"mode = most probable class or nearest mode; a sample counts from probability {SURE:g} (points: within 3 std), "
+        f"a mode from {_HELD_SHARE:g} n w samples; KL(p || w) of counted samples; reverse: half a sample more a mode",
         _modes,
         _mode_floors,
     ),
@@ -201,7 +140,7 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
         (MetricValue("frechet", "low", "distance of the Gaussians with the features' moments", 0.0),),
         "|mu1 - mu2|^2 + Tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2), covariances over n - 1",
         _frechet,
-        lambda real, known, n, m: {"frechet": frechet_floor(real.features, n, m)},  # type: ignore[arg-type]
+        lambda real, known, n, m: {"frechet": frechet_floor(real.features, n, m)},
         lambda dims: max(dims + 1, 50),
     ),
     SampleMetric(
@@ -237,7 +176,9 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
         (
             MetricValue("precision_k5", "high", "the same with k = 5", *_SHARE),
             MetricValue("recall_k5", "high", "the same with k = 5", *_SHARE),
-            MetricValue("density", "real", "real examples around a sample; above 1 if samples crowd at their middle", 0.0),
+            MetricValue(
+                "density", "real", "real examples around a sample; above 1 if samples crowd at their middle", 0.0
+            ),
             MetricValue("coverage", "high", "share of real examples with a sample nearby", *_SHARE),
         ),
         "Naeem et al. 2020: k = 5, radius strict",
@@ -270,7 +211,7 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
     ),
     SampleMetric(
         "ssim",
-        ("images",),
+        ("data", "similarity"),
         (MetricValue("ssim", "real", "likeness of two random samples; higher than real: less diverse", -1.0, 1.0),),
         "mean SSIM of n/2 pairs, one scale, Gaussian window of 11 pixels (MS-SSIM takes 176 pixels)",
         _ssim,
@@ -283,10 +224,11 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
         "held-out accuracy of a network with 20 hidden units, half of the data held out",
         _c2st,
         lambda real, known, n, m: {"c2st": 0.5},
+        errors=lambda values, n, m: {"c2st": math.sqrt(values["c2st"] * (1 - values["c2st"]) / max(min(n, m), 1))},
     ),
     SampleMetric(
         "likelihood",
-        ("mixture",),
+        ("mixture", "data"),
         (MetricValue("log_likelihood", "real", "mean log density, nats; above real: shrunk modes or few of them"),),
         "mean log p(x) under the true mixture",
         _likelihood,
@@ -298,7 +240,9 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
         (
             MetricValue("authenticity", "real", "share of samples that are no copies of training examples", *_SHARE),
             MetricValue("nearest_ratio", "real", "distance to the nearest training example, held-out ones: 1", 0.0),
-            MetricValue("copying", "real", "C_T: z of that distance against held-out; below -3: copies"),
+            MetricValue(
+                "copying", "real", "C_T: z of that distance against held-out; below -3: copies", has_interval=False
+            ),
         ),
         f"AuthPct (Alaa et al. 2022); C_T (Meehan et al. 2020) in {NUM_CELLS} cells; distances to the training set",
         _memorisation,

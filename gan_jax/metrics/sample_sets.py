@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,6 @@ from jax.scipy.special import gammainc
 
 from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.metrics.classifier import Classifier, classifier_hash, classify
-from gan_jax.metrics.copying import CopyingDistances
 from gan_jax.metrics.distances import in_blocks
 
 SURE = 0.6
@@ -31,15 +30,15 @@ class SampleSet(NamedTuple):
         probabilities: [n, K] of classes; for stacked images of the 3 channels, [n, 3 * K].
         mode: int32 [n], the class, the triple of classes, or the nearest mode.
         confidence: [n], the (least) class probability; for points 1 within `STDS` of the mode and 0 beyond.
-        copying: distances to the training set.
+        copying: `CopyingDistances` to the training set.
     """
 
-    data: Array | None = None
-    features: Array | None = None
-    probabilities: Array | None = None
-    mode: Array | None = None
-    confidence: Array | None = None
-    copying: CopyingDistances | None = None
+    data: Any = None
+    features: Any = None
+    probabilities: Any = None
+    mode: Any = None
+    confidence: Any = None
+    copying: Any = None
 
 
 class FeatureSpace(NamedTuple):

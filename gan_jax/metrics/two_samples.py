@@ -20,7 +20,7 @@ _LEARNING_RATE = 1e-2
 
 
 def sliced_wasserstein(samples: Array, real: Array, key: Array, *, num_projections: int = 1_000) -> Array:
-    r"""The sliced 2-Wasserstein distance: the root of the mean over directions u of $W_2^2(\langle u, x\rangle, \langle u, y\rangle)$.
+    """The sliced 2-Wasserstein distance: the root of the mean over directions u of the squared W2 of <u, x> and <u, y>.
 
     Of the larger set as many points are taken as the smaller one has, the first ones.
 
@@ -66,9 +66,10 @@ def classifier_two_sample(samples: Array, real: Array, key: Array) -> Array:
     num = min(samples.shape[0], real.shape[0])
     half = num // 2
     keys = jax.random.split(key, 4)
-    fake, true = samples[jax.random.permutation(keys[0], samples.shape[0])[:num]], real[
-        jax.random.permutation(keys[1], real.shape[0])[:num]
-    ]
+    fake, true = (
+        samples[jax.random.permutation(keys[0], samples.shape[0])[:num]],
+        real[jax.random.permutation(keys[1], real.shape[0])[:num]],
+    )
     train, held = (jnp.concatenate([fake[part], true[part]]) for part in (slice(0, half), slice(half, num)))
     mean, std = jnp.mean(train, axis=0, keepdims=True), jnp.std(train, axis=0, keepdims=True)
     train, held = ((part - mean) / jnp.maximum(std, 1e-6) for part in (train, held))
