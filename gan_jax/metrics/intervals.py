@@ -64,7 +64,7 @@ def half_sample_errors(
     Args:
         statistic: (samples, real) -> a tree of scalars.
         samples: a tree of arrays [n, ...].
-        real: a tree of arrays [m, ...].
+        real: a tree of arrays [m, ...]; it may have none.
         key: of the halves.
         num: halves, static.
 
@@ -77,7 +77,7 @@ def half_sample_errors(
     """
 
     def half(rows: Any, key: Array) -> Any:
-        count = jax.tree.leaves(rows)[0].shape[0]
+        count = max((leaf.shape[0] for leaf in jax.tree.leaves(rows)), default=0)
         chosen = jax.random.permutation(key, count)[: count // 2]
         return jax.tree.map(lambda part: part[chosen], rows)
 

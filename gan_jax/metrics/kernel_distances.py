@@ -78,6 +78,7 @@ def kernel_distance(
         >>> abs(float(same)) < 0.1, float(moved) > 1.0
         (True, True)
     """
+    samples, real = jnp.asarray(samples), jnp.asarray(real)
     size = min(subset_size, samples.shape[0], real.shape[0])
 
     def one(key: Array) -> Array:
@@ -113,4 +114,4 @@ def median_distance(points: Array) -> Array:
     """Median Euclidean distance between different ones of the first 1,000 points [n, d], the usual bandwidth."""
     some = points[:_HEURISTIC_POINTS] - jnp.mean(points, axis=0, keepdims=True)
     first, second = jnp.triu_indices(some.shape[0], 1)
-    return jnp.sqrt(jnp.median(squared_distances(some, some)[first, second]))
+    return jnp.median(jnp.sqrt(squared_distances(some, some)[first, second]))

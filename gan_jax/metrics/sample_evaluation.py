@@ -81,12 +81,18 @@ def evaluate_samples(
     )
     rows = jnp.asarray(read.array)
     dims = int(jax.eval_shape(yardstick.space.extract, rows[:2]).shape[1])
+    asked = asked if named else [metric for metric in asked if _applies(metric, yardstick)]
     left_out = {metric.name: why for metric in asked if (why := _obstacle(metric, yardstick, len(rows), dims))}
     if left_out and (named or len(left_out) == len(asked)):
         raise SampleError(f"{source}: {next(iter(left_out.values()))}")
     able = [metric for metric in asked if metric.name not in left_out]
     needed = {field for metric in able for field in metric.needs}
-    sets = Sets(*(yardstick.measured(part, needed) for part in (rows, yardstick.reference, yardstick.other)))
+    sets = Sets(
+        yardstick.measured(rows, needed),
+        yardstick.measured(yardstick.reference, needed - {"copying"}),
+        # Distances of real data to the training set are of held-out examples alone.
+        yardstick.measured(yardstick.other, needed - {"copying"})._replace(copying=yardstick.fresh),
+    )
     values: dict[str, Any] = {}
     for metric in able:
         values |= _measured_values(metric, sets, yardstick.known, intervals)
@@ -123,6 +129,13 @@ def chosen_metrics(names: str | Sequence[str]) -> list[SampleMetric]:
     return [metric for metric in SAMPLE_METRICS if metric.name in asked]
 
 
+def _applies(metric: SampleMetric, yardstick: Yardstick) -> bool:
+    """Whether a metric is for data of this kind: single images, stacked images, or points."""
+    points = yardstick.reference.ndim == 2
+    foreign = {"probabilities", "similarity", "copying"} if points else {"mixture"}
+    return not foreign & set(metric.needs)
+
+
 def _obstacle(metric: SampleMetric, yardstick: Yardstick, num: int, dims: int) -> str | None:
     """Why a metric cannot be measured."""
     missing = [field for field in metric.needs if not yardstick.has(field)]
@@ -131,7 +144,7 @@ def _obstacle(metric: SampleMetric, yardstick: Yardstick, num: int, dims: int) -
             "weights": "known modes or a validated classifier",
             "probabilities": "a validated classifier of single images",
             "mixture": "a mixture whose density is known",
-            "copying": "a training set of images",
+            "copying": "a training set of single images",
             "similarity": "images of at least 11 pixels along a side",
         }
         return f"{metric.name} takes {next((wanted[field] for field in missing if field in wanted), 'other data')}"
@@ -153,7 +166,7 @@ def _measured_values(metric: SampleMetric, sets: Sets, known: Known, intervals: 
     compute = jax.jit(metric.compute)
     found = {name: float(value) for name, value in compute(samples, real, known).items()}
     on_real = {name: float(value) for name, value in compute(other, real, known).items()}
-    nums = tuple(jax.tree.leaves(part)[0].shape[0] for part in (samples, real))
+    nums = tuple(max((leaf.shape[0] for leaf in jax.tree.leaves(part)), default=0) for part in (samples, real))
     floors = metric.floors(real, known, *nums)
     errors: dict[str, float] = {}
     if metric.errors is not None:

@@ -127,9 +127,15 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
             MetricValue("kl", "low", "mode shares against the true ones, nats; blind to what is between modes", 0.0),
             MetricValue("reverse_kl", "low", "the other way round: large where modes are missing", 0.0),
             MetricValue("total_variation", "low", "share of samples that are in the wrong mode", *_SHARE),
-            MetricValue("jensen_shannon", "low", "the same in nats, at most 0.69", 0.0, math.log(2.0)),
+            MetricValue(
+                "jensen_shannon",
+                "low",
+                "mode shares against the true ones both ways, nats, at most 0.69",
+                0.0,
+                math.log(2.0),
+            ),
         ),
-        f"mode = most probable class or nearest mode; a sample counts from probability {SURE:g} (points: within 3 std), "
+        f"mode = most probable class or nearest mode; a sample counts from p >= {SURE:g} (points: within 3 std), "
         f"a mode from {_HELD_SHARE:g} n w samples; KL(p || w) of counted samples; reverse: half a sample more a mode",
         _modes,
         _mode_floors,
@@ -174,8 +180,8 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
         "prdc",
         ("features",),
         (
-            MetricValue("precision_k5", "high", "the same with k = 5", *_SHARE),
-            MetricValue("recall_k5", "high", "the same with k = 5", *_SHARE),
+            MetricValue("precision_k5", "high", "share of samples that lie among real examples; k = 5", *_SHARE),
+            MetricValue("recall_k5", "high", "share of real examples that lie among samples; k = 5", *_SHARE),
             MetricValue(
                 "density", "real", "real examples around a sample; above 1 if samples crowd at their middle", 0.0
             ),
@@ -239,7 +245,12 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
         ("copying", "held_out"),
         (
             MetricValue("authenticity", "real", "share of samples that are no copies of training examples", *_SHARE),
-            MetricValue("nearest_ratio", "real", "distance to the nearest training example, held-out ones: 1", 0.0),
+            MetricValue(
+                "nearest_ratio",
+                "real",
+                "median distance to the nearest training example, over that of held-out ones",
+                0.0,
+            ),
             MetricValue(
                 "copying", "real", "C_T: z of that distance against held-out; below -3: copies", has_interval=False
             ),

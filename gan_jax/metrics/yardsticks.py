@@ -15,7 +15,7 @@ from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.data.images import ImageDataset, Images, normalise
 from gan_jax.data.stacked import StackedImages, StackedSource
 from gan_jax.metrics.classifier import Classifier, UnvalidatedClassifier, validated_classifier
-from gan_jax.metrics.copying import copying_distances, training_cells
+from gan_jax.metrics.copying import CopyingDistances, copying_distances, training_cells
 from gan_jax.metrics.diversity import SSIM_WINDOW
 from gan_jax.metrics.metric_kind import NUM_CELLS, Known
 from gan_jax.metrics.sample_sets import (
@@ -45,7 +45,8 @@ class Yardstick:
         known: what metrics know beside the sets.
         classifier: validated, or None.
         accuracy: of the classifier on held-out real images, or None.
-        train: features of the training set, or None; with the centres of its cells.
+        train: features of the training set, with the centres of its cells; or None.
+        fresh: `CopyingDistances` of held-out examples that are not those of `known`; real data for the copying metrics.
         notes: on what cannot be measured.
     """
 
@@ -57,6 +58,7 @@ class Yardstick:
     classifier: Classifier | None = None
     accuracy: float | None = None
     train: tuple[Array, Array] | None = None
+    fresh: CopyingDistances | None = None
     notes: tuple[str, ...] = ()
 
     def measured(self, data: Array, needed: set[str]) -> SampleSet:
@@ -163,15 +165,18 @@ def image_yardstick(
     space = features or (
         pixel_space(chosen.shape[1:]) if classifier is None else classifier_space(classifier, data.name)
     )
-    known, train = Known(jax.random.fold_in(jax.random.key(seed), _METRICS)), None
+    known, train, fresh = Known(jax.random.fold_in(jax.random.key(seed), _METRICS)), None, None
     if classifier is not None:
         share = class_share(classifier, dataset)
         known = known._replace(weights=triple_share(share) if stacked else share)
     if memorisation and not stacked:
         rows = space.extract(normalise(dataset.images))
         train = rows, jnp.asarray(training_cells(np.asarray(rows), min(NUM_CELLS, len(rows))))
-        known = known._replace(held_out=copying_distances(space.extract(normalise(dataset.test_images)), *train))
-    return Yardstick(chosen, other, described, space, known, classifier, accuracy, train, tuple(notes))
+        held = dataset.test_images[jax.random.permutation(key, len(dataset.test_images))]
+        halves = (held[::2], held[1::2])
+        held_out, fresh = (copying_distances(space.extract(normalise(half)), *train) for half in halves)
+        known = known._replace(held_out=held_out)
+    return Yardstick(chosen, other, described, space, known, classifier, accuracy, train, fresh, tuple(notes))
 
 
 def array_yardstick(real: Array, num: int, seed: int, features: FeatureSpace | None = None) -> Yardstick:
