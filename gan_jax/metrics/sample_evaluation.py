@@ -54,7 +54,7 @@ def evaluate_samples(
             samples [n, size, size, c] in [-1, 1] (or points) that returns features [n, d].
         dataset: of `data`, if it is loaded.
         location: folder of the data set; None: the default places.
-        intervals: whether to estimate them, which costs about three times the metrics themselves.
+        intervals: whether to estimate them, which takes most of the time.
         seed: of permutations, subsets, directions and halves.
         source: what the samples are, for messages.
 

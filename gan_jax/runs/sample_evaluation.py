@@ -109,7 +109,7 @@ def _inversion(generator: TrainedGenerator, dataset: Any) -> dict[str, Any]:
         "floor": 0.0,
         "better": "low",
         "meaning": "error of held-out images made from the best latents; beside it, of its own samples",
-        "definition": f"mean squared error per pixel in [-1, 1], {len(order)} held-out images, 300 steps of Adam on the "
-        f"latents from {_NUM_STARTS} starts; the interval is a bootstrap over images",
+        "definition": f"mean squared error per pixel in [-1, 1] of {len(order)} held-out images, 300 steps of Adam on "
+        f"latents from {_NUM_STARTS} starts; bootstrap over images",
     }
     return {INVERSION: row}

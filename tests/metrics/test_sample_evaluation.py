@@ -86,7 +86,7 @@ def test_duplicates_are_seen_in_proportion(digits, yardstick):
         values(yardstick, np.tile(chosen[:num], (NUM // num, 1, 1, 1)), "frechet,prdc,vendi,ssim")
         for num in (240, 12, 2)
     ]
-    assert_worse(series, ("frechet", "ssim"), ("coverage", "recall_k5", "vendi"))
+    assert_worse(series, ("frechet", "ssim"), ("coverage", "vendi"))
 
 
 def test_training_examples_are_seen_as_copies_and_held_out_ones_are_not(digits, yardstick):
