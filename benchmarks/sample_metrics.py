@@ -3,8 +3,9 @@
     python benchmarks/sample_metrics.py [--cases frechet,prdc] [--num 10000] [--dims 128] [--rounds 3]
 
 A row a metric: seconds of a call on two sets of N(0, I) features, without compilation, in rounds in which the metrics
-take turns; seconds of the first call; the program's temporary memory as XLA plans it, and the process's peak so far.
-`kid_50_runs` is the KID of 50 runs of 1,000 samples each, in 10 subsets of 1,000, as one vmapped program.
+take turns; seconds of all processors in the last of them, which other load lengthens less; seconds of the first call;
+the program's temporary memory as XLA plans it, and the process's peak so far. `kid_50_runs` is the KID of 50 runs of
+1,000 samples each, in 10 subsets of 1,000, as one vmapped program.
 """
 
 from __future__ import annotations
@@ -67,10 +68,13 @@ def main() -> None:
         jax.block_until_ready(programs[name](samples, real, key))
         first[name] = time.perf_counter() - began
 
+    used: dict[str, float] = {}
+
     def timed(name: str) -> Callable[[], float]:
         def way() -> float:
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             jax.block_until_ready(programs[name](samples, real, key))
+            used[name] = time.process_time() - worked
             return time.perf_counter() - began
 
         return way
@@ -82,6 +86,7 @@ def main() -> None:
             "num": options.num,
             "dims": options.dims,
             **spread("seconds", seconds[name]),
+            "processor_seconds": round(used[name], 2),
             "first_call_seconds": round(first[name], 2),
             "temporary_mib": round(memory.temp_size_in_bytes / 2**20, 1) if memory is not None else None,
             "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
