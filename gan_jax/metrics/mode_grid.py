@@ -29,7 +29,7 @@ class ModeGrid(NamedTuple):
         modes: number of captured modes: with at least so many samples of at least such a confidence.
         kl: $\sum_k p_k \ln(p_k / w_k)$ in nats; NaN if no mode is captured.
         reverse_kl: $\sum_k w_k \ln(w_k / q_k)$ in nats, where q has half a sample more in every mode, as it would be
-            infinite without a single mode otherwise.
+            infinite without a single mode otherwise. With fewer samples than modes these halves decide it. NaN as `kl`.
         total_variation: $\frac12 \sum_k |p_k - w_k|$, in [0, 1].
         jensen_shannon: the mean KL of p and w to their mean, in nats, in [0, ln 2].
     """
@@ -63,7 +63,7 @@ def mode_grid(mode: Array, confidence: Array, weights: Array, confidences: Array
     return ModeGrid(
         modes=jnp.sum(counts > 0, axis=-1),
         kl=jnp.where(known, kl_divergence(share, true), jnp.nan),
-        reverse_kl=kl_divergence(true, smoothed),
+        reverse_kl=jnp.where(known, kl_divergence(true, smoothed), jnp.nan),
         total_variation=jnp.where(known, 0.5 * jnp.sum(jnp.abs(share - true), axis=-1), 1.0),
         jensen_shannon=jnp.where(known, jensen_shannon(share, true), jnp.log(2.0)),
     )

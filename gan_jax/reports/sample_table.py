@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gan_jax.reports.text_tables import text_table
@@ -56,9 +57,9 @@ def _grid_table(grid: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Four digits; no exponent between a hundred thousandth and a million."""
-    if value is None:
+    """Four digits, whole numbers as such, "-" for what is not defined."""
+    if value is None or math.isnan(value):
         return "-"
-    if value == int(value) and abs(value) < 1e6:
+    if float(value).is_integer() and abs(value) < 1e6:
         return f"{int(value):,}"
     return f"{value:.4g}" if abs(value) >= 1e-4 else f"{value:.2g}"

@@ -78,3 +78,14 @@ def test_a_run_is_measured_by_chosen_metrics(folder, capsys):
     assert "latents: the run's own bank" in result["notes"]
     assert main(["evaluate", "run", "--metrics", "modes,ssim"]) == 2
     assert "ssim takes images" in capsys.readouterr().err
+
+
+def test_a_generator_of_images_is_inverted(folder, capsys):
+    words = ["--num-steps", "2", "--eval-every-steps", "2", "--detector.num-samples", "64", "--quiet"]
+    assert main(["train", "digits_collapse", "--run-dir", "run", *words]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "run", "--metrics", "ivom,modes", "--no-intervals", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["values"]["ivom"]
+    low, high = row["interval"]
+    assert low < row["value"] < high
+    assert row["real"] < 0.01 < row["value"]

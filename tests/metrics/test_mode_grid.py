@@ -30,6 +30,7 @@ def test_every_cell_of_the_grid_is_that_of_a_loop():
             assert grid.modes[i, j] == np.sum(counts > 0)
             if counts.sum() == 0:
                 assert np.isnan(grid.kl[i, j])
+                assert np.isnan(grid.reverse_kl[i, j])
                 assert grid.total_variation[i, j] == 1.0
                 continue
             share, smoothed = counts / counts.sum(), (counts + 0.5) / np.sum(counts + 0.5)
