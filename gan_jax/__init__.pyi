@@ -35,6 +35,7 @@ from .experiment.sweep import Member as Member
 from .experiment.sweep import Sweep as Sweep
 from .experiment.sweep import grid as grid
 from .experiment.sweep import variations as variations
+from .metrics.sample_evaluation import evaluate_samples as evaluate_samples
 from .training.chunks import Chunk as Chunk
 from .training.chunks import ChunkSpec as ChunkSpec
 from .training.chunks import chunk as chunk

@@ -200,7 +200,7 @@ def test_commands_are_found_and_faults_are_seen():
     check("gan-jax train ring+r1 --seed 3 --data.num-modes 6", complete=True)
     check("gan-jax evaluate --step 3", complete=False)
     for wrong in (
-        "gan-jax evaluate",
+        "gan-jax sample",
         "gan-jax report RUN --seed 3",
         "gan-jax train rings",
         "gan-jax train ring+cure",

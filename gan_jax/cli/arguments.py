@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gan_jax.cli.code_options import add_code_options
 from gan_jax.cli.diagnose_options import add_run_kinds
+from gan_jax.cli.evaluate import add_evaluate
 from gan_jax.cli.option_types import PICTURE, SEED, NewFile, Number, Several, Whole, path, seeds
 from gan_jax.cli.parser import Parser
 
@@ -146,17 +147,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.set_defaults(distributed=False, coordinator=None, num_processes=None, process_id=None)
     _add_cache_option(bench)
 
-    evaluate = commands.add_parser("evaluate", help="measure a run's generator again, with any number of samples")
-    evaluate.add_argument("run", type=path, help=_RUN)
-    evaluate.option("--step", type=Whole(), help="of the checkpoint; the newest if not given")
-    evaluate.option("--num-samples", type=Whole(1), metavar="N", help="samples to draw; as in training if not given")
-    evaluate.option("--seed", type=SEED, help="of fresh latents; the run's own bank if not given")
-    evaluate.option(
-        "--truncation", type=Number(above=0), metavar="T", help="draw latents within [-T, T]; not truncated"
-    )
-    evaluate.option("--data", type=path, metavar="DIR", help="where the data set lies, if it has moved")
-    evaluate.option("--json", action="store_true", help="print the result as JSON")
-    _add_cache_option(evaluate)
+    evaluate = add_evaluate(commands, _RUN)
 
     sample = commands.add_parser(
         "sample", help="samples of a run's generator as arrays or pictures", description=_SAMPLE

@@ -19,6 +19,7 @@ from gan_jax.cli.arguments import build_parser
 from gan_jax.cli.collapsebench import collapsebench_command
 from gan_jax.cli.console import log
 from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices, without_nan_checks
+from gan_jax.cli.evaluate import evaluate_command
 from gan_jax.cli.parser import INTERRUPTED, OK, USAGE, Parser, Settings, split_overrides
 from gan_jax.cli.sample import sample_command
 from gan_jax.cli.streams import guard_streams
@@ -27,7 +28,7 @@ COMMANDS = {
     "train": training.train_command,
     "sweep": training.sweep_command,
     "collapsebench": collapsebench_command,
-    "evaluate": results.evaluate_command,
+    "evaluate": evaluate_command,
     "sample": sample_command,
     "diagnose": results.diagnose_command,
     "thresholds": results.thresholds_command,

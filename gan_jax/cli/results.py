@@ -1,4 +1,4 @@
-"""Commands on what has been trained: evaluate, sample, diagnose, report, watch; and data."""
+"""Commands on what has been trained: diagnose, thresholds, report, watch; and data."""
 
 from __future__ import annotations
 
@@ -10,24 +10,6 @@ from gan_jax.cli.code_options import allowed_code
 from gan_jax.cli.console import log, print_text
 from gan_jax.cli.option_types import Number, Several
 from gan_jax.cli.parser import OK, Settings, UsageError
-
-
-def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
-    from gan_jax.reports.text_tables import evaluation_table
-    from gan_jax.runs.evaluation import evaluate_run
-    from gan_jax.runs.json_text import json_text
-
-    result = evaluate_run(
-        options.run,
-        step=options.step,
-        num_samples=options.num_samples,
-        seed=options.seed,
-        location=options.data,
-        truncation=options.truncation,
-        allowed=allowed_code(options),
-    )
-    print_text(json_text(result, indent=2) if options.json else evaluation_table(result))
-    return OK
 
 
 def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:

@@ -11,11 +11,13 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from gan_jax.metrics.distances import in_blocks as in_blocks
 
 Score = Callable[[Array], Array]
 """Samples [n, *shape] -> raw scores [n]; the score of a sample does not depend on the others."""
@@ -41,34 +43,6 @@ class ScanMeasures(NamedTuple):
     half_width: Array
     curvature: Array
     sharpness: Array
-
-
-def in_blocks(function: Callable[..., Any], *arrays: Array, size: int) -> Any:
-    """Applies a function of rows to `size` rows at a time, which bounds its memory.
-
-    Args:
-        function: arrays [b, ...] -> a tree of arrays [b, ...], row by row.
-        *arrays: each [n, ...].
-        size: rows of a block, b; the last block is padded with the last row.
-
-    Returns:
-        The function's values for all rows: leaves [n, ...].
-
-    Example:
-        >>> in_blocks(lambda x: 2 * x, jnp.arange(5), size=2).tolist()
-        [0, 2, 4, 6, 8]
-    """
-    num = arrays[0].shape[0]
-    if num <= size:
-        return function(*arrays)
-    count = -(-num // size)
-
-    def cut(rows: Array) -> Array:
-        filling = jnp.broadcast_to(rows[-1:], (count * size - num, *rows.shape[1:]))
-        return jnp.concatenate([rows, filling]).reshape(count, size, *rows.shape[1:])
-
-    parts = jax.lax.map(lambda blocks: function(*blocks), tuple(cut(rows) for rows in arrays))
-    return jax.tree.map(lambda part: part.reshape(count * size, *part.shape[2:])[:num], parts)
 
 
 def input_gradients(score: Score, points: Array, *, size: int = 256) -> Array:

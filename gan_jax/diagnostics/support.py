@@ -14,7 +14,6 @@ References:
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -24,22 +23,10 @@ import numpy as np
 from jax import Array
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
-from gan_jax.diagnostics.scans import in_blocks
+from gan_jax.metrics.distances import Neighbours, in_blocks, squared_distances
+from gan_jax.metrics.distances import nearest_neighbours as nearest_neighbours
 
 _BLOCK = 256
-_FEW_DIMS = 16
-
-
-class Neighbours(NamedTuple):
-    """Nearest reference of each of n queries.
-
-    Attributes:
-        distance: [n], Euclidean distance to it.
-        which: int32 [n], its index among the references.
-    """
-
-    distance: Array
-    which: Array
 
 
 class Coincidences(NamedTuple):
@@ -73,32 +60,6 @@ class SupportSize(NamedTuple):
     batch_half: float | None
 
 
-@functools.partial(jax.jit, static_argnames="exclude_self")
-def nearest_neighbours(queries: Array, references: Array, *, exclude_self: bool = False) -> Neighbours:
-    """Nearest reference of each query by Euclidean distance, in blocks, which bounds the memory.
-
-    Args:
-        queries: [n, d].
-        references: [m, d].
-        exclude_self: leave out the reference of the query's own index, for queries that are the references.
-
-    Returns:
-        `Neighbours`, leaves [n].
-    """
-    centre = jnp.mean(references, axis=0, keepdims=True)
-    references = references - centre
-
-    def block(rows: Array, positions: Array) -> tuple[Array, Array]:
-        squares = _squared_distances(rows - centre, references)
-        if exclude_self:
-            squares = jnp.where(positions[:, None] == jnp.arange(references.shape[0])[None], jnp.inf, squares)
-        index = jnp.argmin(squares, axis=1)
-        own = rows - centre - references[index]  # differences: the products below lose digits
-        return jnp.sqrt(jnp.sum(own * own, axis=1)), index.astype(jnp.int32)
-
-    return Neighbours(*in_blocks(block, queries, jnp.arange(queries.shape[0]), size=_BLOCK))
-
-
 @jax.jit
 def coincidences(samples: Array, threshold: float | Array) -> Coincidences:
     """Which samples [n, d] are at most a threshold apart.
@@ -111,7 +72,7 @@ def coincidences(samples: Array, threshold: float | Array) -> Coincidences:
     columns = jnp.arange(num)[None]
 
     def block(rows: Array, positions: Array) -> tuple[Array, Array]:
-        near = _squared_distances(rows, centred) <= jnp.square(threshold)
+        near = squared_distances(rows, centred) <= jnp.square(threshold)
         own = positions[:, None]
         degree = jnp.sum(near & (own != columns), axis=1)
         later = jnp.min(jnp.where(near & (columns > own), columns, num), axis=1)
@@ -205,12 +166,3 @@ def closest_pairs(neighbours: Neighbours, num: int) -> np.ndarray:
     order = np.argsort(distance, kind="stable")
     pairs = dict.fromkeys((min(i, index[i]), max(i, index[i])) for i in order)
     return np.array(list(pairs)[:num], np.int64).reshape(-1, 2)
-
-
-def _squared_distances(a: Array, b: Array) -> Array:
-    """[n, d] and [m, d] -> [n, m]."""
-    if a.shape[1] <= _FEW_DIMS:
-        return sum(jnp.square(a[:, i][:, None] - b[:, i][None]) for i in range(a.shape[1]))  # type: ignore[return-value]
-    # |a|^2 + |b|^2 - 2 <a, b> loses the digits that |a|^2 and |b|^2 share; both are centred, and there are many.
-    squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None]
-    return jnp.maximum(squares - 2 * jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST), 0.0)

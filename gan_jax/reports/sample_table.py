@@ -1,0 +1,65 @@
+"""The result of `gan_jax.metrics.evaluate_samples` as text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gan_jax.reports.text_tables import text_table
+
+_ARROWS = {"low": "↓", "high": "↑", "real": "="}
+_LEGEND = (
+    "↓ lower is better, ↑ higher is better, = as near to real data as may be\n"
+    "real data: the same metric of real examples that are not in the reference\n"
+    "floor: what a perfect sampler gets in expectation at these numbers, where that is known in closed form"
+)
+
+
+def sample_table(result: dict[str, Any]) -> str:
+    """A row for each number, with its interval, the value of real data and what it says; then the grid of modes."""
+    rows = [["", "metric", "value", "95 % interval", "real data", "floor", "what it says"]]
+    for name, row in result["values"].items():
+        ends = row["interval"]
+        rows.append(
+            [
+                _ARROWS[row["better"]],
+                name.replace("_", " "),
+                _number(row["value"]),
+                "-" if ends is None else f"{_number(ends[0])} to {_number(ends[1])}",
+                _number(row["real"]),
+                _number(row["floor"]),
+                row["meaning"],
+            ]
+        )
+    lines = [*_head(result), "", text_table(rows), "", _LEGEND]
+    if result["grid"] is not None:
+        lines += ["", _grid_table(result["grid"])]
+    lines += [f"left out: {why}" for why in result["left_out"].values()]
+    return "\n".join(lines)
+
+
+def _head(result: dict[str, Any]) -> list[str]:
+    shape, features = "x".join(map(str, result["shape"])), result["features"]
+    accuracy = "" if features["accuracy"] is None else f", accuracy {features['accuracy']:.2%}".replace("%", " %")
+    return [
+        f"{result['samples']}: {result['num_samples']:,} samples ({shape}) against {result['reference']}",
+        f"real data: {result['real']}; features: {features['name']}, {features['dims']:,} numbers{accuracy}",
+        *(f"note: {note}" for note in result["notes"]),
+    ]
+
+
+def _grid_table(grid: dict[str, Any]) -> str:
+    rows = [["", *(f"count >= {count}" for count in grid["min_counts"])]]
+    for confidence, found, real in zip(grid["confidences"], grid["modes"], grid["real_modes"], strict=True):
+        cells = [f"{one:,} ({other:,})" for one, other in zip(found, real, strict=True)]
+        rows.append([f"p >= {confidence:g}", *cells])
+    return f"modes by the two published thresholds (real data in brackets); p: {grid['rule']}\n{text_table(rows)}"
+
+
+def _number(value: float | None) -> str:
+    """Four digits, whole numbers as such, "-" for what is not defined."""
+    if value is None or math.isnan(value):
+        return "-"
+    if float(value).is_integer() and abs(value) < 1e6:
+        return f"{int(value):,}"
+    return f"{value:.4g}" if abs(value) >= 1e-4 else f"{value:.2g}"
