@@ -53,6 +53,9 @@ class SweepOptions:
             evaluation that fills the last window.
         draw: writes a picture of samples, as in `HostOptions`.
         restart: whether members that cannot be continued are trained anew, and what is there set aside.
+        checkpoint_seconds: least time from one checkpoint to the next; what was trained after the last one is trained
+            again by a resumed sweep. 0 saves at every evaluation.
+        deadline: of `time.monotonic`: the sweep saves and stops at the first evaluation after it. None: at its end.
     """
 
     strategy: str = "auto"
@@ -63,6 +66,12 @@ class SweepOptions:
     stop_at_collapse: bool = False
     draw: Draw | None = None
     restart: bool = False
+    checkpoint_seconds: float = 0.0
+    deadline: float | None = None
+
+
+class OutOfTimeError(RunError):
+    """The deadline of a sweep has passed; what it has done is saved, and it can be resumed."""
 
 
 class Library:

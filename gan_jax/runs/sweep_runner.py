@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from gan_jax.runs.runner import decorate, spaced, stacked_template
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.sweep_plan import (
     Library,
+    OutOfTimeError,
     SweepOptions,
     first_states,
     make_plan,
@@ -145,7 +147,10 @@ class _BatchRunner:
         pending: dict[str, list[np.ndarray]] = {}
         with TrainingProgress(first.num_steps, step, enabled=self.options.progress and hosts.is_leader()) as progress:
             advance, specs = strategy.advance(num_samples(first)), plan(first, self.resources, step)
-            began = time.monotonic()
+            began, saved = (
+                time.monotonic(),
+                -math.inf,
+            )  # the first evaluation is saved: rows without a checkpoint are none
             for spec, result in chunks(advance, stack.experiments, resources, stack.states, specs):
                 stack = stack._replace(states=jax.block_until_ready(result.state))
                 step += spec.length
@@ -163,7 +168,10 @@ class _BatchRunner:
                     pending = {}
                 broken = host.state["nonfinite_step"] >= 0
                 self._update_rows(host.state, ends)
-                if result.evaluation is not None:
+                late = self.options.deadline is not None and time.monotonic() >= self.options.deadline and not ends
+                due = late or ends or time.monotonic() - saved >= self.options.checkpoint_seconds
+                if result.evaluation is not None and due:
+                    saved = time.monotonic()
                     state = self._gather(strategy, stack.states, stack.num)
                     if checkpoints is not None:
                         self._write_members(done)
@@ -172,6 +180,10 @@ class _BatchRunner:
                     on_chunk(step)
                 if broken.all() or stops:
                     break
+                if late and result.evaluation is not None:
+                    if checkpoints is not None:
+                        checkpoints.close()
+                    raise OutOfTimeError(f"the time is up at step {step:,} of {first.num_steps:,}: resume the sweep")
                 began = time.monotonic()
         if checkpoints is not None:
             checkpoints.close()
