@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gan_jax.bench.rounds import mean_and_error, rounds, significant, spread
+from gan_jax.bench.rounds import mean_and_error, significant
+from gan_jax.bench.rounds import median_and_quartiles as spread
+from gan_jax.bench.rounds import take_turns as rounds
 from gan_jax.bench.rows import SCHEMA, emit, read_rows
 
 __all__ = [

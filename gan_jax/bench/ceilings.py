@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gan_jax.bench.rounds import rounds, significant, spread
+from gan_jax.bench.rounds import median_and_quartiles, significant, take_turns
 
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
@@ -34,8 +34,12 @@ def measure_product(precision: str, size: int, num_rounds: int = 6, repeats: int
         with jax.default_matmul_precision("float32" if precision == "bfloat16" else precision):
             return jax.lax.fori_loop(0, repeats, lambda _, x: x @ right, left)
 
-    seconds = rounds({"ours": _timed(jax.jit(chain), left, right)}, num_rounds)["ours"]
-    return {"size": size, "arithmetic": precision, **spread("tflops", 2 * size**3 * repeats / seconds / 1e12)}
+    seconds = take_turns({"ours": _timed(jax.jit(chain), left, right)}, num_rounds)["ours"]
+    return {
+        "size": size,
+        "arithmetic": precision,
+        **median_and_quartiles("tflops", 2 * size**3 * repeats / seconds / 1e12),
+    }
 
 
 def measure_copy(num_bytes: int, num_rounds: int = 6, repeats: int = 10) -> dict[str, Any]:
@@ -54,8 +58,8 @@ def measure_copy(num_bytes: int, num_rounds: int = 6, repeats: int = 10) -> dict
     def chain(array: jax.Array) -> jax.Array:
         return jax.lax.fori_loop(0, repeats, lambda _, x: x + 1, array)
 
-    seconds = rounds({"ours": _timed(jax.jit(chain), array)}, num_rounds)["ours"]
-    return {"bytes": num_bytes, **spread("gigabytes_per_second", 2 * num_bytes * repeats / seconds / 1e9)}
+    seconds = take_turns({"ours": _timed(jax.jit(chain), array)}, num_rounds)["ours"]
+    return {"bytes": num_bytes, **median_and_quartiles("gigabytes_per_second", 2 * num_bytes * repeats / seconds / 1e9)}
 
 
 def measured_ceilings(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Figures of a measurement: training steps, unrolled steps, sweeps. `gan-jax bench` and the accelerator kit share them."""
+"""Figures of training steps, unrolled ones and sweeps. `gan-jax bench` and the accelerator kit share them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_jax.bench.flops import step_flops
 from gan_jax.bench.programs import Training, analyse, start
-from gan_jax.bench.rounds import rounds, significant, spread
+from gan_jax.bench.rounds import median_and_quartiles, significant, take_turns
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.chunks import ChunkSpec
@@ -37,9 +37,9 @@ FIGURES = {
     "temporary_mb, argument_mb, peak_mb": "memory of the program on a device, by XLA's analysis; 1e6 bytes",
     "device_peak_mb": "most memory that the process has had on the device so far; null where it does not say",
     "xla_flops": "operations of the program by XLA's cost analysis, which counts the body of a loop once",
-    "step_flops": "operations that a step needs, by hand (`gan_jax.bench.flops`); null for games that it does not count",
+    "step_flops": "operations that a step needs, by hand (`gan_jax.bench.flops`); null for an unrolled game",
     "tflops": "step_flops times steps/s, in 1e12 a second",
-    "mfu": "tflops by the machine's measured product of matrices in the same arithmetic; null where it was not measured",
+    "mfu": "tflops by the measured product of matrices of this device and arithmetic; null where there is none",
 }
 """The figures of `gan-jax bench`, beside the keys of `gan_jax.bench.rows.SCHEMA`. A row has those that apply."""
 
@@ -69,12 +69,12 @@ def measure_step(
         Figures, as described in `FIGURES`.
     """
     training = Training(experiment, resources, num_steps)
-    seconds = rounds({"ours": training.round}, num_rounds, min_seconds)["ours"]
+    seconds = take_turns({"ours": training.round}, num_rounds, min_seconds)["ours"]
     figures = {
         "batch_size": experiment.batch_size,
         "arithmetic": experiment.precision,
         **timed(seconds, num_steps),
-        **spread("examples_per_second", experiment.batch_size * num_steps / seconds),
+        **median_and_quartiles("examples_per_second", experiment.batch_size * num_steps / seconds),
         **training.compiled.figures(),
         "device_peak_mb": device_peak_mb(),
         "step_flops": None,
@@ -111,7 +111,7 @@ def measure_sweep(
         Figures, as described in `FIGURES`.
     """
     program = Together(name, experiments, resources, num_steps)
-    seconds = rounds({name: program.round}, num_rounds, min_seconds)[name]
+    seconds = take_turns({name: program.round}, num_rounds, min_seconds)[name]
     return {
         "strategy": name,
         "members": len(experiments),
@@ -165,8 +165,8 @@ def timed(seconds: np.ndarray, num_steps: int, members: int = 1) -> dict[str, An
         "steps": num_steps,
         "rounds": len(seconds),
         "round_seconds": [significant(value) for value in seconds],
-        **spread("seconds", seconds),
-        **spread("steps_per_second", members * num_steps / seconds),
+        **median_and_quartiles("seconds", seconds),
+        **median_and_quartiles("steps_per_second", members * num_steps / seconds),
     }
 
 

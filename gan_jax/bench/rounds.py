@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 from scipy import stats  # type: ignore[import-untyped]
 
 
-def rounds(ways: Mapping[str, Callable[[], float]], num_rounds: int, min_seconds: float = 0.0) -> dict[str, np.ndarray]:
+def take_turns(
+    ways: Mapping[str, Callable[[], float]], num_rounds: int, min_seconds: float = 0.0
+) -> dict[str, np.ndarray]:
     """Times some ways in turns, round by round, so that other load on the machine falls on all alike.
 
     Args:
@@ -21,7 +23,7 @@ def rounds(ways: Mapping[str, Callable[[], float]], num_rounds: int, min_seconds
         min_seconds: go on until the rounds that count have taken so long together.
 
     Returns:
-        Seconds by name, [rounds]. `spread` makes figures of them and of their ratios.
+        Seconds by name, [rounds]. `quartiles` makes figures of them and of their ratios.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
@@ -33,10 +35,10 @@ def rounds(ways: Mapping[str, Callable[[], float]], num_rounds: int, min_seconds
     return {name: np.array(spent) for name, spent in seconds.items()}
 
 
-def spread(name: str, values: ArrayLike, digits: int = 4) -> dict[str, Any]:
-    """Two figures: the median of values under a name, and their quartiles under "name_quartiles".
+def median_and_quartiles(name: str, values: ArrayLike, digits: int = 4) -> dict[str, Any]:
+    """Two figures: the median of values under a name, and their lower and upper quartile under "name_quartiles".
 
-    >>> spread("seconds", [4.0, 1.0, 2.0, 3.0, 5.0])
+    >>> median_and_quartiles("seconds", [4.0, 1.0, 2.0, 3.0, 5.0])
     {'seconds': 3.0, 'seconds_quartiles': [2.0, 4.0]}
     """
     low, middle, high = (significant(value, digits) for value in np.percentile(np.asarray(values), (25, 50, 75)))

@@ -22,7 +22,7 @@ SCHEMA = {
     "question": "what is measured: the script, or one of its questions",
     "case": "which case, arm or way the row is about",
     "date": "when the row was written: ISO 8601, UTC",
-    "commit": "of the repository, with '-dirty' where files differ from it; null outside a git checkout",
+    "commit": "of the repository, '-dirty' if files differ; GAN_JAX_COMMIT, or null, outside a git checkout",
     "python": "version",
     "jax": "version",
     "jaxlib": "version",
@@ -57,7 +57,7 @@ def emit(
     """
     if taken := [name for name in figures if name in SCHEMA]:
         raise ValueError(f"the schema of a row has {', '.join(taken)}: give the figures other names")
-    row = _plain({"question": question, "case": case, **figures, **environment()})
+    row = _plain({"question": question, "case": case, **figures, **origin()})
     line = json.dumps(row, allow_nan=False)
     if show:
         print(line, flush=True)
@@ -78,7 +78,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def environment() -> dict[str, Any]:
+def origin() -> dict[str, Any]:
     """The keys of `SCHEMA` that say where and when a row was made."""
     config: Any = jax.config
     # macOS and Windows have no affinity.
@@ -99,6 +99,8 @@ def environment() -> dict[str, Any]:
 
 @functools.cache
 def _commit() -> str | None:
+    if given := os.environ.get("GAN_JAX_COMMIT"):
+        return given
     git = ["git", "-C", str(Path(__file__).parent)]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         run = functools.partial(subprocess.run, check=True, capture_output=True, text=True)

@@ -55,7 +55,7 @@ class SweepOptions:
         restart: whether members that cannot be continued are trained anew, and what is there set aside.
         checkpoint_seconds: least time from one checkpoint to the next; what was trained after the last one is trained
             again by a resumed sweep. 0 saves at every evaluation.
-        deadline: of `time.monotonic`: the sweep saves and stops at the first evaluation after it. None: at its end.
+        stops: asked with the step after every evaluation but the last: if so, the sweep saves and stops. None: never.
     """
 
     strategy: str = "auto"
@@ -67,11 +67,11 @@ class SweepOptions:
     draw: Draw | None = None
     restart: bool = False
     checkpoint_seconds: float = 0.0
-    deadline: float | None = None
+    stops: Callable[[int], bool] | None = None
 
 
-class OutOfTimeError(RunError):
-    """The deadline of a sweep has passed; what it has done is saved, and it can be resumed."""
+class StoppedSweepError(RunError):
+    """A sweep was told to stop before its end; what it has done is saved, and it can be resumed."""
 
 
 class Library:

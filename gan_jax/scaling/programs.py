@@ -20,6 +20,11 @@ def compiled_init(experiment: Experiment, key: Array) -> TrainState:
     return _init_program()(experiment, key)
 
 
+def init_shapes(experiment: Experiment, key: Array) -> TrainState:
+    """The shapes and dtypes of `compiled_init`'s state, without computing it."""
+    return jax.eval_shape(_init_program(), experiment, key)
+
+
 @functools.cache
 def _init_program() -> Any:
     # Without optimisation on a CPU: drawing the weights of a DCGAN takes 20 s to compile there with it, 2 s without,
