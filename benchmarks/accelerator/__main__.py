@@ -66,7 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     for folder in (options.out, options.work):
         folder.mkdir(parents=True, exist_ok=True)
     prepare_environment(options.work)
-    failures = run_stages(arguments, options.minutes, options.out, names)
+    command = [sys.executable, "-m", "benchmarks.accelerator", *arguments, "--worker"]
+    failures = run_stages(command, options.minutes, options.out, names)
     return 1 if failures else 0
 
 

@@ -50,7 +50,7 @@ class Pace:
 
     @property
     def seconds(self) -> float | None:
-        """What the whole sweep would take at its pace after the first evaluation, which compiles; None if unknown."""
+        """What the whole sweep would take at its pace since the first evaluation; None if unknown."""
         if len(self._seen) < 2:
             return None
         (step, began), (last, now) = self._seen[0], self._seen[-1]

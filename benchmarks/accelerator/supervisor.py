@@ -7,6 +7,7 @@ does not answer in time is killed, and the next stage gets a new one.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -49,20 +50,21 @@ class Worker:
     """A process that runs stages.
 
     Args:
-        arguments: of the command line, for the worker.
+        command: that starts it.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "benchmarks.accelerator", *arguments, "--worker"]
+    def __init__(self, command: Sequence[str]) -> None:
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)
         self._answers: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
+        with self._process.stdout:
+            for line in self._process.stdout:
+                self._answers.put(line)
         self._answers.put("")
 
     def run(self, stage: str, seconds: float, most: float) -> str | None:
@@ -98,41 +100,44 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._listener.join()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
 
 def run_stages(
-    arguments: Sequence[str], minutes: float, out: Path, names: Sequence[str], log: Any = None
+    command: Sequence[str], minutes: float, out: Path, names: Sequence[str], grace: float = GRACE_SECONDS
 ) -> list[tuple[str, str]]:
     """Runs stages one after another, within a time.
 
     Args:
-        arguments: of the command line, for the workers.
+        command: that starts a worker.
         minutes: for all of them.
         out: folder of the rows; a stage that fails leaves its reason in failures.txt there.
         names: of the stages.
-        log: takes a line for people; None: standard error.
+        grace: seconds that a stage may take beyond its time before it is killed.
 
     Returns:
         (stage, reason) of those that failed.
     """
-    log = log or (lambda line: print(line, file=sys.stderr, flush=True))
+    log = functools.partial(print, file=sys.stderr, flush=True)
     end, failures, worker = time.monotonic() + 60 * minutes, list[tuple[str, str]](), None
     for stage in [stage for stage in STAGES if stage.name in names]:
         left = end - time.monotonic()
         if left <= 0:
             log(f"{stage.name}: no time is left")
             continue
-        if worker is None or not worker.is_alive:
-            worker = Worker(arguments)
+        if worker is not None and not worker.is_alive:
+            worker.close()
+            worker = None
+        worker = worker or Worker(command)
         seconds = stage.share * left
         log(f"{stage.name}: {seconds:.0f} s of {left:.0f} s")
-        if (reason := worker.run(stage.name, seconds, min(seconds, left) + GRACE_SECONDS)) is not None:
+        if (reason := worker.run(stage.name, seconds, seconds + grace)) is not None:
             log(f"{stage.name}: {reason}")
             failures.append((stage.name, reason))
             with (out / "failures.txt").open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {stage.name}: {reason}\n")
-            if worker.is_alive and "killed" in reason:
-                worker.close()
     if worker is not None:
         worker.close()
     return failures
