@@ -47,12 +47,12 @@ SMALL_STEPS = (("ring", 32, "float32", "auto"), ("dcgan28", 4, "bfloat16", "matm
 PEERS = (
     ("dcgan64", 1024, "amp", "bfloat16", "native"),
     ("dcgan64", 64, "eager", "tensorfloat32", "native"),
-    ("ring", 512, "graphs", "float32", "auto"),
+    ("ring", 512, "graphs", "tensorfloat32", "auto"),
     ("dcgan64", 64, "channels-last", "tensorfloat32", "native"),
     ("dcgan64", 64, "graphs", "tensorfloat32", "native"),
-    ("ring", 512, "eager", "float32", "auto"),
+    ("ring", 512, "eager", "tensorfloat32", "auto"),
     ("dcgan64", 64, "compile", "tensorfloat32", "native"),
-    ("ring", 512, "compile", "float32", "auto"),
+    ("ring", 512, "compile", "tensorfloat32", "auto"),
 )
 SMALL_PEERS = (("ring", 32, "eager", "float32", "auto"),)
 
