@@ -160,7 +160,8 @@ def _resume_error() -> float:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder))
         checkpoints.save(whole)
-        restored = checkpoints.restore(jax.eval_shape(init, experiment, jax.random.key(0)), 10)
+        key = jax.random.key(0)
+        restored = checkpoints.restore(jax.eval_shape(init, experiment, key)._replace(key=key), 10)
         checkpoints.close()
     ends = [compiled_chunk(experiment, LoadedData(), state, ChunkSpec(10)).state for state in (restored, whole)]
     return _difference(*(jax.device_get(_params(end)) for end in ends), relative=False)

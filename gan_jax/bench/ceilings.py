@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gan_jax.bench.rounds import median_and_quartiles, significant, take_turns
+from gan_jax.bench.rounds import median_and_quartiles, take_turns
 
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
@@ -78,11 +78,10 @@ def measured_ceilings(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     return found
 
 
-def quick_ceiling(precision: str) -> float | None:
+def quick_ceiling(precision: str) -> float:
     """The ceiling that a single measurement is held against: a product of a size that suits the device."""
     size = 2048 if jax.default_backend() == "cpu" else 8192
-    value = measure_product(precision, size, num_rounds=3, repeats=2 if size == 2048 else 10)["tflops"]
-    return significant(value)
+    return float(measure_product(precision, size, num_rounds=3, repeats=2 if size == 2048 else 10)["tflops"])
 
 
 def _timed(function: Callable[..., Any], *args: Any) -> Callable[[], float]:
