@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 
 import chex
@@ -114,7 +115,7 @@ def test_an_unrolled_step_costs_what_its_updates_cost():
         matmul_flops(functools.partial(step, experiment=e), state_of(e))
         for e in (override(UNROLLED, "generator.unroll.num_steps", num) for num in (2, 3, 4, 6))
     ]
-    steps = [b - a for a, b in zip(counts, counts[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(counts)]
     assert steps[0] == steps[1] == steps[2] / 2 > 0
 
 
