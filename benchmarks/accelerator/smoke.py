@@ -138,7 +138,7 @@ def _sweep_error() -> float:
         strategy = Strategy(name)
         states = [start(experiment, seed) for seed, experiment in enumerate(experiments)]
         stack = strategy.place(experiments, states)
-        resources, spec = strategy.place_resources(LoadedData()), ChunkSpec(4)
+        resources, spec = strategy.place_resources(LoadedData()), ChunkSpec(4, evaluates=False)
         result = strategy.compile(stack, resources, spec)(stack.experiments, resources, stack.states)
         found.append(strategy.gather(_params(result.state), stack.num))
     return _difference(*found)
@@ -147,7 +147,7 @@ def _sweep_error() -> float:
 def _parallel_error() -> float:
     num = jax.local_device_count()
     experiment = tiny_ring(batch_size=32 * num, num_steps=4, eval_every_steps=4)
-    state, spec = start(experiment, 0), ChunkSpec(4)
+    state, spec = start(experiment, 0), ChunkSpec(4, evaluates=False)
     parallel = make_parallel_chunk()(experiment, replicate(LoadedData()), replicate(state), spec)
     one = compiled_chunk(experiment, LoadedData(), start(experiment, 0), spec)
     return _difference(jax.device_get(_params(parallel.state)), jax.device_get(_params(one.state)))
@@ -156,14 +156,17 @@ def _parallel_error() -> float:
 def _resume_error() -> float:
     """The largest difference of any number of the state; 0 is bit for bit."""
     experiment = tiny_ring(num_steps=20, eval_every_steps=10)
-    whole = compiled_chunk(experiment, LoadedData(), start(experiment, 0), ChunkSpec(10)).state
+    whole = compiled_chunk(experiment, LoadedData(), start(experiment, 0), ChunkSpec(10, evaluates=False)).state
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder))
         checkpoints.save(whole)
         key = jax.random.key(0)
         restored = checkpoints.restore(jax.eval_shape(init, experiment, key)._replace(key=key), 10)
         checkpoints.close()
-    ends = [compiled_chunk(experiment, LoadedData(), state, ChunkSpec(10)).state for state in (restored, whole)]
+    ends = [
+        compiled_chunk(experiment, LoadedData(), state, ChunkSpec(10, evaluates=False)).state
+        for state in (restored, whole)
+    ]
     return _difference(*(jax.device_get(_params(end)) for end in ends), relative=False)
 
 

@@ -67,6 +67,8 @@ def make_case(
     settings: list[tuple[str, object]] = [("precision", precision), ("num_steps", 10**6)]
     if batch_size is not None:
         settings.append(("batch_size", batch_size))
+        if experiment.detector.num_samples % batch_size:
+            settings.append(("detector.num_samples", batch_size))
         if resources.dataset and batch_size > len(resources.dataset.images):
             resources = random_images(experiment.data.shape[0], batch_size)
     if name.startswith("dcgan"):

@@ -24,7 +24,7 @@ def compare_rows(first: Path, second: Path) -> Iterator[tuple[str, dict[str, Any
         second: file of rows.
 
     Yields:
-        (case, figures of `compare`, with the commits and devices of both).
+        (case, figures of `compare`, with "commits" and "devices" of both).
 
     Raises:
         ValueError: if they have no case in common, or their rows no rounds.
@@ -40,7 +40,7 @@ def compare_rows(first: Path, second: Path) -> Iterator[tuple[str, dict[str, Any
         raise ValueError(f"{first} and {second} have no case in common: measure the same cases")
     for key in shared:
         a, b = (side[key] for side in sides)
-        about = {name: [a[name], b[name]] for name in ("commit", "device")}
+        about = {f"{name}s": [a[name], b[name]] for name in ("commit", "device")}
         yield key[1], {**compare(a["round_seconds"], b["round_seconds"]), **about}
 
 

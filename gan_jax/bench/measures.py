@@ -30,7 +30,7 @@ FIGURES = {
     "round_seconds": "seconds of each round, in order",
     "seconds, seconds_quartiles": "of a round: median and quartiles",
     "steps_per_second, steps_per_second_quartiles": "training steps, of all members together",
-    "examples_per_second": "steps/s times batch size",
+    "examples_per_second, examples_per_second_quartiles": "steps/s times batch size",
     "rounds": "that counted; one more went before them",
     "compile_seconds": "tracing, lowering and XLA's own time; in no other figure",
     "lower_seconds": "tracing and lowering alone",
