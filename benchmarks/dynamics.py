@@ -41,7 +41,7 @@ from benchmarks.programs import compile_timed, evaluations, matmul_flops, start,
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment, Unroll
 from gan_jax.experiment.settings import override
-from gan_jax.scaling.programs import compiled_init, compiler_options
+from gan_jax.scaling.programs import compiler_options, init_shapes
 from gan_jax.training.dynamics import (
     Alternating,
     Competitive,
@@ -204,7 +204,7 @@ def play(game: str, name: str, budget: int, learning_rate: float | None) -> tupl
 def measured_costs(config: str) -> Iterator[dict[str, Any]]:
     """Rows of operations relative to the simultaneous step, on a config's networks and batch, all with plain SGD."""
     base = contend(load(config), CONTENDERS["simultaneous"])
-    state = jax.eval_shape(compiled_init, base, jax.random.key(0))
+    state = init_shapes(base, jax.random.key(0))
 
     def traced(experiment: Experiment) -> int:
         return matmul_flops(lambda state: train_step(experiment, (), state), state)

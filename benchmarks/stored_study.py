@@ -20,19 +20,20 @@ from gan_jax.runs.sweep_directory import SweepDirectory
 KEPT = ("member", "step", "label", "evaluation", "steps_per_second")
 
 
-def store(sweep: Path, folder: Path) -> None:
+def store(sweep: Path, folder: Path, *, unfinished: bool = False) -> None:
     """Writes the folder.
 
     Args:
         sweep: folder of the sweep.
         folder: to write.
+        unfinished: whether the rows so far are stored of a sweep that has not ended.
 
     Raises:
         RunError: if the sweep has not ended.
     """
     directory = SweepDirectory.open(sweep)
     rows = directory.read_members()
-    if len(rows) < directory.num_members() or not all(row["ended"] for row in rows):
+    if not unfinished and (len(rows) < directory.num_members() or not all(row["ended"] for row in rows)):
         raise RunError(f"{sweep} has not ended: resume it first")
     folder.mkdir(parents=True, exist_ok=True)
     for path in (directory.record_path, directory.members_path):

@@ -196,7 +196,7 @@ def step(
 def sample(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """A fresh batch of the ring and of latents."""
     noise = torch.randn(BATCH_SIZE, 2, dtype=dtype)
-    real = MODES.to(dtype)[torch.randint(0, len(MODES), (BATCH_SIZE,))] + STD * noise
+    real = MODES.to(noise)[torch.randint(0, len(MODES), (BATCH_SIZE,))] + STD * noise
     return real, torch.randn(BATCH_SIZE, GENERATOR_SIZES[0], dtype=dtype)
 
 
@@ -257,6 +257,7 @@ def serve(peer: str, num_inner: int, num_steps: int) -> None:
     generator, discriminator = (init(sizes, torch.float32) for sizes in (GENERATOR_SIZES, DISCRIMINATOR_SIZES))
     began = time.perf_counter()
     generator, discriminator, _, _ = play(generator, discriminator, 0, *sample(torch.float32))
+    synchronize()
     seconds = time.perf_counter() - began
     print(json.dumps({**row, "peer_version": version, "compile_seconds": round(seconds, 3)}), flush=True)
     count = 1
@@ -265,7 +266,14 @@ def serve(peer: str, num_inner: int, num_steps: int) -> None:
         for _ in range(num_steps):
             generator, discriminator, _, _ = play(generator, discriminator, count, *sample(torch.float32))
             count += 1
+        synchronize()
         print(time.perf_counter() - began, flush=True)
+
+
+def synchronize() -> None:
+    """Waits until the default device has done what it was given."""
+    if torch.get_default_device().type == "cuda":
+        torch.cuda.synchronize()
 
 
 def objective(
@@ -385,8 +393,10 @@ def main() -> int:
     parser.add_argument("--inner", default="1,5", help="the K of --check, comma-separated")
     parser.add_argument("--gradient", nargs=2, metavar=("FILE.npz", "K"), help="one step of PEER on given numbers")
     parser.add_argument("--threads", type=int, default=2, help="as many as there are free cores: more is very slow")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the steps that are served")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_default_device(options.device)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache  # compiling is timed cold
         if options.check:

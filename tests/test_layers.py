@@ -36,6 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "state": ("diagnostics.state.*",),
     "scaling": ("scaling.*",),
     "runs": ("runs.*",),
+    "bench": ("bench.*",),
     "reports": ("reports.*",),
     "cli": ("cli.*", "__main__"),
 }
@@ -56,8 +57,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state": BELOW_EXPERIMENT | {"experiment", "training"},
     "scaling": BELOW_EXPERIMENT | {"experiment", "training"},
     "runs": BELOW_EXPERIMENT | {"experiment", "training", "state", "scaling"},
+    "bench": BELOW_EXPERIMENT | {"experiment", "training", "scaling", "runs"},
     "reports": BELOW_EXPERIMENT | {"experiment", "training", "state", "scaling", "runs"},
-    "cli": BELOW_EXPERIMENT | {"experiment", "training", "state", "scaling", "runs", "reports"},
+    "cli": BELOW_EXPERIMENT | {"experiment", "training", "state", "scaling", "runs", "bench", "reports"},
 }
 """By room, those that it may import beside itself. What is not named here is refused."""
 

@@ -7,6 +7,7 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
+from gan_jax.cli.bench import add_bench
 from gan_jax.cli.code_options import add_code_options
 from gan_jax.cli.diagnose_options import add_run_kinds
 from gan_jax.cli.evaluate import add_evaluate
@@ -243,6 +244,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     show.option("--data", type=path, metavar="DIR", help="where it lies")
     show.option("--size", type=Whole(1), default=28, help="pixels along a side: 16, 28, 32 or 64")
     show.option("--out", type=NewFile(), metavar="FILE", help="the picture; NAME.png if not given")
+    add_bench(commands)
     for reader in (train, sweep, evaluate, sample, unroll, thresholds, report, watch):
         add_code_options(reader)
     return parser, {"train": train, "sweep": sweep, "evaluate": evaluate, "report": report, "unroll": unroll}

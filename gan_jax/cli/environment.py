@@ -104,7 +104,7 @@ def prepare_cache(options: argparse.Namespace) -> None:
     JAX's own settings (JAX_COMPILATION_CACHE_DIR, JAX_ENABLE_COMPILATION_CACHE) have the last word, and
     `--no-compilation-cache` turns it off. The numbers of a run do not depend on it.
     """
-    if getattr(options, "no_compilation_cache", False) or options.command in ("report", "watch", "data"):
+    if getattr(options, "no_compilation_cache", False) or options.command in ("report", "watch", "data", "bench"):
         return
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.environ.get("JAX_ENABLE_COMPILATION_CACHE"):
         return

@@ -1,5 +1,5 @@
 """The command line: gan-jax train | sweep | collapsebench | evaluate | sample | diagnose | thresholds | report |
-watch | data.
+watch | data | bench.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
 run stopped at values that are not finite; 4 another process of the command has ended; 130 interrupted (what was saved
@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from gan_jax.cli import results, training
 from gan_jax.cli.arguments import build_parser
+from gan_jax.cli.bench import bench_command
 from gan_jax.cli.collapsebench import collapsebench_command
 from gan_jax.cli.console import log
 from gan_jax.cli.environment import leave_other_processes, prepare_cache, prepare_devices, without_nan_checks
@@ -35,6 +36,7 @@ COMMANDS = {
     "report": results.report_command,
     "watch": results.watch_command,
     "data": results.data_command,
+    "bench": bench_command,
 }
 
 

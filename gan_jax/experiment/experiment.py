@@ -94,6 +94,11 @@ class Experiment:
         choices=(Recorder,),
         doc="measures both players during training without changing it; None disables it",
     )
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] = setting(
+        default="float32",
+        doc="arithmetic of matrix products and convolutions; bfloat16 is that of all hidden layers, and float32 of the "
+        "rest; a network's own compute_dtype stands otherwise",
+    )
     device_statistics: Literal["joint", "local"] = setting(
         default="joint",
         doc="batch norm under data parallelism: over the whole batch, or over each device's shard",

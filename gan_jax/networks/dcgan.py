@@ -35,6 +35,7 @@ from gan_jax.networks.network import (
     init_generator,
     init_module,
     module_features,
+    output_dtype,
 )
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
@@ -284,11 +285,15 @@ class DCGANDiscriminatorModule(nn.Module):
         if self.minibatch is not None:
             flat = h.reshape(h.shape[0], -1)
             seen = self.minibatch.module("minibatch", self.axis_name)(flat)[:, flat.shape[1] :]
-            score = score + nn.Dense(1, use_bias=False, dtype=self.dtype, name="minibatch_output")(seen)[:, 0]
-        return score.astype(jnp.promote_types(score.dtype, jnp.float32))
+            dtype = output_dtype(self.dtype)
+            score = score + nn.Dense(1, use_bias=False, dtype=dtype, name="minibatch_output")(seen)[:, 0]
+        return score
 
     def _conv(self, i: int, features: int, size: int, halve: bool) -> Conv:
-        return Conv(features, (size, size), **_settings(halve), **_conv_settings(self), name=f"conv_{i}")
+        settings = {**_settings(halve), **_conv_settings(self)}
+        if features == 1:
+            settings["dtype"] = output_dtype(self.dtype)
+        return Conv(features, (size, size), **settings, name=f"conv_{i}")
 
 
 _Module = DCGANGeneratorModule | DCGANDiscriminatorModule

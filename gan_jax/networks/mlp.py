@@ -15,7 +15,14 @@ from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
 from gan_jax.networks.layers import BatchNorm, Norm
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
-from gan_jax.networks.network import Variables, apply_module, compute_dtype, init_module, module_features
+from gan_jax.networks.network import (
+    Variables,
+    apply_module,
+    compute_dtype,
+    init_module,
+    module_features,
+    output_dtype,
+)
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
@@ -35,7 +42,7 @@ class MLPModule(nn.Module):
         activation: a name; "maxout" takes the largest of `pieces` linear maps for every unit.
         init_name, gain: distribution of the initial kernels, and its factor. With "torch_default" kernels and biases
             are uniform on +-gain / sqrt(inputs), as PyTorch's linear layers begin; with the others biases are 0.
-        dtype: dtype of the computation; None takes the parameters' own.
+        dtype: dtype of the hidden layers; None takes the parameters' own. The output has at least float32.
         norm: "batch" and "virtual" come before the activation and replace the bias; "pixel" comes after it.
         num_reference: number of samples in the reference batch of "virtual".
         pieces: number of linear maps of "maxout".
@@ -79,7 +86,8 @@ class MLPModule(nn.Module):
         if self.minibatch is not None:
             x = self.minibatch.module("minibatch", self.axis_name)(x)
             self.sow("features", "hidden_minibatch", x)
-        return nn.Dense(self.num_outputs, **self._initializers(x.shape[-1]), dtype=self.dtype, name="output")(x)
+        dtype = output_dtype(self.dtype)
+        return nn.Dense(self.num_outputs, **self._initializers(x.shape[-1]), dtype=dtype, name="output")(x)
 
     def _initializers(self, num_inputs: int) -> dict[str, Any]:
         if self.init_name == "torch_default":

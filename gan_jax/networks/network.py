@@ -239,3 +239,18 @@ def module_features(
 def compute_dtype(name: str) -> Any:
     """The dtype argument of Flax layers: None (the parameters' own) for "float32", so float64 tests stay in float64."""
     return None if name == "float32" else jnp.dtype(name)
+
+
+def output_dtype(dtype: Any) -> Any:
+    """The dtype argument of a last layer: float32 where the layers before it compute in a narrower one.
+
+    A bfloat16 has three digits. A score rounded to them moves a loss by up to 0.4 %, and a sample of a ring whose modes
+    are 0.01 wide by half of that. A cast after the layer would come too late.
+
+    Args:
+        dtype: of the other layers; None: the parameters' own.
+
+    Returns:
+        The dtype, at least float32; None for None.
+    """
+    return None if dtype is None else jnp.promote_types(dtype, jnp.float32)

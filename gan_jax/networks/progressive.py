@@ -36,6 +36,7 @@ from gan_jax.networks.network import (
     image_features,
     init_module,
     module_features,
+    output_dtype,
 )
 
 PROGRESSIVE_SIZES = (16, 32, 64)
@@ -245,8 +246,8 @@ class ProgressiveDiscriminatorModule(nn.Module):
         hidden = EqualisedDense(self.width, equalised=self.equalised, dtype=self.dtype, name="dense")
         h = nn.leaky_relu(hidden(h.reshape(h.shape[0], -1)), _SLOPE)
         _keep(self, _SMALLEST, h)
-        score = EqualisedDense(1, 1.0, self.equalised, self.dtype, name="output")(h)
-        return score[:, 0].astype(jnp.promote_types(score.dtype, jnp.float32))
+        score = EqualisedDense(1, 1.0, self.equalised, output_dtype(self.dtype), name="output")(h)
+        return score[:, 0]
 
     def _from_image(self, size: int, x: Array) -> Array:
         features = _channels(self.width, size)

@@ -31,6 +31,7 @@ from gan_jax.networks.network import (
     init_generator,
     init_module,
     module_features,
+    output_dtype,
 )
 from gan_jax.networks.progressive import average_pool, upsample
 
@@ -157,8 +158,8 @@ class ResNetDiscriminatorModule(nn.Module):
                 self.sow("features", f"block_{index}", h)
             index, num_plain = index + 1, num_plain + (not halve)
         h = jnp.sum(nn.relu(h), axis=(1, 2))
-        score = nn.Dense(1, kernel_init=_GLOROT, dtype=self.dtype, name="output")(h)
-        return score[:, 0].astype(jnp.promote_types(score.dtype, jnp.float32))
+        score = nn.Dense(1, kernel_init=_GLOROT, dtype=output_dtype(self.dtype), name="output")(h)
+        return score[:, 0]
 
     def _block(self, x: Array, index: int, halve: bool) -> Array:
         h = x if index == 0 else nn.relu(x)  # the input of the first block is pixels

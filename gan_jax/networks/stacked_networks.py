@@ -32,6 +32,7 @@ from gan_jax.networks.network import (
     init_generator,
     init_module,
     module_features,
+    output_dtype,
 )
 
 IMAGE_SIZE = 28
@@ -173,5 +174,7 @@ class StackedDiscriminatorModule(nn.Module):
             if not self.is_initializing():
                 self.sow("features", f"block_{i}", h)
         normal = nn.initializers.normal(_STDDEV)
-        score = nn.Dense(1, kernel_init=normal, dtype=self.dtype, name="output")(h.reshape(h.shape[0], -1))
-        return score[:, 0].astype(jnp.promote_types(score.dtype, jnp.float32))
+        score = nn.Dense(1, kernel_init=normal, dtype=output_dtype(self.dtype), name="output")(
+            h.reshape(h.shape[0], -1)
+        )
+        return score[:, 0]

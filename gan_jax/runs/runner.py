@@ -26,7 +26,7 @@ from gan_jax.runs.stored_shapes import RUN_VERDICT, damaged_verdict
 from gan_jax.runs.tensorboard import EventFile
 from gan_jax.scaling import hosts
 from gan_jax.scaling.data_parallel import assert_replicas
-from gan_jax.scaling.programs import compiled_chunk, compiled_init
+from gan_jax.scaling.programs import compiled_chunk, init_shapes
 from gan_jax.training.chunks import Advance, chunks, players_finite
 from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
@@ -205,7 +205,7 @@ def same_shapes(template: Any, other: Any) -> bool:
 def state_template(experiment: Experiment) -> TrainState:
     """Shapes and dtypes of the experiment's state, without computing it; its key is a real one, of the right kind."""
     key = jax.random.key(0)
-    return jax.eval_shape(compiled_init, experiment, key)._replace(key=key)
+    return init_shapes(experiment, key)._replace(key=key)
 
 
 def stacked_template(experiment: Experiment, num: int) -> TrainState:

@@ -53,6 +53,9 @@ class SweepOptions:
             evaluation that fills the last window.
         draw: writes a picture of samples, as in `HostOptions`.
         restart: whether members that cannot be continued are trained anew, and what is there set aside.
+        checkpoint_seconds: least time from one checkpoint to the next; what was trained after the last one is trained
+            again by a resumed sweep. 0 saves at every evaluation.
+        stops: asked with the step after every evaluation but the last: if so, the sweep saves and stops. None: never.
     """
 
     strategy: str = "auto"
@@ -63,6 +66,12 @@ class SweepOptions:
     stop_at_collapse: bool = False
     draw: Draw | None = None
     restart: bool = False
+    checkpoint_seconds: float = 0.0
+    stops: Callable[[int], bool] | None = None
+
+
+class StoppedSweepError(RunError):
+    """A sweep was told to stop before its end; what it has done is saved, and it can be resumed."""
 
 
 class Library:

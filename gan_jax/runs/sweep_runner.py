@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from gan_jax.runs.runner import decorate, spaced, stacked_template
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.sweep_plan import (
     Library,
+    StoppedSweepError,
     SweepOptions,
     first_states,
     make_plan,
@@ -145,7 +147,8 @@ class _BatchRunner:
         pending: dict[str, list[np.ndarray]] = {}
         with TrainingProgress(first.num_steps, step, enabled=self.options.progress and hosts.is_leader()) as progress:
             advance, specs = strategy.advance(num_samples(first)), plan(first, self.resources, step)
-            began = time.monotonic()
+            # The first evaluation is saved whatever the time: rows without any checkpoint cannot be continued.
+            began, saved = time.monotonic(), -math.inf
             for spec, result in chunks(advance, stack.experiments, resources, stack.states, specs):
                 stack = stack._replace(states=jax.block_until_ready(result.state))
                 step += spec.length
@@ -163,7 +166,11 @@ class _BatchRunner:
                     pending = {}
                 broken = host.state["nonfinite_step"] >= 0
                 self._update_rows(host.state, ends)
-                if result.evaluation is not None:
+                evaluated = result.evaluation is not None
+                told = evaluated and not ends and self._is_told_to_stop(step)
+                due = told or ends or time.monotonic() - saved >= self.options.checkpoint_seconds
+                if evaluated and due:
+                    saved = time.monotonic()
                     state = self._gather(strategy, stack.states, stack.num)
                     if checkpoints is not None:
                         self._write_members(done)
@@ -172,6 +179,10 @@ class _BatchRunner:
                     on_chunk(step)
                 if broken.all() or stops:
                     break
+                if told:
+                    if checkpoints is not None:
+                        checkpoints.close()
+                    raise StoppedSweepError(f"stopped at step {step:,} of {first.num_steps:,}: resume the sweep")
                 began = time.monotonic()
         if checkpoints is not None:
             checkpoints.close()
@@ -180,6 +191,10 @@ class _BatchRunner:
             self._write_members(done)
             self.directory.write_results(self.group, self.number, rows)
         return rows
+
+    def _is_told_to_stop(self, step: int) -> bool:
+        asked = self.options.stops
+        return asked is not None and hosts.from_leader(lambda: asked(step))
 
     def _restore(self) -> tuple[TrainState, int, list[str]]:
         """The newest readable states of the members (leading axis), their step, and what was wrong with newer ones."""

@@ -1,4 +1,4 @@
-"""Data parallelism: one run on several devices, each with its shard of every batch, by `jax.pmap`.
+"""Data parallelism: one run on several devices, each with its shard of every batch, by `jax.pmap` (see `mapping`).
 
 The state is the same on all devices, and no leaf of it has an axis for them. Every device draws the whole batch from
 the same key and keeps its shard (`StepContext.shard`); raw scores are gathered, so that losses and label noise are of
@@ -25,6 +25,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.experiment.experiment import Experiment
+from gan_jax.scaling.mapping import device_mapping, over_devices
 from gan_jax.scaling.programs import compiler_options, has_small_networks
 from gan_jax.training.chunks import Advance, Chunk, ChunkSpec, chunk
 from gan_jax.training.evaluations import LoadedData, short_batch
@@ -116,7 +117,7 @@ def make_parallel_chunk(devices: Devices | None = None) -> Advance:
 
     def advance(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
         check_split(experiment, resources, len(mapped))
-        program = parallel_program(mapped, spec, small=has_small_networks(experiment))
+        program = parallel_program(mapped, spec, small=has_small_networks(experiment), mapping=device_mapping())
         resources, state = replicate(resources, mapped), replicate(state, mapped)
         if jax.process_count() > 1:
             experiment = _on_all_processes(experiment, mapped)
@@ -126,13 +127,14 @@ def make_parallel_chunk(devices: Devices | None = None) -> Advance:
 
 
 @functools.cache
-def parallel_program(devices: tuple[jax.Device, ...], spec: ChunkSpec, *, small: bool) -> Any:
+def parallel_program(devices: tuple[jax.Device, ...], spec: ChunkSpec, *, small: bool, mapping: str = "pmap") -> Any:
     """The compiled function behind a chunk: (an array with an axis over devices, experiment, resources, state).
 
     Args:
         devices: which.
         spec: the static part of the chunk.
         small: whether the networks are small; see `compiler_options`.
+        mapping: as in `over_devices`.
 
     Returns:
         The compiled function.
@@ -142,11 +144,17 @@ def parallel_program(devices: tuple[jax.Device, ...], spec: ChunkSpec, *, small:
         return chunk(experiment, resources, state, spec, axis_name=DEVICE_AXIS)
 
     # pmap wants one mapped argument.
-    program = jax.pmap(
-        mapped, DEVICE_AXIS, in_axes=(0, None, None, None), out_axes=None, devices=devices, donate_argnums=3
+    program = over_devices(
+        mapped,
+        DEVICE_AXIS,
+        in_axes=(0, None, None, None),
+        out_axes=None,
+        devices=devices,
+        donate_argnums=3,
+        mapping=mapping,
     )
     options = compiler_options() if small else None
-    # pmap takes no options, and a jit around it none of the other processes' devices.
+    # A mapped function takes no options, and a jit around it none of the other processes' devices.
     if options is None or jax.process_count() > 1:
         return program
     return jax.jit(program, compiler_options=options, donate_argnums=3)
@@ -182,7 +190,7 @@ def _forked_leaf(tree: Any, devices: Devices | None) -> str | None:
         held = leaves[0].sharding
         devices = list(held.mesh.devices.flat) if isinstance(held, NamedSharding) else list(held.device_set)
     mapped = _all_devices(devices)
-    agree = np.asarray(_comparison(mapped)(_axis(mapped), leaves))
+    agree = np.asarray(_comparison(mapped, device_mapping())(_axis(mapped), leaves))
     for path, leaf, same in zip(paths, leaves, agree, strict=True):
         copies = {np.asarray(shard.data).tobytes() for shard in leaf.addressable_shards}
         if not same or len(copies) > 1:
@@ -191,7 +199,7 @@ def _forked_leaf(tree: Any, devices: Devices | None) -> str | None:
 
 
 @functools.cache
-def _comparison(devices: tuple[jax.Device, ...]) -> Any:
+def _comparison(devices: tuple[jax.Device, ...], mapping: str) -> Any:
     def same(leaf: Array) -> Array:
         # As integers: NaN is equal to itself, and -0 is not 0.
         bits = leaf.astype(jnp.uint8) if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, _bits_type(leaf))
@@ -200,7 +208,7 @@ def _comparison(devices: tuple[jax.Device, ...]) -> Any:
     def compare(_: Array, leaves: list[Array]) -> Array:
         return jnp.stack([same(leaf) for leaf in leaves])
 
-    return jax.pmap(compare, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=devices)
+    return over_devices(compare, DEVICE_AXIS, in_axes=(0, None), out_axes=None, devices=devices, mapping=mapping)
 
 
 def _bits_type(leaf: Array) -> Any:

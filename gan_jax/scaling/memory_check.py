@@ -14,7 +14,7 @@ from jax.extend.core import Literal
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import replace, walk
-from gan_jax.scaling.programs import chunk_program, compiled_init, has_small_networks
+from gan_jax.scaling.programs import chunk_program, has_small_networks, init_shapes
 from gan_jax.scaling.strategies import device_bytes
 from gan_jax.training.chunks import plan
 from gan_jax.training.evaluations import LoadedData
@@ -100,7 +100,7 @@ def _traced_chunk(experiment: Experiment, resources: LoadedData) -> Any:
 
 
 def _state_shapes(experiment: Experiment) -> TrainState:
-    return jax.eval_shape(compiled_init, experiment, jax.random.key(0))
+    return init_shapes(experiment, jax.random.key(0))
 
 
 def _peak(jaxpr: Any) -> int:
@@ -116,8 +116,9 @@ def _peak(jaxpr: Any) -> int:
         read = {source[part] for part in equation.invars if not isinstance(part, Literal) and part in source}
         last |= dict.fromkeys(read, index)
         results, size = equation.outvars, sum(map(_bytes, equation.outvars))
-        if equation.primitive.name == "scan":  # the carry is updated in place
-            size = sum(map(_bytes, results[equation.params["num_carry"] :]))
+        if equation.primitive.name == "scan":  # the carry is updated in place; what is stacked has an axis more
+            pairs = zip(results, next(_jaxprs(equation.params)).outvars, strict=True)
+            size = sum(_bytes(result) for result, inner in pairs if len(result.aval.shape) > len(inner.aval.shape))
         elif equation.primitive.name not in _KEPT and len(read) < 2:
             if not read:  # constants and random numbers
                 continue

@@ -27,6 +27,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import stack
+from gan_jax.scaling.mapping import device_mapping, over_devices
 from gan_jax.scaling.programs import compiler_options, has_small_networks
 from gan_jax.training.chunks import Advance, Chunk, ChunkSpec, guarded_chunk
 from gan_jax.training.evaluations import LoadedData
@@ -134,7 +135,8 @@ class Strategy:
             self._programs = {}
         key = spec, num_samples
         if key not in self._programs:
-            program = _program(self.name, self.devices, has_small_networks(members.experiments))
+            small = has_small_networks(members.experiments)
+            program = _program(self.name, self.devices, small, device_mapping())
             self._programs[key] = program.lower(*arguments, spec, num_samples).compile()
         return self._programs[key]
 
@@ -157,7 +159,7 @@ make_strategy = functools.cache(Strategy)
 
 
 @functools.cache
-def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
+def _program(name: str, devices: tuple[jax.Device, ...], small: bool, mapping: str) -> Any:
     def program(
         experiments: Experiment, resources: LoadedData, states: TrainState, spec: ChunkSpec, num_samples: int
     ) -> Any:
@@ -174,7 +176,9 @@ def _program(name: str, devices: tuple[jax.Device, ...], small: bool) -> Any:
             return jax.lax.map(lambda pair: member(pair, shared), (experiments, states))
 
         if name.startswith("pmap"):
-            return jax.pmap(block, MEMBER_AXIS, in_axes=(0, None, 0), devices=devices)(experiments, resources, states)
+            axes: Any = {"in_axes": (0, None, 0), "out_axes": 0}
+            dealt = over_devices(block, MEMBER_AXIS, **axes, devices=devices, mapping=mapping)
+            return dealt(experiments, resources, states)
         first = jax.tree.map(lambda leaf: leaf[0], (experiments, states))
         return jax.tree.map(lambda leaf: leaf[None], block(first[0], resources, first[1]))
 

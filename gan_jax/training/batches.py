@@ -72,11 +72,11 @@ def generate(context: StepContext, variables: Variables, latent: Array, *, train
         train: whether batch norm uses the batch's own statistics and advances the running ones.
 
     Returns:
-        (samples [batch, *data.shape], G's new statistics).
+        (samples [batch, *data.shape] of at least float32, G's new statistics).
     """
     network, shape = context.experiment.generator.network, context.experiment.data.shape
     samples, statistics = network.apply(variables, latent, shape, train=train, axis_name=context.statistics_axis)
-    return samples, _averaged(context, statistics)
+    return samples.astype(jnp.promote_types(samples.dtype, jnp.float32)), _averaged(context, statistics)
 
 
 def encode(context: StepContext, generator: Variables, samples: Array) -> Array:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.evaluations import Evaluation, LoadedData, as_loaded, evaluate, short_batch
 from gan_jax.training.growth import at_stage, num_stages
+from gan_jax.training.precision import in_precision
 from gan_jax.training.probes import ProbeValues, record
 from gan_jax.training.state import TrainState
 from gan_jax.training.steps import Metrics, train_step
@@ -77,6 +78,7 @@ class Advance(Protocol):
         ...
 
 
+@in_precision
 def chunk(
     experiment: Experiment,
     data: LoadedData | tuple[()],

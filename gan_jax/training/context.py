@@ -10,6 +10,7 @@ from jax import Array
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.growth import at_step
+from gan_jax.training.precision import with_compute_dtype
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,7 @@ def step_context(
         draws: whether the step may draw real examples; without, no source is made and `dataset` is ignored.
 
     Returns:
-        The context, its players' schedules evaluated at the step.
+        The context, its networks in the experiment's precision and its players' schedules evaluated at the step.
     """
     source = experiment.data.source(dataset) if draws else None
-    return StepContext(at_step(experiment, step), step, source, axis_name)
+    return StepContext(at_step(with_compute_dtype(experiment), step), step, source, axis_name)

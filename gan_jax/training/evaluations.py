@@ -16,6 +16,7 @@ from gan_jax.networks.network import Variables
 from gan_jax.networks.packing import pack_size
 from gan_jax.training.batches import generate, sample_latent
 from gan_jax.training.context import StepContext, step_context
+from gan_jax.training.precision import in_precision
 from gan_jax.training.state import BANK, TrainState
 
 
@@ -158,6 +159,7 @@ def _divided(context: StepContext, function: Callable[[Array], Array], inputs: A
     return context.gather(function(context.shard(inputs)))
 
 
+@in_precision
 def evaluate(
     experiment: Experiment, data: LoadedData | tuple[()], state: TrainState, *, axis_name: str | None = None
 ) -> Evaluation:

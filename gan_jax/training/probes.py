@@ -39,6 +39,7 @@ from gan_jax.networks.network import Variables
 from gan_jax.training.batches import make_batch, sample_latent
 from gan_jax.training.context import StepContext, step_context
 from gan_jax.training.player_losses import discriminator_loss, generator_loss
+from gan_jax.training.precision import in_precision
 
 ProbeValues = dict[str, Array]
 Players = tuple[Variables, Variables]
@@ -91,6 +92,7 @@ def init_probe_state(experiment: Experiment, generator: Variables, discriminator
     )
 
 
+@in_precision
 def record(
     experiment: Experiment, dataset: Any, players: Players, probe_state: ProbeState, key: Array, step: Array
 ) -> tuple[ProbeState, ProbeValues]:

@@ -25,6 +25,7 @@ from gan_jax.training.context import StepContext, step_context
 from gan_jax.training.dynamics import Alternating, Pair, Simultaneous
 from gan_jax.training.optimizers import optimizer_of
 from gan_jax.training.player_losses import discriminator_loss, generator_loss
+from gan_jax.training.precision import in_precision
 from gan_jax.training.probes import update_ratios
 from gan_jax.training.rollout import unrolled_discriminator, unrolled_generator
 from gan_jax.training.state import DATA, TRAINING, Player, TrainState
@@ -258,6 +259,7 @@ def shares_first_update(experiment: Experiment) -> bool:
     )
 
 
+@in_precision
 def train_step(
     experiment: Experiment,
     dataset: Any,

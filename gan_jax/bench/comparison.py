@@ -1,0 +1,78 @@
+"""Two things compared: the rows of two files, or the steps of two checkouts, which take turns."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_jax.bench.peer import Peer
+from gan_jax.bench.rounds import compare, take_turns
+from gan_jax.bench.rows import read_rows
+
+STEPS = {"ring": 50, "mlp": 50, "dcgan28": 5}
+"""Cases of which checkouts are compared, and the steps of a round."""
+
+
+def compare_rows(first: Path, second: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of equal question and case in two files; the newest of each.
+
+    Args:
+        first: file of rows.
+        second: file of rows.
+
+    Yields:
+        (case, figures of `compare`, with "commits" and "devices" of both).
+
+    Raises:
+        ValueError: if they have no case in common, or their rows no rounds.
+    """
+    sides = []
+    for path in (first, second):
+        rows = [row for row in read_rows(path) if "round_seconds" in row]
+        if not rows:
+            raise ValueError(f"{path} has no rows with round_seconds: gan-jax bench step --out FILE makes some")
+        sides.append({(row["question"], row["case"]): row for row in rows})
+    shared = [key for key in sides[0] if key in sides[1]]
+    if not shared:
+        raise ValueError(f"{first} and {second} have no case in common: measure the same cases")
+    for key in shared:
+        a, b = (side[key] for side in sides)
+        about = {f"{name}s": [a[name], b[name]] for name in ("commit", "device")}
+        yield key[1], {**compare(a["round_seconds"], b["round_seconds"]), **about}
+
+
+def compare_checkouts(
+    first: Path, second: Path, cases: Sequence[str], num_rounds: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The training steps of two checkouts of this project, by the same Python, in turns.
+
+    Args:
+        first: folder of a checkout.
+        second: folder of a checkout.
+        cases: of `STEPS`.
+        num_rounds: rounds that count.
+
+    Yields:
+        (case, figures of `compare`, with the packages that were timed and all rounds).
+
+    Raises:
+        ValueError: for an unknown case.
+        PeerError: if a checkout does not run.
+    """
+    if unknown := [case for case in cases if case not in STEPS]:
+        raise ValueError(f"no case {unknown[0]!r} for checkouts; there is {', '.join(STEPS)}")
+    script = Path(__file__).with_name("served_step.py")
+    for case in cases:
+        peers = []
+        for folder in (first, second):
+            environment = {**os.environ, "PYTHONPATH": str(folder.resolve()), "PYTHONSAFEPATH": "1"}
+            peers.append(Peer(sys.executable, script, case, STEPS[case], environment=environment))
+        seconds = take_turns({"first": peers[0].round, "second": peers[1].round}, num_rounds)
+        for peer in peers:
+            peer.close()
+        about = {"packages": [peer.about["package"] for peer in peers], "steps": STEPS[case]}
+        rounds = {f"{name}_round_seconds": list(spent) for name, spent in seconds.items()}
+        yield case, {**compare(seconds["first"], seconds["second"]), **about, **rounds}

@@ -1,0 +1,60 @@
+"""The training steps of a case, by whichever checkout of gan_jax is on the path: a peer of `gan-jax bench compare`.
+
+Only names that earlier commits have are imported, so that a commit can be compared with those before it.
+
+    PYTHONPATH=CHECKOUT python served_step.py CASE STEPS
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.data.images import ImageDataset
+from gan_jax.experiment.configs import load
+from gan_jax.experiment.settings import override_all
+from gan_jax.scaling.programs import chunk_program, compiled_init, has_small_networks
+from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.evaluations import LoadedData
+
+CONFIGS = {"ring": "ring_notebook", "mlp": "digits_collapse", "dcgan28": "label_noise_mnist"}
+SETTINGS = {
+    "ring": [("dynamics", "alternating")],
+    "mlp": [],
+    "dcgan28": [
+        ("data.image_size", "28"),
+        ("data.last_batch", "wrap"),
+        ("generator.network.width", "16"),
+        ("discriminator.network.width", "16"),
+        ("discriminator.transforms", "none"),
+    ],
+}
+
+
+def main() -> None:
+    case, num_steps = sys.argv[1], int(sys.argv[2])
+    experiment = override_all(load(CONFIGS[case]), [*SETTINGS[case], ("num_steps", "1000000")])
+    resources = LoadedData((), ())
+    if case != "ring":
+        size = experiment.data.shape[0]
+        pixels = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2048, size, size, 1), dtype=np.uint8))
+        resources = LoadedData(ImageDataset(pixels, jnp.zeros(2048, jnp.int32), pixels[:10], jnp.zeros(10)), ())
+    state = compiled_init(experiment, jax.random.key(0))
+    program = chunk_program(small=has_small_networks(experiment))
+    compiled = program.lower(experiment, resources, state, ChunkSpec(num_steps, evaluates=False)).compile()
+    import gan_jax
+
+    print(json.dumps({"package": gan_jax.__file__, "jax": jax.__version__}), flush=True)
+    for _ in sys.stdin:
+        began = time.perf_counter()
+        state = jax.block_until_ready(compiled(experiment, resources, state).state)
+        print(time.perf_counter() - began, flush=True)
+
+
+if __name__ == "__main__":
+    main()

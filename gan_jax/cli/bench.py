@@ -1,0 +1,75 @@
+"""`gan-jax bench`: how fast this machine is at what a laboratory of GANs does, a JSON row a measurement."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gan_jax.cli.option_types import Several, Whole, path
+from gan_jax.cli.parser import OK, Parser, Settings, UsageError
+
+KINDS = ("step", "unroll", "sweep", "compile", "metrics", "checkpoint", "diagnostics")
+_ABOUT = """Measures, and prints a JSON row a case; docs/performance.md has the schema.
+
+  gan-jax bench step --case ring,dcgan28 --precision bfloat16 --out rows.jsonl
+  gan-jax bench unroll --inner-steps 10 --memory sqrt
+  gan-jax bench sweep --members 300 --strategy vmap
+  gan-jax bench compare before.jsonl after.jsonl     rows of the same cases
+  gan-jax bench compare ../before . --case ring      the steps of two checkouts, in turns"""
+
+
+def add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Adds the command and its options."""
+    bench = commands.add_parser("bench", help="how fast this machine is, a row a measurement", description=_ABOUT)
+    bench.add_argument("kind", metavar="KIND", help=f"{', '.join(KINDS)}, or compare")
+    bench.add_argument("sides", nargs="*", type=path, metavar="A B", help="of compare: two files of rows, or checkouts")
+    bench.option("--case", type=Several(str), metavar="NAME,..", help="ring, mlp, dcgan28, dcgan32, dcgan64; ring")
+    bench.option("--batch-size", type=Whole(1), metavar="N", help="the case's own if not given")
+    bench.option("--precision", default="float32", metavar="NAME", help="float32, tensorfloat32 or bfloat16")
+    bench.option("--steps", type=Whole(1), metavar="N", help="training steps of a round")
+    bench.option("--rounds", type=Whole(1), default=6, metavar="N", help="that count; 6")
+    bench.option("--inner-steps", type=Whole(), default=5, metavar="K", help="of unroll; 5")
+    bench.option("--memory", default="step", metavar="NAME", help="of unroll: what is stored; step")
+    bench.option("--members", type=Whole(1), default=30, metavar="N", help="of sweep; 30")
+    bench.option("--strategy", default="vmap", metavar="NAME", help="of sweep; vmap")
+    bench.option("--out", type=path, metavar="FILE", help="file that rows are appended to")
+
+
+def bench_command(options: argparse.Namespace, settings: Settings) -> int:
+    """Measures the cases, and prints a row each."""
+    from gan_jax.bench.rows import emit
+
+    out = Path(options.out) if options.out else None
+    if options.kind == "compare":
+        for case, figures in _compared(options):
+            emit("bench compare", case, figures, out)
+        return OK
+    if options.kind not in KINDS:
+        from gan_jax.experiment.component import unknown_name
+
+        raise UsageError(unknown_name("bench: no kind", options.kind, (*KINDS, "compare")))
+    if options.sides:
+        raise UsageError(f"bench {options.kind} takes no {options.sides[0]}: name cases with --case")
+    from gan_jax.bench.kinds import Sizes, measure
+
+    given = {name: getattr(options, name) for name in Sizes._fields}
+    for case in options.case or ["ring"]:
+        name = f"K={options.inner_steps}" if options.kind == "unroll" else case
+        emit(f"bench {options.kind}", name, measure(options.kind, case, Sizes(**given)), out)
+    return OK
+
+
+def _compared(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    from gan_jax.bench.comparison import STEPS, compare_checkouts, compare_rows
+
+    if len(options.sides) != 2:
+        raise UsageError("bench compare takes two files of rows, or the folders of two checkouts")
+    first, second = map(Path, options.sides)
+    for side in (first, second):
+        if not side.exists():
+            raise UsageError(f"{side} does not exist: give a file of rows, or the folder of a checkout")
+    if first.is_dir() and second.is_dir():
+        return compare_checkouts(first, second, options.case or list(STEPS), options.rounds)
+    return compare_rows(first, second)
