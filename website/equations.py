@@ -23,17 +23,17 @@ def block(source: str, language: str, css_class: str, options: Any, md: Markdown
 
 
 class _Inline(InlineProcessor):
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:  # noqa: N802
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:
         return convert_to_element(m[1]), m.start(0), m.end(0)
 
 
 class Equations(Extension):
     """$...$ in running text; code spans come first, and keep their dollars."""
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+    def extendMarkdown(self, md: Markdown) -> None:
         md.inlinePatterns.register(_Inline(_INLINE), "equation", 175)  # below backticks (190) and escapes (180)
 
 
-def makeExtension(**kwargs: Any) -> Equations:  # noqa: N802
+def makeExtension(**kwargs: Any) -> Equations:
     """The extension, by the name that Markdown looks for."""
     return Equations(**kwargs)

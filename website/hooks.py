@@ -32,7 +32,7 @@ def on_config(config: Any) -> Any:
     }
     there = {path.relative_to(config.docs_dir).as_posix() for path in Path(config.docs_dir).rglob("*.md")}
     there |= {path for path in generated() if path.endswith(".md")}
-    config.nav = [entry for entry in map(lambda entry: completed(entry, there), config.nav) if entry]
+    config.nav = [found for entry in config.nav if (found := completed(entry, there))]
     return config
 
 

@@ -1,23 +1,23 @@
 """Executes the notebooks of examples/ and keeps them as pages for the site: `python -m website.notebooks [NAME ...]`.
 
-A notebook is a Python file of jupytext's percent format. A cell that raises ends the command with exit code 1; CI runs it.
-The pages lie in build/notebooks/, which `mkdocs build` reads; the notebook itself, with outputs, lies beside them.
+A notebook is a Python file of jupytext's percent format. A cell that raises ends the command with exit code 1. The pages lie in build/notebooks/, which `mkdocs build` reads; the notebook itself, with outputs, lies beside them.
 """
 
 from __future__ import annotations
 
+import base64
 import os
-import re
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import jupytext
 import nbclient
 import nbformat
-from nbconvert import MarkdownExporter
 
 from website.tutorials import EXECUTED, NOTEBOOKS, ROOT
 
@@ -37,21 +37,24 @@ def execute(source: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     nbformat.write(notebook, target / f"{source.stem}.ipynb")
-    page, resources = MarkdownExporter().from_notebook_node(notebook)
-    for name, picture in resources["outputs"].items():
-        (target / name).write_bytes(picture)
-    (target / "page.md").write_text(as_page(page, source.stem), encoding="utf-8")
+    parts = [part for index, cell in enumerate(notebook.cells) for part in as_markdown(cell, index, target)]
+    (target / "page.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def as_page(text: str, name: str) -> str:
-    """nbconvert's Markdown with the pictures of this page, and outputs as blocks rather than as indented text."""
-    text = re.sub(r"!\[\w+\]\((output_[\w]+\.png)\)", rf"![figure]({name}/\1)", text)
-    return re.sub(r"(?:^ {4}.*\n|^\n(?= {4}))+", _output, text, flags=re.MULTILINE)
-
-
-def _output(match: re.Match[str]) -> str:
-    lines = [line.removeprefix("    ") for line in match[0].strip("\n").splitlines()]
-    return "\n``` {.text .output}\n" + "\n".join(lines) + "\n```\n"
+def as_markdown(cell: Any, index: int, target: Path) -> Iterator[str]:
+    """A cell and its outputs as blocks of Markdown; pictures are written to the page's folder."""
+    if cell.cell_type == "markdown":
+        yield cell.source
+        return
+    yield f"```python\n{cell.source}\n```"
+    for number, output in enumerate(cell.outputs):
+        data = output.get("data", {})
+        if "image/png" in data:
+            picture = target / f"cell_{index}_{number}.png"
+            picture.write_bytes(base64.b64decode(data["image/png"]))
+            yield f"![figure]({target.name}/{picture.name})"
+        elif text := (output.get("text") or data.get("text/plain", "")).strip():
+            yield f"``` {{.text .output}}\n{text}\n```"
 
 
 def main(names: list[str]) -> int:

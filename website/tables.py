@@ -71,7 +71,7 @@ def metrics() -> str:
 
 def diagnoses() -> str:
     """The kinds of `gan-jax diagnose`, with their options; and the measurements behind them."""
-    kinds = commands_of(commands_of(build_parser()[0])["diagnose"])
+    kinds = commands_of(commands_of(build_parser("gan-jax")[0])["diagnose"])
     parts = [
         "# Diagnoses\n",
         "Each measures a stored run, writes `RUN/diagnosis/KIND.json`, and has a section in the run's report. What "
@@ -84,7 +84,7 @@ def diagnoses() -> str:
 
 def command_line() -> str:
     """The help of every command."""
-    parser, _ = build_parser()
+    parser, _ = build_parser("gan-jax")
     parts = [f"# Command line\n\n```\n{_help(parser)}\n```\n"]
     for name, command in commands_of(parser).items():
         if name == "diagnose":
@@ -94,8 +94,8 @@ def command_line() -> str:
         for action, inner in commands_of(command).items():
             parts.append(f"### `gan-jax {name} {action}`\n\n```\n{_help(inner)}\n```\n")
     parts.append(
-        "## Exit codes\n\n| code | meaning |\n|---|---|\n| 0 | done, whatever the verdict |\n| 2 | the request cannot be "
-        "met; a line or two give the reason |\n| 3 | losses or gradients stopped being finite |\n| 4 | another process "
+        "## Exit codes\n\n| code | meaning |\n|---|---|\n| 0 | done, whatever the verdict |\n| 2 | the request cannot "
+        "be met; a line or two give the reason |\n| 3 | losses or gradients stopped being finite |\n| 4 | another process "
         "of the command ended |\n| 130 | interrupted; `--resume` continues |\n"
     )
     return "\n".join(parts)
@@ -113,7 +113,7 @@ def commands_of(parser: Parser) -> dict[str, Parser]:
 
 def _help(parser: Parser) -> str:
     with mock.patch.dict(os.environ, COLUMNS=_WIDTH):
-        return parser.format_help().replace("python -m gan_jax", "gan-jax").strip()
+        return parser.format_help().strip()
 
 
 def _by_module(room: str) -> str:

@@ -35,7 +35,7 @@ def plain(source: str) -> str:
             parts.append("\n".join(line.removeprefix("#").removeprefix(" ") for line in lines))
         else:
             parts.append("```python\n" + "\n".join(lines) + "\n```")
-    note = '!!! note\n    This page was built without running its code. `python -m website.notebooks` runs it.'
+    note = "!!! note\n    This page was built without running its code. `python -m website.notebooks` runs it."
     title, *rest = parts
     head, _, body = title.partition("\n")
     return "\n\n".join([head, note, body, *rest]) + "\n"

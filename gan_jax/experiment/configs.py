@@ -18,7 +18,7 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.remedies import apply_remedy
 from gan_jax.experiment.sweep import Sweep
 
-_HEADER_WORD = re.compile(r"([A-Z][a-z]+): ")
+_HEADER_WORD = re.compile(r"([A-Z][a-z]+):(?: |$)")
 """The beginning of a part of a config's docstring, such as "Cost: "."""
 
 
