@@ -9,6 +9,7 @@
 # repository.
 
 # %%
+# %matplotlib inline
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
@@ -58,7 +59,7 @@ figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 for index, name in enumerate(("plain", "flipped")):
     axes.plot(steps, metrics.effective_classes[index], "o-", markersize=3, label=name)
 axes.set(xlabel="step", ylabel="effective classes", ylim=(0, 10.5))
-axes.legend(frameon=False)
+_ = axes.legend(frameon=False)
 # %% [markdown]
 # ## Explained
 #
@@ -73,7 +74,7 @@ figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 for index, name in enumerate(("plain", "flipped")):
     axes.plot(50 * np.arange(1, smooth.shape[1] + 1), smooth[index], label=name)
 axes.set(xlabel="step", ylabel="D(real) - D(fake)")
-axes.legend(frameon=False)
+_ = axes.legend(frameon=False)
 
 # %% [markdown]
 # ## Prevented

@@ -9,6 +9,7 @@
 # repository.
 
 # %%
+# %matplotlib inline
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -58,7 +59,7 @@ above.set(ylabel="loss after 40 updates")
 below.semilogx(np.exp(log_rates), slopes, label="gradient through the optimiser")
 below.semilogx(np.exp(log_rates), np.gradient(values, log_rates), "k.", markersize=4, label="central differences")
 below.set(xlabel="learning rate", ylabel="dF / d log rate", yscale="symlog")
-below.legend(frameon=False)
+_ = below.legend(frameon=False)
 # %% [markdown]
 # The gradient agrees with the differences between neighbouring points, through the oscillations that momentum
 # makes. Steps of 0.2 in the logarithm against the sign of the gradient find the first minimum:
@@ -121,7 +122,7 @@ figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 axes.plot(counts, cosines, "o-", label="cosine of exact and first order")
 axes.plot(counts, shares, "s--", label="|exact - first order| / |exact|")
 axes.set(xlabel="K, updates of D", ylim=(min(0, *cosines) - 0.05, None))
-axes.legend(frameon=False)
+_ = axes.legend(frameon=False)
 
 # %% [markdown]
 # At every K the term that first-order unrolling leaves out is a large part of the gradient. Figures for longer

@@ -9,6 +9,7 @@
 # repository.
 
 # %%
+# %matplotlib inline
 import jax
 import numpy as np
 

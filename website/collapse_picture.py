@@ -1,7 +1,8 @@
-"""The README's picture: samples of a collapse on real digits, and the survival curves of the label-noise study.
+r"""The README's picture: samples of a collapse on real digits, and the survival curves of the label-noise study.
 
 gan-jax train digits_collapse
-python -m website.collapse_picture runs/digits_collapse-seed0 docs/results/digits_label_noise/seeds_00-03 docs/collapse.png
+python -m website.collapse_picture runs/digits_collapse-seed0 \
+    docs/results/digits_label_noise/seeds_00-03 docs/collapse.png
 """
 
 from __future__ import annotations

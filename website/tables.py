@@ -95,8 +95,8 @@ def command_line() -> str:
             parts.append(f"### `gan-jax {name} {action}`\n\n```\n{_help(inner)}\n```\n")
     parts.append(
         "## Exit codes\n\n| code | meaning |\n|---|---|\n| 0 | done, whatever the verdict |\n| 2 | the request cannot "
-        "be met; a line or two give the reason |\n| 3 | losses or gradients stopped being finite |\n| 4 | another process "
-        "of the command ended |\n| 130 | interrupted; `--resume` continues |\n"
+        "be met; a line or two give the reason |\n| 3 | losses or gradients stopped being finite |\n| 4 | another "
+        "process of the command ended |\n| 130 | interrupted; `--resume` continues |\n"
     )
     return "\n".join(parts)
 

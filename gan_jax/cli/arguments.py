@@ -220,9 +220,14 @@ def build_parser(prog: str | None = None) -> tuple[Parser, dict[str, Parser]]:
     thresholds.option("--json", action="store_true", help="print the result as JSON")
     _add_cache_option(thresholds)
 
-    report = commands.add_parser("report", help="one HTML file on a run, a sweep, or several sweeps as one")
+    report = commands.add_parser(
+        "report", help="one HTML file on a run or a sweep, on several runs compared, or several sweeps as one"
+    )
     report.add_argument(
-        "run", nargs="+", type=path, help="the folder of a run, or of a sweep; or several sweeps, read as one"
+        "run",
+        nargs="+",
+        type=path,
+        help="the folder of a run, or of a sweep; several runs, which are compared; or several sweeps, read as one",
     )
     report.option("--out", type=NewFile(), metavar="FILE", help="where to write it; RUN/report.html if not given")
     report.option("--baseline", metavar="ARM", help="of a sweep: the arm that the others are tested against; the first")

@@ -107,11 +107,11 @@ def test_the_page_is_whole_and_loads_nothing(run):
     assert not re.search(r"@import|url\((?!#)", text)
     for tag, attrs in made.tags:
         for name in ("src", "href", "xlink:href"):
-            assert attrs.get(name, "#").startswith(("#", "data:image/")), (tag, attrs[name][:80])
+            assert attrs.get(name, "#").startswith(("#", "data:image/", "data:text/csv")), (tag, attrs[name][:80])
     ids = [attrs["id"] for _, attrs in made.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     for attrs in made.all("a"):
-        assert attrs["href"][1:] in ids
+        assert attrs["href"][1:] in ids or attrs.get("download", "").endswith(".csv")
     for attrs in made.all("section"):
         assert attrs["aria-labelledby"] in ids
     assert all(attrs["alt"] for attrs in made.all("img"))
