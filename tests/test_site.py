@@ -1,4 +1,4 @@
-"""The site: the pages that are made from the code, the equations, and, in the slow suite, the strict build in a browser."""
+"""The site: pages that are made from the code, equations; in the slow suite the strict build, seen in a browser."""
 
 from __future__ import annotations
 

@@ -126,7 +126,18 @@ def _settings(public: Public) -> str:
         takes = describe(field, annotations[field.name]) + (f", {bounds}" if bounds else "")
         rows.append(f"| `{field.name}` | {default} | {_cell(takes)} | {_cell(field.metadata.get('doc', ''))} |")
     refused = "A value of another kind or outside its bounds is refused with a `ValueError` that names the setting."
-    return "\n".join(rows) + f"\n\n{refused}\n\n"
+    return "\n".join(rows) + f"\n\n{refused}\n\n" + _defaults(public)
+
+
+def _defaults(public: Public) -> str:
+    """An example for a component whose docstring has none: the component with its defaults."""
+    if "Example:" in (public.value.__doc__ or ""):
+        return ""
+    try:
+        made = repr(public.value())
+    except (TypeError, ValueError):  # something is required
+        return ""
+    return f"```python\n>>> {public.name}()\n{made}\n```\n\n"
 
 
 def _default(value: Any) -> str:
