@@ -100,6 +100,8 @@ def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(site):
         path.relative_to(site).as_posix() for path in site.rglob("*.html")
     }
     assert "<math" in (site / "tutorials" / "02_unroll.html").read_text(encoding="utf-8")
+    # Doctests are code, not quotations.
+    assert not [page.name for page in (site / "reference").glob("*.html") if "<blockquote" in page.read_text("utf-8")]
 
 
 @pytest.mark.browser

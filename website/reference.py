@@ -108,9 +108,10 @@ def pages() -> dict[str, str]:
 
 def section(public: Public) -> str:
     """A section: the docstring, and the settings of a component with their defaults and bounds."""
-    members = "false" if _is_component(public.value) or inspect.isfunction(public.value) else "true"
-    text = f"## `{public.name}` {{ #{public.name} }}\n\n::: {public.place}\n    options:\n      members: {members}\n\n"
-    return text + (_settings(public) if _is_component(public.value) else "")
+    text = f"## `{public.name}` {{ #{public.name} }}\n\n::: {public.place}\n"
+    if _is_component(public.value):  # its fields are in the table of settings
+        return f"{text}    options:\n      members: false\n\n{_settings(public)}"
+    return f"{text}\n"
 
 
 def _is_component(value: Any) -> bool:

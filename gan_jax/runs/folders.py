@@ -22,10 +22,10 @@ class RunError(ValueError):
 
     Example:
         >>> import gan_jax
-        >>> gan_jax.Run("nowhere")
+        >>> gan_jax.Run("nowhere")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        gan_jax.runs.folders.RunError: nowhere is no run: there is no experiment.json
+        gan_jax.runs.folders.RunError: nowhere is not a run folder (it has no experiment.json): ...
     """
 
 
