@@ -28,7 +28,7 @@ plain = gj.replace(
     gj.load("digits_collapse"),
     {
         "num_steps": 6500,
-        "detector.num_samples": 640,
+        "detector.num_samples": 320,
         "discriminator.transforms": (gj.losses.ExactFlips(rate=0.0),),
     },
 )
@@ -48,7 +48,7 @@ for name, sentence in zip(("plain", "flipped"), result.verdict.sentences(), stri
 gj.plot.samples(result)
 # %% [markdown]
 # How many classes are in the samples? At each evaluation a classifier, whose accuracy on real test images was
-# checked first, names the class of 640 samples. `effective_classes` is the exponential of the entropy of these
+# checked first, names the class of 320 samples. `effective_classes` is the exponential of the entropy of these
 # counts: 10 for real digits, 1 where all samples are of one class.
 
 # %%

@@ -178,7 +178,7 @@ class VerdictArrays(NamedTuple):
         return self.verdict().sentence()
 
     def sentences(self) -> list[str]:
-        """A line a run, over all leading axes, the last one fastest."""
+        """A sentence for each run; leading axes are flattened, the last one varies fastest."""
         return [verdict.sentence() for verdict in self.verdicts()]
 
     def verdicts(self) -> Iterator[Verdict]:
