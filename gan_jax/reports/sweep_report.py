@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Ser
 from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.rows_download import rows_download
 from gan_jax.reports.sample_pairs import Pictured, sample_pairs
-from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics, trend_words
-from gan_jax.reports.text_tables import num_early
+from gan_jax.reports.sweep_outcomes import arm_names, coinciding_arms, outcomes_table, summary_sentence
+from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
 from gan_jax.runs.files import write_text
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
@@ -33,7 +32,6 @@ from gan_jax.runs.missing_rows import tell_missing_member_rows
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
 _PICTURES_PER_ARM = 3
-_OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
 
 
 def write_sweep_report(
@@ -113,8 +111,8 @@ def render_sweep(
         Section(
             "Arms",
             _verdict(record, rows, statistics, num_runs)
-            + _outcomes_table(rows)
-            + _coincide(metrics, rows)
+            + outcomes_table(rows)
+            + coinciding_arms(metrics, rows)
             + rows_download(rows, "members.csv", "members.csv of the folder"),
         ),
         Section(
@@ -140,7 +138,7 @@ def render_sweep(
 def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any], num: int) -> Markup:
     ended = sum(row["ended"] for row in rows)
     first, *others = arm_sentences(statistics, *_time_unit(record))
-    shown = paragraph(f"{first}.", "verdict named") + paragraph(f"{_sentence(record, rows, statistics)}.")
+    shown = paragraph(f"{first}.", "verdict named") + paragraph(f"{summary_sentence(record, rows, statistics)}.")
     if others:
         rest = html_table([], [[f"{sentence}."] for sentence in others])
         shown += render_template("details", name="arms", summary="The other arms against the baseline", body=rest)
@@ -149,94 +147,14 @@ def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[s
     return shown
 
 
-def _sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
-    counts = ", ".join(f"{_count(rows, name)} {name}{_early_words(rows, name)}" for name in _outcomes(rows))
-    test = statistics["log_rank"]
-    found = f"log-rank over the arms p = {test['p']:.2g}" if test["p"] is not None else f"no test: {test['note']}"
-    words = [f"{len(rows)} runs of {len(record.sweep.arms)} arms: {counts}", trend_words(record, statistics), found]
-    return "; ".join(filter(None, words))
-
-
-def _early_words(rows: list[dict[str, Any]], outcome: str) -> str:
-    """How many of the collapses were while forming, in brackets; empty without any."""
-    early = num_early(row["verdict"] for row in rows)
-    if outcome != "collapsed" or not early:
-        return ""
-    return " (while forming)" if early == _count(rows, outcome) else f" ({early} of them while forming)"
-
-
-def _outcomes(rows: list[dict[str, Any]]) -> list[str]:
-    """The outcomes that occur, in the order of `_OUTCOMES`; others come last."""
-    found = {row["verdict"]["outcome"] for row in rows}
-    return [*(name for name in _OUTCOMES if name in found), *sorted(found.difference(_OUTCOMES))]
-
-
-def _count(rows: list[dict[str, Any]], outcome: str) -> int:
-    return sum(row["verdict"]["outcome"] == outcome for row in rows)
-
-
 def _time_unit(record: SweepRecord) -> tuple[str, float]:
     """("epoch", steps of one) where all arms have epochs of one length; else ("step", 1)."""
     return ("step", 1.0) if record.steps_per_epoch is None else ("epoch", record.steps_per_epoch)
 
 
-def _outcomes_table(rows: list[dict[str, Any]]) -> Markup:
-    outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
-    early = num_early(row["verdict"] for row in rows) > 0
-    lines, last = [], []
-    for arm in _arms(rows):
-        own = [row for row in rows if row["arm"] == arm]
-        counts = [_count(own, name) for name in outcomes] + [num_early(row["verdict"] for row in own)] * early
-        lines.append([arm, len(own), *counts])
-        # Of the metrics of all arms: one that an arm lacks is an empty cell.
-        last.append([arm, *(_last_values(own, name) for name in metrics)])
-    head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early]
-    caption = "Outcomes of the runs."
-    if early:
-        caption = f"{caption} Collapsed: after forming and while forming together."
-    keys = [swatch(index) for index in range(len(lines))]
-    shown = html_table(head, lines, caption, keys)
-    if metrics:
-        caption = "Last metrics. Median over seeds, in brackets the smallest and the largest."
-        shown += html_table(["arm", *(METRICS[name] for name in metrics)], last, caption, keys)
-    return shown
-
-
-def _shown_metrics(rows: list[dict[str, Any]]) -> list[str]:
-    """The metrics of `METRICS` for which any member has a number."""
-    found = {name for row in rows for name, value in watched(row["last"]).items() if isinstance(value, (int, float))}
-    return [name for name in METRICS if name in found]
-
-
-def _last_values(own: list[dict[str, Any]], name: str) -> str:
-    values = [v for row in own if isinstance(v := watched(row["last"]).get(name), (int, float))]
-    return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "–"
-
-
-def _coincide(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Markup:
-    """A line on the arms that are equal in every metric of every seed; empty if there are none."""
-    of_member = {row["member"]: (row["arm"], row["seed"]) for row in rows}
-    curves: dict[str, list[Any]] = {}
-    for row in metrics:
-        arm, seed = of_member.get(row["member"], ("", 0))
-        curves.setdefault(arm, []).append((seed, row["step"], row["train"], row["evaluation"]))
-    arms = _arms(rows)
-    same = [
-        f"{one} and {other}"
-        for index, one in enumerate(arms)
-        for other in arms[index + 1 :]
-        if curves.get(one) and _sorted(curves[one]) == _sorted(curves.get(other, []))
-    ]
-    return paragraph(f"Equal in every number of every seed: {'; '.join(same)}.") if same else Markup()
-
-
-def _sorted(curve: list[Any]) -> str:
-    return json.dumps(sorted(curve, key=lambda point: point[:2]))
-
-
 def _key(rows: list[dict[str, Any]]) -> Markup:
     """The line of each arm, for all figures."""
-    lines = [(swatch(index), arm) for index, arm in enumerate(_arms(rows))]
+    lines = [(swatch(index), arm) for index, arm in enumerate(arm_names(rows))]
     return render_template("key", label="Lines of the arms", lines=lines)
 
 
@@ -244,7 +162,7 @@ def _curve(
     group: str, metric: str, metrics: list[dict[str, Any]], rows: list[dict[str, Any]], unit: str, per_unit: float
 ) -> Markup:
     arm_of = {row["member"]: row["arm"] for row in rows}
-    found = [_over_seeds(metrics, arm_of, arm, group, metric) for arm in _arms(rows)]
+    found = [_over_seeds(metrics, arm_of, arm, group, metric) for arm in arm_names(rows)]
     if all(series is None for series in found):
         return Markup()
     figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
@@ -278,7 +196,7 @@ def _samples(
     directory: SweepDirectory | JoinedSweeps, rows: list[dict[str, Any]], metrics: list[dict[str, Any]], room: float
 ) -> Markup:
     """First and last pictures of the first seeds of every arm; of fewer seeds or arms where room is short."""
-    arms, at = _arms(rows), {(row["member"], row["step"]): row["evaluation"] for row in metrics}
+    arms, at = arm_names(rows), {(row["member"], row["step"]): row["evaluation"] for row in metrics}
     for num_seeds, num_arms in ((_PICTURES_PER_ARM, len(arms)), *((1, len(arms) // part) for part in (1, 4, 16, 64))):
         groups = {
             arm: [
@@ -328,7 +246,3 @@ def _provenance(directory: SweepDirectory | JoinedSweeps, record: SweepRecord) -
     data = "; ".join(f"{name} (contents {known})" for name, known in record.data.items()) or "made from settings"
     seeds = ", ".join(map(str, record.sweep.seeds))
     return provenance(record, {"seeds": seeds, "data": data, "strategy": "; ".join(strategies)})
-
-
-def _arms(rows: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(row["arm"] for row in sorted(rows, key=lambda row: row["member"])))
