@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gan_jax.cli.bench import add_bench
 from gan_jax.cli.code_options import add_code_options
+from gan_jax.cli.config_files import SHELLS
 from gan_jax.cli.diagnose_options import add_run_kinds
 from gan_jax.cli.evaluate import add_evaluate
 from gan_jax.cli.option_types import PICTURE, SEED, NewFile, Number, Several, Whole, path, seeds
@@ -55,10 +56,10 @@ forward mode against reverse, exact against first order, truncated and implicit 
 Settings of the experiment are options, as in `train`: --generator.unroll.inner-data fresh"""
 
 
-def build_parser() -> tuple[Parser, dict[str, Parser]]:
-    """The parser, and those of the commands by name."""
+def build_parser(prog: str | None = None) -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and those of the commands by name; `prog` is the program's name in its texts."""
     as_module = Path(sys.argv[0]).name == "__main__.py"
-    prog = "python -m gan_jax" if as_module else "gan-jax"
+    prog = prog or ("python -m gan_jax" if as_module else "gan-jax")
     parser = Parser(prog=prog, description="A laboratory for GAN mode collapse on JAX.")
     parser.add_argument("--version", action="version", version=importlib.metadata.version("gan_jax"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -211,9 +212,14 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     thresholds.option("--json", action="store_true", help="print the result as JSON")
     _add_cache_option(thresholds)
 
-    report = commands.add_parser("report", help="one HTML file on a run, a sweep, or several sweeps as one")
+    report = commands.add_parser(
+        "report", help="one HTML file on a run or a sweep, on several runs compared, or several sweeps as one"
+    )
     report.add_argument(
-        "run", nargs="+", type=path, help="the folder of a run, or of a sweep; or several sweeps, read as one"
+        "run",
+        nargs="+",
+        type=path,
+        help="the folder of a run, or of a sweep; several runs, which are compared; or several sweeps, read as one",
     )
     report.option("--out", type=NewFile(), metavar="FILE", help="where to write it; RUN/report.html if not given")
     report.option("--baseline", metavar="ARM", help="of a sweep: the arm that the others are tested against; the first")
@@ -245,6 +251,19 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     show.option("--size", type=Whole(1), default=28, help="pixels along a side: 16, 28, 32 or 64")
     show.option("--out", type=NewFile(), metavar="FILE", help="the picture; NAME.png if not given")
     add_bench(commands)
+    listing = commands.add_parser("configs", help="list the shipped configs, with a line, cost and figure of each")
+    listing.option("--json", action="store_true", help="print them as JSON")
+
+    new = commands.add_parser("new", help="write a config to start from")
+    new.add_argument("name", type=path, help="of the file, such as my_ring, which writes my_ring.py")
+    new.option("--from", dest="base", default="ring", metavar="CONFIG", help="the shipped config to start from; ring")
+
+    completion = commands.add_parser(
+        "completion",
+        help="print a script that completes commands, options and configs in a shell",
+        description='For bash: eval "$(gan-jax completion bash)", in ~/.bashrc to keep it.',
+    )
+    completion.add_argument("shell", choices=SHELLS, help="the shell")
     for reader in (train, sweep, evaluate, sample, unroll, thresholds, report, watch):
         add_code_options(reader)
     return parser, {"train": train, "sweep": sweep, "evaluate": evaluate, "report": report, "unroll": unroll}

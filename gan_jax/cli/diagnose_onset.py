@@ -111,7 +111,7 @@ def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
     cause = (verdict or {}).get("cause") or "total"
     if step is not None:
         if not states.steps[0] <= step <= max(states.steps[-1], _last_step(states)):
-            raise RunError(f"--step is {step}, and the run can be replayed from {states.steps[0]} on to its end")
+            raise RunError(f"--step is {step}, and the replay reaches from step {states.steps[0]} to the run's end")
         return step, cause
     onset = (verdict or {}).get("onset_step")
     if verdict is None:  # an unfinished run: its newest state may hold an onset

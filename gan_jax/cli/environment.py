@@ -21,7 +21,7 @@ def prepare_devices(options: argparse.Namespace) -> None:
     """
     if options.command in ("train", "sweep", "collapsebench"):
         _prepare_training(options)
-    if options.command not in ("report", "watch", "data"):
+    if options.command not in ("report", "watch", "data", "configs", "new", "completion"):
         _find_devices()
 
 

@@ -1,5 +1,5 @@
 """The command line: gan-jax train | sweep | collapsebench | evaluate | sample | diagnose | thresholds | report |
-watch | data | bench.
+watch | data | configs | new | completion | bench.
 
 Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
 run stopped at values that are not finite; 4 another process of the command has ended; 130 interrupted (what was saved
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from gan_jax.cli import results, training
+from gan_jax.cli import config_files, results, training
 from gan_jax.cli.arguments import build_parser
 from gan_jax.cli.bench import bench_command
 from gan_jax.cli.collapsebench import collapsebench_command
@@ -37,6 +37,9 @@ COMMANDS = {
     "watch": results.watch_command,
     "data": results.data_command,
     "bench": bench_command,
+    "configs": config_files.configs_command,
+    "new": config_files.new_command,
+    "completion": config_files.completion_command,
 }
 
 

@@ -60,11 +60,19 @@ def _numbers(name: str, values: str) -> list[float]:
 
 
 def report_command(options: argparse.Namespace, settings: Settings) -> int:
+    from gan_jax.reports.comparison import write_comparison
     from gan_jax.reports.report import write_report
     from gan_jax.reports.sweep_report import write_sweep_report
 
     (path, *more), out = (Path(name) for name in options.run), Path(options.out) if options.out else None
-    if more or (path / "sweep.json").is_file():
+    are_sweeps = [(folder / "sweep.json").is_file() for folder in (path, *more)]
+    if more and not any(are_sweeps):
+        if options.baseline is not None:
+            raise UsageError("--baseline is for sweeps; runs are compared with the first")
+        print_text(write_comparison([path, *more], out, allowed_code(options)))
+    elif more or are_sweeps[0]:
+        if not all(are_sweeps):
+            raise UsageError("a run and a sweep are not read as one: give runs, which are compared, or sweeps")
         print_text(write_sweep_report(path, out, options.baseline, more, allowed_code(options)))
     elif options.baseline is not None:
         raise UsageError(f"--baseline is for sweeps, and {path} is none")

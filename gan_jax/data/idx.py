@@ -67,7 +67,7 @@ def read_idx_header(path: Path | str) -> tuple[np.dtype, tuple[int, ...], int]:
         )
     header_bytes = 4 + 4 * head[3]
     if len(head) < header_bytes:
-        raise DataError(f"{path} is truncated: it holds {len(head):,} of {header_bytes:,} header bytes. {_FETCH}")
+        raise DataError(f"{path} is truncated: it ends after {len(head):,} of {header_bytes:,} header bytes. {_FETCH}")
     return np.dtype(_DTYPES[head[2]]), struct.unpack_from(f">{head[3]}I", head, 4), header_bytes
 
 

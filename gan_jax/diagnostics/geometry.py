@@ -228,7 +228,9 @@ def spectrum(
 
 
 def blocks(product: Product, num_generator: int, dim: int, *, num_directions: int = 10, seed: int = 0) -> Blocks:
-    """Norms of J's blocks and its antisymmetric share, estimated with random sign vectors u, three products each.
+    """Estimates the norms of the blocks of the game's Jacobian J, and the share of its antisymmetric part.
+
+    Each of the random sign vectors u takes three products with J.
 
     E |J u|^2 = |J|^2, also for a block, and E <u, J J u> = tr(J J) = |S|^2 - |A|^2 for the symmetric and antisymmetric
     parts, so that |A|^2 = (|J|^2 - tr(J J)) / 2.

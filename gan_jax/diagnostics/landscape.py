@@ -147,7 +147,9 @@ def circle_scores(score: Score, points: Array, radii: Array) -> Array:
     """
     dims = points.shape[1]
     if dims > 2:
-        raise ValueError(f"the points have {dims} dimensions, and the local-maximum test takes 1 or 2: use scans")
+        raise ValueError(
+            f"the points have {dims} dimensions, and the local-maximum test works in 1 or 2: use scans D(x + k u)"
+        )
     angles = 2 * jnp.pi * jnp.arange(NUM_AROUND) / NUM_AROUND
     circle = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1) if dims == 2 else jnp.array([[-1.0], [1.0]])
     around = points[:, None] + radii[:, None, None] * circle[None]

@@ -126,7 +126,9 @@ def support_size(degree: np.ndarray, *, confidence: float = 0.95) -> SupportSize
 
 
 def batch_with_chance(size: float, chance: float = 0.5) -> float:
-    """Batch size at which two samples coincide with a given probability: s (s - 1) / 2 = -size ln(1 - chance).
+    """Number s of draws from `size` values of which two coincide with probability `chance`.
+
+    It solves s (s - 1) / 2 = -size ln(1 - chance).
 
     Example:
         >>> round(batch_with_chance(365))  # the birthday paradox

@@ -54,6 +54,11 @@ class Verdict:
         persists: whether the last evaluation still was of few modes; None without a collapse.
         onto: the modes that are left, as (name, share of the samples at the last evaluation), at most three, from the
             largest down; empty without a collapse, where it does not persist, and where modes are not known.
+
+    Example:
+        >>> steps = {"any": 30, "collapse": 30, "junk": None, "intra": None}
+        >>> Verdict("collapsed", 40, 30, steps, "total", 20, None, None, False, when="after forming").sentence()
+        'collapsed at step 30 (total: almost all samples alike; formed at step 20)'
     """
 
     outcome: Outcome
@@ -173,7 +178,7 @@ class VerdictArrays(NamedTuple):
         return self.verdict().sentence()
 
     def sentences(self) -> list[str]:
-        """A line a run, over all leading axes, the last one fastest."""
+        """A sentence for each run; leading axes are flattened, the last one varies fastest."""
         return [verdict.sentence() for verdict in self.verdicts()]
 
     def verdicts(self) -> Iterator[Verdict]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from gan_jax.experiment.config_code import ConfigCode, ConfigError, execute
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.remedies import apply_remedy
 from gan_jax.experiment.sweep import Sweep
+
+_HEADER_WORD = re.compile(r"([A-Z][a-z]+):(?: |$)")
+"""The beginning of a part of a config's docstring, such as "Cost: "."""
 
 
 def config_directory() -> Path:
@@ -232,8 +236,41 @@ def load_sweep(config: str) -> Sweep | None:
 
 def config_summary(config: str) -> str:
     """The first line of a config's docstring."""
+    return _docstring(config).partition("\n")[0]
+
+
+def config_header(config: str) -> dict[str, str]:
+    """The parts of a config's docstring.
+
+    Args:
+        config: name of a shipped config, or path of a file.
+
+    Returns:
+        "summary", its first line, and what follows "Claim:", "Command:", "Cost:", "Figure:" and the like, by these
+        words in lower case, each on one line.
+
+    Raises:
+        ConfigError: if there is no such config, or it is no Python file.
+
+    Example:
+        >>> header = config_header("ring")
+        >>> header["command"], header["cost"]
+        ('gan-jax train ring', '10,000 steps of batch 256: about 30 seconds on two cores.')
+    """
+    summary, _, rest = _docstring(config).partition("\n")
+    parts, name = {"summary": summary}, ""
+    for line in rest.splitlines():
+        begins = _HEADER_WORD.match(line)
+        if begins:
+            name = begins[1].lower()
+        if name:
+            parts[name] = f"{parts.get(name, '')} {line[begins.end() :] if begins else line.strip()}".strip()
+    return parts
+
+
+def _docstring(config: str) -> str:
     path = config_path(config)
     try:
-        return (ast.get_docstring(ast.parse(path.read_bytes())) or "").partition("\n")[0]
+        return ast.get_docstring(ast.parse(path.read_bytes())) or ""
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{path} is no Python file: {error}") from error

@@ -63,6 +63,10 @@ class Remedy(NamedTuple):
         family: the part of an experiment that it changes.
         summary: its effect, in a sentence.
         apply: the change: experiment -> experiment.
+
+    Example:
+        >>> REMEDIES["label_noise"].family
+        'transform'
     """
 
     family: str

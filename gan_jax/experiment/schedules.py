@@ -18,7 +18,7 @@ class Schedule(Protocol):
     def __call__(self, step: Array) -> Array: ...
 
     def extremes(self) -> tuple[float, ...]:
-        """Its least and greatest values, which must be within the bounds of the setting that it replaces."""
+        """The smallest and the largest value of the schedule. Both must be valid for the setting that it replaces."""
         ...
 
 

@@ -116,7 +116,7 @@ def grid(
     seeds, shared = _checked(seeds), tuple(shared)
     for path, values in axes.items():
         if isinstance(values, str) or not len(values):
-            raise ValueError(f"the values of {path} are {values!r}, and must be a sequence of at least one")
+            raise ValueError(f"the values of {path} are {values!r}, and must be a list or tuple of at least one value")
     if (num := math.prod(map(len, axes.values()))) > _MOST_ARMS:
         raise ValueError(f"the grid has {num:,} arms, more than {_MOST_ARMS:,}: give fewer values")
     labels = _short_names(list(axes))

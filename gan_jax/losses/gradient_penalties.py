@@ -45,7 +45,7 @@ def _interpolates(view: View) -> Array:
 
 @component
 class R1:
-    """(weight / 2) E |grad_x D(x)|^2 over real x.
+    """Penalty on D's gradient at real examples: (weight / 2) E |grad_x D(x)|^2.
 
     Published code differs by the factor 1/2: the authors' code multiplies by `weight` itself, which is `factor="one"`.
 

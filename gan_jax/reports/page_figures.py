@@ -32,7 +32,7 @@ _LINK = "xlink:href"
 
 
 def swatch(index: int) -> Markup:
-    """A piece of the line of `series_style(index)`, for tables and lists."""
+    """A short line in the colour and style of series `index`: its key in tables and lists."""
     line = LINES[index // len(SERIES) % len(LINES)][1]
     return render_template("swatch", line=line, colour=index % len(SERIES))
 

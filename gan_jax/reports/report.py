@@ -16,6 +16,8 @@ from gan_jax.reports.page_pictures import Frame, read_png, slider
 from gan_jax.reports.report_curves import probe_curves, run_curves
 from gan_jax.reports.report_diagnoses import diagnoses, film, onset_section
 from gan_jax.reports.report_experiment import experiment_settings, provenance
+from gan_jax.reports.rows_download import rows_download
+from gan_jax.reports.sample_pairs import Pictured, sample_pairs
 from gan_jax.runs.files import write_text
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
@@ -89,7 +91,7 @@ def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None 
     first = [Section("Verdict", _verdict(record, rows, verdict)), onset_section(run, verdict)]
     drawn = [Section("Curves", run_curves(rows, verdict)), Section("Probe values", probe_curves(run, verdict))]
     rest = [
-        Section("All numbers", _numbers(rows[-1], verdict)),
+        Section("All numbers", _numbers(rows[-1], verdict) + rows_download(rows, "metrics.csv", run.metrics_path.name)),
         Section("Experiment", experiment_settings(record.config, record.experiment, run.allowed)),
         Section("How to reproduce it", _provenance(record)),
     ]
@@ -202,7 +204,17 @@ def _samples(run: RunDirectory, rows: list[dict[str, Any]], verdict: dict[str, A
         if step is not None and steps:
             nearest = min(range(len(steps)), key=lambda index: abs(steps[index] - step))
             marks.append((f"{words}: step {step:,}", nearest))
-    return slider(frames, "samples-film", "samples", room, marks) or paragraph("No pictures were kept.")
+    pair = _first_and_last(run, rows, 0.25 * room)
+    film = slider(frames, "samples-film", "samples", room - len(pair), marks)
+    return pair + (film if len(frames) > 2 or not pair else "") or paragraph("No pictures were kept.")
+
+
+def _first_and_last(run: RunDirectory, rows: list[dict[str, Any]], room: float) -> Markup:
+    """The first and the last picture beside each other, with the classes of their samples."""
+    at = {row["step"]: row["evaluation"] for row in rows}
+    pictures = {int(picture.stem.removeprefix("step_")): picture for picture in run.pictures()}
+    pictured = Pictured("samples", "", pictures, lambda step: watched(at.get(step, {})))
+    return sample_pairs({"": [pictured]}, room, "") or Markup()
 
 
 def _provenance(record: RunRecord) -> Markup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,18 @@ import numpy as np
 from markupsafe import Markup
 
 from gan_jax.experiment.configs import config_label
+from gan_jax.reports.arm_sentences import arm_sentences
 from gan_jax.reports.figures import new_figure, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table
 from gan_jax.reports.page_figures import figure_svg, swatch
-from gan_jax.reports.page_pictures import fit_all
 from gan_jax.reports.report import METRICS, watched
 from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series
 from gan_jax.reports.report_experiment import experiment_settings, provenance
-from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics, trend_words
-from gan_jax.reports.text_tables import num_early
+from gan_jax.reports.rows_download import rows_download
+from gan_jax.reports.sample_pairs import Pictured, sample_pairs
+from gan_jax.reports.sweep_outcomes import arm_names, coinciding_arms, outcomes_table, summary_sentence
+from gan_jax.reports.sweep_survival import survival_plots, survival_table, survival_tests, sweep_statistics
 from gan_jax.runs.files import write_text
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
@@ -31,7 +32,6 @@ from gan_jax.runs.missing_rows import tell_missing_member_rows
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
 _PICTURES_PER_ARM = 3
-_OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
 
 
 def write_sweep_report(
@@ -109,7 +109,11 @@ def render_sweep(
     note = f"Medians over seeds; bands from the smallest to the largest. By {unit}."
     before = [
         Section(
-            "Arms", _verdict(record, rows, statistics, num_runs) + _outcomes_table(rows) + _coincide(metrics, rows)
+            "Arms",
+            _verdict(record, rows, statistics, num_runs)
+            + outcomes_table(rows)
+            + coinciding_arms(metrics, rows)
+            + rows_download(rows, "members.csv", "members.csv of the folder"),
         ),
         Section(
             "Survival",
@@ -128,41 +132,19 @@ def render_sweep(
         about = f"Sweep of {num_runs} runs, {len(rows)} with an evaluation"
         return document(title, about, [*before, Section("Samples", samples), *after], live)
 
-    return page(_samples(directory, rows, MAX_BYTES - len(page(Markup()).encode())))
+    return page(_samples(directory, rows, metrics, MAX_BYTES - len(page(Markup()).encode())))
 
 
 def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any], num: int) -> Markup:
     ended = sum(row["ended"] for row in rows)
-    shown = paragraph(f"{_sentence(record, rows, statistics)}.", "verdict")
+    first, *others = arm_sentences(statistics, *_time_unit(record))
+    shown = paragraph(f"{first}.", "verdict named") + paragraph(f"{summary_sentence(record, rows, statistics)}.")
+    if others:
+        rest = html_table([], [[f"{sentence}."] for sentence in others])
+        shown += render_template("details", name="arms", summary="The other arms against the baseline", body=rest)
     if ended < num:
         shown += paragraph(f"{ended} of {num} runs have ended; the others count by what they have done so far.")
     return shown
-
-
-def _sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
-    counts = ", ".join(f"{_count(rows, name)} {name}{_early_words(rows, name)}" for name in _outcomes(rows))
-    test = statistics["log_rank"]
-    found = f"log-rank over the arms p = {test['p']:.2g}" if test["p"] is not None else f"no test: {test['note']}"
-    words = [f"{len(rows)} runs of {len(record.sweep.arms)} arms: {counts}", trend_words(record, statistics), found]
-    return "; ".join(filter(None, words))
-
-
-def _early_words(rows: list[dict[str, Any]], outcome: str) -> str:
-    """How many of the collapses were while forming, in brackets; empty without any."""
-    early = num_early(row["verdict"] for row in rows)
-    if outcome != "collapsed" or not early:
-        return ""
-    return " (while forming)" if early == _count(rows, outcome) else f" ({early} of them while forming)"
-
-
-def _outcomes(rows: list[dict[str, Any]]) -> list[str]:
-    """The outcomes that occur, in the order of `_OUTCOMES`; others come last."""
-    found = {row["verdict"]["outcome"] for row in rows}
-    return [*(name for name in _OUTCOMES if name in found), *sorted(found.difference(_OUTCOMES))]
-
-
-def _count(rows: list[dict[str, Any]], outcome: str) -> int:
-    return sum(row["verdict"]["outcome"] == outcome for row in rows)
 
 
 def _time_unit(record: SweepRecord) -> tuple[str, float]:
@@ -170,57 +152,9 @@ def _time_unit(record: SweepRecord) -> tuple[str, float]:
     return ("step", 1.0) if record.steps_per_epoch is None else ("epoch", record.steps_per_epoch)
 
 
-def _outcomes_table(rows: list[dict[str, Any]]) -> Markup:
-    outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
-    early = num_early(row["verdict"] for row in rows) > 0
-    lines = []
-    for arm in _arms(rows):
-        own = [row for row in rows if row["arm"] == arm]
-        counts = [_count(own, name) for name in outcomes] + [num_early(row["verdict"] for row in own)] * early
-        # Of the metrics of all arms: one that an arm lacks is an empty cell.
-        lines.append([arm, len(own), *counts, *(_last_values(own, name) for name in metrics)])
-    head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early, *(METRICS[name] for name in metrics)]
-    caption = "Outcomes of the runs. Last metrics as median over seeds, in brackets the smallest and the largest."
-    if early:
-        caption = f"{caption} Collapsed: after forming and while forming together."
-    return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
-
-
-def _shown_metrics(rows: list[dict[str, Any]]) -> list[str]:
-    """The metrics of `METRICS` for which any member has a number."""
-    found = {name for row in rows for name, value in watched(row["last"]).items() if isinstance(value, (int, float))}
-    return [name for name in METRICS if name in found]
-
-
-def _last_values(own: list[dict[str, Any]], name: str) -> str:
-    values = [v for row in own if isinstance(v := watched(row["last"]).get(name), (int, float))]
-    return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "–"
-
-
-def _coincide(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Markup:
-    """A line on the arms that are equal in every metric of every seed; empty if there are none."""
-    of_member = {row["member"]: (row["arm"], row["seed"]) for row in rows}
-    curves: dict[str, list[Any]] = {}
-    for row in metrics:
-        arm, seed = of_member.get(row["member"], ("", 0))
-        curves.setdefault(arm, []).append((seed, row["step"], row["train"], row["evaluation"]))
-    arms = _arms(rows)
-    same = [
-        f"{one} and {other}"
-        for index, one in enumerate(arms)
-        for other in arms[index + 1 :]
-        if curves.get(one) and _sorted(curves[one]) == _sorted(curves.get(other, []))
-    ]
-    return paragraph(f"Equal in every number of every seed: {'; '.join(same)}.") if same else Markup()
-
-
-def _sorted(curve: list[Any]) -> str:
-    return json.dumps(sorted(curve, key=lambda point: point[:2]))
-
-
 def _key(rows: list[dict[str, Any]]) -> Markup:
     """The line of each arm, for all figures."""
-    lines = [(swatch(index), arm) for index, arm in enumerate(_arms(rows))]
+    lines = [(swatch(index), arm) for index, arm in enumerate(arm_names(rows))]
     return render_template("key", label="Lines of the arms", lines=lines)
 
 
@@ -228,7 +162,7 @@ def _curve(
     group: str, metric: str, metrics: list[dict[str, Any]], rows: list[dict[str, Any]], unit: str, per_unit: float
 ) -> Markup:
     arm_of = {row["member"]: row["arm"] for row in rows}
-    found = [_over_seeds(metrics, arm_of, arm, group, metric) for arm in _arms(rows)]
+    found = [_over_seeds(metrics, arm_of, arm, group, metric) for arm in arm_names(rows)]
     if all(series is None for series in found):
         return Markup()
     figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
@@ -258,40 +192,38 @@ def _over_seeds(
     return make_series((step, float(np.median(found)), min(found), max(found)) for step, found in at.items())
 
 
-def _samples(directory: SweepDirectory | JoinedSweeps, rows: list[dict[str, Any]], room: float) -> Markup:
-    """The last picture of the first seeds of every arm; of fewer seeds, then of fewer arms, where room is short."""
-    arms = _arms(rows)
+def _samples(
+    directory: SweepDirectory | JoinedSweeps, rows: list[dict[str, Any]], metrics: list[dict[str, Any]], room: float
+) -> Markup:
+    """First and last pictures of the first seeds of every arm; of fewer seeds or arms where room is short."""
+    arms, at = arm_names(rows), {(row["member"], row["step"]): row["evaluation"] for row in metrics}
     for num_seeds, num_arms in ((_PICTURES_PER_ARM, len(arms)), *((1, len(arms) // part) for part in (1, 4, 16, 64))):
-        of_arm = {
-            arm: sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["seed"])[:num_seeds]
+        groups = {
+            arm: [
+                _pictured(directory, row, at)
+                for row in sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["seed"])[:num_seeds]
+            ]
             for arm in arms[:num_arms]
         }
-        chosen = [row for own in of_arm.values() for row in own if directory.pictures(row["member"])]
-        pictures = [directory.pictures(row["member"])[-1] for row in chosen]
-        uris = fit_all(pictures, room)
-        if uris is not None:
-            break
-    else:
-        return paragraph("The pictures are too many for one page; they are in the folder.")
-    if not chosen:
-        return paragraph("No pictures were kept.")
-    found = {row["member"]: (picture, uri) for row, picture, uri in zip(chosen, pictures, uris, strict=True) if uri}
-    shown = []
-    for arm, own in of_arm.items():
-        pictured = [_sample(row, *found[row["member"]]) for row in own if row["member"] in found]
-        if pictured:
-            shown.append((arm, pictured))
-    seeds = "seed" if num_seeds == 1 else f"{num_seeds} seeds"
-    of = "every arm" if num_arms == len(arms) else f"the first {num_arms} arms of {len(arms)}"
-    note = f"The last samples of the first {seeds} of {of}; the same latents in all arms."
-    return render_template("arms", note=note, arms=shown)
+        seeds = "seed" if num_seeds == 1 else f"{num_seeds} seeds"
+        of = "every arm" if num_arms == len(arms) else f"the first {num_arms} arms of {len(arms)}"
+        note = f"The first and the last samples of the first {seeds} of {of}; the same latents in all arms."
+        shown = sample_pairs(groups, room, note)
+        if shown is not None:
+            return shown or paragraph("No pictures were kept.")
+    return paragraph("The pictures are too many for one page; they are in the folder.")
 
 
-def _sample(row: dict[str, Any], picture: Path, uri: str) -> tuple[str, str, str]:
-    """Alternative text, address and caption of a picture."""
-    sentence = ("" if row["ended"] else "so far: ") + row["verdict"]["sentence"]
-    alt = f"{row['arm']}, seed {row['seed']}, step {picture_step(picture):,}: {sentence}"
-    return alt, uri, f"seed {row['seed']}: {sentence}"
+def _pictured(
+    directory: SweepDirectory | JoinedSweeps, row: dict[str, Any], at: dict[tuple[int, int], dict[str, Any]]
+) -> Pictured:
+    """The pictures of a member with its verdict."""
+    return Pictured(
+        name=f"{row['arm']}, seed {row['seed']}",
+        sentence=f"seed {row['seed']}: " + ("" if row["ended"] else "so far: ") + row["verdict"]["sentence"],
+        pictures={picture_step(picture): picture for picture in directory.pictures(row["member"])},
+        evaluation=lambda step: watched(at.get((row["member"], step), {})),
+    )
 
 
 def _settings(directory: SweepDirectory | JoinedSweeps, record: SweepRecord) -> Markup:
@@ -314,7 +246,3 @@ def _provenance(directory: SweepDirectory | JoinedSweeps, record: SweepRecord) -
     data = "; ".join(f"{name} (contents {known})" for name, known in record.data.items()) or "made from settings"
     seeds = ", ".join(map(str, record.sweep.seeds))
     return provenance(record, {"seeds": seeds, "data": data, "strategy": "; ".join(strategies)})
-
-
-def _arms(rows: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(row["arm"] for row in sorted(rows, key=lambda row: row["member"])))

@@ -18,7 +18,15 @@ _log = logging.getLogger(__name__)
 
 
 class RunError(ValueError):
-    """A run folder that cannot be used as asked."""
+    """A run folder that cannot be used as asked. The message says why and what to do.
+
+    Example:
+        >>> import gan_jax
+        >>> gan_jax.Run("nowhere")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        gan_jax.runs.folders.RunError: nowhere is not a run folder (it has no experiment.json): ...
+    """
 
 
 @contextlib.contextmanager

@@ -159,6 +159,13 @@ class TrainedGenerator:
         state: the run's state.
         variables: parameters and statistics of G.
         step: steps done.
+
+    Example:
+        Samples of a checkpoint, and of points between two latents::
+
+            generator = gan_jax.Run("runs/ring-seed0").generator(step=5000)
+            generator.sample(jax.random.key(0), 64)         # [64, 2]
+            first, last = generator.latents(None, 2)        # of the run's fixed latents
     """
 
     experiment: Experiment
@@ -226,6 +233,14 @@ class SweepRun:
 
     Raises:
         RunError: if one is no sweep, or they do not fit together (a `ValueError`).
+
+    Example:
+        A study of 6 arms by 5 seeds, made by `gan-jax sweep ring_label_noise`::
+
+            sweep = gan_jax.SweepRun("runs/ring_label_noise-sweep")
+            len(sweep), sweep.frame()["verdict.outcome"].value_counts()
+            gan_jax.plot.survival(sweep)                    # a curve an arm
+            sweep.member(7).verdict.sentence()
     """
 
     def __init__(

@@ -39,7 +39,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class RunDirectory:
-    """Paths and files of one run.
+    """The folder of one run: the paths of its files, and how each is read and written.
 
     Args:
         path: the folder.
@@ -168,7 +168,7 @@ class RunDirectory:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and device, for the record."""
+    """Versions of Python and of the packages, and the device, as a run's record keeps them."""
     versions = {}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -212,7 +212,7 @@ def damaged_verdict(value: Any, shape: Shape = VERDICT) -> str | None:
 
 
 def damaged_member(value: Any) -> str | None:
-    """As `damaged_field`, of a row of members.jsonl."""
+    """The first field of a row of members.jsonl that is missing or of a wrong type; None if the row is sound."""
     found = damaged_field(value, MEMBER)
     verdict = damaged_verdict(value["verdict"]) if found is None else None
     return found if verdict is None else f"verdict.{verdict}"

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -302,7 +303,7 @@ class SweepDirectory:
         rows = sorted(rows, key=lambda row: row["member"])
         write_lines(self.members_path, rows)
         with replacing(self.path / "members.csv") as temporary:
-            _write_csv(temporary, rows)
+            temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
 
     def picture_path(self, member: int, step: int) -> Path:
         return self.samples_path / f"member_{member:04d}_step_{step:08d}.png"
@@ -331,10 +332,17 @@ def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+def csv_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of JSON as CSV, nested names with dots; lists are left out.
+
+    Example:
+        >>> csv_text([{"seed": 1, "verdict": {"outcome": "healthy"}}]).splitlines()
+        ['seed,verdict.outcome', '1,healthy']
+    """
     flattened = [flat(row) for row in rows]
     columns = list(dict.fromkeys(name for row in flattened for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(flattened)
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, columns)
+    writer.writeheader()
+    writer.writerows(flattened)
+    return file.getvalue()

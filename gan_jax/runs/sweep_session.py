@@ -230,7 +230,7 @@ def check_parquet() -> None:
 
 
 def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """Writes members.parquet beside members.csv."""
+    """Writes the rows of all members as Parquet: members.parquet, beside members.csv. Returns its path."""
     import pyarrow
     import pyarrow.parquet
 

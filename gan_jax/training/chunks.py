@@ -61,6 +61,13 @@ class Chunk(NamedTuple):
         signals: values of the recorder by name, each [probes]: one after every so many full steps, the last after all
             of them; None without a recorder, or without full steps.
         probes: values of the caller's probe, leaves [probes, ...]; None without one.
+
+    Example:
+        The chunks of a run, one after another::
+
+            for spec in gan_jax.plan(experiment):
+                state, metrics, evaluation, *_ = gan_jax.chunk(experiment, data, state, spec)
+                print(int(state.step), float(metrics["generator_loss"].mean()))
     """
 
     state: TrainState

@@ -26,6 +26,11 @@ class LoadedData(NamedTuple):
     Attributes:
         dataset: what `experiment.data.load` returned; () for data made from settings.
         reference: what `experiment.detector.reference` made of it: a classifier and statistics of real data; or ().
+
+    Example:
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> load_data(tiny_ring()).dataset  # a mixture is made from its settings
+        ()
     """
 
     dataset: Any = ()
@@ -45,6 +50,13 @@ class Evaluation(NamedTuple):
             (running statistics); a G without statistics has "running" only.
         samples: [num_samples, *shape] of the mode that the detector watches: "batch" where there is one.
         detector: the detector's state after this evaluation.
+
+    Example:
+        Of a state in the middle of a run::
+
+            measured = jax.jit(gan_jax.evaluate)(experiment, data, state)
+            measured.metrics["running"].modes  # modes captured
+            measured.samples.shape             # (detector.num_samples, 2)
     """
 
     metrics: dict[str, Any]

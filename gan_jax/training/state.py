@@ -38,6 +38,13 @@ class TrainState(NamedTuple):
         step: int32, steps done.
         nonfinite_step: int32, the first step with a loss or gradient that was not finite; -1 if none.
         probe_state: what the recorder hands from one probe to the next; () without a recorder.
+
+    Example:
+        >>> import jax
+        >>> from gan_jax.experiment.examples import tiny_ring
+        >>> state = jax.eval_shape(init, tiny_ring(), jax.random.key(0))
+        >>> state.step.dtype, state.average is None
+        (dtype('int32'), True)
     """
 
     generator: Player

@@ -57,6 +57,15 @@ class Result(NamedTuple):
         state: the last state.
         recorded: values of the experiment's recorder by name, each [probes]; None without one.
         probes: values of the probe, leaves [probes, ...]; None without one.
+
+    Example:
+        Eight seeds of a run, as arrays::
+
+            keys = jax.random.split(jax.random.key(0), 8)
+            result = jax.jit(jax.vmap(gan_jax.train, in_axes=(None, None, 0)))(experiment, data, keys)
+            result.metrics["generator_loss"].shape     # (8, num_steps)
+            result.evaluations.step[0]                 # steps of the evaluations
+            result.verdict.sentences()                 # a sentence a run
     """
 
     metrics: Metrics

@@ -129,15 +129,21 @@ def reports(tmp_path_factory):
         patch.setitem(sys.modules, "gan_jax.reports.diagnosis_landscape", module)
         assert main(["report", str(run)]) == 0
     assert main(["report", str(sweep)]) == 0
-    return {"run": (run / "report.html").as_uri(), "sweep": (sweep / "report.html").as_uri()}
+    member, both = folder / "other", folder / "both.html"
+    assert main(["train", str(config), "--seed", "1", "--run-dir", str(member), "--quiet"]) == 0
+    assert main(["report", str(run), str(member), "--out", str(both)]) == 0
+    made = {"run": run / "report.html", "sweep": sweep / "report.html", "comparison": both}
+    return {kind: path.as_uri() for kind, path in made.items()}
 
+
+WIDE_TABLES = "[...document.querySelectorAll('.keyed .scroll')].filter(box => box.scrollWidth > box.clientWidth).length"
 
 # --- Looks ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kind", ["run", "sweep"])
+@pytest.mark.parametrize("kind", ["run", "sweep", "comparison"])
 def test_nothing_overflows_and_nothing_complains(visit, reports, kind, size, theme):
     page = visit(reports[kind], size, theme)
     assert problems(page) == []
@@ -146,6 +152,8 @@ def test_nothing_overflows_and_nothing_complains(visit, reports, kind, size, the
     assert problems(page) == []
     light = sum(map(int, page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)"))) > 600
     assert light == (theme == "light")
+    if size == "laptop":
+        assert page.evaluate(WIDE_TABLES) == 0
     # Figures are as wide as a phone's page, or scroll.
     assert page.evaluate("[...document.querySelectorAll('.plot svg')].every(svg => svg.clientWidth > 250)")
 

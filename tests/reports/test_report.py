@@ -19,7 +19,7 @@ from gan_jax.cli.main import main
 from gan_jax.data.mixtures import PointMass, Temperatures
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.sweep import variations
-from gan_jax.reports import figures, landscape_plane, page, page_pictures, report_curves, sample_pictures, sweep_report
+from gan_jax.reports import figures, landscape_plane, page, page_pictures, report_curves, sample_pictures, sweep_outcomes, sweep_report
 from gan_jax.reports.figures import new_figure
 from gan_jax.reports.page_figures import figure_svg
 from gan_jax.reports.report import write_report
@@ -107,11 +107,11 @@ def test_the_page_is_whole_and_loads_nothing(run):
     assert not re.search(r"@import|url\((?!#)", text)
     for tag, attrs in made.tags:
         for name in ("src", "href", "xlink:href"):
-            assert attrs.get(name, "#").startswith(("#", "data:image/")), (tag, attrs[name][:80])
+            assert attrs.get(name, "#").startswith(("#", "data:image/", "data:text/csv")), (tag, attrs[name][:80])
     ids = [attrs["id"] for _, attrs in made.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     for attrs in made.all("a"):
-        assert attrs["href"][1:] in ids
+        assert attrs["href"][1:] in ids or attrs.get("download", "").endswith(".csv")
     for attrs in made.all("section"):
         assert attrs["aria-labelledby"] in ids
     assert all(attrs["alt"] for attrs in made.all("img"))
@@ -394,7 +394,7 @@ def test_an_outcome_of_another_version_is_counted(tmp_path):
     made = make_sweep(tmp_path / "sweep", (1e-3, 1e-4), 32)
     change(made, 0, verdict=made.read_members()[0]["verdict"] | {"outcome": "never formed"})
     rows = made.read_members()
-    assert sweep_report._outcomes([*rows, {"verdict": {"outcome": "another"}}]) == [
+    assert sweep_outcomes._outcomes([*rows, {"verdict": {"outcome": "another"}}]) == [
         "collapsed",
         "never formed",
         "another",

@@ -1,0 +1,53 @@
+"""A sentence an arm: how many of its runs collapsed, when, and whether that differs from the baseline by chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_jax.metrics.survival import COLLAPSES
+
+_SMALLEST_P = 1e-9
+"""p below which only this bound is written."""
+
+
+def arm_sentences(statistics: dict[str, Any], unit: str, per_unit: float) -> list[str]:
+    """Each arm against the baseline, from the smallest p and the fewest collapses up; of one arm its own sentence.
+
+    Args:
+        statistics: from `sweep_statistics`.
+        unit: of the times: "step" or "epoch".
+        per_unit: steps of one unit.
+
+    Returns:
+        Sentences such as "rate=0.1: 0 of 33 collapsed; rate=0.0: 31 of 33, median at 3,000 steps; log-rank p < 1e-9".
+    """
+    arms, baseline = statistics["arms"], statistics["pairwise"]["baseline"]
+    against = {name: other for name, other in statistics["pairwise"]["against"].items() if name in arms}
+    of_baseline = f"{baseline}: {_counted(arms[baseline], unit, per_unit, 'collapsed')}"
+    if not against:
+        return [of_baseline]
+    short = f"{baseline}: {_counted(arms[baseline], unit, per_unit, '')}"
+    made: list[tuple[tuple[float, int], str]] = []
+    for name, other in against.items():
+        p, several = other["p_holm"], len(against) > 1
+        test = "" if p is None else f"; log-rank {_p_words(p)}" + (f", Holm over {len(against)}" if several else "")
+        sentence = f"{name}: {_counted(arms[name], unit, per_unit, 'collapsed')}; {short}{test}"
+        made.append(((1.0 if p is None else p, _num_collapsed(arms[name])), sentence))
+    return [sentence for _, sentence in sorted(made, key=lambda pair: pair[0])]
+
+
+def _counted(arm: dict[str, Any], unit: str, per_unit: float, verb: str) -> str:
+    words = " ".join(filter(None, [f"{_num_collapsed(arm)} of {arm['num_runs']}", verb]))
+    others = ", ".join(f"{num} {kind}" for kind, num in arm["num_events"].items() if num and kind not in COLLAPSES)
+    median = arm["median"]
+    if median is not None:
+        words += f", median at {median / per_unit:,.{0 if per_unit == 1 else 1}f} {unit}s"
+    return words + (f" (and {others})" if others else "")
+
+
+def _num_collapsed(arm: dict[str, Any]) -> int:
+    return sum(arm["num_events"].get(kind, 0) for kind in COLLAPSES)
+
+
+def _p_words(p: float) -> str:
+    return f"p < {_SMALLEST_P:.0e}".replace("e-0", "e-") if p < _SMALLEST_P else f"p = {p:.2g}"

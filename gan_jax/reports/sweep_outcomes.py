@@ -1,0 +1,115 @@
+"""What became of a sweep's runs: the outcomes in a sentence and in tables by arm, and arms that are equal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from gan_jax.reports.html_parts import paragraph
+from gan_jax.reports.page import html_table
+from gan_jax.reports.page_figures import swatch
+from gan_jax.reports.report import METRICS, watched
+from gan_jax.reports.sweep_survival import trend_words
+from gan_jax.reports.text_tables import num_early
+from gan_jax.runs.sweep_directory import SweepRecord
+
+_OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
+
+
+def summary_sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
+    """Outcomes of all runs, the trend over the arms, and the test over them, in a line without a full stop.
+
+    Args:
+        record: of the sweep.
+        rows: of its members.
+        statistics: from `sweep_statistics`.
+
+    Returns:
+        Words.
+    """
+    counts = ", ".join(f"{_count(rows, name)} {name}{_early_words(rows, name)}" for name in _outcomes(rows))
+    test = statistics["log_rank"]
+    found = f"log-rank over the arms p = {test['p']:.2g}" if test["p"] is not None else f"no test: {test['note']}"
+    words = [f"{len(rows)} runs of {len(record.sweep.arms)} arms: {counts}", trend_words(record, statistics), found]
+    return "; ".join(filter(None, words))
+
+
+def _early_words(rows: list[dict[str, Any]], outcome: str) -> str:
+    """How many of the collapses were while forming, in brackets; empty without any."""
+    early = num_early(row["verdict"] for row in rows)
+    if outcome != "collapsed" or not early:
+        return ""
+    return " (while forming)" if early == _count(rows, outcome) else f" ({early} of them while forming)"
+
+
+def _outcomes(rows: list[dict[str, Any]]) -> list[str]:
+    """The outcomes that occur, in the order of `_OUTCOMES`; others come last."""
+    found = {row["verdict"]["outcome"] for row in rows}
+    return [*(name for name in _OUTCOMES if name in found), *sorted(found.difference(_OUTCOMES))]
+
+
+def _count(rows: list[dict[str, Any]], outcome: str) -> int:
+    return sum(row["verdict"]["outcome"] == outcome for row in rows)
+
+
+def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
+    """A row an arm: its outcomes; and a second table of its last metrics."""
+    outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
+    early = num_early(row["verdict"] for row in rows) > 0
+    lines, last = [], []
+    for arm in arm_names(rows):
+        own = [row for row in rows if row["arm"] == arm]
+        counts = [_count(own, name) for name in outcomes] + [num_early(row["verdict"] for row in own)] * early
+        lines.append([arm, len(own), *counts])
+        # Of the metrics of all arms: one that an arm lacks is an empty cell.
+        last.append([arm, *(_last_values(own, name) for name in metrics)])
+    head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early]
+    caption = "Outcomes of the runs."
+    if early:
+        caption = f"{caption} Collapsed: after forming and while forming together."
+    keys = [swatch(index) for index in range(len(lines))]
+    shown = html_table(head, lines, caption, keys)
+    if metrics:
+        caption = "Last metrics. Median over seeds, in brackets the smallest and the largest."
+        shown += html_table(["arm", *(METRICS[name] for name in metrics)], last, caption, keys)
+    return shown
+
+
+def _shown_metrics(rows: list[dict[str, Any]]) -> list[str]:
+    """The metrics of `METRICS` for which any member has a number."""
+    found = {name for row in rows for name, value in watched(row["last"]).items() if isinstance(value, (int, float))}
+    return [name for name in METRICS if name in found]
+
+
+def _last_values(own: list[dict[str, Any]], name: str) -> str:
+    values = [v for row in own if isinstance(v := watched(row["last"]).get(name), (int, float))]
+    return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "–"
+
+
+def coinciding_arms(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Markup:
+    """A line on the arms that are equal in every metric of every seed; empty if there are none."""
+    of_member = {row["member"]: (row["arm"], row["seed"]) for row in rows}
+    curves: dict[str, list[Any]] = {}
+    for row in metrics:
+        arm, seed = of_member.get(row["member"], ("", 0))
+        curves.setdefault(arm, []).append((seed, row["step"], row["train"], row["evaluation"]))
+    arms = arm_names(rows)
+    same = [
+        f"{one} and {other}"
+        for index, one in enumerate(arms)
+        for other in arms[index + 1 :]
+        if curves.get(one) and _sorted(curves[one]) == _sorted(curves.get(other, []))
+    ]
+    return paragraph(f"Equal in every number of every seed: {'; '.join(same)}.") if same else Markup()
+
+
+def _sorted(curve: list[Any]) -> str:
+    return json.dumps(sorted(curve, key=lambda point: point[:2]))
+
+
+def arm_names(rows: list[dict[str, Any]]) -> list[str]:
+    """The arms of a sweep's rows, in the order of its members."""
+    return list(dict.fromkeys(row["arm"] for row in sorted(rows, key=lambda row: row["member"])))
