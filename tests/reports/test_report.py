@@ -19,7 +19,15 @@ from gan_jax.cli.main import main
 from gan_jax.data.mixtures import PointMass, Temperatures
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.sweep import variations
-from gan_jax.reports import figures, landscape_plane, page, page_pictures, report_curves, sample_pictures, sweep_outcomes, sweep_report
+from gan_jax.reports import (
+    figures,
+    landscape_plane,
+    page,
+    page_pictures,
+    report_curves,
+    sample_pictures,
+    sweep_outcomes,
+)
 from gan_jax.reports.figures import new_figure
 from gan_jax.reports.page_figures import figure_svg
 from gan_jax.reports.report import write_report
