@@ -68,7 +68,7 @@ def read_samples(path: Path) -> np.ndarray:
     return read_npz(path, named[0] if named else next(iter(headers)))
 
 
-def as_images(array: np.ndarray, source: str, *, grey: bool = True) -> ReadSamples:
+def as_images(array: np.ndarray, source: str, *, grey: bool = True, signed: bool = False) -> ReadSamples:
     """Recognises images of any usual layout.
 
     Args:
@@ -76,6 +76,7 @@ def as_images(array: np.ndarray, source: str, *, grey: bool = True) -> ReadSampl
             numbers in 0..255, or floats in [0, 1], [-1, 1] or 0..255.
         source: what holds it, for messages.
         grey: whether the real images are grey: then three equal channels become one.
+        signed: whether floats are known to be in [-1, 1]; they are clipped to it, and their range is not looked at.
 
     Returns:
         Images in [-1, 1].
@@ -105,7 +106,7 @@ def as_images(array: np.ndarray, source: str, *, grey: bool = True) -> ReadSampl
             f"{source} has images of {array.shape[1]}x{array.shape[2]} pixels, and {sizes} along both sides work: "
             "resize or pad them"
         )
-    array, note = _as_signed(array, source)
+    array, note = (np.clip(array, -1, 1), "") if signed and array.dtype.kind == "f" else _as_signed(array, source)
     notes.append(note)
     if grey and array.shape[3] == 3 and np.array_equal(array[..., :1].repeat(3, axis=3), array):
         array = array[..., :1]

@@ -32,6 +32,7 @@ def prepared_samples(
     location: str | Path | None,
     seed: int,
     source: str,
+    signed: bool,
 ) -> tuple[ReadSamples, Yardstick]:
     """The samples as they were understood, and what they are measured against.
 
@@ -45,6 +46,7 @@ def prepared_samples(
         location: folder of the data set, or None.
         seed: of permutations and draws.
         source: what the samples are, for messages.
+        signed: whether images are known to be in [-1, 1].
 
     Returns:
         The samples and the yardstick.
@@ -57,7 +59,7 @@ def prepared_samples(
     if isinstance(reference, str) and reference not in ("train", "test"):
         raise SampleError(f"the reference is {reference!r}, and must be train, test or an array of real examples")
     if isinstance(data, (str, Images, StackedImages)):
-        return _image_case(array, data, memorisation, reference, features, dataset, location, seed, source)
+        return _image_case(array, data, memorisation, reference, features, dataset, location, seed, source, signed)
     if hasattr(data, "source") and hasattr(data, "shape"):
         made = data.source(data.load() if dataset is None else dataset)
         read = as_points(array, data.shape[0], source)
@@ -86,10 +88,11 @@ def _image_case(
     location: str | Path | None,
     seed: int,
     source: str,
+    signed: bool,
 ) -> tuple[ReadSamples, Yardstick]:
     name = data if isinstance(data, str) else data.name
-    grey = not (isinstance(data, Images) and data.channels == 3)
-    read = as_images(array, source, grey=grey)
+    grey = isinstance(data, str) or data.shape[-1] == 1
+    read = as_images(array, source, grey=grey, signed=signed)
     size, channels = read.array.shape[2:]
     if isinstance(data, str):
         data, read = _named_data(name, size, channels, location, read)

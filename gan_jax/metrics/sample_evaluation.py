@@ -40,6 +40,7 @@ def evaluate_samples(
     intervals: bool = True,
     seed: int = 0,
     source: str = "the array of samples",
+    signed: bool = False,
 ) -> dict[str, Any]:
     """Measures samples of any program against real data. It runs on the host and compiles one program a metric.
 
@@ -57,6 +58,7 @@ def evaluate_samples(
         intervals: whether to estimate them, which takes most of the time.
         seed: of permutations, subsets, directions and halves.
         source: what the samples are, for messages.
+        signed: whether images are known to be in [-1, 1], whatever range they take up; else it is read off them.
 
     Returns:
         JSON: "values" by name with value, 95 % interval, value of real data, floor, meaning and definition; "grid" of
@@ -77,7 +79,7 @@ def evaluate_samples(
     named = metrics != "all"
     memorisation = any("copying" in metric.needs for metric in asked)
     read, yardstick = prepared_samples(
-        samples, data, memorisation, reference, features, dataset, location, seed, source
+        samples, data, memorisation, reference, features, dataset, location, seed, source, signed
     )
     rows = jnp.asarray(read.array)
     dims = int(jax.eval_shape(yardstick.space.extract, rows[:2]).shape[1])

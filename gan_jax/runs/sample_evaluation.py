@@ -76,12 +76,12 @@ def evaluate_run_samples(
         )
     source = f"{stored.name} at step {generator.step:,}"
     others = ",".join(word for word in words if word != INVERSION) or "modes"
-    result = evaluate_samples(samples, experiment.data, dataset=dataset, source=source, metrics=others, **options)
+    options |= {"dataset": dataset, "source": source, "signed": True}
+    result = evaluate_samples(samples, experiment.data, metrics=others, **options)
     if inverts:
         result["values"] |= _inversion(generator, dataset)
     latents = "the run's own bank" if latent_seed is None else f"fresh, seed {latent_seed}"
-    own = [note for note in result["notes"] if "taken as pixels" not in note]
-    notes = [*problems, f"latents: {latents}", *own]
+    notes = [*problems, f"latents: {latents}", *result["notes"]]
     return {**result, "run": stored.name, "step": generator.step, "latents": latents, "notes": notes}
 
 

@@ -73,6 +73,13 @@ def test_what_is_not_clear_is_refused_in_one_line(array, words):
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_images_that_are_known_to_be_signed_are_not_guessed():
+    for array in (SIGNED * 0.2, np.abs(SIGNED)):
+        read = as_images(array, "it", signed=True)
+        np.testing.assert_array_equal(read.array, array)
+        assert read.notes == ()
+
+
 def test_points_have_the_dimensions_of_the_data():
     assert as_points(np.ones((5, 2)), 2, "it").array.dtype == np.float32
     with pytest.raises(DataError, match=r"the data are points \[n, 2\]"):
