@@ -106,7 +106,7 @@ def test_the_command_prints_a_row_a_case_and_compares_files(tmp_path, monkeypatc
     def measured(kind, case, sizes):
         return {"kind": kind, "round_seconds": [sizes.batch_size * (1 + i / 10) for i in range(6)]}
 
-    monkeypatch.setattr(kinds, "measure", measured)
+    monkeypatch.setattr(kinds, "measure_kind", measured)
     for name, batch_size in (("a", 1), ("b", 3)):
         options = ["--case", "ring,mlp", "--batch-size", str(batch_size), "--out", str(tmp_path / name)]
         assert main(["bench", "step", *options]) == 0
@@ -121,7 +121,7 @@ def test_the_command_prints_a_row_a_case_and_compares_files(tmp_path, monkeypatc
 
 
 def test_the_kinds_of_the_command_are_those_that_are_measured():
-    assert tuple(kinds.KINDS) == command.KINDS
+    assert tuple(kinds.KINDS) == command.BENCH_KINDS
 
 
 @pytest.mark.parametrize(
