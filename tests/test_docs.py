@@ -160,6 +160,8 @@ def check_benchmark(words: list[str], command: str) -> None:
     """The script exists, and the options are written in it or in what benchmarks share."""
     named = words[1].replace(".", "/") + ".py" if words[0] == "-m" else words[0]
     script = ROOT / named
+    if script.with_suffix("").is_dir():
+        script = script.with_suffix("") / "__main__.py"
     assert script.is_file(), f"{command}: no {named}"
     known = text_of(script) + text_of(ROOT / "benchmarks" / "harness.py")
     for option in [word.partition("=")[0] for word in words if word.startswith("--")]:

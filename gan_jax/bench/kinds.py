@@ -51,7 +51,7 @@ class Sizes(NamedTuple):
     strategy: str = "vmap"
 
 
-def measure(kind: str, case: str, sizes: Sizes) -> dict[str, Any]:
+def measure_kind(kind: str, case: str, sizes: Sizes) -> dict[str, Any]:
     """The figures of one measurement, as described in `gan_jax.bench.measures.FIGURES`.
 
     Args:

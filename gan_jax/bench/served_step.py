@@ -36,7 +36,7 @@ SETTINGS = {
 }
 
 
-def main() -> None:
+def serve_step() -> None:
     case, num_steps = sys.argv[1], int(sys.argv[2])
     experiment = override_all(load(CONFIGS[case]), [*SETTINGS[case], ("num_steps", "1000000")])
     resources = LoadedData((), ())
@@ -57,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve_step()

@@ -10,7 +10,7 @@ from typing import Any
 from gan_jax.cli.option_types import Several, Whole, path
 from gan_jax.cli.parser import OK, Parser, Settings, UsageError
 
-KINDS = ("step", "unroll", "sweep", "compile", "metrics", "checkpoint", "diagnostics")
+BENCH_KINDS = ("step", "unroll", "sweep", "compile", "metrics", "checkpoint", "diagnostics")
 _ABOUT = """Measures, and prints a JSON row a case; docs/performance.md has the schema.
 
   gan-jax bench step --case ring,dcgan28 --precision bfloat16 --out rows.jsonl
@@ -23,7 +23,7 @@ _ABOUT = """Measures, and prints a JSON row a case; docs/performance.md has the 
 def add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
     """Adds the command and its options."""
     bench = commands.add_parser("bench", help="how fast this machine is, a row a measurement", description=_ABOUT)
-    bench.add_argument("kind", metavar="KIND", help=f"{', '.join(KINDS)}, or compare")
+    bench.add_argument("kind", metavar="KIND", help=f"{', '.join(BENCH_KINDS)}, or compare")
     bench.add_argument("sides", nargs="*", type=path, metavar="A B", help="of compare: two files of rows, or checkouts")
     bench.option("--case", type=Several(str), metavar="NAME,..", help="ring, mlp, dcgan28, dcgan32, dcgan64; ring")
     bench.option("--batch-size", type=Whole(1), metavar="N", help="the case's own if not given")
@@ -46,18 +46,18 @@ def bench_command(options: argparse.Namespace, settings: Settings) -> int:
         for case, figures in _compared(options):
             emit("bench compare", case, figures, out)
         return OK
-    if options.kind not in KINDS:
+    if options.kind not in BENCH_KINDS:
         from gan_jax.experiment.component import unknown_name
 
-        raise UsageError(unknown_name("bench: no kind", options.kind, (*KINDS, "compare")))
+        raise UsageError(unknown_name("bench: no kind", options.kind, (*BENCH_KINDS, "compare")))
     if options.sides:
         raise UsageError(f"bench {options.kind} takes no {options.sides[0]}: name cases with --case")
-    from gan_jax.bench.kinds import Sizes, measure
+    from gan_jax.bench.kinds import Sizes, measure_kind
 
     given = {name: getattr(options, name) for name in Sizes._fields}
     for case in options.case or ["ring"]:
         name = f"K={options.inner_steps}" if options.kind == "unroll" else case
-        emit(f"bench {options.kind}", name, measure(options.kind, case, Sizes(**given)), out)
+        emit(f"bench {options.kind}", name, measure_kind(options.kind, case, Sizes(**given)), out)
     return OK
 
 
