@@ -351,9 +351,9 @@ def test_a_sweep_begins_with_its_arms(tmp_path):
     assert "; log-rank over the arms p = 0.32." in page.text
     head = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', text)
     assert head[:4] == ["arm", "runs", "healthy", "collapsed"]
-    assert head[4] == "modes captured"
+    assert head[4:6] == ["arm", "modes captured"]
     assert [attrs["aria-label"] for attrs in page.all("svg")][3] == "discriminator loss by step, by arm"
-    assert text.count("border-top: 3px solid var(--s1)") == 3  # the same line in both tables and over the curves
+    assert text.count("border-top: 3px solid var(--s1)") == 4  # the same line in all tables and over the curves
 
 
 def test_the_first_line_has_the_answer_of_a_study_over_a_number(tmp_path):
@@ -390,8 +390,8 @@ def test_an_arm_without_a_metric_has_an_empty_cell(tmp_path, lacking):
     change(made, lacking, last={"running": {"modes": 8, "kl": None}})
     text = write_sweep_report(made.path).read_text(encoding="utf-8")
     head = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', text)
-    assert head[:6] == ["arm", "runs", "healthy", "collapsed", "modes captured", "KL of modes (nats)"]
-    rows = re.findall(r"</span>(learning_rate=\S+?)</th>((?:<td[^>]*>[^<]*</td>){5})</tr>", text)
+    assert head[:7] == ["arm", "runs", "healthy", "collapsed", "arm", "modes captured", "KL of modes (nats)"]
+    rows = re.findall(r"</span>(learning_rate=\S+?)</th>((?:<td[^>]*>[^<]*</td>){2})</tr>", text)
     cells = [re.findall(r">([^<]*)</td>", row)[-1] for _, row in rows]
     assert cells == (["–", "0.25 (0.25 to 0.25)"] if lacking == 0 else ["0.25 (0.25 to 0.25)", "–"])
     change(made, lacking, last={})
