@@ -2,7 +2,7 @@
 # # A collapse on digits: seen, explained, prevented
 #
 # Two small MLPs play a GAN on scikit-learn's handwritten digits. One run is plain, in the other a fifth of D's
-# labels are flipped. Both are one program. On two idle cores it takes about two minutes, most of it training;
+# labels are flipped. Both are one program. It takes some minutes on two cores, most of it training;
 # nothing is downloaded.
 #
 # In a hosted notebook, install the package first: `%pip install "gan-jax @ git+URL"`, with the address of its
