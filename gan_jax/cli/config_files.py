@@ -95,7 +95,7 @@ def completion_command(options: argparse.Namespace, settings: Settings) -> int:
         "zsh": f"_gan_jax_configs() {{ compadd {names}; _files -g '*.py'; }}",
         "tcsh": "",
     }
-    print_text(shtab.complete(parser, shell=options.shell, preamble=preamble))
+    print_text(shtab.complete(parser, shell=options.shell, preamble=preamble[options.shell]))
     return OK
 
 
