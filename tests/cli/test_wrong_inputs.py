@@ -32,7 +32,7 @@ def test_the_generator_reaches_every_command_and_kind_of_option():
     inputs = wrong_inputs(2000, 3)
     commands = all_parsers()
     for words in commands:
-        assert sum(tuple(arguments[: len(words)]) == words for arguments in inputs) >= 5, words
+        assert sum(tuple(arguments[: len(words)]) == words for arguments in inputs) >= 3, words
     kinds = {type(action.type) for parser in commands.values() for action in parser._actions if action.type}
     assert kinds == {type(kind) for kind in (Whole(), Number(), Several(str), NewFile(), path, seeds)}
     words = {word.partition("=")[0] for arguments in inputs for word in arguments}

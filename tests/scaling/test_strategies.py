@@ -103,7 +103,7 @@ def test_names_are_as_long_as_it_takes():
     [
         ({"data.sdt": (0.1,)}, 1, "did you mean 'data.std'"),
         ({"data.std": ()}, 1, "at least one"),
-        ({"data.std": "0.1"}, 1, "must be a sequence"),
+        ({"data.std": "0.1"}, 1, "must be a list or tuple"),
         ({"data.std": (-1.0,)}, 1, "must be above 0"),
         ({"data.std": (0.1, 0.1)}, 1, "occurs more than once"),
         ({}, 0, "give a count of at least 1"),
