@@ -30,7 +30,8 @@ def arm_sentences(statistics: dict[str, Any], unit: str, per_unit: float) -> lis
     made: list[tuple[tuple[float, int], str]] = []
     for name, other in against.items():
         p, several = other["p_holm"], len(against) > 1
-        test = "" if p is None else f"; log-rank {_p_words(p)}" + (f", Holm over {len(against)}" if several else "")
+        correction = f" (Holm's correction for {len(against)} arms)" if several else ""
+        test = "" if p is None else f"; log-rank {_p_words(p)}{correction}"
         sentence = f"{name}: {_counted(arms[name], unit, per_unit, 'collapsed')}; {short}{test}"
         made.append(((1.0 if p is None else p, _num_collapsed(arms[name])), sentence))
     return [sentence for _, sentence in sorted(made, key=lambda pair: pair[0])]

@@ -134,7 +134,12 @@ WRONG = [
     ("resume and branch", ["train", "--resume", "a", "--branch-from", "b"], "give one of them", None),
     ("branch of no step", ["train", "--branch-from", "a@last"], "'last' is not a step", None),
     ("element of a tuple", ["train", "ring", "--generator.network.widths.0", "wide"], "must be", None),
-    ("schedule by name", ["train", "ring", "--generator.average-decay", "linear"], "which only a config file can give", None),
+    (
+        "schedule by name",
+        ["train", "ring", "--generator.average-decay", "linear"],
+        "which only a config file can give",
+        None,
+    ),
     ("seed too large", ["train", "ring", "--seed", "99999999999999999999"], "must be at most 4,294,967,295", None),
     ("endless epochs", [*SMALL, "--num-epochs", "inf"], "--num-epochs is inf", None),
     ("epochs and steps", [*SMALL, "--num-epochs", "1", "--num-steps", "5"], "give one of them", None),

@@ -104,7 +104,7 @@ def test_of_several_arms_the_clearest_comes_first_and_junk_is_no_collapse():
     }
     first, second = arm_sentences(onset_summary(arms), "epoch", 100.0)
     assert first.startswith("junk: 0 of 8 collapsed (and 2 junk); plain: 8 of 8, median at 2.0 epochs; log-rank p = ")
-    assert first.endswith("Holm over 2")
+    assert first.endswith("(Holm's correction for 2 arms)")
     assert second.startswith("same: 8 of 8 collapsed, median at 2.0 epochs; plain: 8 of 8")
     (alone,) = arm_sentences(onset_summary({"plain": arms["plain"]}), "step", 1)
     assert alone == "plain: 8 of 8 collapsed, median at 203 steps"
