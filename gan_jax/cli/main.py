@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code. What a user can mend is a message of a line or two, no traceback."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    # After one array of a checkpoint could not be written, nobody waits for the others, and asyncio logs their tracebacks.
+    # Where one array of a checkpoint cannot be written, nobody awaits the others, and asyncio logs their tracebacks.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     typed = arguments
     try:
