@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from gan_jax.reports.html_parts import render_template
 from gan_jax.reports.page_pictures import fit_all
+from gan_jax.runs.stored_shapes import is_number
 
 _COUNTED = {"class": "class_share", "mode": "counts"}
 """What is counted, and the metric that has the shares."""
@@ -54,9 +55,9 @@ def shares_words(evaluation: Mapping[str, Any]) -> str:
         return ""
     shares, junk, quality = evaluation[name], evaluation.get("junk"), evaluation.get("high_quality")
     rest = ""
-    if junk is not None:
+    if is_number(junk):
         rest = f"junk {100 * junk:.0f} %"
-    elif quality is not None:
+    elif is_number(quality):
         rest = f"not well made {100 * (1 - quality):.0f} %"
     total = sum(shares)
     if not total:
@@ -70,7 +71,7 @@ def shares_words(evaluation: Mapping[str, Any]) -> str:
 
 
 def _are_numbers(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(part, (int, float)) for part in value)
+    return isinstance(value, list) and bool(value) and all(map(is_number, value))
 
 
 def sample_pairs(groups: Mapping[str, Sequence[Pictured]], room: float, note: str) -> Markup | None:

@@ -130,3 +130,9 @@ def test_a_sweep_has_pairs_of_samples_and_its_rows(tmp_path):
     rows = saved_rows(text)
     assert len(rows) == len(directory.read_members())
     assert [row["verdict.outcome"] for row in rows] == [row["verdict"]["outcome"] for row in directory.read_members()]
+
+
+@pytest.mark.parametrize("wrong", [[], "text", None, True, float("nan")])
+def test_a_damaged_share_is_left_out(wrong):
+    assert shares_words({"class_share": [0.5, 0.5], "junk": wrong, "high_quality": wrong}) == "class 0 50 %, 1 50 %"
+    assert shares_words({"class_share": [0.5, wrong], "junk": 0.1}) == ""
