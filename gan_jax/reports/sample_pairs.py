@@ -53,7 +53,7 @@ def shares_words(evaluation: Mapping[str, Any]) -> str:
     kind, name = next((pair for pair in _COUNTED.items() if _are_numbers(evaluation.get(pair[1]))), ("", ""))
     if not kind:
         return ""
-    shares, junk, quality = evaluation[name], evaluation.get("junk"), evaluation.get("high_quality")
+    shares, junk, quality = evaluation[name], evaluation.get("junk", ""), evaluation.get("high_quality", "")
     rest = ""
     if is_number(junk):
         rest = f"junk {100 * junk:.0f} %"

@@ -220,7 +220,7 @@ def metric_arrays(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     flat = [
         {
             "step": row["step"],
-            "label": row["label"],
+            "label": row.get("label", ""),  # sweeps of former versions have none
             **{f"train/{name}": value for name, value in row["train"].items()},
             **{f"{mode}/{name}": value for mode, found in row["evaluation"].items() for name, value in found.items()},
         }

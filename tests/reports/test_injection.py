@@ -145,7 +145,7 @@ FILES = {
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in FILES.items() for name in names])
 def test_every_single_place_is_text_or_refused(folders, figureless, kind, name):
-    file, seen, shown = folders / kind / name, set(), 0
+    file, seen, pages = folders / kind / name, set(), 0
     whole = read(file)
     for path in places(whole):
         if kind_of(path) in seen:
@@ -157,5 +157,5 @@ def test_every_single_place_is_text_or_refused(folders, figureless, kind, name):
         except Exception:  # how it is refused is tested elsewhere
             continue
         check_page(text)
-        shown += "evil()" in text
-    assert shown
+        pages += 1
+    assert pages > 3
