@@ -33,6 +33,7 @@ from gan_jax.networks.network import (
     init_generator,
     init_module,
     module_features,
+    output_dtype,
 )
 from gan_jax.networks.resnet import SMALLEST, check_square
 
@@ -145,8 +146,7 @@ class NormFreeGeneratorModule(_ResidualModule):
                 size *= 2
                 h = _resized(h, size)
             h = self._stage(h, stage * self.blocks, num_sizes)
-        dtype = None if self.dtype is None else jnp.promote_types(self.dtype, jnp.float32)
-        return nn.Dense(self.shape[-1], use_bias=False, dtype=dtype, name="output")(h)
+        return nn.Dense(self.shape[-1], use_bias=False, dtype=output_dtype(self.dtype), name="output")(h)
 
 
 class NormFreeDiscriminatorModule(_ResidualModule):
@@ -164,9 +164,8 @@ class NormFreeDiscriminatorModule(_ResidualModule):
                 size //= 2
                 h = _resized(h, size)
         basis = self.param("basis", nn.initializers.normal(1.0 / size), (size, size, self.width))
-        dtype = None if self.dtype is None else jnp.promote_types(self.dtype, jnp.float32)
         pooled = jnp.einsum("bhwc,hwc->bc", h, jnp.asarray(basis, h.dtype))
-        return nn.Dense(1, dtype=dtype, name="output")(pooled)[:, 0]
+        return nn.Dense(1, dtype=output_dtype(self.dtype), name="output")(pooled)[:, 0]
 
 
 def _resized(h: Array, size: int) -> Array:
