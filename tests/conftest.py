@@ -31,6 +31,10 @@ import jax
 import pytest
 from jax._src.lru_cache import LRUCache
 
+from tests.shapes import check_shapes
+
+check_shapes("gan_jax")
+
 from gan_jax.scaling.program_memory import forget_programs
 
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

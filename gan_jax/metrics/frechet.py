@@ -19,9 +19,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 
-def frechet_distance(samples: Array, real: Array) -> Array:
+def frechet_distance(samples: Float[Array, "n d"], real: Float[Array, "m d"]) -> Float[Array, ""]:
     """The squared Frechet distance, with covariances over n - 1. It is 0 for equal sets.
 
     Args:

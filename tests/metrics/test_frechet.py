@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 
 def correlated(num, dims, shift=0.0):
-    return (RNG.normal(size=(num, dims)) @ RNG.normal(size=(dims, dims)) + shift).astype(np.float32)
+    return jnp.asarray(RNG.normal(size=(num, dims)) @ RNG.normal(size=(dims, dims)) + shift, jnp.float32)
 
 
 def by_matrix_roots(a, b):

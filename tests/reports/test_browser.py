@@ -185,7 +185,7 @@ def test_on_paper_there_are_no_controls(visit, reports):
     for part in ("nav", "#theme", ".controls"):
         assert not page.locator(part).first.is_visible()
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
-    assert page.locator("img:visible").count() == 2
+    assert page.locator("img:visible").count() == 4  # first and last samples, the curves, the picture of the data
 
 
 # --- Keys -------------------------------------------------------------------------------------------------------------
