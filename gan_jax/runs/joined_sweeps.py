@@ -1,4 +1,7 @@
-"""Several sweeps read as one: the parts of a study that was cut into hours, or arms that were added later."""
+"""Several sweeps read as one: the parts of a study that was cut into hours, arms that were added later, or two studies.
+
+Where two studies use one name for different experiments, the arms of that name get their folder's name in addition.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.experiment.records import own_components
-from gan_jax.experiment.settings import to_json
+from gan_jax.experiment.settings import diff, to_json
 from gan_jax.experiment.sweep import Arm, Sweep
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
@@ -19,16 +22,17 @@ class JoinedSweeps:
     """What `SweepDirectory` reads, over several folders. Members are numbered anew: by seed, then by arm.
 
     Args:
-        sweeps: at least one. Arms of one name must be one experiment; their seeds must differ.
+        sweeps: at least one. Two of them may hold the same arm with different seeds.
 
     Raises:
-        RunError: if two sweeps hold the same run, or runs that cannot be compared.
+        RunError: if two sweeps hold the same run, or were trained on different data under one name.
     """
 
     def __init__(self, sweeps: Sequence[SweepDirectory]) -> None:
-        records = [sweep.read_record() for sweep in sweeps]
         self.path, self.allowed = sweeps[0].path, sweeps[0].allowed
         self._sweeps = list(sweeps)
+        records = _with_own_names([sweep.read_record() for sweep in sweeps], [sweep.path for sweep in sweeps])
+        self._arms = [record.sweep.arms for record in records]
         self._record = _joined_record(records, [sweep.path for sweep in sweeps])
         order = {arm.name: index for index, arm in enumerate(self._record.sweep.arms)}
         found: dict[tuple[int, int], tuple[int, int]] = {}
@@ -83,9 +87,46 @@ class JoinedSweeps:
 
     def _renumbered(self, rows: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         numbered = [
-            {**row, "member": self._numbers[place, row["member"]]} for place, own in enumerate(rows) for row in own
+            self._renamed(place, row) | {"member": self._numbers[place, row["member"]]}
+            for place, own in enumerate(rows)
+            for row in own
         ]
         return sorted(numbered, key=lambda row: row["member"])
+
+    def _renamed(self, place: int, row: dict[str, Any]) -> dict[str, Any]:
+        if "arm" not in row:
+            return row
+        arms = self._arms[place]
+        return {**row, "arm": arms[row["member"] % len(arms)].name}
+
+
+def _with_own_names(records: Sequence[SweepRecord], paths: Sequence[Path]) -> list[SweepRecord]:
+    """The records, with each name that means different experiments in two of them made one name a folder."""
+    known: dict[str, Any] = {}
+    ambiguous = set()
+    for record in records:
+        for arm in record.sweep.arms:
+            experiment = to_json(arm.experiment)
+            content = experiment, record.source if any(own_components(experiment)) else None
+            if known.setdefault(arm.name, content) != content:
+                ambiguous.add(arm.name)
+    if not ambiguous:
+        return list(records)
+    folders = [path.name for path in paths]
+    folders = folders if len(set(folders)) == len(folders) else [str(path) for path in paths]
+    reference = records[0].sweep.arms[0].experiment
+
+    def renamed(arm: Arm, folder: str) -> Arm:
+        name = f"{arm.name} ({folder})" if arm.name in ambiguous else arm.name
+        changes = (line.partition(": ") for line in diff(reference, arm.experiment))
+        return Arm(name, arm.experiment, {path: change.partition(" -> ")[2] for path, _, change in changes})
+
+    return [
+        dataclasses.replace(
+            record, sweep=Sweep(tuple(renamed(arm, folder) for arm in record.sweep.arms), record.sweep.seeds)
+        )
+        for record, folder in zip(records, folders, strict=True)
+    ]
 
 
 def _joined_record(records: Sequence[SweepRecord], paths: Sequence[Path]) -> SweepRecord:
@@ -93,11 +134,7 @@ def _joined_record(records: Sequence[SweepRecord], paths: Sequence[Path]) -> Swe
     data: dict[str, str] = {}
     for record, path in zip(records, paths, strict=True):
         for arm in record.sweep.arms:
-            known = arms.setdefault(arm.name, arm)
-            experiment = to_json(arm.experiment)
-            own = any(own_components(experiment))
-            if to_json(known.experiment) != experiment or (own and record.source != records[0].source):
-                raise RunError(f"{paths[0]} and {path} have different experiments under the name {arm.name!r}")
+            arms.setdefault(arm.name, arm)
         for name, contents in record.data.items():
             if data.setdefault(name, contents) != contents:
                 raise RunError(f"{paths[0]} and {path} were trained on different data under the name {name!r}")
