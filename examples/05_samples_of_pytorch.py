@@ -24,9 +24,9 @@ import gan_jax as gj
 # ## Four models
 #
 # No model is trained here. Each set of samples is made from scikit-learn's digits, so that its fault is known:
-# held-out digits have none; a collapsed model makes ones and sevens alone, moved by up to a pixel; one that memorises
-# repeats training images with noise that the eye does not see; and one blurs its samples. The arrays have PyTorch's layout and
-# range: `[n, channels, height, width]`, in [-1, 1].
+# held-out digits have none; a collapsed model makes ones and sevens alone, moved by up to a pixel; a memorising one
+# repeats training images with noise that the eye does not see; and one blurs its samples. The arrays have PyTorch's
+# layout and range: `[n, channels, height, width]`, in [-1, 1].
 
 # %%
 experiment = gj.load("digits_collapse")

@@ -88,6 +88,7 @@ def build_parser(prog: str | None = None) -> tuple[Parser, dict[str, Parser]]:
         help="start from an old state (also SWEEP#MEMBER[@STEP]); --seed: new key",
     )
     train.option("--stop-at-collapse", action="store_true", help="end the run once it has collapsed for a window")
+    train.option("--metrics", metavar="all|NAME,..", help="also measure samples by these at evaluations: kid,prdc")
     train.option("--json", action="store_true", help="print the verdict as JSON")
     train.option("--quiet", action="store_true", help="no progress")
     train.option("--keep-checkpoints", type=Whole(1), default=3, metavar="N", help="newest that are kept; 3")

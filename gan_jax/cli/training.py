@@ -39,6 +39,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         num_devices=options.devices,
         stop_at_collapse=options.stop_at_collapse,
         draw=picture_samples,
+        metrics=options.metrics,
     )
     request = Request(
         config=options.config,

@@ -114,6 +114,40 @@ def evaluate_samples(
     }
 
 
+def make_measure(data: Any, dataset: Any, metrics: str, num_samples: int) -> Callable[[Any], dict[str, float | None]]:
+    """A function that measures samples again and again, as a run does at its evaluations. It gives values alone.
+
+    Args:
+        data: the data of an experiment.
+        dataset: what `data.load` returned.
+        metrics: "all", or names with commas.
+        num_samples: how many samples it will be given; it is tried on so many, which compiles the programs.
+
+    Returns:
+        samples [num_samples, ...] -> values by name. All are None where a sample is not finite.
+
+    Raises:
+        SampleError: for a metric that is not known, or that these data or so few samples do not allow.
+
+    Example:
+        >>> from gan_jax.data.mixtures import Ring
+        >>> measure = make_measure(Ring(), (), "modes", 200)
+        >>> measure(Ring().source(()).sample(jax.random.key(0), 200))["modes"]
+        8.0
+    """
+
+    def measure(samples: Any) -> dict[str, float | None]:
+        found = evaluate_samples(samples, data, metrics=metrics, dataset=dataset, intervals=False, signed=True)
+        return {name: row["value"] if np.isfinite(row["value"]) else None for name, row in found["values"].items()}
+
+    names = measure(np.random.default_rng(0).uniform(-1, 1, (num_samples, *data.shape)).astype(np.float32))
+
+    def finite(samples: Any) -> dict[str, float | None]:
+        return measure(samples) if np.isfinite(samples).all() else dict.fromkeys(names)
+
+    return finite
+
+
 def chosen_metrics(names: str | Sequence[str]) -> list[SampleMetric]:
     """The metrics of these names, in the table's order.
 

@@ -72,6 +72,7 @@ def make_series(points: Iterable[tuple[int, float, float, float]], most: int = M
 def run_curves(rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -> Markup:
     """The figures of `CURVES` that a run has values for."""
     drawn = [_curve(title, rows, verdict) for title in CURVES]
+    drawn += [_sample_curve(name, rows, verdict) for name in _sample_names(rows)]
     notes = []
     if any("train_band" in row for row in rows):
         notes.append(
@@ -120,6 +121,23 @@ def _curve(title: str, rows: Sequence[dict[str, Any]], verdict: dict[str, Any] |
         figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     ends = ", ".join(f"{label} {one.values[-1]:.3g}" for label, (_, _, one) in series.items())
     return _finish(figure, axes, title, verdict, f"{title} by step; at the end {ends}")
+
+
+def _sample_names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Names of the metrics that the run measured beside those of its detector."""
+    return list(dict.fromkeys(name for row in rows for name in row.get("samples", ())))[:_MAX_GROUPS]
+
+
+def _sample_curve(name: str, rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -> Markup:
+    values = [(row["step"], row.get("samples", {}).get(name)) for row in rows]
+    series = make_series((step, value, value, value) for step, value in values if value is not None)
+    if series is None:
+        return Markup()
+    figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
+    axes = figure.add_subplot()
+    _draw(axes, series, name, SERIES[0])
+    title = f"{name.replace('_', ' ')} of the samples"
+    return _finish(figure, axes, title, verdict, f"{title} by step; at the end {series.values[-1]:.3g}")
 
 
 def _point(row: dict[str, Any], metric: str, mode: str | None) -> tuple[int, float, float, float] | None:

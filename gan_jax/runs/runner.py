@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 Draw = Callable[[Path, Any, np.ndarray, str, str], None]
 """Writes a picture of samples: (file, source of the data, samples [n, *shape], title)."""
+Measure = Callable[[np.ndarray], dict[str, float | None]]
 _players_finite = jax.jit(players_finite)
 
 
@@ -54,6 +55,8 @@ class HostOptions:
             (also while forming) or of junk. Resumed without it, the run goes on.
         draw: writes a picture of samples: (file, source, samples, title). None: the run has no pictures. An error in it
             is logged and never stops the run.
+        metrics: names of sample metrics, with commas, that are measured at each evaluation; None: those of the detector
+            alone.
     """
 
     num_pictures: int = 24
@@ -65,6 +68,7 @@ class HostOptions:
     num_devices: int | None = None
     stop_at_collapse: bool = False
     draw: Draw | None = None
+    metrics: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +99,7 @@ def train_run(
     *,
     on_chunk: Callable[[TrainState], None] | None = None,
     advance: Advance = compiled_chunk,
+    measure: Measure | None = None,
 ) -> RunResult:
     """Trains from a state to the experiment's end, filling the run folder.
 
@@ -109,6 +114,7 @@ def train_run(
         options: of the host.
         on_chunk: called after every chunk with its state.
         advance: `compiled_chunk`, or what `make_parallel_chunk` returns; replicas are then compared.
+        measure: of the samples of an evaluation; its values are in the row's "samples".
 
     Returns:
         The verdict and the last metrics.
@@ -148,6 +154,8 @@ def train_run(
                 row = last_row = metrics_row(
                     experiment, step, result.evaluation, pending, label, progress.steps_per_second
                 )
+                if measure is not None:
+                    row["samples"] = measure(np.asarray(result.evaluation.samples))
                 run.append_metrics(row)
                 pending = {}
                 if events is not None:

@@ -13,6 +13,7 @@ import jax
 from gan_jax.experiment.configs import config_label, load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.metrics.image_metrics import is_pixels_only
+from gan_jax.metrics.sample_evaluation import make_measure
 from gan_jax.runs.branching import branch_place, branch_state, split_step
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.files import write_json
@@ -26,6 +27,7 @@ from gan_jax.runs.run_directory import RunDirectory, environment
 from gan_jax.runs.run_record import RunRecord, check_unedited, require_components
 from gan_jax.runs.runner import (
     HostOptions,
+    Measure,
     RunResult,
     read_verdict,
     same_shapes,
@@ -103,6 +105,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     experiment = apply_settings(load(request.config), request)
     experiment, resources, data = prepare_data(experiment, request)
     advance, resources, spread = _advance(host, experiment, resources)
+    measure = _measure(host, experiment, resources)
     warn_of_pixels_only(experiment, resources, say)
     seed = request.seed or 0
     name = f"{config_label(request.config)}-seed{seed}"
@@ -116,7 +119,7 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
 
     with new_folder(choose, lambda path: RunDirectory.create(path, record, files)) as path:
         say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {path}")
-        return _train(RunDirectory(path), record, resources, state, host, advance)
+        return _train(RunDirectory(path), record, resources, state, host, advance, measure)
 
 
 def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -> tuple[Advance, LoadedData, str]:
@@ -208,6 +211,7 @@ def resume_training(
         asked, experiment=dataclasses.replace(record.experiment, num_steps=experiment.num_steps)
     )
     advance, resources, spread = _advance(host, experiment, resources)
+    measure = _measure(host, experiment, resources)
     with _lock(run):
         finished = read_verdict(run)
         if finished is not None and finished["last_step"] >= experiment.num_steps and has_all_rows(run, asked):
@@ -228,7 +232,7 @@ def resume_training(
         for problem in problems:
             say(f"gan-jax: {problem}")
         say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}{spread}")
-        return _done(run, train_run(run, asked, resources, state, host, advance=advance))
+        return _done(run, train_run(run, asked, resources, state, host, advance=advance, measure=measure))
 
 
 def branch_training(request: Request, parent: str, host: HostOptions, say: Callable[[str], None]) -> Done:
@@ -259,6 +263,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     if step >= experiment.num_steps:
         raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
     advance, resources, spread = _advance(host, experiment, resources)
+    measure = _measure(host, experiment, resources)
     kept, files = branch_source(source.directory.root, old.source, request.config, request.allowed)
     record = dataclasses.replace(record, parent=f"{name}@{step}", first_step=step, source=kept)
 
@@ -273,7 +278,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     changes = "; ".join(old.differences(record)) or "nothing changed"
     with new_folder(choose, lambda path: RunDirectory.create(path, record, files, save)) as path:
         say(f"branching {name} at step {step:,} into {path}: {changes}{spread}")
-        return _train(RunDirectory(path), record, resources, state, host, advance)
+        return _train(RunDirectory(path), record, resources, state, host, advance, measure)
 
 
 def _record(request: Request, experiment: Experiment, seed: int, data: str, host: HostOptions) -> RunRecord:
@@ -287,6 +292,12 @@ def _record(request: Request, experiment: Experiment, seed: int, data: str, host
         command=request.command,
         keep_every_steps=spaced(experiment, host.num_branch_points),
     )
+
+
+def _measure(host: HostOptions, experiment: Experiment, resources: LoadedData) -> Measure | None:
+    if host.metrics is None or not hosts.is_leader():
+        return None
+    return make_measure(experiment.data, resources.dataset, host.metrics, experiment.detector.num_samples)
 
 
 def _environment(host: HostOptions) -> dict[str, Any]:
@@ -305,9 +316,10 @@ def _train(
     state: TrainState,
     host: HostOptions,
     advance: Advance,
+    measure: Measure | None,
 ) -> Done:
     with _lock(run):
-        return _done(run, train_run(run, record, resources, state, host, advance=advance))
+        return _done(run, train_run(run, record, resources, state, host, advance=advance, measure=measure))
 
 
 def _done(run: RunDirectory, result: RunResult) -> Done:

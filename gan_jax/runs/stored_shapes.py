@@ -124,6 +124,7 @@ MEMBER_METRICS_ROW: Fields = {
     "label?": is_text,
     "train": named(_is_number_or_null),
     "train_band?": named(_is_pair),
+    "samples?": named(_is_number_or_null),
     "evaluation": _EVALUATION,
     "rule?": is_text,
     "steps_per_second": _is_number_or_null,
