@@ -44,7 +44,11 @@ def add_evaluate(commands: Any, run_help: str) -> Parser:
         help="modes, frechet, kid, prdc, vendi, memorisation, ...; all for --samples",
     )
     parser.option("--reference", type=path, metavar="train|test|FILE", help="real data to compare with; train")
-    parser.option("--features", metavar="auto|pixels", help="the validated classifier's where there is one, or pixels")
+    parser.option(
+        "--features",
+        metavar="auto|pixels|FILE.npz",
+        help="the validated classifier's, pixels, or Inception by its weights",
+    )
     parser.option("--step", type=Whole(), help="of the checkpoint; the newest if not given")
     parser.option("--num-samples", type=Whole(1), metavar="N", help="samples to draw; as in training if not given")
     parser.option("--seed", type=SEED, help="of fresh latents; the run's own bank if not given")

@@ -14,8 +14,12 @@ from gan_jax.data.found_set import DataError
 from gan_jax.data.images import ImageDataset, Images
 from gan_jax.data.sample_files import ReadSamples, as_images, as_points
 from gan_jax.data.stacked import StackedImages
+from gan_jax.metrics.inception import inception_space
 from gan_jax.metrics.sample_sets import FeatureSpace, pixel_space
 from gan_jax.metrics.yardsticks import Yardstick, array_yardstick, image_yardstick, mixture_yardstick
+
+Features = str | FeatureSpace | Callable[[Array], Array]
+"""Where distances are taken: a name, a file of Inception's weights, a space or a function of samples."""
 
 
 class SampleError(ValueError):
@@ -27,7 +31,7 @@ def prepared_samples(
     data: Any,
     memorisation: bool,
     reference: Any,
-    features: str | Callable[[Array], Array],
+    features: Features,
     dataset: Any,
     location: str | Path | None,
     seed: int,
@@ -83,7 +87,7 @@ def _image_case(
     data: str | Images | StackedImages,
     memorisation: bool,
     reference: Any,
-    features: str | Callable[[Array], Array],
+    features: Features,
     dataset: ImageDataset | None,
     location: str | Path | None,
     seed: int,
@@ -134,11 +138,19 @@ def _named_data(
     return StackedImages(name=name, image_size=size), read._replace(notes=(*read.notes, note))
 
 
-def _space(features: str | Callable[[Array], Array], shape: tuple[int, ...]) -> FeatureSpace | None:
+def _space(features: Features, shape: tuple[int, ...]) -> FeatureSpace | None:
+    if isinstance(features, FeatureSpace):
+        return features
     if callable(features):
         return FeatureSpace(f"features by {getattr(features, '__name__', 'a function')}", features)
     if features == "pixels":
         return pixel_space(shape)
     if features == "auto":
         return None
-    raise SampleError(f"the features are {features!r}, and must be auto, pixels or a function of samples")
+    if features.endswith(".npz"):
+        if len(shape) != 3:
+            raise SampleError(f"{features}: features of Inception are of images, and these samples are points")
+        return inception_space(features)
+    raise SampleError(
+        f"the features are {features!r}, and must be auto, pixels, an .npz of Inception's weights or a function"
+    )

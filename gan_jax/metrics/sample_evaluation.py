@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from gan_jax.metrics.intervals import error_quantile, half_sample_errors
 from gan_jax.metrics.metric_kind import Known, SampleMetric
 from gan_jax.metrics.mode_grid import CONFIDENCES, MIN_COUNTS, mode_grid
-from gan_jax.metrics.sample_cases import SampleError, prepared_samples
+from gan_jax.metrics.sample_cases import Features, SampleError, prepared_samples
 from gan_jax.metrics.sample_metrics import SAMPLE_METRICS
 from gan_jax.metrics.sample_sets import SampleSet
 from gan_jax.metrics.yardsticks import Yardstick
@@ -34,7 +33,7 @@ def evaluate_samples(
     *,
     metrics: str | Sequence[str] = "all",
     reference: Any = "train",
-    features: str | Callable[[Array], Array] = "auto",
+    features: Features = "auto",
     dataset: Any = None,
     location: str | Path | None = None,
     intervals: bool = True,
@@ -51,8 +50,9 @@ def evaluate_samples(
             such as `Ring()`, or an array of real examples of the samples' shape.
         metrics: "all" that can be measured, or names from `SAMPLE_METRICS`, as a list or with commas.
         reference: "train" or "test", the split that is compared with, or an array of real examples.
-        features: "auto" (the project's classifier where one is validated, else pixels), "pixels", or a function of
-            samples [n, size, size, c] in [-1, 1] (or points) that returns features [n, d].
+        features: "auto" (the project's classifier where one is validated, else pixels), "pixels", an .npz of
+            Inception's weights (`gan_jax.metrics.inception`), or a function of samples [n, size, size, c] in [-1, 1]
+            (or points) that returns features [n, d].
         dataset: of `data`, if it is loaded.
         location: folder of the data set; None: the default places.
         intervals: whether to estimate them, which takes most of the time.

@@ -160,7 +160,7 @@ def test_real_examples_may_be_an_array():
         (np.zeros((60, 2)), Ring(), {"metrics": "fid"}, SampleError, "there is no metric 'fid'"),
         (np.zeros((60, 2)), Ring(), {"metrics": "score"}, SampleError, "score takes a validated classifier"),
         (np.zeros((60, 2)), Ring(), {"reference": "valid"}, SampleError, "must be train, test"),
-        (np.zeros((60, 2)), Ring(), {"features": "fid"}, SampleError, "must be auto, pixels or a function"),
+        (np.zeros((60, 2)), Ring(), {"features": "fid"}, SampleError, "must be auto, pixels, an .npz"),
         (np.zeros((60, 3)), Ring(), {}, DataError, "the data are points [n, 2]"),
         (np.zeros((60, 3)), np.zeros((60, 2)), {}, SampleError, "has the shape [60, 3]"),
         (np.zeros((60, 32, 32)), DATA, {}, DataError, "has images of (32, 32, 1)"),
