@@ -36,6 +36,11 @@ class Translation:
     Pixels that enter at the border repeat the edge, or are 0 ("zero", as published). In data in [-1, 1] the value 0 is
     grey: on digits, whose background is black, a grey bar would show D how far an image was moved.
 
+    Example:
+        >>> image = jnp.tile(jnp.arange(4.0)[:, None], (4, 1, 1))  # every row is 0, 1, 2, 3
+        >>> Translation(share=0.25)(image, jax.random.key(0))[0, :, 0].tolist()
+        [1.0, 2.0, 3.0, 3.0]
+
     References:
         S. Zhao et al., arXiv 2006.10738, section 4: a share of 1/8.
     """
@@ -63,7 +68,13 @@ class Translation:
 
 @component
 class Flip:
-    """Mirrors the image left to right. It is not for digits and letters, whose meaning it changes."""
+    """Mirrors the image left to right. It is not for digits and letters, whose meaning it changes.
+
+    Example:
+        >>> row = jnp.arange(4.0).reshape(1, 4, 1)
+        >>> Flip(probability=1.0)(row, jax.random.key(0))[0, :, 0].tolist()
+        [3.0, 2.0, 1.0, 0.0]
+    """
 
     probability: float = setting(default=0.5, at_least=0, at_most=1, doc="share of the images that are mirrored")
 
@@ -74,6 +85,10 @@ class Flip:
 @component
 class Cutout:
     """Sets a square of side round(share * size) to 0. Its centre is uniform on the image; it may cross the border.
+
+    Example:
+        >>> Cutout(share=0.5)(jnp.ones((4, 4, 1)), jax.random.key(1))[..., 0].astype(int).tolist()
+        [[1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 0, 1]]
 
     References:
         T. DeVries, G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", arXiv

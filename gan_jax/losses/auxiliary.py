@@ -30,6 +30,12 @@ class FeatureMatching:
     With `covariance`, the same distance between the covariance matrices of the features is added; for L2 it is divided
     by their number of rows. `replaces=True` is the published method; False adds the term to the objective: the hybrid.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(features=lambda x: {"hidden": x}, fake=jnp.full((4, 2), 3.0))
+        >>> [float(FeatureMatching(norm=norm)(view)) for norm in ("l2", "l1")]  # two features, whose means differ by 2
+        [8.0, 2.0]
+
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.1.
         Y. Mroueh, T. Sercu, V. Goel, "McGan: Mean and Covariance Feature Matching GAN", ICML 2017.
@@ -72,6 +78,12 @@ def _covariance(view: View, features: Array) -> Array:
 class Reconstruction:
     """weight E |z - F(G(z))|^2, with F the encoder of G: VEEGAN's l2 loss of the latent.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(latent=jnp.ones((4, 2)), encode=lambda samples: jnp.zeros((4, 2)))
+        >>> float(Reconstruction()(view))  # |(1, 1) - (0, 0)|^2
+        2.0
+
     References:
         A. Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", NeurIPS
             2017, equation 3 and algorithm 1.
@@ -90,6 +102,12 @@ class Classification:
     """weight E -log C_k(G_k(z)): a classifier beside D should recognise which generator of a mixture made a sample.
 
     D's classifier and G both minimise it, so it stands in both players' penalties. Generator i mod n makes sample i.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(features=lambda samples: {"class_logits": jnp.zeros((4, 2))})
+        >>> round(float(Classification()(view)), 4)  # a classifier that guesses between two generators: log 2
+        0.6931
 
     References:
         Q. Hoang et al., "MGAN: Training Generative Adversarial Nets with Multiple Generators", ICLR 2018, equation 4.

@@ -49,6 +49,12 @@ class R1:
 
     Published code differs by the factor 1/2: the authors' code multiplies by `weight` itself, which is `factor="one"`.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(score=lambda x: x @ jnp.array([3.0, 4.0]))
+        >>> float(R1(weight=2.0)(view)), float(R1(weight=2.0, factor="one")(view))  # |grad D|^2 is 9 + 16
+        (25.0, 50.0)
+
     References:
         L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018,
             equation 9.
@@ -63,7 +69,14 @@ class R1:
 
 @component
 class R2:
-    """(weight / 2) E |grad_x D(x)|^2 over fakes; see `R1`."""
+    """(weight / 2) E |grad_x D(x)|^2 over fakes; see `R1`.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(score=lambda x: jnp.sum(x**2, axis=1) / 2, fake=jnp.array([[3.0, 4.0]]))
+        >>> float(R2(weight=2.0)(view))  # D(x) = |x|^2 / 2 has the gradient x
+        25.0
+    """
 
     weight: float | Schedule = setting(default=10.0, at_least=0, choices=SCHEDULES, doc=PENALTY_WEIGHT + "; gamma")
     factor: Literal["half", "one"] = setting(default="half", doc="factor of the weight: 1/2 as in the paper, or 1")
@@ -84,6 +97,12 @@ class WGANGP:
     The norm is taken over all values of an example together, and every example has its own point on its line. Published
     code has both of these wrong.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(score=lambda x: x @ jnp.array([3.0, 4.0]))
+        >>> round(float(WGANGP(weight=10.0)(view)), 2)  # 10 (5 - 1)^2, at every point
+        160.0
+
     References:
         I. Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017, equation 3. Its toys use a weight of
             0.1, its images 10.
@@ -100,6 +119,12 @@ class WGANGP:
 @component
 class ZeroCenteredGP:
     """weight E |grad_x D(x)|^2 at random points between real examples and fakes.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(score=lambda x: x @ jnp.array([3.0, 4.0]))
+        >>> float(ZeroCenteredGP(weight=10.0)(view))  # 10 * 5^2, at every point
+        250.0
 
     References:
         H. Thanh-Tung, T. Tran, S. Venkatesh, "Improving Generalization and Stability of Generative Adversarial
@@ -124,6 +149,12 @@ class DRAGAN:
         torchgan      d = `scale` n,     n normal: the noise is a setting
 
     compare_gan clips x + d to the range of its data, [0, 1]. Data in another range need their own `low` and `high`.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(score=lambda x: x @ jnp.array([3.0, 4.0]))
+        >>> round(float(DRAGAN(variant="torchgan", weight=10.0)(view)), 2)  # 10 (5 - 1)^2, at every point
+        160.0
 
     References:
         N. Kodali et al., "On Convergence and Stability of GANs", arXiv 1705.07215, algorithm 1.
