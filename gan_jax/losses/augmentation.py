@@ -16,6 +16,7 @@ from typing import Literal, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.component import component, setting
 
@@ -113,7 +114,9 @@ class Cutout:
 AUGMENTATIONS = (Translation, Flip, Cutout)
 
 
-def augmented(augmentations: tuple[Augmentation, ...], images: Array, keys: Array) -> Array:
+def augmented(
+    augmentations: tuple[Augmentation, ...], images: Float[Array, "n height width channels"], keys: Key[Array, "n"]
+) -> Float[Array, "n height width channels"]:
     """Applies all augmentations in order to every image.
 
     Args:

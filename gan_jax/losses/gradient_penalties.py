@@ -7,20 +7,24 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule, value_at
 from gan_jax.losses.view import PENALTY_WEIGHT, View
 
 
-def score_gradients(view: View, samples: Array) -> Array:
+def score_gradients(view: View, samples: Float[Array, "n *shape"]) -> Float[Array, "scores values"]:
     """The gradient of every score in the samples that it belongs to, flattened: [scores, values of those samples].
 
     D must score each example (or each pack) on its own. If D sees the whole batch, as with batch norm, the result for
     an example is the gradient of the sum of all scores in that example, as in published code.
 
     Example:
-        For a linear D all gradients are its direction: a WGAN-GP of exactly (|w| - 1)^2; see tests/test_penalties.py.
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(score=lambda x: x @ jnp.array([3.0, 4.0]))
+        >>> score_gradients(view, view.real)[0].tolist()
+        [3.0, 4.0]
     """
     scores, pullback = jax.vjp(view.score, samples)
     if view.num_heads == 1:

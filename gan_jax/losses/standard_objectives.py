@@ -219,7 +219,7 @@ class AlphaGAN:
         M. Welfert, K. Otstot, G. R. Kurri, L. Sankar, "(alpha_D, alpha_G)-GANs: Addressing GAN Training Instabilities
         via Dual Objectives", ISIT 2023, arXiv:2302.14320.
         M. Welfert, G. R. Kurri, K. Otstot, L. Sankar, "Addressing GAN Training Instabilities via Tunable
-        Classification ElementwiseLoss", 2023, arXiv:2310.18291.
+        Classification Losses", 2023, arXiv:2310.18291.
     """
 
     discriminator_alpha: float = setting(default=0.5, at_least=0.1, doc="alpha_D of D's losses; 1 is the log loss")

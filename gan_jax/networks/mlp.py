@@ -134,6 +134,12 @@ class MLPGenerator:
     """Maps a latent to a vector or, reshaped, to an image: `output_scale` times the last layer's output or its tanh.
 
     Images lie in [-1, 1], which the tanh keeps to.
+
+    Example:
+        >>> network = MLPGenerator(widths=(128, 128))
+        >>> variables = jax.eval_shape(lambda: network.init(jax.random.key(0), latent_dim=16, shape=(28, 28, 1)))
+        >>> [variables.params[name]["kernel"].shape for name in ("dense_0", "dense_1", "output")]
+        [(16, 128), (128, 128), (128, 784)]
     """
 
     widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
@@ -204,6 +210,14 @@ class MLPDiscriminator:
     """Maps a vector or a flattened image, multiplied by `input_scale`, to one raw score.
 
     `activation="maxout"` with five pieces is the D of PacGAN's ring and grid.
+
+    Example:
+        >>> network = MLPDiscriminator(widths=(8, 4))
+        >>> scores, features = jax.eval_shape(
+        ...     lambda: network.features(network.init(jax.random.key(0), (2,)), jnp.ones((5, 2)), train=False)
+        ... )
+        >>> scores.shape, {name: value.shape for name, value in features.items()}
+        ((5,), {'hidden_0': (5, 8), 'hidden_1': (5, 4)})
 
     References:
         I. Goodfellow et al., "Maxout Networks", ICML 2013, arXiv 1302.4389, section 2.

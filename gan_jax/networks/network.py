@@ -19,6 +19,12 @@ class Variables(NamedTuple):
         params: pytree of the parameters that the optimiser updates.
         statistics: running statistics by collection; {} for networks without any.
         memory: state of the player's remedies (earlier fakes, averages of scores); networks do not read it.
+
+    Example:
+        >>> from gan_jax.networks.points import PointGenerator
+        >>> variables = PointGenerator(start=2.0).init(None, latent_dim=1, shape=(3,))
+        >>> variables.params["point"].tolist(), variables.statistics, variables.memory
+        ([2.0, 2.0, 2.0], {}, ())
     """
 
     params: Any

@@ -57,6 +57,13 @@ class ProgressiveGenerator:
     """The growing generator: pairs of 3x3 convolutions, LeakyReLU, pixel norm; a linear 1x1 convolution to the image.
 
     The output is linear, as published, so samples have no fixed range.
+
+    Example:
+        >>> network = ProgressiveGenerator()
+        >>> network.num_stages((32, 32, 1))  # 4, 8, 16 and 32 pixels
+        4
+        >>> network.at_stage(1, fade=0.25).fade  # at 8 pixels, three quarters still the image of 4 pixels
+        0.25
     """
 
     width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
@@ -106,6 +113,13 @@ class ProgressiveDiscriminator:
     """The growing discriminator: pairs of 3x3 convolutions, LeakyReLU, mean pooling; minibatch stddev at 4x4.
 
     With `minibatch_stddev` a score depends on the other samples of its batch, in training and in evaluation.
+
+    Example:
+        >>> images = jnp.tile(jnp.arange(16.0)[None, None, :, None], (1, 16, 1, 1))
+        >>> ProgressiveDiscriminator().at_stage(1, fade=1.0).faded(images)[0, 0, ::2, 0].tolist()  # 8 pixels
+        [0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5]
+        >>> ProgressiveDiscriminator().at_stage(1, fade=0.0).faded(images)[0, 0, ::2, 0].tolist()  # still 4 pixels
+        [1.5, 1.5, 5.5, 5.5, 9.5, 9.5, 13.5, 13.5]
     """
 
     width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
