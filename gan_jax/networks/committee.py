@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.networks.layers import init_linear, linear
@@ -146,7 +147,9 @@ def _inner(variables: Variables) -> Variables:
     return Variables(variables.params["network"], variables.statistics)
 
 
-def last_features(owner: str, network: DiscriminatorNetwork, features: dict[str, Array]) -> Array:
+def last_features(
+    owner: str, network: DiscriminatorNetwork, features: dict[str, Float[Array, "n ..."]]
+) -> Float[Array, "n d"]:
     """The activations of a network's last hidden layer, flattened.
 
     Args:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 
 class Variables(NamedTuple):
@@ -114,13 +115,14 @@ class DiscriminatorNetwork(Protocol):
         ...
 
 
+@runtime_checkable
 class FlaxGenerator(Protocol):
     """A generator network of one Flax module; `init_generator`, `apply_images` and `image_features` are its methods."""
 
     def _module(self, shape: tuple[int, ...], axis_name: str | None) -> nn.Module: ...
 
 
-def init_generator(self: FlaxGenerator, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+def init_generator(self: FlaxGenerator, key: Key[Array, ""], latent_dim: int, shape: tuple[int, ...]) -> Variables:
     """`GeneratorNetwork.init` of a network that has a Flax module.
 
     Args:
@@ -138,12 +140,12 @@ def init_generator(self: FlaxGenerator, key: Array, latent_dim: int, shape: tupl
 def apply_images(
     self: FlaxGenerator,
     variables: Variables,
-    latent: Array,
+    latent: Float[Array, "n latent_dim"],
     shape: tuple[int, ...],
     *,
     train: bool,
     axis_name: str | None = None,
-) -> tuple[Array, Any]:
+) -> tuple[Float[Array, "n *shape"], Any]:
     """`GeneratorNetwork.apply` of a network that has a Flax module, in the latents' dtype.
 
     Args:
@@ -164,12 +166,12 @@ def apply_images(
 def image_features(
     self: FlaxGenerator,
     variables: Variables,
-    latent: Array,
+    latent: Float[Array, "n latent_dim"],
     shape: tuple[int, ...],
     *,
     train: bool,
     axis_name: str | None = None,
-) -> tuple[Array, dict[str, Array]]:
+) -> tuple[Float[Array, "n *shape"], dict[str, Float[Array, "n ..."]]]:
     """The samples of a network that has a Flax module, and the hidden activations behind them.
 
     Args:
@@ -187,7 +189,7 @@ def image_features(
     return images.astype(jnp.result_type(latent)), features
 
 
-def init_module(module: nn.Module, key: Array, example: Array) -> Variables:
+def init_module(module: nn.Module, key: Key[Array, ""], example: Float[Array, "1 *shape"]) -> Variables:
     """A Flax module's initial variables, split into parameters and statistics.
 
     Args:
@@ -204,7 +206,9 @@ def init_module(module: nn.Module, key: Array, example: Array) -> Variables:
     return Variables(params, collections)
 
 
-def apply_module(module: nn.Module, variables: Variables, inputs: Array, *, train: bool) -> tuple[Array, Any]:
+def apply_module(
+    module: nn.Module, variables: Variables, inputs: Float[Array, "n *shape"], *, train: bool
+) -> tuple[Float[Array, "n ..."], Any]:
     """Runs a Flax module.
 
     Args:
@@ -224,8 +228,8 @@ def apply_module(module: nn.Module, variables: Variables, inputs: Array, *, trai
 
 
 def module_features(
-    module: nn.Module, variables: Variables, inputs: Array, *, train: bool
-) -> tuple[Array, dict[str, Array]]:
+    module: nn.Module, variables: Variables, inputs: Float[Array, "n *shape"], *, train: bool
+) -> tuple[Float[Array, "n ..."], dict[str, Float[Array, "n ..."]]]:
     """Runs a Flax module and returns the values that it sows into the collection "features"; statistics do not advance.
 
     Args:

@@ -23,6 +23,7 @@ from typing import Any, Literal, Self
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule
@@ -180,12 +181,12 @@ class ProgressiveDiscriminator:
         return module_features(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
 
 
-def upsample(x: Array, factor: int = 2) -> Array:
+def upsample(x: Float[Array, "n height width channels"], factor: int = 2) -> Float[Array, "n _ _ channels"]:
     """Repeats each pixel of [batch, height, width, channels] `factor` times along both axes (nearest neighbour)."""
     return jnp.repeat(jnp.repeat(x, factor, axis=1), factor, axis=2) if factor > 1 else x
 
 
-def average_pool(x: Array) -> Array:
+def average_pool(x: Float[Array, "n height width channels"]) -> Float[Array, "n height//2 width//2 channels"]:
     """Means of 2x2 blocks: [batch, height, width, channels] -> [batch, height / 2, width / 2, channels]."""
     batch, height, width, channels = x.shape
     return jnp.mean(x.reshape(batch, height // 2, 2, width // 2, 2, channels), axis=(2, 4))
