@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.metrics.intervals import error_quantile, half_sample_errors
 from gan_jax.metrics.metric_kind import Known, SampleMetric
@@ -34,7 +35,7 @@ def evaluate_samples(
     *,
     metrics: str | Sequence[str] = "all",
     reference: Any = "train",
-    features: str | Callable[[Array], Array] = "auto",
+    features: str | Callable[[Float[Array, "n *shape"]], Float[Array, "n d"]] = "auto",
     dataset: Any = None,
     location: str | Path | None = None,
     intervals: bool = True,

@@ -10,6 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.schedules import value_at
@@ -42,7 +43,7 @@ class Batch(NamedTuple):
     generator: Variables
 
 
-def sample_latent(experiment: Experiment, key: Array, num: int) -> Array:
+def sample_latent(experiment: Experiment, key: Key[Array, ""], num: int) -> Float[Array, "n latent_dim"]:
     """Latents from the generator's prior.
 
     Args:
@@ -62,7 +63,9 @@ def sample_latent(experiment: Experiment, key: Array, num: int) -> Array:
         return jax.random.normal(key, shape)
 
 
-def generate(context: StepContext, variables: Variables, latent: Array, *, train: bool) -> tuple[Array, Any]:
+def generate(
+    context: StepContext, variables: Variables, latent: Float[Array, "n latent_dim"], *, train: bool
+) -> tuple[Float[Array, "n *shape"], Any]:
     """G's samples.
 
     Args:
@@ -79,7 +82,9 @@ def generate(context: StepContext, variables: Variables, latent: Array, *, train
     return samples.astype(jnp.promote_types(samples.dtype, jnp.float32)), _averaged(context, statistics)
 
 
-def encode(context: StepContext, generator: Variables, samples: Array) -> Array:
+def encode(
+    context: StepContext, generator: Variables, samples: Float[Array, "n *shape"]
+) -> Float[Array, "n latent_dim"]:
     """Latents [batch, latent_dim] of samples [batch, *data.shape], by G's encoder in training mode.
 
     Args:
@@ -95,7 +100,9 @@ def encode(context: StepContext, generator: Variables, samples: Array) -> Array:
     return network.encode(generator, samples, latent_dim, train=True, axis_name=context.statistics_axis)
 
 
-def make_batch(context: StepContext, generator: Variables, real: Array, latent: Array) -> tuple[Batch, Any]:
+def make_batch(
+    context: StepContext, generator: Variables, real: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]
+) -> tuple[Batch, Any]:
     """The batch that G makes of latents beside real examples, in training mode.
 
     Args:
@@ -126,12 +133,14 @@ def make_batch(context: StepContext, generator: Variables, real: Array, latent: 
     return Batch(real_input, fake, fake, latent, sample, generator), statistics
 
 
-def beside(samples: Array, latent: Array) -> Array:
+def beside(samples: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]) -> Float[Array, "n values"]:
     """Flat samples with their latents behind them: [batch, values + latent_dim]."""
     return jnp.concatenate([samples.reshape(samples.shape[0], -1), latent.astype(samples.dtype)], axis=1)
 
 
-def discriminator_input(experiment: Experiment, sample: Array, latent: Array) -> Array:
+def discriminator_input(
+    experiment: Experiment, sample: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]
+) -> Float[Array, "n *input_shape"]:
     """Fakes as D sees them: alone, or beside their latents where the experiment has `inference`.
 
     Args:
@@ -145,7 +154,7 @@ def discriminator_input(experiment: Experiment, sample: Array, latent: Array) ->
     return sample if experiment.inference is None else beside(sample, latent)
 
 
-def replayed(context: StepContext, replay_state: Any, batch: Batch, key: Array) -> tuple[Batch, Any]:
+def replayed(context: StepContext, replay_state: Any, batch: Batch, key: Key[Array, ""]) -> tuple[Batch, Any]:
     """The batch with old fakes among those that D sees.
 
     Args:
@@ -170,7 +179,9 @@ def replayed(context: StepContext, replay_state: Any, batch: Batch, key: Array) 
     return batch._replace(fake=context.shard(shown)), replay_state
 
 
-def faced_discriminator(context: StepContext, replay_state: Any, discriminator: Variables, key: Array) -> Any:
+def faced_discriminator(
+    context: StepContext, replay_state: Any, discriminator: Variables, key: Key[Array, ""]
+) -> tuple[Variables, Any]:
     """(the D that G faces, an old one in some steps; the replay's state after it), by `generator.replay`.
 
     Args:
@@ -188,7 +199,7 @@ def faced_discriminator(context: StepContext, replay_state: Any, discriminator: 
     return replay.opponent(replay_state, discriminator, jax.random.fold_in(key, _REPLAY), context.step)
 
 
-def disturbed(context: StepContext, batch: Batch, key: Array) -> Batch:
+def disturbed(context: StepContext, batch: Batch, key: Key[Array, ""]) -> Batch:
     """The batch with both sides augmented, then with instance noise, each by draws of its own; latents stay.
 
     Args:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import chex
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.evaluations import Evaluation, LoadedData, as_loaded, evaluate, short_batch
@@ -217,7 +219,7 @@ def guarded_chunk(
     return result._replace(state=jax.tree.map(lambda old, new: jnp.where(broken, old, new), state, after))
 
 
-def players_finite(state: TrainState) -> jax.Array:
+def players_finite(state: TrainState) -> Bool[Array, ""]:
     """Whether both players' variables are finite: the last update of a chunk can break them unseen by any loss."""
     leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables))
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))

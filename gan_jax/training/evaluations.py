@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.data.images import Images
 from gan_jax.data.stacked import ImageData
@@ -108,7 +109,7 @@ def short_batch(experiment: Experiment, resources: LoadedData) -> int | None:
     return resources.dataset.images.shape[0] % experiment.batch_size or None
 
 
-def latent_bank(experiment: Experiment, state: TrainState, num: int) -> Array:
+def latent_bank(experiment: Experiment, state: TrainState, num: int) -> Float[Array, "n latent_dim"]:
     """The run's fixed latents, the same at every evaluation.
 
     Args:
@@ -130,8 +131,8 @@ def evaluated_variables(experiment: Experiment, state: TrainState) -> Variables:
 
 
 def sample_modes(
-    experiment: Experiment, variables: Variables, latent: Array, *, axis_name: str | None = None
-) -> dict[str, Array]:
+    experiment: Experiment, variables: Variables, latent: Float[Array, "n latent_dim"], *, axis_name: str | None = None
+) -> dict[str, Float[Array, "n *shape"]]:
     """G's samples by mode of its batch norm: see `Evaluation.metrics`.
 
     "batch" mode normalises each training-sized batch by its own statistics, if n is a multiple of it. With an axis,

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from jax import Array
+from jaxtyping import Int
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import Linear, values_at
@@ -70,7 +71,7 @@ def at_stage(experiment: Any, stage: int | None) -> Any:
     return dataclasses.replace(experiment, **players)
 
 
-def at_step(experiment: Any, step: Array) -> Any:
+def at_step(experiment: Any, step: int | Int[Array, ""]) -> Any:
     """An experiment whose players' schedules are their values at a step."""
     players = (experiment.generator, experiment.discriminator)
     generator, discriminator = (values_at(player, step) for player in players)

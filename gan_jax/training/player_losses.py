@@ -9,6 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.losses.inference import VEEGAN
@@ -36,7 +37,9 @@ class PlayerMemory(NamedTuple):
     penalties: tuple[Any, ...]
 
 
-def scores_of(context: StepContext, discriminator: Variables, samples: Array) -> tuple[Array, Any]:
+def scores_of(
+    context: StepContext, discriminator: Variables, samples: Float[Array, "n *shape"]
+) -> tuple[Float[Array, "scores"], Any]:
     """D's raw scores of a device's samples in training mode.
 
     Args:
@@ -53,7 +56,9 @@ def scores_of(context: StepContext, discriminator: Variables, samples: Array) ->
     return scores, statistics if axis is not None else context.mean(statistics)
 
 
-def score(context: StepContext, discriminator: Variables, real: Array, fake: Array) -> tuple[Array, Array, Any]:
+def score(
+    context: StepContext, discriminator: Variables, real: Float[Array, "n *shape"], fake: Float[Array, "n *shape"]
+) -> tuple[Float[Array, "scores"], Float[Array, "scores"], Any]:
     """D's raw scores of both sides in training mode.
 
     With `batch_statistics="separate"` batch norm normalises the real and the fake batch apart, real first, as
@@ -81,8 +86,8 @@ def score(context: StepContext, discriminator: Variables, real: Array, fake: Arr
 
 
 def discriminator_loss(
-    context: StepContext, discriminator: Variables, batch: Batch, key: Array
-) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+    context: StepContext, discriminator: Variables, batch: Batch, key: Key[Array, ""]
+) -> tuple[Float[Array, ""], tuple[Variables, dict[str, Float[Array, ""]]]]:
     """D's loss: the mean over real examples plus the mean over fakes, through the transforms, plus the penalties.
 
     Args:
@@ -124,7 +129,9 @@ def discriminator_loss(
     return loss, (Variables((), statistics, _player_memory(replay_state, advanced)), metrics)
 
 
-def generator_loss(context: StepContext, discriminator: Variables, batch: Batch, key: Array) -> tuple[Array, Any]:
+def generator_loss(
+    context: StepContext, discriminator: Variables, batch: Batch, key: Key[Array, ""]
+) -> tuple[Float[Array, ""], Any]:
     """G's loss for samples that are shown to a given D.
 
     Real examples are scored only if the objective has a term for them (`generator_real`, or related scores), which

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int, Key
 
 from gan_jax.data.images import Images, normalise
 from gan_jax.data.weighted import Weighted
@@ -94,7 +95,12 @@ def init_probe_state(experiment: Experiment, generator: Variables, discriminator
 
 @in_precision
 def record(
-    experiment: Experiment, dataset: Any, players: Players, probe_state: ProbeState, key: Array, step: Array
+    experiment: Experiment,
+    dataset: Any,
+    players: Players,
+    probe_state: ProbeState,
+    key: Key[Array, ""],
+    step: int | Int[Array, ""],
 ) -> tuple[ProbeState, ProbeValues]:
     """What the recorder notes of two players.
 
@@ -167,7 +173,7 @@ def update_ratios(before: Players, after: Players) -> ProbeValues:
     }
 
 
-def held_out(experiment: Experiment, dataset: Any, key: Array, num: int) -> Array | None:
+def held_out(experiment: Experiment, dataset: Any, key: Key[Array, ""], num: int) -> Float[Array, "n *shape"] | None:
     """Examples [num, *shape] of the data that training does not see; None where there are none apart from these.
 
     Of images, the test set (drawn with replacement); of a mixture with a fixed set of points, fresh points. Every point

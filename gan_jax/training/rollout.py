@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.experiment import Discriminator, Experiment, Generator, Unroll
 from gan_jax.networks.network import Variables
@@ -26,7 +27,13 @@ _FRESH = 0x5EED
 
 
 def unrolled_discriminator(
-    context: StepContext, variables: Variables, opt_state: Any, batch: Batch, key: Array, *, num_done: int = 0
+    context: StepContext,
+    variables: Variables,
+    opt_state: Any,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    num_done: int = 0,
 ) -> Variables:
     """D after K of its updates against a G that stands still; D itself if G is not unrolled.
 
@@ -72,8 +79,8 @@ def unrolled_generator(
     variables: Variables,
     opt_state: Any,
     discriminator: Variables,
-    examples: tuple[Array, Array],
-    key: Array,
+    examples: tuple[Float[Array, "n *shape"], Float[Array, "n latent_dim"]],
+    key: Key[Array, ""],
 ) -> Variables:
     """G after K of its updates against a D that stands still; G itself if D is not unrolled.
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Key
 
 from gan_jax.diagnostics.detector import DetectorState, init_detector
 from gan_jax.experiment.experiment import Experiment
@@ -57,7 +58,7 @@ class TrainState(NamedTuple):
     probe_state: Any = ()
 
 
-def init(experiment: Experiment, key: Array) -> TrainState:
+def init(experiment: Experiment, key: Key[Array, ""]) -> TrainState:
     """The state before the first step. Pure and traceable; everything random in the run follows from `key`.
 
     Called outside `jit` it runs operation by operation, which is slow for large networks: use `jax.jit(gan_jax.init)`.

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.experiment.schedules import value_at
@@ -55,7 +56,12 @@ class Draws(NamedTuple):
     inner_key: Array
 
 
-def make_draws(real: Array, latent: Array, key: Array, inner_key: Array | None = None) -> Draws:
+def make_draws(
+    real: Float[Array, "n *shape"],
+    latent: Float[Array, "n latent_dim"],
+    key: Key[Array, ""],
+    inner_key: Key[Array, ""] | None = None,
+) -> Draws:
     """The draws of an update.
 
     Args:
@@ -140,7 +146,9 @@ def _discriminator_loss(context: StepContext, state: TrainState, draws: Draws) -
     return loss
 
 
-def unrolled_step(context: StepContext, state: TrainState, draws: Draws, key_gen: Array) -> tuple[TrainState, Metrics]:
+def unrolled_step(
+    context: StepContext, state: TrainState, draws: Draws, key_gen: Key[Array, ""]
+) -> tuple[TrainState, Metrics]:
     """Both players at once, where the first of D's unrolled updates is D's own: see `shares_first_update`.
 
     Equal to `discriminator_step` and `generator_step` from the same state, without D's step done twice: it is the first
@@ -184,7 +192,9 @@ def unrolled_step(context: StepContext, state: TrainState, draws: Draws, key_gen
     return _with_generator(context.experiment, state, player)._replace(discriminator=moved), metrics
 
 
-def dynamics_step(context: StepContext, state: TrainState, draws: Draws, key_gen: Array) -> tuple[TrainState, Metrics]:
+def dynamics_step(
+    context: StepContext, state: TrainState, draws: Draws, key_gen: Key[Array, ""]
+) -> tuple[TrainState, Metrics]:
     """Both players at once, by a rule of `gan_jax.training.dynamics` on their gradients.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Key
 
 from gan_jax.diagnostics.verdict import VerdictArrays, verdict_arrays
 from gan_jax.experiment.experiment import Experiment
@@ -81,7 +82,7 @@ class Result(NamedTuple):
 def train(
     experiment: Experiment,
     data: Any,
-    key: Array,
+    key: Key[Array, ""],
     *,
     probe: Probe | None = None,
     probe_every: int | None = None,
