@@ -33,6 +33,7 @@ import optax
 from jax import Array
 from jax.ad_checkpoint import checkpoint_name
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, PyTree
 
 from gan_jax.experiment.component import component, setting, unknown_name
 
@@ -255,8 +256,11 @@ def unroll(
 
 
 def value_and_hypergradient(
-    objective: Callable[[Any], tuple[Array, Any]], params: Any, *, mode: Literal["reverse", "forward"] = "reverse"
-) -> tuple[tuple[Array, Any], Any]:
+    objective: Callable[[Any], tuple[Array, Any]],
+    params: PyTree[Float[Array, "..."] | float],
+    *,
+    mode: Literal["reverse", "forward"] = "reverse",
+) -> tuple[tuple[Float[Array, ""], Any], PyTree[Float[Array, "..."]]]:
     """An objective's value and its gradient in the outer parameters.
 
     Args:

@@ -6,6 +6,7 @@ import collections
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Integer, UInt8
 
 from gan_jax.data.found_set import DataError, FoundSet, Header, StoredArray
 
@@ -151,7 +152,7 @@ def count_classes(found: FoundSet) -> int | None:
     return len(found.class_names or _numbered(labels)[0]) if labels else None
 
 
-def hold_out(images: np.ndarray, labels: np.ndarray | None, source: str) -> ImageArrays:
+def hold_out(images: UInt8[np.ndarray, "n h w c"], labels: Integer[np.ndarray, "n"] | None, source: str) -> ImageArrays:
     """Splits images without a test split: a fixed tenth is held out, spread over the classes.
 
     Args:

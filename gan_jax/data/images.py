@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Int, Integer, Key, UInt8
 
 from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES, epoch_and_position, permuted_index
@@ -100,14 +101,14 @@ class ImageSource:
 
 
 def batch_index(
-    key: Array,
-    step: Array | int,
+    key: Key[Array, ""],
+    step: int | Integer[Array, ""],
     batch_size: int,
     num_examples: int,
     last_batch: Literal["wrap", "short"] = "wrap",
     *,
     count: int | None = None,
-) -> Array:
+) -> Int[Array, "n"]:
     """The indices of the examples of a step's batch; see `ImageSource.batch`.
 
     Args:
@@ -140,7 +141,7 @@ def batch_index(
     return permuted_index(key, epoch, position % num_examples, num_examples)
 
 
-def normalise(images: Array) -> Array:
+def normalise(images: UInt8[Array | np.ndarray, "..."]) -> Float[Array, "..."]:
     """Pixels as float32 in [-1, 1]: x / 127.5 - 1, as torchvision's ToTensor and Normalize(0.5, 0.5)."""
     # (2x - 255) / 255: XLA compiles x / 127.5 to a product with a rounded 1 / 127.5, which makes white 1.0000001.
     return (2.0 * images.astype(jnp.float32) - 255.0) / 255.0

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 MAX_LOGIT = 30.0
 """Logits are cut off here: exp(-s) stays within float32, and no point is covered by less than 1e-13 of its due."""
@@ -35,12 +36,12 @@ class Reweighting(NamedTuple):
     multiplier: Array
 
 
-def density_ratio(score: Array) -> Array:
+def density_ratio(score: Float[Array, "n"]) -> Float[Array, "n"]:
     """The ratio d = p_g / p_data = exp(-s) from raw scores s = log(p_data / p_g). [N] -> [N]."""
     return jnp.exp(jnp.clip(-score, -MAX_LOGIT, MAX_LOGIT))
 
 
-def star_weights(p_data: Array, ratio: Array, beta: float | Array) -> Reweighting:
+def star_weights(p_data: Float[Array, "n"], ratio: Float[Array, "n"], beta: float | Float[Array, ""]) -> Reweighting:
     """The component that makes the new mixture nearest to the data in every f-divergence (theorem 1).
 
     w_i = p_i / beta (lambda* - (1 - beta) d_i)_+, so that the new mixture has max(lambda* p_i, (1 - beta) p_i d_i):
@@ -70,7 +71,7 @@ def star_weights(p_data: Array, ratio: Array, beta: float | Array) -> Reweightin
     return Reweighting(weights / jnp.sum(weights), level[last] + room)
 
 
-def dagger_weights(p_data: Array, ratio: Array, beta: float | Array) -> Reweighting:
+def dagger_weights(p_data: Float[Array, "n"], ratio: Float[Array, "n"], beta: float | Float[Array, ""]) -> Reweighting:
     """The component that leaves the old mixture as good as possible for the rest of the data (theorem 2).
 
     w_i = p_i / beta (1 - lambda† (1 - beta) d_i)_+, with lambda† such that they sum to 1: the minimiser of
@@ -117,7 +118,7 @@ def _by_coverage(p_data: Array, covered: Array) -> tuple[Array, Array, Array, Ar
     return level, mass, lifted, jnp.cumsum(p_sorted * level)
 
 
-def bootstrap_weights(key: Array, p_data: Array) -> Array:
+def bootstrap_weights(key: Key[Array, ""], p_data: Float[Array, "n"]) -> Float[Array, "n"]:
     """Bagging: shares [N] of N draws with replacement from `p_data` [N], whatever the mixture covers."""
     num = p_data.shape[0]
     drawn = jax.random.choice(key, num, (num,), p=p_data)

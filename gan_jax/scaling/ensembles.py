@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.data.weighted import Weighted, WeightedDataset, reweighted
 from gan_jax.experiment.component import component, setting, unknown_name
@@ -92,7 +93,7 @@ class DensityRatioClassifier:
 
 
 @functools.partial(jax.jit, static_argnames="num")
-def sample(experiment: Experiment, ensemble: Ensemble, key: Array, num: int) -> Array:
+def sample(experiment: Experiment, ensemble: Ensemble, key: Key[Array, ""], num: int) -> Float[Array, "n *shape"]:
     """`num` independent samples of the mixture, [num, *shape]. Generators with batch norm use running statistics.
 
     Every component makes a sample of every latent and one of them is kept, T times the work of one generator.
@@ -131,7 +132,7 @@ def first(ensemble: Ensemble, num: int) -> Ensemble:
     return ensemble._replace(weights=weights / total)
 
 
-def measure(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: Array) -> Any:
+def measure(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: Key[Array, ""]) -> Any:
     """The detector's metrics of a mixture, on as many samples as it takes.
 
     Args:
@@ -154,7 +155,9 @@ def _measure(experiment: Experiment, resources: LoadedData, samples: Array) -> A
 
 
 @jax.jit
-def coverage(samples: Array, points: Array, bandwidth: float | Array) -> Array:
+def coverage(
+    samples: Float[Array, "n d"], points: Float[Array, "m d"], bandwidth: float | Float[Array, ""]
+) -> Float[Array, ""]:
     """AdaGAN's C: the share of the data where the model's density exceeds what 95 % of its own samples exceed.
 
     C = P_data(p_g > t) with P_g(p_g > t) = 0.95, and p_g a Gaussian kernel estimate from the samples. A perfect model
@@ -177,14 +180,17 @@ def coverage(samples: Array, points: Array, bandwidth: float | Array) -> Array:
     return jnp.mean(log_density(points) > threshold)
 
 
-# --- The classifier
-# --------------------------------------------------------------------------------------------------------
+# --- The classifier ---------------------------------------------------------------------------------------------------
 
 
 @jax.jit
 def ratios(
-    experiment: Experiment, dataset: WeightedDataset, ensemble: Ensemble, key: Array, classifier: DensityRatioClassifier
-) -> tuple[Array, DensityRatioFit]:
+    experiment: Experiment,
+    dataset: WeightedDataset,
+    ensemble: Ensemble,
+    key: Key[Array, ""],
+    classifier: DensityRatioClassifier,
+) -> tuple[Float[Array, "n"], DensityRatioFit]:
     """What a fresh classifier makes of a mixture.
 
     It minimises -log D(x) - log(1 - D(y)), D = sigmoid(s), over data x and samples y, at whose optimum s is
@@ -238,7 +244,7 @@ def ratios(
 def rounds(
     experiment: Experiment,
     resources: LoadedData,
-    key: Array,
+    key: Key[Array, ""],
     num_rounds: int,
     *,
     weighting: str = "star",
@@ -276,7 +282,7 @@ def rounds(
 def boost(
     experiment: Experiment,
     resources: LoadedData,
-    key: Array,
+    key: Key[Array, ""],
     num_rounds: int,
     *,
     weighting: str = "star",
@@ -350,7 +356,9 @@ def _reweight(weighting: str, p_data: Array, ratio: Array, beta: float) -> Array
 # --- Members that know nothing of each other --------------------------------------------------------------------------
 
 
-def bag(experiment: Experiment, resources: LoadedData, key: Array, num: int, *, strategy: str = "vmap") -> Ensemble:
+def bag(
+    experiment: Experiment, resources: LoadedData, key: Key[Array, ""], num: int, *, strategy: str = "vmap"
+) -> Ensemble:
     """Bagging: GANs on bootstrap resamples of the points, trained as one program; equal weights.
 
     Args:
@@ -374,7 +382,7 @@ def bag(experiment: Experiment, resources: LoadedData, key: Array, num: int, *, 
 
 
 def independent(
-    experiment: Experiment, resources: LoadedData, key: Array, num: int, *, strategy: str = "vmap"
+    experiment: Experiment, resources: LoadedData, key: Key[Array, ""], num: int, *, strategy: str = "vmap"
 ) -> Ensemble:
     """GANs on the data as they are, of the same arguments as `bag`: what boosting and bagging must beat.
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Key
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.chunks import Chunk, ChunkSpec, chunk
@@ -15,12 +16,12 @@ from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState, init
 
 
-def compiled_init(experiment: Experiment, key: Array) -> TrainState:
+def compiled_init(experiment: Experiment, key: Key[Array, ""]) -> TrainState:
     """`init`, compiled."""
     return _init_program()(experiment, key)
 
 
-def init_shapes(experiment: Experiment, key: Array) -> TrainState:
+def init_shapes(experiment: Experiment, key: Key[Array, ""]) -> TrainState:
     """The shapes and dtypes of `compiled_init`'s state, without computing it."""
     return jax.eval_shape(_init_program(), experiment, key)
 

@@ -74,7 +74,7 @@ class StepContext:
 def step_context(
     experiment: Experiment,
     dataset: Any,
-    step: int | Int[Array, ""],
+    step: Int[Array, ""],
     *,
     axis_name: str | None = None,
     draws: bool = True,

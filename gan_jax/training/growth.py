@@ -71,7 +71,7 @@ def at_stage(experiment: Any, stage: int | None) -> Any:
     return dataclasses.replace(experiment, **players)
 
 
-def at_step(experiment: Any, step: int | Int[Array, ""]) -> Any:
+def at_step(experiment: Any, step: Int[Array, ""]) -> Any:
     """An experiment whose players' schedules are their values at a step."""
     players = (experiment.generator, experiment.discriminator)
     generator, discriminator = (values_at(player, step) for player in players)

@@ -100,7 +100,7 @@ def record(
     players: Players,
     probe_state: ProbeState,
     key: Key[Array, ""],
-    step: int | Int[Array, ""],
+    step: Int[Array, ""],
 ) -> tuple[ProbeState, ProbeValues]:
     """What the recorder notes of two players.
 
