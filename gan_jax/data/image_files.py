@@ -1,4 +1,4 @@
-"""Where the pixels of an image data set come from: files of a known layout, a prepared tfds folder, or scikit-learn."""
+"""Reads the pixels of an image data set: from files of a known layout, a prepared tfds folder, or scikit-learn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
         if arrays is None:
             raise DataError(
                 f"there is no {name} at {location}: no {KNOWN_LAYOUTS}.\n"
-                "Give the directory of the data set, or one above it; gan-jax data list --data DIR has what is there."
+                "Give the directory of the data set, or one above it; gan-jax data list --data DIR lists what is there."
             )
         return arrays
     variable = os.environ.get(LOCATION_VARIABLE)

@@ -253,7 +253,7 @@ def to_device(arrays: ImageArrays, image_size: int, num_examples: int | None = N
 
 
 def _with_channels(arrays: ImageArrays, channels: int, name: str) -> ImageArrays:
-    """The arrays with so many channels; colour images whose channels are equal are grey ones."""
+    """The arrays with `channels` channels; colour images whose channels are equal count as grey."""
     images, test_images = arrays.train_images, arrays.test_images
     found = images.shape[-1]
     if found == channels:
@@ -261,9 +261,7 @@ def _with_channels(arrays: ImageArrays, channels: int, name: str) -> ImageArrays
     if channels == 3:
         raise DataError(f"the images of {name} are grey, and data.channels is 3: set --data.channels 1")
     if not all(np.array_equal(part[..., :1], part[..., c : c + 1]) for part in (images, test_images) for c in (1, 2)):
-        raise DataError(
-            f"the images of {name} are in colour, and grey ones are asked for: set --data.channels 3 (Images)"
-        )
+        raise DataError(f"the images of {name} are in colour, and grey ones are needed: set --data.channels 3 (Images)")
     return arrays._replace(train_images=images[..., :1], test_images=test_images[..., :1])
 
 

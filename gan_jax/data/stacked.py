@@ -147,7 +147,7 @@ class StackedImages:
 
     `protocol="fresh"` (unrolled GAN; PacGAN's comparison with it) draws every stacked image anew from the training set,
     without epochs. `"fixed"` (VEEGAN; PacGAN's comparison with it) draws `num_stacked` of them once from training and
-    test set together, and goes through these in epochs. The set depends on `triples_seed` and not on the run's key.
+    test set together, and iterates over these in epochs. The set depends on `triples_seed` and not on the run's key.
 
     Example:
         >>> data = StackedImages("digits", image_size=16)

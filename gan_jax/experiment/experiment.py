@@ -1,4 +1,4 @@
-"""The experiment: data, two players, objective, budget and detector in one pytree, which determines all but the key."""
+"""The experiment: data, two players, objective, budget and detector in one pytree. With a key it determines a run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Data(Protocol):
 
 @component
 class Experiment:
-    """A GAN, its data and the definition of its collapse: all that determines a run but the key.
+    """A GAN, its data and the definition of its collapse. Together with a key it determines a run.
 
     Example:
         >>> from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator

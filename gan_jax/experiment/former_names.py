@@ -29,13 +29,13 @@ _FORMER = {
     "testing": ("experiment.examples",),
     "transforms": ("losses.transforms",),
 }
-"""By the former name of a module, the present ones; all below gan_jax."""
+"""For each former module name, the present ones, all relative to gan_jax."""
 _RENAMED = {"load_config": "load"}
 _FORMER_EXPERIMENT = ("Data", "Discriminator", "Experiment", "Generator", "Unroll")
 
 
 class _FormerModule(ModuleType):
-    """A module of a former name, whose contents are looked up where they are today."""
+    """A module with a former name, whose attributes are looked up in the present modules."""
 
     def __getattr__(self, name: str) -> Any:
         name = _RENAMED.get(name, name)

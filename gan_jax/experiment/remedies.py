@@ -2,7 +2,7 @@
 
 `gan-jax train ring+packing_2` applies one to a config, `ring+r1+replay_fifo` two of them, and the studies
 `remedies_ring`, `remedies_grid` and `remedies_mnist` compare them. Weights are the published ones where a paper gives
-one for toys, else the components' defaults; none is tuned to the data. A remedy that its paper defines with an
+one for toy data, else the components' defaults; they are not tuned to the data. A remedy that its paper defines with an
 objective of its own sets that objective too.
 """
 
@@ -85,7 +85,8 @@ def apply_remedy(experiment: Experiment, name: str) -> Experiment:
         A new experiment; the given one is not changed.
 
     Raises:
-        ValueError: for an unknown name (the nearest are listed), or if the remedy does not fit the experiment's parts.
+        ValueError: for an unknown name (the message lists the nearest ones), or if the remedy does not fit the
+            experiment's parts.
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring

@@ -146,7 +146,7 @@ def check_augmentations(augmentations: tuple[Augmentation, ...], shape: tuple[in
     """Checks that data can be augmented.
 
     Raises:
-        ValueError: with the remedy, if there are augmentations and the data are not images.
+        ValueError: if there are augmentations and the data are not images.
     """
     if augmentations and len(shape) != 3:
         what = type(augmentations[0]).__name__

@@ -1,7 +1,7 @@
 """Auxiliary losses of G that do not depend on scores alone: feature matching, reconstruction, classification.
 
-They have the form of penalties (`gan_jax.losses.view.View` -> scalar) and stand in `generator.penalties`. One with
-`replaces=True` replaces the objective's loss of G.
+They have the form of penalties (`gan_jax.losses.view.View` -> scalar) and belong in `generator.penalties`. With
+`replaces=True` a loss replaces the objective's loss of G.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gan_jax.losses.penalties import HistoricalAveraging, Orthogonality
 from gan_jax.losses.view import View
 
 LOGITS = "class_logits"
-"""The name of the feature that holds the logits of a classifier beside D."""
+"""The name of the feature that holds the logits of D's classifier."""
 
 
 @component
@@ -99,7 +99,7 @@ class Reconstruction:
 
 @component
 class Classification:
-    """weight E -log C_k(G_k(z)): a classifier beside D should recognise which generator of a mixture made a sample.
+    """weight E -log C_k(G_k(z)): a classifier on D's features predicts which generator of a mixture made a sample.
 
     D's classifier and G both minimise it, so it stands in both players' penalties. Generator i mod n makes sample i.
 
@@ -119,7 +119,7 @@ class Classification:
         features = view.features(view.fresh)
         if LOGITS not in features:
             raise ValueError(
-                "Classification needs a classifier beside D: set discriminator.network=ClassifierHead(...)"
+                "Classification needs a discriminator with a classifier: set discriminator.network=ClassifierHead(...)"
             )
         logits = features[LOGITS]
         made_by = jnp.arange(logits.shape[0]) % logits.shape[1]

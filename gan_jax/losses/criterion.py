@@ -1,4 +1,4 @@
-"""What an objective is: functions from raw scores to each player's losses.
+"""The interface of objectives: functions from raw scores to each player's losses.
 
 An objective is a component with one method, `criterion()`, that returns a `Criterion`. Those of the papers are in
 `gan_jax.losses.objectives`.

@@ -1,4 +1,4 @@
-"""Gradient penalties: they bound the gradient of D's score in its input. One class a paper, named by its variant."""
+"""Gradient penalties, which bound the gradient of D's score in its input; one class for each paper or variant."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class WGANGP:
     """weight E (|grad_x D(x)| - 1)^2 at random points between real examples and fakes.
 
     The norm is taken over all values of an example together, and every example has its own point on its line. Published
-    code has both of these wrong.
+    code has errors in both.
 
     Example:
         >>> from gan_jax.losses import example_view

@@ -1,4 +1,4 @@
-"""Penalties: terms that are added to a player's loss, one class a paper, named by its exact variant.
+"""Penalties: terms that are added to a player's loss; one class for each paper or variant.
 
 This module has the penalties that are not gradient penalties, `Lazy`, and the table of D's penalties. The gradient
 penalties are in `gan_jax.losses.gradient_penalties`, the interface is in `gan_jax.losses.view`.

@@ -1,4 +1,4 @@
-"""Objectives on single scores: the losses of D and G as elementwise functions of raw scores, one class a paper.
+"""Objectives on single scores: the losses of D and G as elementwise functions of raw scores; one class for each paper.
 
 Scores are raw (a logit, never a probability): a high score means "real". Every loss is finite at |score| = 1e4. No mean
 is taken here, so that a transform may weight, flip or select single examples. Relativistic objectives, and the table of

@@ -1,4 +1,4 @@
-"""Networks of GANs with an encoder: a generator that also maps samples to latents, and a joint discriminator.
+"""Networks for GANs with an encoder: a generator that also maps samples to latents, and a joint discriminator.
 
 References:
     V. Dumoulin et al., "Adversarially Learned Inference", ICLR 2017, arXiv 1606.00704.
@@ -127,7 +127,7 @@ class JointDiscriminator:
     shape: tuple[int, ...] = setting(doc="shape of one sample")
     width: int = setting(default=128, at_least=1, doc="units of the layer on the sample's features and the latent")
 
-    num_heads = 1  # also if the network has several
+    num_heads = 1  # even if the network has several
 
     def check(self, shape: tuple[int, ...]) -> None:
         self._latent_dim(shape)

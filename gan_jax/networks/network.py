@@ -19,7 +19,7 @@ class Variables(NamedTuple):
     Attributes:
         params: pytree of the parameters that the optimiser updates.
         statistics: running statistics by collection; {} for networks without any.
-        memory: state of the player's remedies (earlier fakes, averages of scores); networks do not read it.
+        memory: state of the player's remedies (earlier fakes, averages of scores), which networks do not read.
 
     Example:
         >>> from gan_jax.networks.points import PointGenerator
@@ -68,7 +68,7 @@ class GeneratorNetwork(Protocol):
         ...
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raises ValueError, with the remedy, if the network cannot make samples of this shape."""
+        """Raises ValueError if the network cannot make samples of this shape; the message says what to use instead."""
         ...
 
 
@@ -111,7 +111,7 @@ class DiscriminatorNetwork(Protocol):
         ...
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raises ValueError, with the remedy, if the network cannot score samples of this shape."""
+        """Raises ValueError if the network cannot score samples of this shape; the message says what to use instead."""
         ...
 
 
@@ -255,10 +255,10 @@ def output_dtype(dtype: Any) -> Any:
     """The dtype argument of a last layer: float32 where the layers before it compute in a narrower one.
 
     A bfloat16 has three digits. A score rounded to them moves a loss by up to 0.4 %, and a sample of a ring whose modes
-    are 0.01 wide by half of that. A cast after the layer would come too late.
+    are 0.01 wide by half of that. A cast after the layer would be too late.
 
     Args:
-        dtype: of the other layers; None: the parameters' own.
+        dtype: of the other layers; None takes the parameters' own.
 
     Returns:
         The dtype, at least float32; None for None.

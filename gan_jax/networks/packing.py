@@ -33,7 +33,7 @@ class Packed:
     """
 
     network: DiscriminatorNetwork = setting(doc="network that scores the packs")
-    num: int = setting(default=2, at_least=1, doc="samples in a pack; 2, 3 and 4 as published; 1 is no packing")
+    num: int = setting(default=2, at_least=1, doc="samples in a pack; 2, 3 and 4 as published; 1 disables packing")
 
     def check(self, shape: tuple[int, ...]) -> None:
         self.network.check(self._shape(shape))
@@ -42,7 +42,7 @@ class Packed:
         """Checks the size of a batch of one side on one device.
 
         Raises:
-            ValueError: with the remedy, if it does not divide into packs.
+            ValueError: if it does not divide into packs.
         """
         size = pack_size(self)
         if batch_size % size:

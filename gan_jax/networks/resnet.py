@@ -193,7 +193,7 @@ def _conv(
 
 
 def check_square(owner: str, shape: tuple[int, ...]) -> None:
-    """Refuses data that are no square images of a known size.
+    """Checks that data are square images of a known size.
 
     Raises:
         ValueError: if they are not.

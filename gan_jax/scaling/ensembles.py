@@ -1,9 +1,9 @@
-"""Mixtures of generators on weighted data: AdaGAN's rounds, bagging, and independent runs to hold them against.
+"""Mixtures of generators on weighted data: AdaGAN's rounds, bagging, and independent runs as their baseline.
 
-A round of AdaGAN trains a GAN on the reweighted points; then a fresh discriminator, the classifier, learns to tell the
-data from the mixture so far, and what it says of each training point makes the weights of the next round. The
-weightings are in `gan_jax.scaling.boosting`. No program is compiled twice for that: weights and components are
-arguments.
+A round of AdaGAN trains a GAN on the reweighted points. Then a new discriminator, the density-ratio classifier, is
+trained to tell the data from the mixture so far, and its scores of the training points determine the weights of the
+next round. The weightings are in `gan_jax.scaling.boosting`. Weights and components are arguments of the programs, so
+that no program is compiled twice.
 
 References:
     I. Tolstikhin, S. Gelly, O. Bousquet, C.-J. Simon-Gabriel, B. Schölkopf, "AdaGAN: Boosting Generative Models",
@@ -40,19 +40,19 @@ from gan_jax.training.optimizers import Adam
 from gan_jax.training.state import TrainState
 
 TRAIN, CLASSIFIER, RESAMPLE = range(3)
-"""Purposes of randomness: what the key is folded with first, before the number of the component."""
+"""Purposes of randomness: the key is folded with one of them first, then with the number of the component."""
 
 MEMBER_STRATEGIES = ("vmap", "map")
-"""Of members that know nothing of each other; as in `gan_jax.scaling.strategies`, whose members share their data."""
+"""Strategies for independent members, as in `gan_jax.scaling.strategies`; here each member has its own data weights."""
 
 
 class DensityRatioFit(NamedTuple):
-    """What a classifier saw of a mixture.
+    """Results of a density-ratio classifier for a mixture.
 
     Attributes:
         loss: its logistic loss over its last steps, nats: 2 log 2 = 1.386 if it cannot tell data from mixture.
-        mean_ratio: mean of its d_i = p_g / p_data over the data; 1 for an ideal classifier of a mixture that stays on
-            them.
+        mean_ratio: mean of its d_i = p_g / p_data over the data; 1 for an ideal classifier of a mixture whose support
+            lies within the data's.
     """
 
     loss: Array
@@ -60,13 +60,13 @@ class DensityRatioFit(NamedTuple):
 
 
 class Ensemble(NamedTuple):
-    """A mixture of T generators, of which some may have no weight yet.
+    """A mixture of T generators, some of which may have weight 0 so far.
 
     Attributes:
         generators: their variables, leaves [T, ...].
         weights: [T] of the components in the mixture, summing to 1.
-        data_weights: [T, N] of the training points, as each component saw them.
-        fits: leaves [T], of the mixture before component t was trained; NaN where there was no classifier.
+        data_weights: [T, N] of the training points, with which each component was trained.
+        fits: leaves [T], for the mixture before component t was trained; NaN if there was no classifier.
     """
 
     generators: Variables
@@ -77,7 +77,7 @@ class Ensemble(NamedTuple):
 
 @component
 class DensityRatioClassifier:
-    """How the discriminator that tells the data from the mixture is trained: Adam, its rate falling linearly to 0."""
+    """Training of the discriminator between data and mixture: Adam, with a learning rate that falls linearly to 0."""
 
     network: DiscriminatorNetwork | None = setting(
         default=None,
@@ -85,7 +85,7 @@ class DensityRatioClassifier:
         doc="sample to raw score; None takes the network of the experiment's D",
     )
     num_steps: int = setting(default=2_000, at_least=1, doc="updates, each on fresh samples of the mixture")
-    batch_size: int = setting(default=256, at_least=1, doc="data, and samples of the mixture, in an update")
+    batch_size: int = setting(default=256, at_least=1, doc="real examples in an update, and as many samples")
     learning_rate: float = setting(default=2e-3, above=0, doc="step size at the start")
 
 
@@ -116,9 +116,9 @@ def sample(experiment: Experiment, ensemble: Ensemble, key: Key[Array, ""], num:
 
 
 def first(ensemble: Ensemble, num: int) -> Ensemble:
-    """The mixture as it was when it had its first `num` components; the shapes stay as they are.
+    """The mixture as it was with its first `num` components; the arrays keep their shapes.
 
-    Later components only scaled the weights of the earlier ones, all alike.
+    Later components scaled the weights of all earlier ones by a common factor, which is undone here.
 
     Raises:
         ValueError: if none of these has weight.
@@ -158,7 +158,7 @@ def _measure(experiment: Experiment, resources: LoadedData, samples: Array) -> A
 def coverage(
     samples: Float[Array, "n d"], points: Float[Array, "m d"], bandwidth: float | Float[Array, ""]
 ) -> Float[Array, ""]:
-    """AdaGAN's C: the share of the data where the model's density exceeds what 95 % of its own samples exceed.
+    """AdaGAN's coverage C: the share of the data where the model's density exceeds its 5 % quantile over samples.
 
     C = P_data(p_g > t) with P_g(p_g > t) = 0.95, and p_g a Gaussian kernel estimate from the samples. A perfect model
     scores about 95 %, a little less since each sample's own kernel counts in t.
@@ -191,7 +191,7 @@ def ratios(
     key: Key[Array, ""],
     classifier: DensityRatioClassifier,
 ) -> tuple[Float[Array, "n"], DensityRatioFit]:
-    """What a fresh classifier makes of a mixture.
+    """The density ratios of a mixture by a newly trained classifier.
 
     It minimises -log D(x) - log(1 - D(y)), D = sigmoid(s), over data x and samples y, at whose optimum s is
     log(p_data / p_g).
@@ -204,7 +204,7 @@ def ratios(
         classifier: how it is trained.
 
     Returns:
-        (d_i = p_g / p_data at all training points [N], what the classifier saw).
+        (d_i = p_g / p_data at all training points [N], the fit of the classifier).
     """
     network = classifier.network or experiment.discriminator.network
     key_init, key_steps = jax.random.split(key)
@@ -251,7 +251,7 @@ def rounds(
     beta: float | None = None,
     classifier: DensityRatioClassifier | None = None,
 ) -> Iterator[Ensemble]:
-    """AdaGAN, a round at a time: yields the mixture after each, with room for `num_rounds` components.
+    """AdaGAN, one round at a time: yields the mixture after each round, with space for `num_rounds` components.
 
     Args:
         experiment: the GAN of a round, with `Weighted` data; `num_steps` are those of one round.
@@ -266,8 +266,8 @@ def rounds(
         The mixture after each round, in turn.
 
     Raises:
-        ValueError: for data without weights, fewer than one round, or a weighting or beta that is none.
-        FloatingPointError: if a round's GAN stops being finite.
+        ValueError: for data without weights, fewer than one round, an unknown weighting, or a beta outside (0, 1].
+        FloatingPointError: if the values of a round's GAN are not finite.
     """
     _check(experiment, num_rounds)
     if weighting not in WEIGHTINGS:
@@ -289,7 +289,7 @@ def boost(
     beta: float | None = None,
     classifier: DensityRatioClassifier | None = None,
 ) -> Ensemble:
-    """AdaGAN to its end: the last mixture that `rounds` yields, of the same arguments.
+    """All rounds of AdaGAN: the last mixture that `rounds` yields for the same arguments.
 
     Args:
         experiment: the GAN of each round, with `Weighted` data.
@@ -353,7 +353,7 @@ def _reweight(weighting: str, p_data: Array, ratio: Array, beta: float) -> Array
     return WEIGHTINGS[weighting](p_data, ratio, beta).weights
 
 
-# --- Members that know nothing of each other --------------------------------------------------------------------------
+# --- Independent members ----------------------------------------------------------------------------------------------
 
 
 def bag(
@@ -366,14 +366,14 @@ def bag(
         resources: from `load_data`; the weights in its data set are the data's own.
         key: everything random follows from it and the number of the member.
         num: members.
-        strategy: "vmap" trains them side by side; "map" one after another, bit for bit the single runs.
+        strategy: "vmap" trains all at once; "map" one after another, with the results of single runs, bit for bit.
 
     Returns:
         The mixture, with equal weights.
 
     Raises:
         ValueError: for data without weights, fewer than one member, or an unknown strategy.
-        FloatingPointError: if a member stops being finite.
+        FloatingPointError: if the values of a member are not finite.
     """
     _check(experiment, num)
     p_data = resources.dataset.weights
@@ -384,9 +384,9 @@ def bag(
 def independent(
     experiment: Experiment, resources: LoadedData, key: Key[Array, ""], num: int, *, strategy: str = "vmap"
 ) -> Ensemble:
-    """GANs on the data as they are, of the same arguments as `bag`: what boosting and bagging must beat.
+    """GANs trained independently on the original data: the baseline of boosting and bagging.
 
-    Member 0 is the first round of `rounds` with the same key; of `vmap`, up to the order of sums in float32.
+    Member 0 equals the first round of `rounds` with the same key; with `vmap`, up to the order of sums in float32.
 
     Args:
         experiment: the GAN of each member, with `Weighted` data.
@@ -403,7 +403,7 @@ def independent(
 
 
 def member(ensemble: Ensemble, index: int) -> Ensemble:
-    """One component alone, as a mixture in which only it has weight."""
+    """The mixture in which one component has all the weight."""
     return ensemble._replace(weights=jnp.zeros_like(ensemble.weights).at[index].set(1.0))
 
 

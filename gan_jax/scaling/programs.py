@@ -1,4 +1,4 @@
-"""Compiled programs of single runs. The functions of `gan_jax.training` are pure; here they meet a backend."""
+"""Compiled programs of single runs: the pure functions of `gan_jax.training`, compiled for the default backend."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def compiler_options() -> dict[str, Any] | None:
     """XLA options that make small products of matrices faster on this backend, or None.
 
     XLA:CPU hands products to YNNPACK, which is slower than its older library on those of a ring's networks, and faster
-    on those of a DCGAN's (docs/unrolling.md). XLA does not promise the option: where it is unknown, we do without.
+    on those of a DCGAN's (docs/unrolling.md). The option is not part of XLA's stable interface: where it is unknown, it
+    is left out.
     """
     if jax.default_backend() != "cpu":
         return None

@@ -1,4 +1,4 @@
-"""Batches: G's samples beside real examples, and what D is shown of both (replayed, augmented, with noise)."""
+"""Batches: real examples and G's samples, and the inputs of D made of both (by replay, augmentation, noise)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gan_jax.networks.network import Variables
 from gan_jax.training.context import StepContext
 from gan_jax.training.replay import Fakes
 
-# What the key of a loss is folded with; far from the small numbers that `split` folds in.
+# Constants that the key of a loss is folded with; far from the small numbers that `split` folds in.
 _REPLAY, _NOISE, _AUGMENT = 0xB0FF, 0x0153, 0xA465
 
 
@@ -28,10 +28,10 @@ class Batch(NamedTuple):
 
     Attributes:
         real: [batch, *discriminator_input_shape].
-        fake: the same, fakes; after replay, augmentation and noise where there are any.
-        fresh: the same, the fakes before these.
+        fake: of the same shape, fakes, after replay, augmentation and noise if there are any.
+        fresh: of the same shape, the fakes before these changes.
         latent: [batch, latent_dim].
-        sample: [batch, *data.shape], what G made; `fake` is that, or that beside its latent.
+        sample: [batch, *data.shape], G's output; `fresh` is this, or this joined with the latent.
         generator: variables of the G that made it.
     """
 
@@ -49,7 +49,7 @@ def sample_latent(experiment: Experiment, key: Key[Array, ""], num: int) -> Floa
     Args:
         experiment: with `generator.latent` and `generator.latent_dim`.
         key: of the draw.
-        num: how many.
+        num: number of latents.
 
     Returns:
         [num, latent_dim].
@@ -103,7 +103,7 @@ def encode(
 def make_batch(
     context: StepContext, generator: Variables, real: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]
 ) -> tuple[Batch, Any]:
-    """The batch that G makes of latents beside real examples, in training mode.
+    """The batch of real examples and of the samples that G makes of latents, in training mode.
 
     Args:
         context: of the step.
@@ -134,14 +134,14 @@ def make_batch(
 
 
 def beside(samples: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]) -> Float[Array, "n values"]:
-    """Flat samples with their latents behind them: [batch, values + latent_dim]."""
+    """Flattened samples joined with their latents: [batch, values + latent_dim]."""
     return jnp.concatenate([samples.reshape(samples.shape[0], -1), latent.astype(samples.dtype)], axis=1)
 
 
 def discriminator_input(
     experiment: Experiment, sample: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]
 ) -> Float[Array, "n *input_shape"]:
-    """Fakes as D sees them: alone, or beside their latents where the experiment has `inference`.
+    """Fakes as D sees them: samples alone, or joined with their latents if the experiment has `inference`.
 
     Args:
         experiment: the settings.
@@ -155,16 +155,16 @@ def discriminator_input(
 
 
 def replayed(context: StepContext, replay_state: Any, batch: Batch, key: Key[Array, ""]) -> tuple[Batch, Any]:
-    """The batch with old fakes among those that D sees.
+    """The batch in which replay has replaced some of the fakes by old ones.
 
     Args:
-        context: of the step; its experiment has `discriminator.replay`, or the batch stays as it is.
+        context: of the step; without `discriminator.replay` in its experiment the batch is unchanged.
         replay_state: of that replay.
         batch: to change.
         key: of D's loss.
 
     Returns:
-        (the batch, the replay's state after it).
+        (the new batch, the replay's new state).
     """
     replay = context.experiment.discriminator.replay
     if replay is None:
@@ -182,7 +182,7 @@ def replayed(context: StepContext, replay_state: Any, batch: Batch, key: Key[Arr
 def faced_discriminator(
     context: StepContext, replay_state: Any, discriminator: Variables, key: Key[Array, ""]
 ) -> tuple[Variables, Any]:
-    """(the D that G faces, an old one in some steps; the replay's state after it), by `generator.replay`.
+    """The D that G faces: the present one or, with `generator.replay`, an old one in some steps.
 
     Args:
         context: of the step.
@@ -191,7 +191,7 @@ def faced_discriminator(
         key: of G's loss.
 
     Returns:
-        Variables of the D that G faces, and the replay's state.
+        (variables of the D that G faces, the replay's new state).
     """
     replay = context.experiment.generator.replay
     if replay is None:
@@ -200,11 +200,11 @@ def faced_discriminator(
 
 
 def disturbed(context: StepContext, batch: Batch, key: Key[Array, ""]) -> Batch:
-    """The batch with both sides augmented, then with instance noise, each by draws of its own; latents stay.
+    """The batch with both sides augmented and then with instance noise, by independent draws; latents are unchanged.
 
     Args:
         context: of the step.
-        batch: to change.
+        batch: the batch.
         key: of the loss.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The losses of the two players, put together from the experiment's components."""
+"""The losses of the two players, composed from the experiment's components."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from gan_jax.training.batches import Batch, disturbed, encode, faced_discriminat
 from gan_jax.training.context import StepContext
 from gan_jax.training.replay import Fakes
 
-_PENALTY = 0xFEE0  # what the key of a loss is folded with; far from the small numbers that `split` folds in
+_PENALTY = 0xFEE0  # constant that the key of a loss is folded with; far from the small numbers that `split` folds in
 
 
 class PlayerMemory(NamedTuple):
     """State of a player's remedies, in `Variables.memory`.
 
     Attributes:
-        replay: of its replay; () without one.
-        penalties: of each of its penalties; () for those without a state.
+        replay: state of its replay; () without one.
+        penalties: state of each penalty; () for penalties without state.
     """
 
     replay: Any
@@ -72,7 +72,7 @@ def score(
 
     Returns:
         (real scores [batch], fake scores [batch], D's new statistics). With an axis the scores are those of all devices
-        in order, so that losses, and what transforms draw, are of the whole batch on every device alike.
+        in order, so that losses and the draws of transforms are those of the whole batch on every device.
     """
     if context.experiment.discriminator.batch_statistics == "joint":
         scores, statistics = scores_of(context, discriminator, jnp.concatenate([real, fake]))
@@ -94,7 +94,7 @@ def discriminator_loss(
         context: of the step.
         discriminator: variables of D.
         batch: with fakes of the G that D is trained against.
-        key: of all that this loss draws.
+        key: of all draws of this loss.
 
     Returns:
         The loss (scalar, in the objective's unit: nats for the log losses) and (D's new statistics and memory, as
@@ -132,17 +132,17 @@ def discriminator_loss(
 def generator_loss(
     context: StepContext, discriminator: Variables, batch: Batch, key: Key[Array, ""]
 ) -> tuple[Float[Array, ""], Any]:
-    """G's loss for samples that are shown to a given D.
+    """G's loss for samples that a given D scores.
 
     Real examples are scored only if the objective has a term for them (`generator_real`, or related scores), which
-    enters G's gradient where D is unrolled, or if their latents are G's own. D's statistics are used in training mode
-    and left as they are.
+    enters G's gradient where D is unrolled, or if their latents are G's own. D runs in training mode, and its
+    new statistics are discarded.
 
     Args:
         context: of the step.
         discriminator: variables of the D that G faces.
-        batch: made by the G whose loss it is.
-        key: of all that this loss draws.
+        batch: made by the G whose loss this is.
+        key: of all draws of this loss.
 
     Returns:
         (the loss, a scalar in the objective's unit; the state of G's remedies).
@@ -274,6 +274,6 @@ def _view(
 
 
 def _player_memory(replay: Any, penalties: tuple[Any, ...]) -> Any:
-    """() rather than an empty `PlayerMemory`, so that a run without remedies carries none."""
+    """A `PlayerMemory`, or () if it would be empty, so that a run without remedies carries none."""
     memory = PlayerMemory(replay, penalties)
     return memory if jax.tree.leaves(memory) else ()

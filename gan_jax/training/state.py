@@ -1,4 +1,4 @@
-"""The state of a run: arrays only. `init` makes the one before the first step."""
+"""The state of a run, made of arrays only. `init` makes the state before the first step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Player(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Everything that a run carries from step to step. Arrays only.
+    """Everything that a run carries from step to step, as arrays.
 
     Attributes:
         generator, discriminator: the players.
@@ -38,7 +38,7 @@ class TrainState(NamedTuple):
         key: the run's key. It never changes: every random number comes from it, folded with a purpose and the step.
         step: int32, steps done.
         nonfinite_step: int32, the first step with a loss or gradient that was not finite; -1 if none.
-        probe_state: what the recorder hands from one probe to the next; () without a recorder.
+        probe_state: state that the recorder passes from one probe to the next; () without a recorder.
 
     Example:
         >>> import jax
