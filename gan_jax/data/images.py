@@ -141,7 +141,7 @@ def batch_index(
     return permuted_index(key, epoch, position % num_examples, num_examples)
 
 
-def normalise(images: UInt8[Array | np.ndarray, "..."]) -> Float[Array, "..."]:
+def normalise(images: UInt8[Array, "..."]) -> Float[Array, "..."]:
     """Pixels as float32 in [-1, 1]: x / 127.5 - 1, as torchvision's ToTensor and Normalize(0.5, 0.5)."""
     # (2x - 255) / 255: XLA compiles x / 127.5 to a product with a rounded 1 / 127.5, which makes white 1.0000001.
     return (2.0 * images.astype(jnp.float32) - 255.0) / 255.0
