@@ -96,8 +96,8 @@ class Experiment:
     )
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = setting(
         default="float32",
-        doc="arithmetic of matrix products and convolutions; bfloat16 is that of all hidden layers, and float32 of the "
-        "rest; a network's own compute_dtype stands otherwise",
+        doc="arithmetic of matrix products and convolutions; bfloat16 applies to all hidden layers, and the rest stays "
+        "in float32; with the others a network's own compute_dtype applies",
     )
     device_statistics: Literal["joint", "local"] = setting(
         default="joint",

@@ -151,10 +151,12 @@ class Generator:
     aggregation: Aggregation | None = setting(
         default=None,
         choices=AGGREGATIONS,
-        doc="how G's losses against several discriminators are combined; None takes the mean",
+        doc="combination of G's losses against several discriminators; None takes the mean",
     )
     replay: PastDiscriminators | None = setting(
-        default=None, choices=(PastDiscriminators,), doc="earlier D that G faces in some steps; None disables it"
+        default=None,
+        choices=(PastDiscriminators,),
+        doc="earlier discriminators that G faces in some steps; None disables it",
     )
 
 

@@ -17,7 +17,7 @@ from gan_jax.experiment.stand_ins import StandIn, holds_stand_in, unchecked
 
 _C = TypeVar("_C")
 CONFIG_MODULE = "gan_jax_config_"
-"""Beginning of the names of the modules that configs are executed as."""
+"""Prefix of the names of the modules as which configs are executed."""
 OWN = "__config__"
 """The place in a record of components that a config defines; it does not depend on the config's name and folder."""
 

@@ -2,7 +2,7 @@
 
 Stage s works at r = 4 * 2^s pixels. G enlarges its image to the data's size and D averages its input down, so samples
 always have the data's shape. All parameters of the full network exist from the start, and blocks that a stage does not
-use get gradients of 0: growth changes the function and leaves the state alone. A new block is faded in:
+use get gradients of 0: growth changes the function, but not the structure of the state. A new block is faded in:
 
     G: image_s = (1 - fade) up(to_image_{r/2}(h_{r/2})) + fade to_image_r(h_r)
     D: h_{r/2} = (1 - fade) from_image_{r/2}(down(x)) + fade down(block_r(from_image_r(x)))
