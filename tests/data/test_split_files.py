@@ -174,7 +174,7 @@ def test_binary_images_become_black_and_white(tmp_path: Path) -> None:
 def test_files_that_do_not_fit(tmp_path: Path, part: int, array: np.ndarray, message: str) -> None:
     written = made_arrays()
     written[part] = array
-    if message.endswith("the least"):
+    if message.endswith("2 are needed"):
         written[3] = labels(1)
     write_idx_set(tmp_path, written)
     with pytest.raises(DataError, match=message) as caught:
