@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from gan_jax.bench.flops import step_flops
 from gan_jax.bench.programs import Training, analyse, start
@@ -150,7 +151,7 @@ class Together:
         return time.perf_counter() - began
 
 
-def timed(seconds: np.ndarray, num_steps: int, members: int = 1) -> dict[str, Any]:
+def timed(seconds: Float[np.ndarray, "rounds"], num_steps: int, members: int = 1) -> dict[str, Any]:
     """Figures of rounds.
 
     Args:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats  # type: ignore[import-untyped]
 
 
 def take_turns(
     ways: Mapping[str, Callable[[], float]], num_rounds: int, min_seconds: float = 0.0
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float[np.ndarray, "rounds"]]:
     """Times functions in turns, round by round, so that other load on the machine affects all of them equally.
 
     Args:

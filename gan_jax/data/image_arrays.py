@@ -6,7 +6,7 @@ import collections
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Integer, Shaped, UInt8
 
 from gan_jax.data.found_set import DataError, FoundSet, Header, StoredArray
 
@@ -180,7 +180,7 @@ def hold_out(images: UInt8[np.ndarray, "n h w c"], labels: Integer[np.ndarray, "
     return ImageArrays(images[~is_test], train, images[is_test], test)
 
 
-def most_copies(images: np.ndarray) -> int:
+def most_copies(images: Shaped[np.ndarray, "n ..."]) -> int:
     """The number of copies of the most frequent image among images [n, ...]."""
     return collections.Counter(image.tobytes() for image in images).most_common(1)[0][1]
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from gan_jax.data import prepared
 from gan_jax.data.found_set import DataError
@@ -80,7 +81,7 @@ def load_digits() -> ImageArrays:
     return ImageArrays(images[~is_test], labels[~is_test], images[is_test], labels[is_test], names)
 
 
-def resize(images: np.ndarray, size: int) -> np.ndarray:
+def resize(images: UInt8[np.ndarray, "n h h c"], size: int) -> UInt8[np.ndarray, "n {size} {size} c"]:
     """Resizes images by Pillow's bilinear filter, one by one, as torchvision's `Resize`.
 
     Args:

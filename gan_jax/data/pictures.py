@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from gan_jax.data.found_set import DataError
 
@@ -39,7 +40,7 @@ def picture_shape(picture: Picture) -> tuple[int, int, int]:
         return height, width, 1 if image.mode in _GREY else 3
 
 
-def read_pictures(pictures: list[Picture]) -> np.ndarray:
+def read_pictures(pictures: list[Picture]) -> UInt8[np.ndarray, "n height width c"]:
     """Decodes pictures of one size: grey if all are grey, else in colour.
 
     Args:
