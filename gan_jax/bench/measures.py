@@ -40,7 +40,7 @@ FIGURES = {
     "xla_flops": "operations of the program by XLA's cost analysis, which counts the body of a loop once",
     "step_flops": "operations that a step needs, by hand (`gan_jax.bench.flops`); null for an unrolled game",
     "tflops": "step_flops times steps/s, in 1e12 a second",
-    "mfu": "tflops by the measured product of matrices of this device and arithmetic; null where there is none",
+    "mfu": "tflops relative to the measured matrix product of this device and precision; null without a measurement",
 }
 """The figures of `gan-jax bench`, added to the keys of `gan_jax.bench.rows.SCHEMA`. A row has those that apply."""
 

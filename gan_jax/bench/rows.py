@@ -32,7 +32,7 @@ SCHEMA = {
     "processor": "of the host",
     "threads": "processors that this process may use",
     "precision": "JAX's default precision of matrix products; null where the backend decides",
-    "xla_flags": "the environment's XLA_FLAGS; empty where there are none",
+    "xla_flags": "the environment's XLA_FLAGS; empty if not set",
 }
 """The keys of every row, one line of JSON. The figures of the measurement are further keys."""
 

@@ -137,7 +137,8 @@ def assemble(found: FoundSet) -> ImageArrays:
                 else f"{copies:,} of {len(array):,} {name} images"
             )
             raise DataError(
-                f"{found.path}: {share} are alike, so there is nothing to learn or measure. Are these the right files?"
+                f"{found.path}: {share} are identical, so there is nothing to learn or measure. Are these the right "
+                "files?"
             )
     return arrays._replace(class_names=class_names, notes=tuple(notes))
 

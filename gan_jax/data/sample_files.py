@@ -36,7 +36,7 @@ class ReadSamples(NamedTuple):
 
 
 def read_samples(path: Path) -> np.ndarray:
-    """The array of samples in a .npz or .npy file, or the pictures of a folder, as they are.
+    """The array of samples in a .npz or .npy file, or the pictures of a folder, without conversion.
 
     Args:
         path: the file or folder. Of several arrays in a .npz the one called samples, images, fakes, generated, x or

@@ -82,7 +82,7 @@ class Experiment:
     )
     reuse_fakes: bool = setting(default=True, doc="G's first update uses the fakes of D's last update, as published")
     inference: Inference | None = setting(
-        default=None, choices=INFERENCES, doc="D sees latents beside samples, and G has an encoder; None disables it"
+        default=None, choices=INFERENCES, doc="D scores samples with latents, and G has an encoder; None disables it"
     )
     growth: Growth | None = setting(
         default=None,

@@ -47,7 +47,7 @@ class _FormerModule(ModuleType):
 
 
 def install_former_names() -> None:
-    """Makes the former modules importable in this process; present ones are left as they are."""
+    """Makes the former modules importable in this process; existing modules are not replaced."""
     for name in _FORMER:
         sys.modules.setdefault(f"gan_jax.{name}", _FormerModule(f"gan_jax.{name}"))
     package = importlib.import_module("gan_jax.experiment")

@@ -227,14 +227,14 @@ def _short(value: Any) -> str:
 
 
 def replace(component: _C, path: str | Mapping[str, Any], value: Any = dataclasses.MISSING) -> _C:
-    """The component with one setting changed, or with several: the values are taken as they are.
+    """The component with one or several settings changed; strings are not parsed.
 
     Several changes are applied together and checked once, so their order does not matter where they have to agree.
     Values may be traced: `replace(experiment, "generator.learning_rate", rate)` works inside `jit` and `grad`.
 
     Args:
         component: where to change it, such as an experiment.
-        path: dotted, dashes and underscores alike, such as `discriminator.transforms.0.rate`; or values by path.
+        path: dotted, with dashes or underscores, such as `discriminator.transforms.0.rate`; or values by path.
         value: a number, a string, a tuple, a component or an array; only for a single path.
 
     Returns:
@@ -262,7 +262,7 @@ def override(component: _C, path: str, value: Any) -> _C:
 
     Args:
         component: where to change it, such as an experiment.
-        path: dotted, dashes and underscores alike, such as `discriminator.transforms.0.rate`.
+        path: dotted, with dashes or underscores, such as `discriminator.transforms.0.rate`.
         value: of the setting's own type, or a string as typed on a command line: a number, `true`, `none`, `relu`,
             `128,128`, or the name of a known component (`least-squares`), which is then made with its defaults.
 

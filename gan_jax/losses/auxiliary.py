@@ -101,7 +101,7 @@ class Reconstruction:
 class Classification:
     """weight E -log C_k(G_k(z)): a classifier on D's features predicts which generator of a mixture made a sample.
 
-    D's classifier and G both minimise it, so it stands in both players' penalties. Generator i mod n makes sample i.
+    D's classifier and G both minimise it, so it belongs in both players' penalties. Generator i mod n makes sample i.
 
     Example:
         >>> from gan_jax.losses import example_view

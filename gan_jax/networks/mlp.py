@@ -146,7 +146,9 @@ class MLPGenerator:
     activation: Activation = setting(default="relu", doc="activation of the hidden layers")
     init_name: Init = setting(default="orthogonal", doc=_INIT)
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
-    output: Output = setting(default="linear", doc="of the last layer: as it is, or its tanh, for images in [-1, 1]")
+    output: Output = setting(
+        default="linear", doc="output of the last layer: linear, or its tanh for images in [-1, 1]"
+    )
     output_scale: float = setting(default=1.0, above=0, doc="factor of the output: the scale of the data")
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     norm: Norm = setting(default="none", doc=_NORM)

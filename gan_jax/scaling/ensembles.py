@@ -259,8 +259,8 @@ def rounds(
         key: everything random follows from it and the number of the round.
         num_rounds: components in the end.
         weighting: "star" (theorem 1) or "dagger" (theorem 2); see `gan_jax.scaling.boosting`.
-        beta: weight with which each component after the first joins; None: 1 / t.
-        classifier: how the discriminator of data from mixture is trained; None: `DensityRatioClassifier()`.
+        beta: weight with which each component after the first joins; None takes 1 / t.
+        classifier: training of the density-ratio classifier; None takes `DensityRatioClassifier()`.
 
     Returns:
         The mixture after each round, in turn.
@@ -297,7 +297,7 @@ def boost(
         key: everything random follows from it.
         num_rounds: components.
         weighting: of the points, by name.
-        beta: share of a new component; None: 1 / round.
+        beta: weight of a new component; None takes 1 / round.
         classifier: how the density ratio is estimated.
 
     Returns:

@@ -213,9 +213,9 @@ def time_strategies(
 
     Args:
         strategies: those to time.
-        experiments: one a member, of one structure.
+        experiments: one for each member, all of one structure.
         resources: their data.
-        states: one a member.
+        states: one for each member.
         budget: bytes of a device that a program may use.
 
     Returns:
@@ -259,10 +259,10 @@ def fastest_strategy(
     can hold one.
 
     Args:
-        experiments: one a member, of one structure.
+        experiments: one for each member, all of one structure.
         resources: their data.
-        states: one a member.
-        devices: on which to run; None: all of this process.
+        states: one for each member.
+        devices: on which to run; None takes all of this process.
         budget: bytes of a device that a program may use.
 
     Returns:

@@ -146,7 +146,7 @@ def _scanned(
     measure: Callable[[TrainState], Any] | None,
     probe_every: int | None,
 ) -> tuple[TrainState, Metrics, ProbeValues | None, Any]:
-    """(the state after so many full steps, metrics [steps], the recorder's values, the probe's values)."""
+    """(the state after `num_steps` full steps, metrics [steps], the recorder's values, the probe's values)."""
 
     def plain(state: TrainState, length: int) -> tuple[TrainState, tuple[Metrics, Any]]:
         state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=length)

@@ -62,7 +62,7 @@ class Dynamics(Protocol):
 
         Args:
             losses: the game.
-            params: where the players stand.
+            params: the players' parameters.
             move: the parameters after the optimisers' updates by a direction.
             rates: the players' learning rates, two scalars.
             average: applied to every raw gradient, before it is used nonlinearly.
@@ -83,7 +83,7 @@ def gradient(losses: Losses, params: Pair, player: Literal["generator", "discrim
 
     Args:
         losses: the game.
-        params: where the players stand.
+        params: the players' parameters.
         player: whose loss is differentiated, in its own parameters.
 
     Returns:

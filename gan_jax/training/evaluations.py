@@ -49,7 +49,7 @@ class Evaluation(NamedTuple):
     Attributes:
         metrics: by mode of G's batch norm, "batch" (training batches, as sample grids are published) and "running"
             (running statistics); a G without statistics has "running" only.
-        samples: [num_samples, *shape] of the mode that the detector watches: "batch" where there is one.
+        samples: [num_samples, *shape] of the mode that the detector measures: "batch" if there is one.
         detector: the detector's state after this evaluation.
 
     Example:

@@ -40,7 +40,7 @@ class PlayerMemory(NamedTuple):
 def scores_of(
     context: StepContext, discriminator: Variables, samples: Float[Array, "n *shape"]
 ) -> tuple[Float[Array, "scores"], Any]:
-    """D's raw scores of a device's samples in training mode.
+    """D's raw scores of one device's samples in training mode.
 
     Args:
         context: of the step.
@@ -61,7 +61,7 @@ def score(
 ) -> tuple[Float[Array, "scores"], Float[Array, "scores"], Any]:
     """D's raw scores of both sides in training mode.
 
-    With `batch_statistics="separate"` batch norm normalises the real and the fake batch apart, real first, as
+    With `batch_statistics="separate"` batch norm normalises the real and the fake batch separately, real first, as
     published.
 
     Args:

@@ -177,7 +177,9 @@ class PastGenerators:
     num: int = setting(default=5, at_least=1, doc="snapshots that are kept")
     every_steps: int = setting(default=200, at_least=1, doc="steps between two snapshots")
     share: float = setting(default=0.5, at_least=0, at_most=1, doc=_SHARE)
-    window: int | None = setting(default=None, at_least=1, doc="steps of each period with old fakes; None: all of them")
+    window: int | None = setting(
+        default=None, at_least=1, doc="steps of each period with old fakes; None takes all of them"
+    )
 
     def validate(self) -> None:
         _check_window(self)
@@ -200,7 +202,7 @@ class PastDiscriminators:
     """An old D takes the place of the present one in G's update, for the first `window` steps of every `every_steps`.
 
     A snapshot of D is kept every `every_steps` steps, the newest `num` of them; one is drawn at random in each step of
-    the window. D itself goes on learning from its own batches.
+    the window. D itself continues to learn from its own batches.
 
     References:
         A. Nibali, "Mode collapse in GANs", 2017: "substituting in an old discriminator/generator".
@@ -208,7 +210,9 @@ class PastDiscriminators:
 
     num: int = setting(default=5, at_least=1, doc="snapshots that are kept")
     every_steps: int = setting(default=200, at_least=1, doc="steps of a period")
-    window: int | None = setting(default=20, at_least=1, doc="steps of each period against an old D; None: all of them")
+    window: int | None = setting(
+        default=20, at_least=1, doc="steps of each period against an old D; None takes all of them"
+    )
 
     def validate(self) -> None:
         _check_window(self)

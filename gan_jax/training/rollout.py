@@ -35,7 +35,7 @@ def unrolled_discriminator(
     *,
     num_done: int = 0,
 ) -> Variables:
-    """D after K of its updates against a G that stands still; D itself if G is not unrolled.
+    """D after K of its updates against a fixed G; D itself if G is not unrolled.
 
     Args:
         context: of the step, with the settings in `generator.unroll`.
@@ -82,7 +82,7 @@ def unrolled_generator(
     examples: tuple[Float[Array, "n *shape"], Float[Array, "n latent_dim"]],
     key: Key[Array, ""],
 ) -> Variables:
-    """G after K of its updates against a D that stands still; G itself if D is not unrolled.
+    """G after K of its updates against a fixed D; G itself if D is not unrolled.
 
     Args:
         context: of the step, with the settings in `discriminator.unroll`.
