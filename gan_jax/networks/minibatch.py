@@ -29,10 +29,10 @@ class MinibatchDiscrimination:
     """Appends to each sample measures of its closeness to the others; see `MinibatchDiscriminationModule`.
 
     Example:
-        >>> import jax
-        >>> layer, features = MinibatchDiscrimination(num_kernels=1).module("minibatch", None), jnp.ones((3, 2))
-        >>> layer.apply(layer.init(jax.random.key(0), features), features)[0].tolist()  # two equal others: 2 exp(0)
-        [1.0, 1.0, 2.0]
+        >>> layer = MinibatchDiscrimination(num_kernels=1, kernel_dim=1).module("minibatch", None)
+        >>> samples = layer.apply({"params": {"kernel": jnp.ones((1, 1))}}, jnp.array([[0.0], [0.0], [2.0]]))
+        >>> [round(float(value), 4) for value in samples[:, 1]]  # 1 + exp(-2) twice, and 2 exp(-2)
+        [1.1353, 1.1353, 0.2707]
     """
 
     num_kernels: int = setting(default=16, at_least=1, doc="B, number of features appended; 100 as published")
