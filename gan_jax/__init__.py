@@ -1,4 +1,4 @@
-"""A laboratory for GAN mode collapse on JAX. All public names; `__init__.pyi` lists them with their places.
+"""A laboratory for GAN mode collapse on JAX. `__init__.pyi` lists all public names and the modules that define them.
 
     import jax, gan_jax as gj
 

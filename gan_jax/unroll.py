@@ -3,9 +3,9 @@
     theta_{k+1}, s_{k+1} = update(grad_theta loss(theta_k, batch_k), s_k, theta_k),    k = 0 .. K-1
 
 `unroll` runs the updates in one `lax.scan`. Its result is differentiable in the parameters, the optimiser's state, the
-batches, and whatever the loss and the optimiser close over: the learning rate, a label-noise rate, the parameters of
-another network. Two options do not change the forward values: how the derivative is taken (`Exact`, `FirstOrder`,
-`Truncated`, `Implicit`), and what is stored for it (`memory`).
+batches, and everything that the loss and the optimiser close over: the learning rate, a label-noise rate, the
+parameters of another network. Two options do not change the forward values: how the derivative is taken (`Exact`,
+`FirstOrder`, `Truncated`, `Implicit`), and what is stored for it (`memory`).
 
 Vocabulary: the rollout minimises the *inner* loss over the parameters theta. The *outer* objective is a function of the
 rollout's result, and its gradient in the outer parameters is the *hypergradient*.
@@ -33,6 +33,7 @@ import optax
 from jax import Array
 from jax.ad_checkpoint import checkpoint_name
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, PyTree
 
 from gan_jax.experiment.component import component, setting, unknown_name
 
@@ -121,7 +122,7 @@ class Implicit:
 
     The inverse is applied by conjugate gradients, or by the Neumann series sum_i step (1 - step (H + damping))^i, whose
     i-th partial sum equals i + 1 steps of gradient descent of that step size. Far from a minimum the derivative is
-    biased. Where H + damping is not positive definite it may be useless: the class serves comparisons.
+    biased. Where H + damping is not positive definite it may be useless: the class is meant for comparisons.
     """
 
     solver: Literal["cg", "neumann"] = setting(default="cg", doc="how the inverse Hessian is applied")
@@ -138,8 +139,8 @@ class Implicit:
 
     def finish(self, loss: Callable[[Any], Array], params: Any, average: Callable[[Any], Any]) -> Any:
         # theta - (H + damping)^-1 (g - stop(g)) has theta's value and the theorem's derivative. JAX differentiates
-        # whatever the loss closes over, in either mode. Gradients are averaged outside of the derivative that makes
-        # them. So is the solution, whose cotangents differ between devices.
+        # everything that the loss closes over, in either mode. Gradients are averaged outside of the derivative that
+        # makes them. So is the solution, whose cotangents differ between devices.
         def gradient(at: Any) -> Any:
             return average(jax.grad(loss)(at))
 
@@ -195,12 +196,12 @@ def unroll(
         batches: a pytree whose leaves have a leading axis of K: one slice for each step. Close over a batch that is the
             same at each step; make a batch that comes from keys inside the loss.
         num_steps: K, if there are no batches; `loss_fn` then gets None.
-        model_state: the initial state that the loss carries from step to step. None: the loss has no state.
+        model_state: the initial state that the loss carries from step to step; None for a loss without state.
         gradient: how the result is differentiated.
         memory: what is stored for the reverse pass. "all": everything, linear in K. "step": the state before each
             update and its gradient; the rest is recomputed. "sqrt": the state before each of about sqrt(K) blocks.
             "offload": as "step", in the host's memory. The others are the `jax.checkpoint` policies of these names.
-        axis_name: a mapped axis over which gradients and losses are averaged. None: there is no such axis.
+        axis_name: a mapped axis over which gradients and losses are averaged; None without one.
 
     Returns:
         The state after K updates and the K losses. The values are the same for every `gradient` and `memory`.
@@ -255,8 +256,11 @@ def unroll(
 
 
 def value_and_hypergradient(
-    objective: Callable[[Any], tuple[Array, Any]], params: Any, *, mode: Literal["reverse", "forward"] = "reverse"
-) -> tuple[tuple[Array, Any], Any]:
+    objective: Callable[[Any], tuple[Array, Any]],
+    params: PyTree[Float[Array, "..."] | float],
+    *,
+    mode: Literal["reverse", "forward"] = "reverse",
+) -> tuple[tuple[Float[Array, ""], Any], PyTree[Float[Array, "..."]]]:
     """An objective's value and its gradient in the outer parameters.
 
     Args:
@@ -288,7 +292,7 @@ def check_memory(memory: str) -> None:
     """Checks a memory policy.
 
     Raises:
-        ValueError: with the remedy, if the policy is unknown or not available on this device.
+        ValueError: if the policy is unknown or not available on this device.
     """
     if memory not in get_args(MemoryPolicy):
         raise ValueError(unknown_name("no memory policy", memory, get_args(MemoryPolicy)))
@@ -361,6 +365,6 @@ def _checkpointed(step: Any, memory: MemoryPolicy) -> Any:
             offload_dst="pinned_host",
         )
         return jax.checkpoint(lambda c, b: step(checkpoint_name(c, _CARRY), b), prevent_cse=False, policy=policy)
-    # The gradient is no larger than the parameters, and recomputing it is a third of the recomputation.
+    # Storing the gradient takes no more memory than the parameters, and saves a third of the recomputation.
     policy = policies.save_only_these_names(_GRADIENT) if memory == "step" else getattr(policies, memory)
     return jax.checkpoint(step, prevent_cse=False, policy=policy)

@@ -13,7 +13,7 @@ from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.experiment import Unroll
 from gan_jax.experiment.settings import override
 from gan_jax.losses.objectives import Minimax
-from gan_jax.losses.penalties import View
+from gan_jax.losses.view import example_view
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.scaling.data_parallel import DEVICE_AXIS, assert_replicas, replicate
 from gan_jax.scaling.programs import compiled_init
@@ -75,7 +75,7 @@ PARAMS = {"kernel": jnp.array([[3.0, 0.0], [4.0, 1.0]]), "bias": jnp.array([0.5,
 def penalty_view(score=None, params=PARAMS, memory=(), key=None, step=0, real=REAL, fake=FAKE, num_heads=1):
     """A view of a discriminator given as a function of (params, samples)."""
     score = score or (lambda p, x: x @ p["kernel"][:, 0] + p["bias"][0])
-    return View(
+    return example_view(
         params=params,
         memory=memory,
         score=lambda x: score(params, x),
@@ -83,17 +83,10 @@ def penalty_view(score=None, params=PARAMS, memory=(), key=None, step=0, real=RE
         features=lambda x: {"hidden": x},
         real=real,
         fake=fake,
-        fresh=fake,
         latent=jnp.zeros((real.shape[0], 3)),
-        real_scores=score(params, real),
-        fake_scores=score(params, fake),
         key=jax.random.key(0) if key is None else key,
         step=jnp.int32(step),
-        batch_size=real.shape[0],
         num_heads=num_heads,
-        shard=lambda batch: batch,
-        mean=lambda tree: tree,
-        sample=fake,
     )
 
 

@@ -1,1 +1,1 @@
-"""Measurements of speed: rows, rounds in turns, programs with their costs, cases, and what `gan-jax bench` measures."""
+"""Benchmarks: cases, compiled programs with their costs, rounds in turns, and rows of results for `gan-jax bench`."""

@@ -24,7 +24,7 @@ def mlp() -> tuple[Experiment, LoadedData]:
 
 
 def dcgan(size: int, width: int) -> tuple[Experiment, LoadedData]:
-    """The DCGAN of the label-noise study at some size, without flips, on random pixels; batch 64."""
+    """The DCGAN of the label-noise study at a given image size, without flips, on random pixels; batch 64."""
     settings = [
         ("data.image_size", size),
         ("data.last_batch", "wrap"),
@@ -51,7 +51,7 @@ def make_case(
 
     Args:
         name: one of `CASES`.
-        batch_size: None: the case's own.
+        batch_size: None takes the case's own.
         precision: of the experiment.
         convolution: implementation of the convolutions, for the DCGANs.
 
@@ -77,7 +77,7 @@ def make_case(
 
 
 def unrolled(num_steps: int, memory: str = "step") -> tuple[Experiment, LoadedData]:
-    """The ring, G unrolled through so many updates of D, both players moving at once.
+    """The ring with G unrolled through `num_steps` updates of D, and simultaneous updates.
 
     Args:
         num_steps: K; 0 is the plain game.

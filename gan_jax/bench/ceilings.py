@@ -1,4 +1,4 @@
-"""What a device does at best: products of matrices by precision, and copies."""
+"""The best speed of a device: matrix products by precision, and copies."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def measure_product(precision: str, size: int, num_rounds: int = 6, repeats: int
     """The speed of a product of square matrices of random numbers.
 
     Args:
-        precision: of `PRECISIONS`; with bfloat16 the matrices are, with the others they are float32.
-        size: of both axes.
-        num_rounds: rounds that count.
-        repeats: products of a round, each of the last one's result.
+        precision: one of `PRECISIONS`; the matrices are bfloat16 with "bfloat16", and float32 with the others.
+        size: number of rows and columns.
+        num_rounds: measured rounds.
+        repeats: products in a round, each with the result of the one before.
 
     Returns:
-        "tflops" with quartiles, 1e12 operations a second, and what was multiplied.
+        "tflops" with quartiles, in 1e12 operations a second, and a description of the product.
     """
     dtype = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
     left, right = (jax.random.normal(jax.random.key(i), (size, size), dtype) for i in range(2))
@@ -46,9 +46,9 @@ def measure_copy(num_bytes: int, num_rounds: int = 6, repeats: int = 10) -> dict
     """The speed of reading and writing memory.
 
     Args:
-        num_bytes: of the array that is read and written.
-        num_rounds: rounds that count.
-        repeats: passes of a round.
+        num_bytes: size of the array that is read and written.
+        num_rounds: measured rounds.
+        repeats: passes in a round.
 
     Returns:
         "gigabytes_per_second" with quartiles, bytes read and written, and the size.
@@ -63,10 +63,10 @@ def measure_copy(num_bytes: int, num_rounds: int = 6, repeats: int = 10) -> dict
 
 
 def measured_ceilings(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """1e12 operations a second by precision, from rows of `measure_product` of this device.
+    """The measured ceiling by precision, in 1e12 operations a second, from rows of `measure_product` on this device.
 
     Args:
-        rows: of any kind.
+        rows: of any kind; others are ignored.
 
     Returns:
         The largest by precision; {} without such rows.
@@ -79,7 +79,7 @@ def measured_ceilings(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def quick_ceiling(precision: str) -> float:
-    """The ceiling that a single measurement is held against: a product of a size that suits the device."""
+    """The ceiling for a single measurement: the speed of one matrix product, of a size that suits the device."""
     size = 2048 if jax.default_backend() == "cpu" else 8192
     return float(measure_product(precision, size, num_rounds=3, repeats=2 if size == 2048 else 10)["tflops"])
 

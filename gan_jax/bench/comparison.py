@@ -1,4 +1,4 @@
-"""Two things compared: the rows of two files, or the steps of two checkouts, which take turns."""
+"""Comparisons: of the rows of two files, or of the training steps of two checkouts, which take turns."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gan_jax.bench.rounds import compare, take_turns
 from gan_jax.bench.rows import read_rows
 
 STEPS = {"ring": 50, "mlp": 50, "dcgan28": 5}
-"""Cases of which checkouts are compared, and the steps of a round."""
+"""The cases on which checkouts are compared, and the steps of a round."""
 
 
 def compare_rows(first: Path, second: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of equal question and case in two files; the newest of each.
+    """Compares the newest rows with the same question and case in two files.
 
     Args:
-        first: file of rows.
-        second: file of rows.
+        first: a file of rows.
+        second: another one.
 
     Yields:
         (case, figures of `compare`, with "commits" and "devices" of both).
 
     Raises:
-        ValueError: if they have no case in common, or their rows no rounds.
+        ValueError: if they have no case in common, or their rows lack the seconds of rounds.
     """
     sides = []
     for path in (first, second):
@@ -47,13 +47,13 @@ def compare_rows(first: Path, second: Path) -> Iterator[tuple[str, dict[str, Any
 def compare_checkouts(
     first: Path, second: Path, cases: Sequence[str], num_rounds: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The training steps of two checkouts of this project, by the same Python, in turns.
+    """Compares the training steps of two checkouts of this project, run in turns by the same Python.
 
     Args:
         first: folder of a checkout.
         second: folder of a checkout.
-        cases: of `STEPS`.
-        num_rounds: rounds that count.
+        cases: keys of `STEPS`.
+        num_rounds: measured rounds.
 
     Yields:
         (case, figures of `compare`, with the packages that were timed and all rounds).

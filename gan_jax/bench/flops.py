@@ -1,4 +1,4 @@
-"""Floating-point operations of a training step, counted by hand, and what a device does of them at best."""
+"""Floating-point operations of a training step, counted from the matrix products in its trace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def matmul_flops(function: Any, *args: Any, having: int | None = None) -> int:
     Args:
         function: to be traced, not run.
         *args: its arguments, or their shapes.
-        having: count only products one of whose operands has an axis of this size.
+        having: counts only products with an operand that has an axis of this size.
 
     Returns:
         Multiplications and additions: 2 m n k for a product of [m, k] and [k, n].
@@ -46,15 +46,16 @@ def _flops(jaxpr: Any, having: int | None) -> int:
 
 
 def step_flops(experiment: Experiment) -> int:
-    """The operations that a step of the plain game needs, if none is done twice: the numerator of an MFU.
+    """Operations that a step of the plain game needs if none is done twice: the numerator of the MFU.
 
-    With g and d the multiplications and additions of a sample's way through G and D, n_D updates of D and n_G of G on
-    batches of b:
+    With g and d the multiplications and additions of a forward pass of one sample through G and through D, and n_D
+    updates of D and n_G of G on batches of b:
 
         n_D (2 * 3 d + g) b + n_G (2 d + 2 g) b + (n_G - 1) g b
 
-    D's update takes its forward and twice that for its backward pass, on real and fake examples; G's takes D's forward
-    pass and its derivative in the input, and G's backward pass. G's first update uses the fakes of D's last one.
+    An update of D takes a forward pass, and a backward pass at twice its cost, on real and fake examples. An update of
+    G takes D's forward pass, its derivative in the input, and G's backward pass. G's first update uses the fakes of D's
+    last one.
     Products and convolutions are counted; unrolling, penalties and other remedies are not.
 
     Args:
@@ -63,7 +64,7 @@ def step_flops(experiment: Experiment) -> int:
     Returns:
         Operations of a step.
     """
-    for player in ("generator", "discriminator"):  # whose products are those of a convolution, without zeros
+    for player in ("generator", "discriminator"):  # which has the products of a convolution, without those with zeros
         if hasattr(getattr(experiment, player).network, "convolution"):
             experiment = override(experiment, f"{player}.network.convolution", "matmul")
     gen, disc, shape = experiment.generator, experiment.discriminator, experiment.data.shape

@@ -1,4 +1,4 @@
-"""The kinds of `gan-jax bench`: what each of them measures, of a case by name."""
+"""The kinds of measurement of `gan-jax bench`, each a function of a case."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from gan_jax.training.probes import record
 
 
 class Sizes(NamedTuple):
-    """How much is measured.
+    """The size of a measurement.
 
     Attributes:
-        batch_size: None: the case's own.
+        batch_size: None takes the case's own.
         precision: of the experiment.
-        steps: of a round; None: as many as suit the case.
-        rounds: that count.
+        steps: of a round; None takes a number that suits the case.
+        rounds: measured rounds.
         inner_steps: K, for unroll.
         memory: what is stored of the K updates.
-        members: for sweep.
-        strategy: for sweep.
+        members: number of members, for sweep.
+        strategy: execution strategy, for sweep.
     """
 
     batch_size: int | None = None
@@ -56,8 +56,8 @@ def measure_kind(kind: str, case: str, sizes: Sizes) -> dict[str, Any]:
 
     Args:
         kind: one of `KINDS`.
-        case: one of `gan_jax.bench.cases.CASES`; unroll plays the ring whatever it is.
-        sizes: how much.
+        case: one of `gan_jax.bench.cases.CASES`; unroll always uses the ring.
+        sizes: of the measurement.
 
     Returns:
         The figures of a row.
@@ -96,7 +96,7 @@ def _sweep(case: str, sizes: Sizes) -> dict[str, Any]:
 
 
 def _compile(case: str, sizes: Sizes) -> dict[str, Any]:
-    """Cold compilation of a chunk, by turns of the same: the caches are cleared before each."""
+    """Repeated cold compilation of a chunk: the caches are cleared before each."""
     experiment, resources, _ = _case(case, sizes)
     shapes = init_shapes(experiment, jax.random.key(0))
     found: list[Any] = []
@@ -158,7 +158,7 @@ def _of_program(function: Callable[[Any], Any], state: Any, experiment: Experime
 
 
 def _checkpoint(case: str, sizes: Sizes) -> dict[str, Any]:
-    """Writing a state, and reading it; seconds are those of writing."""
+    """Writing and reading a state; the seconds are those of writing."""
     experiment, _, _ = _case(case, sizes)
     state, key = start(experiment, 0), jax.random.key(0)
     template, reads = init_shapes(experiment, key)._replace(key=key), list[float]()

@@ -1,4 +1,4 @@
-"""Figures of training steps, unrolled ones and sweeps. `gan-jax bench` and the accelerator kit share them."""
+"""Figures of training steps, unrolled steps and sweeps, shared by `gan-jax bench` and the accelerator kit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from gan_jax.bench.flops import step_flops
 from gan_jax.bench.programs import Training, analyse, start
@@ -18,7 +19,7 @@ from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.evaluations import LoadedData
 
 ROUNDS = 6
-"""Rounds that count, at least: enough for an exact test of two things."""
+"""Least number of measured rounds: enough for an exact test between two programs."""
 
 FIGURES = {
     "kind": "what is measured: step, unroll, sweep, compile, metrics, checkpoint, diagnostics",
@@ -39,9 +40,9 @@ FIGURES = {
     "xla_flops": "operations of the program by XLA's cost analysis, which counts the body of a loop once",
     "step_flops": "operations that a step needs, by hand (`gan_jax.bench.flops`); null for an unrolled game",
     "tflops": "step_flops times steps/s, in 1e12 a second",
-    "mfu": "tflops by the measured product of matrices of this device and arithmetic; null where there is none",
+    "mfu": "tflops relative to the measured matrix product of this device and precision; null without a measurement",
 }
-"""The figures of `gan-jax bench`, beside the keys of `gan_jax.bench.rows.SCHEMA`. A row has those that apply."""
+"""The figures of `gan-jax bench`, added to the keys of `gan_jax.bench.rows.SCHEMA`. A row has those that apply."""
 
 
 def measure_step(
@@ -60,10 +61,10 @@ def measure_step(
         experiment: what is trained.
         resources: its data.
         num_steps: steps of a round, in one program.
-        num_rounds: rounds that count, at least.
-        min_seconds: of all rounds together, at least.
+        num_rounds: least number of measured rounds.
+        min_seconds: least time of all rounds together.
         ceilings: 1e12 operations a second of a matrix product on this device, by precision; for the MFU.
-        counted: whether `step_flops` counts this game; not so for an unrolled one.
+        counted: whether `step_flops` applies to this game; False for an unrolled one.
 
     Returns:
         Figures, as described in `FIGURES`.
@@ -97,15 +98,15 @@ def measure_sweep(
     num_rounds: int = ROUNDS,
     min_seconds: float = 0.0,
 ) -> dict[str, Any]:
-    """The figures of members that one program trains.
+    """The figures of several members trained by one program.
 
     Args:
-        experiments: one a member, of one structure; member i starts from key i.
+        experiments: one for each member, all of one structure; member i starts from key i.
         resources: their data.
         name: of the strategy.
         num_steps: steps of each member in a round.
-        num_rounds: rounds that count, at least.
-        min_seconds: of all rounds together, at least.
+        num_rounds: least number of measured rounds.
+        min_seconds: least time of all rounds together.
 
     Returns:
         Figures, as described in `FIGURES`.
@@ -124,11 +125,11 @@ def measure_sweep(
 
 
 class Together:
-    """Some members on a strategy; each call of `round` trains all of them on.
+    """Members on an execution strategy; each call of `round` continues the training of all of them.
 
     Args:
         name: of the strategy.
-        experiments: one a member, of one structure; member i starts from key i.
+        experiments: one for each member, all of one structure; member i starts from key i.
         resources: their data.
         num_steps: steps of each member in a round.
     """
@@ -150,7 +151,7 @@ class Together:
         return time.perf_counter() - began
 
 
-def timed(seconds: np.ndarray, num_steps: int, members: int = 1) -> dict[str, Any]:
+def timed(seconds: Float[np.ndarray, "rounds"], num_steps: int, members: int = 1) -> dict[str, Any]:
     """Figures of rounds.
 
     Args:
@@ -171,6 +172,6 @@ def timed(seconds: np.ndarray, num_steps: int, members: int = 1) -> dict[str, An
 
 
 def device_peak_mb() -> float | None:
-    """The most memory that this process has had on the default device, in 1e6 bytes; None where it does not say."""
+    """Peak memory of this process on the default device, in 1e6 bytes; None if the device does not report it."""
     peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     return None if peak is None else round(peak / 1e6, 1)

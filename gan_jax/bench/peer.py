@@ -1,4 +1,4 @@
-"""A peer: a process, of another Python perhaps, that times a round whenever it is told to."""
+"""A peer: another process, perhaps with another Python, that times a round whenever it is asked to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO, Any
 
 
 class PeerError(RuntimeError):
-    """A peer's process ended, or printed something else than the protocol asks for."""
+    """The process of a peer has ended, or has not followed the protocol."""
 
 
 class Peer:
@@ -22,7 +22,7 @@ class Peer:
         python: the interpreter.
         script: the script's path.
         *arguments: of the script.
-        environment: variables of the process; None: those of this one.
+        environment: variables of the process; None takes those of this one.
 
     Attributes:
         about: the object that the script printed when it was ready.
@@ -58,7 +58,7 @@ class Peer:
         return float(self._answer())
 
     def close(self) -> None:
-        """Ends the process, which reads the end of its input."""
+        """Ends the process by closing its input."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()

@@ -1,4 +1,4 @@
-"""What is measured: compiled programs with their costs beside time, and an experiment's training steps."""
+"""Compiled programs with their memory and operations, and compiled training steps of an experiment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Compiled(NamedTuple):
         compile_seconds: from the call to the executable: lowering, and XLA's own time.
         flops: floating-point operations by XLA's cost analysis, which counts the body of a loop once; None if unknown.
         argument_bytes: of arguments; this and the next two by XLA's memory analysis, None if unknown.
-        temporary_bytes: beside arguments and results.
+        temporary_bytes: of temporary arrays, which are neither arguments nor results.
         peak_bytes: arguments, results that are not donated arguments, and temporaries.
     """
 
@@ -39,7 +39,7 @@ class Compiled(NamedTuple):
     peak_bytes: int | None
 
     def figures(self) -> dict[str, Any]:
-        """Its numbers as figures of a row; memory in megabytes."""
+        """The costs as figures of a row; memory in megabytes."""
         megabytes = {
             f"{name}_mb": None if value is None else round(value / 1e6, 1)
             for name, value in (
@@ -73,13 +73,13 @@ def analyse(program: Any, lower_seconds: float = 0.0, compile_seconds: float = 0
 
 
 class Training:
-    """An experiment's training steps, compiled; each call of `round` trains on and returns the seconds of a chunk.
+    """An experiment's training steps, compiled; each call of `round` continues the training and returns its seconds.
 
     Args:
         experiment: what is trained.
         resources: of `load_data` or `random_images`.
         num_steps: steps of a round.
-        small: whether the program is compiled for small networks. None: as `compiled_chunk` does.
+        small: whether the program is compiled for small networks. None decides as `compiled_chunk` does.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Training:
         self.compiled = compile_timed(chunk_program(small=small), experiment, self._resources, self.state, spec)
 
     def advance(self, experiment: Experiment, state: TrainState) -> TrainState:
-        """The state after a chunk, of this or of another run of the same structure. The state handed in is donated."""
+        """The state after a chunk, of this or of another run of the same structure. The given state is donated."""
         return jax.block_until_ready(self.compiled.program(experiment, self._resources, state).state)
 
     def round(self) -> float:
@@ -108,7 +108,7 @@ def start(experiment: Experiment, seed: int) -> TrainState:
 
 
 def random_images(size: int, num: int = 2048) -> LoadedData:
-    """`num` images of random pixels, in place of a data set where only speed is measured."""
+    """`num` images of random pixels: data for measurements of speed."""
     pixels = jnp.asarray(np.random.default_rng(0).integers(0, 256, (num, size, size, 1), dtype=np.uint8))
     labels = jnp.zeros(num, jnp.int32)
     return LoadedData(ImageDataset(pixels, labels, pixels[:10], labels[:10]), ())

@@ -1,4 +1,4 @@
-"""Rounds in which things take turns, and figures of them: medians, quartiles, ratios."""
+"""Timing in rounds, in which functions take turns, and statistics: medians, quartiles, ratios."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats  # type: ignore[import-untyped]
 
 
 def take_turns(
     ways: Mapping[str, Callable[[], float]], num_rounds: int, min_seconds: float = 0.0
-) -> dict[str, np.ndarray]:
-    """Times some ways in turns, round by round, so that other load on the machine falls on all alike.
+) -> dict[str, Float[np.ndarray, "rounds"]]:
+    """Times functions in turns, round by round, so that other load on the machine affects all of them equally.
 
     Args:
-        ways: by name, a function that does one round and returns the seconds that it took.
-        num_rounds: rounds that count, at least. One more goes before them, which warms caches.
-        min_seconds: go on until the rounds that count have taken so long together.
+        ways: by name, functions that do one round and return the seconds that it took.
+        num_rounds: least number of measured rounds, after one that is not measured and warms caches.
+        min_seconds: least time of all measured rounds together.
 
     Returns:
-        Seconds by name, [rounds]. `quartiles` makes figures of them and of their ratios.
+        Seconds by name, each [rounds]. `median_and_quartiles` and `compare` summarise them.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
@@ -46,15 +47,15 @@ def median_and_quartiles(name: str, values: ArrayLike, digits: int = 4) -> dict[
 
 
 def compare(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> dict[str, Any]:
-    """How many times as long the second of two things takes as the first, from seconds of rounds of both.
+    """The ratio of the second program's time to the first's, from the seconds of rounds of both.
 
-    The ratio is the median of all ratios of a round of the second to one of the first (Hodges and Lehmann's estimate,
-    of logarithms). Its interval is that of the exact Mann-Whitney test, and so is p. No distribution is assumed. Six
+    It is the median of all ratios of a round of the second to one of the first (the Hodges-Lehmann estimate on
+    logarithms). Its interval and p are those of the exact Mann-Whitney test. No distribution is assumed. Six
     rounds of each can give a p of 0.002 at best.
 
     Args:
-        first: seconds of its rounds.
-        second: seconds of its rounds.
+        first: seconds of the first program's rounds.
+        second: seconds of the second program's rounds.
         confidence: of the interval.
 
     Returns:
@@ -78,9 +79,9 @@ def compare(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> di
 
 
 def _orders(m: int, n: int) -> np.ndarray:
-    """The number of orders of m and n things in which just U pairs of them have the one of the m first, [m n + 1].
+    """For U = 0 .. m n, the number of orders of m and n items with U pairs in which the one of the m comes first.
 
-    The thing that stands last is one of the n, or one of the m, which stands behind all of the n.
+    By recursion on the last item, which is one of the n, or one of the m that comes after all of the n.
     """
     table = np.zeros((m + 1, n + 1, m * n + 1))
     table[0, :, 0] = table[:, 0, 0] = 1
@@ -92,7 +93,7 @@ def _orders(m: int, n: int) -> np.ndarray:
 
 
 def significant(value: float, digits: int = 4) -> float | None:
-    """A number to so many significant digits; None for one that is not finite.
+    """A number rounded to `digits` significant digits; None if it is not finite.
 
     >>> significant(12345.678), significant(float("nan"))
     (12350.0, None)
@@ -101,7 +102,7 @@ def significant(value: float, digits: int = 4) -> float | None:
 
 
 def mean_and_error(values: ArrayLike, digits: int = 4) -> list[float | None]:
-    """[mean, standard error] of the finite values, of which an error takes two; None for what is not known.
+    """[mean, standard error] of the finite values; None for a mean of no values, and for an error of fewer than two.
 
     >>> mean_and_error([1.0, 2.0, 3.0, float("nan")])
     [2.0, 0.5774]

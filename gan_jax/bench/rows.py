@@ -1,4 +1,4 @@
-"""Rows of measurements: a line of JSON each, with where and when it was made, written as soon as it is known."""
+"""Rows of measurements: one line of JSON each, with the place and time of the measurement, written at once."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ SCHEMA = {
     "processor": "of the host",
     "threads": "processors that this process may use",
     "precision": "JAX's default precision of matrix products; null where the backend decides",
-    "xla_flags": "the environment's XLA_FLAGS; empty where there are none",
+    "xla_flags": "the environment's XLA_FLAGS; empty if not set",
 }
-"""The keys of every row, one line of JSON. The figures of the measurement stand beside them, under their own names."""
+"""The keys of every row, one line of JSON. The figures of the measurement are further keys."""
 
 
 def emit(
@@ -45,8 +45,8 @@ def emit(
     Args:
         question: what is measured.
         case: which case the row is about; unique for a question, together with its figures.
-        figures: the measurement, by name. NumPy values become numbers, and what is not finite null.
-        out: a file of rows, or None. A last line without an end, of a run that was killed, is cut off first.
+        figures: the measurement, by name. NumPy values become numbers, and values that are not finite become null.
+        out: a file of rows, or None. An incomplete last line, which a killed run leaves, is removed first.
         show: whether to print the row too.
 
     Returns:
@@ -73,15 +73,15 @@ def emit(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The whole rows of a file; none where there is no file. A last line without an end is left out."""
+    """The complete rows of a file; [] if there is no file. An incomplete last line is left out."""
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
     return [json.loads(line) for line in lines]
 
 
 def origin() -> dict[str, Any]:
-    """The keys of `SCHEMA` that say where and when a row was made."""
+    """The keys of `SCHEMA` for the place and time of a row."""
     config: Any = jax.config
-    # macOS and Windows have no affinity.
+    # macOS and Windows do not report an affinity.
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -1,4 +1,4 @@
-"""The training steps of a case, by whichever checkout of gan_jax is on the path: a peer of `gan-jax bench compare`.
+"""Times the training steps of a case with the checkout of gan_jax on the path: a peer of `gan-jax bench compare`.
 
 Only names that earlier commits have are imported, so that a commit can be compared with those before it.
 

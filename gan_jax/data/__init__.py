@@ -1,1 +1,1 @@
-"""Mixtures, images and stacked images; where training batches come from."""
+"""The sources of training batches: mixtures, images and stacked images."""

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in their binary version: rows of a label or two and 3 x 32 x 32 bytes.
+"""CIFAR-10 and CIFAR-100 in their binary version: rows of one or two labels and 3 x 32 x 32 bytes.
 
 References:
     A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
@@ -26,7 +26,7 @@ def find_cifar(directory: Path, files: list[str]) -> FoundSet | None:
         files: the names of its files.
 
     Returns:
-        The data set; of CIFAR-100 the labels are the fine ones.
+        The data set; for CIFAR-100 the labels are the fine ones.
     """
     for pattern, num_labels, train in ((_TEN, 1, "data"), (_HUNDRED, 2, "train")):
         splits: dict[str, list[Path]] = {}
@@ -40,7 +40,9 @@ def find_cifar(directory: Path, files: list[str]) -> FoundSet | None:
                 parts[f"{split}_images"], parts[f"{split}_labels"] = _stored(paths, num_labels)
             return FoundSet(folder_name(directory), "CIFAR, binary", directory, parts)
         if "train" in splits and pattern is _TEN:
-            problem = f"{directory}: a CIFAR file is no whole number of rows of {_PIXELS + 1:,} bytes. Fetch it again."
+            problem = (
+                f"{directory}: a CIFAR file is not a whole number of rows of {_PIXELS + 1:,} bytes. Fetch it again."
+            )
             return FoundSet(folder_name(directory), "CIFAR, binary", directory, problem=problem)
     return None
 

@@ -17,12 +17,15 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Int, Integer, Key, UInt
 
 MAX_EXAMPLES = 2**30
 _NUM_ROUNDS = 8
 
 
-def permuted_index(key: Array, epoch: Array | int, position: Array | int, num_examples: int) -> Array:
+def permuted_index(
+    key: Key[Array, ""], epoch: int | Integer[Array, "..."], position: int | Integer[Array, "..."], num_examples: int
+) -> Int[Array, "..."]:
     """The index of the example at a position of an epoch.
 
     For every key and epoch, position -> index is a bijection of 0..n-1. A Feistel network permutes the numbers of 2w
@@ -73,7 +76,9 @@ def permuted_index(key: Array, epoch: Array | int, position: Array | int, num_ex
     return index.astype(jnp.int32)
 
 
-def epoch_and_position(step: Array | int, batch_size: int, num_examples: int) -> tuple[Array, Array]:
+def epoch_and_position(
+    step: int | Integer[Array, "*n"], batch_size: int, num_examples: int
+) -> tuple[UInt[Array, "*n"], Int[Array, "*n"]]:
     """The start of a step's batch in an endless stream of epochs: divmod(step * batch_size, num_examples).
 
     The result is exact for every step below 2**31 in 32-bit arithmetic, in which the product itself would overflow.

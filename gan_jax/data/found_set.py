@@ -1,4 +1,4 @@
-"""A data set as it was found, before its pixels are read: its name, its layout, and its arrays with what they hold."""
+"""A data set as it was found, before its pixels are read: its name, its layout, and its arrays with their headers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Header = tuple[np.dtype, tuple[int, ...]]
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 _PASSED_OVER = ("raw", "gzip", "data", "default", "processed")
-"""Folders that say nothing of their content: a data set in one of them has the name of the folder above."""
+"""Folder names without information: a data set in such a folder gets the name of the folder above."""
 
 
 class DataError(ValueError):
-    """Data that are missing, damaged, or not those that their name says; the message has the remedy."""
+    """The data are missing or damaged, or are not those of their name; the message says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +27,9 @@ class StoredArray:
     """An array in a file or a folder.
 
     Attributes:
-        source: what holds it, for messages.
-        header: reads the element type and the dimensions alone.
-        read: reads it. Both raise `DataError`.
+        source: the file or folder, for messages.
+        header: reads the element type and the dimensions only.
+        read: reads the array. Both raise `DataError`.
     """
 
     source: str
@@ -42,12 +42,12 @@ class FoundSet:
     """A data set that was found in some layout.
 
     Attributes:
-        name: by which `Images.name` picks it; see `set_name`.
+        name: the value of `Images.name` that selects it; see `set_name`.
         layout: of its files, in a few words.
         path: its folder or file.
-        parts: its arrays by `PARTS`; labels may be missing, and test images.
-        class_names: names of the labels 0, 1, ...; () where labels are values of any kind.
-        problem: why it cannot be read, and what to do; "" if it can.
+        parts: its arrays, by the names in `PARTS`; labels and test images may be missing.
+        class_names: names of the labels 0, 1, ...; () if labels are values of any kind.
+        problem: why it cannot be read, and what to do; "" if it can be read.
     """
 
     name: str
@@ -70,7 +70,7 @@ def set_name(text: str) -> str:
 
 
 def folder_name(directory: Path) -> str:
-    """The name of the data set in a folder: that of the folder, or of the one above it if its own says nothing."""
+    """The name of the data set in a folder: that of the folder, or of the one above it if it is in `_PASSED_OVER`."""
     path = directory.absolute()
     while path.name.lower() in _PASSED_OVER and path.parent.name:
         path = path.parent

@@ -109,7 +109,7 @@ def _idx_content(array: np.ndarray) -> tuple[bytes, bytes]:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """Up to `limit` bytes of a file's content, decompressed; of a truncated gzip stream, the bytes that there are."""
+    """Up to `limit` bytes of a file's content, decompressed; for a truncated gzip stream, the bytes before its end."""
     limit = min(limit, sys.maxsize)  # a damaged header can state any number
     try:
         with path.open("rb") as file:
@@ -123,7 +123,7 @@ def _read(path: Path, limit: int) -> bytes:
     except zlib.error as error:
         raise DataError(f"{path} is damaged: its gzip stream fails the check ({error}). {_FETCH}") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Is it a file, and yours to read?") from None
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. Is it a file that you may read?") from None
 
 
 def _decompress(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What every layout becomes: square uint8 images, classes numbered from 0, and a held-out part."""
+"""The common form of all layouts: square uint8 images, classes numbered from 0, and a held-out part."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import collections
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Integer, Shaped, UInt8
 
 from gan_jax.data.found_set import DataError, FoundSet, Header, StoredArray
 
 NUM_CLASSES = 10
-"""Classes of MNIST, its drop-in replacements and the digits, for which there are classifiers."""
+"""Number of classes of MNIST, its drop-in replacements and the digits, for which there are classifiers."""
 
 HELD_OUT_SHARE = 10
-"""Of data without a test split, one image in so many is held out."""
+"""For data without a test split, one image in this number is held out."""
 HELD_OUT_SEED = 0
 LEAST_TEST_IMAGES = 2
-"""Real images are compared in pairs."""
+"""Least number of test images, since real images are compared in pairs."""
 
 _BLOCK = 1024
 _QMNIST_COLUMNS = 8
@@ -33,7 +34,7 @@ class ImageArrays(NamedTuple):
         test_images: uint8 [m, h, h, c].
         test_labels: int32 [m], or None.
         class_names: of the k classes.
-        notes: what was done that a user may not expect, in sentences.
+        notes: changes to the data that a user may not expect, in sentences.
     """
 
     train_images: np.ndarray
@@ -53,10 +54,10 @@ class ImageShapes(NamedTuple):
 
 
 def check_shapes(found: FoundSet) -> ImageShapes:
-    """Checks what the headers say, without reading pixels.
+    """Checks the headers of the arrays, without reading pixels.
 
     Raises:
-        DataError: if a part is missing or damaged, or holds no images or no labels by type or shape.
+        DataError: if a part is missing or damaged, or its type or shape is not that of images or labels.
     """
     if found.problem:
         raise DataError(found.problem)
@@ -85,14 +86,14 @@ def check_shapes(found: FoundSet) -> ImageShapes:
         )
     if "test_images" in found.parts and test[0] < LEAST_TEST_IMAGES:
         raise DataError(
-            f"{found.parts['test_images'].source} holds {test[0]} test image, and {LEAST_TEST_IMAGES} are the least.\n"
+            f"{found.parts['test_images'].source} holds {test[0]} test image, and {LEAST_TEST_IMAGES} are needed.\n"
             f"Add some, or remove the test files, so that one training image in {HELD_OUT_SHARE} is held out."
         )
     return ImageShapes(num_train, test[0], (height, width, channels))
 
 
 def assemble(found: FoundSet) -> ImageArrays:
-    """Reads a data set that was found, checks it, and brings it into the one form that the rest knows.
+    """Reads a data set that was found, checks it, and converts it to the common form.
 
     Args:
         found: the data set.
@@ -101,8 +102,8 @@ def assemble(found: FoundSet) -> ImageArrays:
         Its arrays, in the files' order. Without a test split, a fixed tenth is held out, spread over the classes.
 
     Raises:
-        DataError: if it is incomplete or damaged, or its images are not square, all alike, or of a range whose meaning
-            is not clear.
+        DataError: if it is incomplete or damaged, if its images are not square or mostly identical, or if the meaning
+            of their range is not clear.
     """
     check_shapes(found)
     parts, notes = found.parts, []
@@ -115,7 +116,7 @@ def assemble(found: FoundSet) -> ImageArrays:
     labels = {name: _as_labels(parts[name]) for name in ("train_labels", "test_labels") if name in parts}
     class_names = found.class_names
     if not labels:
-        notes.append(f"{found.path}: there are no labels, so nothing is measured by class")
+        notes.append(f"{found.path}: there are no labels, so there are no measurements by class")
     elif not class_names:
         class_names, labels = _numbered(labels)
     train, train_labels = pixels["train_images"], labels.get("train_labels")
@@ -136,7 +137,8 @@ def assemble(found: FoundSet) -> ImageArrays:
                 else f"{copies:,} of {len(array):,} {name} images"
             )
             raise DataError(
-                f"{found.path}: {share} are alike, so there is nothing to learn or measure. Are these the right files?"
+                f"{found.path}: {share} are identical, so there is nothing to learn or measure. Are these the right "
+                "files?"
             )
     return arrays._replace(class_names=class_names, notes=tuple(notes))
 
@@ -145,13 +147,13 @@ def count_classes(found: FoundSet) -> int | None:
     """The number of classes of a data set, from its labels; None without labels.
 
     Raises:
-        DataError: if the labels are damaged, or no whole numbers.
+        DataError: if the labels are damaged, or not whole numbers.
     """
     labels = {name: _as_labels(found.parts[name]) for name in ("train_labels", "test_labels") if name in found.parts}
     return len(found.class_names or _numbered(labels)[0]) if labels else None
 
 
-def hold_out(images: np.ndarray, labels: np.ndarray | None, source: str) -> ImageArrays:
+def hold_out(images: UInt8[np.ndarray, "n h w c"], labels: Integer[np.ndarray, "n"] | None, source: str) -> ImageArrays:
     """Splits images without a test split: a fixed tenth is held out, spread over the classes.
 
     Args:
@@ -172,15 +174,15 @@ def hold_out(images: np.ndarray, labels: np.ndarray | None, source: str) -> Imag
     is_test[order[::HELD_OUT_SHARE]] = True
     if np.sum(is_test) < LEAST_TEST_IMAGES:
         raise DataError(
-            f"{source} holds {num} images and there is no test split: {HELD_OUT_SHARE + 1} images are the least, of "
-            f"which {LEAST_TEST_IMAGES} are held out."
+            f"{source} holds {num} images and there is no test split: {HELD_OUT_SHARE + 1} images are needed, of which "
+            f"{LEAST_TEST_IMAGES} are held out."
         )
     train, test = (None, None) if labels is None else (labels[~is_test], labels[is_test])
     return ImageArrays(images[~is_test], train, images[is_test], test)
 
 
-def most_copies(images: np.ndarray) -> int:
-    """How often the most frequent of some images [n, ...] occurs among them."""
+def most_copies(images: Shaped[np.ndarray, "n ..."]) -> int:
+    """The number of copies of the most frequent image among images [n, ...]."""
     return collections.Counter(image.tobytes() for image in images).most_common(1)[0][1]
 
 
@@ -213,7 +215,7 @@ def _channels_last(images: np.ndarray) -> np.ndarray:
 
 
 def _pixel_scale(splits: list[np.ndarray], source: str) -> tuple[int, str]:
-    """(the factor to 0..255, what was done if anything), by the range of all splits together."""
+    """(the factor to 0..255, a note if it is not 1), by the range of all splits together."""
     low = min(float(images.min()) for images in splits)
     high = max(float(images.max()) for images in splits)
     kind = splits[0].dtype
@@ -237,7 +239,7 @@ def _as_pixels(images: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _as_labels(part: StoredArray) -> np.ndarray:
-    """Labels [n] as they are; of one-hot rows the class, of QMNIST's rows of 8 numbers the first."""
+    """Labels [n]: as they are, the class of one-hot rows, or the first of QMNIST's rows of 8 numbers."""
     labels = part.read()
     shown = _shown((labels.dtype, labels.shape))
     if labels.ndim == 2:

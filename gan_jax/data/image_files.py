@@ -1,4 +1,4 @@
-"""Where the pixels of an image data set come from: files of a known layout, a prepared tfds folder, or scikit-learn."""
+"""Reads the pixels of an image data set: from files of a known layout, a prepared tfds folder, or scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from gan_jax.data import prepared
 from gan_jax.data.found_set import DataError
@@ -31,7 +32,7 @@ def load_arrays(name: str, location: Path | str | None = None) -> ImageArrays:
         if arrays is None:
             raise DataError(
                 f"there is no {name} at {location}: no {KNOWN_LAYOUTS}.\n"
-                "Give the directory of the data set, or one above it; gan-jax data list --data DIR has what is there."
+                "Give the directory of the data set, or one above it; gan-jax data list --data DIR lists what is there."
             )
         return arrays
     variable = os.environ.get(LOCATION_VARIABLE)
@@ -80,7 +81,7 @@ def load_digits() -> ImageArrays:
     return ImageArrays(images[~is_test], labels[~is_test], images[is_test], labels[is_test], names)
 
 
-def resize(images: np.ndarray, size: int) -> np.ndarray:
+def resize(images: UInt8[np.ndarray, "n h h c"], size: int) -> UInt8[np.ndarray, "n {size} {size} c"]:
     """Resizes images by Pillow's bilinear filter, one by one, as torchvision's `Resize`.
 
     Args:

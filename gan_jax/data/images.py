@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Int, Integer, Key, UInt8
 
 from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES, epoch_and_position, permuted_index
@@ -100,14 +101,14 @@ class ImageSource:
 
 
 def batch_index(
-    key: Array,
-    step: Array | int,
+    key: Key[Array, ""],
+    step: int | Integer[Array, ""],
     batch_size: int,
     num_examples: int,
     last_batch: Literal["wrap", "short"] = "wrap",
     *,
     count: int | None = None,
-) -> Array:
+) -> Int[Array, "n"]:
     """The indices of the examples of a step's batch; see `ImageSource.batch`.
 
     Args:
@@ -140,7 +141,7 @@ def batch_index(
     return permuted_index(key, epoch, position % num_examples, num_examples)
 
 
-def normalise(images: Array) -> Array:
+def normalise(images: UInt8[Array, "..."]) -> Float[Array, "..."]:
     """Pixels as float32 in [-1, 1]: x / 127.5 - 1, as torchvision's ToTensor and Normalize(0.5, 0.5)."""
     # (2x - 255) / 255: XLA compiles x / 127.5 to a product with a rounded 1 / 127.5, which makes white 1.0000001.
     return (2.0 * images.astype(jnp.float32) - 255.0) / 255.0
@@ -252,7 +253,7 @@ def to_device(arrays: ImageArrays, image_size: int, num_examples: int | None = N
 
 
 def _with_channels(arrays: ImageArrays, channels: int, name: str) -> ImageArrays:
-    """The arrays with so many channels; colour images whose channels are equal are grey ones."""
+    """The arrays with `channels` channels; colour images whose channels are equal count as grey."""
     images, test_images = arrays.train_images, arrays.test_images
     found = images.shape[-1]
     if found == channels:
@@ -260,9 +261,7 @@ def _with_channels(arrays: ImageArrays, channels: int, name: str) -> ImageArrays
     if channels == 3:
         raise DataError(f"the images of {name} are grey, and data.channels is 3: set --data.channels 1")
     if not all(np.array_equal(part[..., :1], part[..., c : c + 1]) for part in (images, test_images) for c in (1, 2)):
-        raise DataError(
-            f"the images of {name} are in colour, and grey ones are asked for: set --data.channels 3 (Images)"
-        )
+        raise DataError(f"the images of {name} are in colour, and grey ones are needed: set --data.channels 3 (Images)")
     return arrays._replace(train_images=images[..., :1], test_images=test_images[..., :1])
 
 

@@ -28,19 +28,19 @@ _UNREAD = (
     (r".*ubyte\.xz|.*-int\.xz", "compressed by xz", "unpack them"),
     (r".*\.(mat|h5|hdf5|csv|arrow|tfrecord.*|feather|lmdb|beton)", "in a format that is not read", _SAVE_AS_NPZ),
 )
-"""Patterns of files that may be data and are not read, what they are, and what to do."""
+"""Patterns of files that may be data but cannot be read, a description of each, and what to do."""
 
 
 def find_sets(location: Path) -> list[FoundSet]:
     """The image data sets in a folder and up to three folders below it, or in a file.
 
-    A folder belongs to one data set; of a folder of pictures the folders inside are its classes.
+    A folder belongs to one data set; the folders inside a folder of pictures are its classes.
 
     Args:
         location: a folder, or a .npz file.
 
     Returns:
-        The data sets, those of upper folders first; those that cannot be read have their problem.
+        The data sets, those of upper folders first; those that cannot be read have a `problem`.
 
     Raises:
         DataError: if there are too many folders, or none that can be read.
@@ -72,19 +72,19 @@ def find_sets(location: Path) -> list[FoundSet]:
 def pick(name: str, sets: list[FoundSet], location: Path) -> FoundSet | None:
     """The data set of a name among those at a location.
 
-    It is the one that has the name (underscores do not count); else the one whose name ends so ("letters" for
-    "emnist_letters"); else the one that the location itself is; else the only one.
+    The first of these that exists: the one of that name (underscores do not count); the one whose name ends with it
+    ("letters" for "emnist_letters"); the one in the location itself; the only one.
 
     Args:
         name: as in `Images.name`.
-        sets: as `find_sets` gives them.
-        location: where they were searched.
+        sets: from `find_sets`.
+        location: the folder in which they were found.
 
     Returns:
         The data set, or None if there is none.
 
     Raises:
-        DataError: if several could be meant, or none can be read.
+        DataError: if several match, or none can be read.
     """
     readable = [found for found in sets if found.layout]
     named = [found for found in readable if found.name.replace("_", "") == name.replace("_", "")]
@@ -110,14 +110,14 @@ def pick(name: str, sets: list[FoundSet], location: Path) -> FoundSet | None:
 def read_located(name: str, location: Path) -> tuple[ImageArrays, Path] | None:
     """Reads the data set of a name at a location.
 
-    What was done that a user may not expect (a test split that was held out, pixels that were scaled) is logged.
+    Changes that a user may not expect (a held-out test split, scaled pixels) are logged.
 
     Args:
         name: as in `Images.name`.
         location: a folder or a file.
 
     Returns:
-        (its arrays, where it lies), or None if there is no data set.
+        (its arrays, its folder or file), or None if there is no data set.
 
     Raises:
         DataError: as `pick` and `gan_jax.data.image_arrays.assemble`.
@@ -132,7 +132,7 @@ def read_located(name: str, location: Path) -> tuple[ImageArrays, Path] | None:
 
 
 def _visit(directory: Path) -> tuple[list[FoundSet], list[Path]]:
-    """(the data sets that a folder holds itself, the folders in which to search on)."""
+    """(the data sets in a folder itself, the folders in which to search further)."""
     try:
         with os.scandir(directory) as entries:
             names = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))

@@ -23,12 +23,12 @@ class Listed(NamedTuple):
 
     Attributes:
         name: as in `Images.name`.
-        layout: of its files; "" where there are none that can be read.
-        where: the folder in which it was found, or why it cannot be read, or the commands that get it.
+        layout: of its files; "" if there are none that can be read.
+        where: the folder in which it was found, or the reason why it cannot be read, or the commands that get it.
         found: whether it was found.
-        num_train, num_test: examples; None where not found, and `num_test` where none are apart.
-        image_shape: (height, width, channels) before resizing; None where not found.
-        num_classes: of its labels; None where unknown or without labels.
+        num_train, num_test: numbers of examples; None if not found. `num_test` is None without a test split.
+        image_shape: (height, width, channels) before resizing; None if not found.
+        num_classes: of its labels; None if unknown or without labels.
     """
 
     name: str
@@ -42,9 +42,9 @@ class Listed(NamedTuple):
 
 
 def listing(location: Path | str | None = None) -> list[Listed]:
-    """The data sets that `Images.load(location)` finds, what it does not read, and how to get the standard ones.
+    """The data sets that `Images.load(location)` finds, those that it cannot read, and how to get the standard ones.
 
-    It reads headers, descriptions and labels, no images.
+    It reads headers, descriptions and labels, but no images.
 
     Args:
         location: as for `Images.load`.

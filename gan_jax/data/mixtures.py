@@ -70,7 +70,7 @@ class Mixture:
     """The base of all mixtures: nothing is loaded, and an example is a vector.
 
     Attributes:
-        unit: of its numbers, for the axes of pictures; "" for none.
+        unit: of its numbers, for the axes of figures; "" without one.
     """
 
     unit = ""

@@ -15,11 +15,11 @@ _KEYS = (
     ("images", "labels", "", ""),
     ("x", "y", "", ""),
 )
-"""Names of the arrays, in the order of `PARTS`; only the first of each row has to be there."""
+"""Names of the arrays, in the order of `PARTS`; only the first of each row is required."""
 
 
 def find_npz(path: Path) -> FoundSet:
-    """The data set in a .npz file; one whose arrays have other names has that as its problem.
+    """The data set in a .npz file; if its arrays have other names, its `problem` says so.
 
     Args:
         path: the file.

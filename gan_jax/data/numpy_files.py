@@ -1,4 +1,4 @@
-"""Reading of NumPy's .npy and .npz files, never of the pickles that they may hold."""
+"""Reads NumPy's .npy and .npz files, but never the pickles that they may hold."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def find_parquet(directory: Path, files: list[str]) -> FoundSet | None:
         files: the names of its files.
 
     Returns:
-        The data set, with the problem if its columns are not those of images; None if there is no such file.
+        The data set, with a `problem` if it has no column of images; None if there is no such file.
     """
     splits: dict[str, list[Path]] = {}
     for name in sorted(files):
@@ -63,7 +63,7 @@ def _described(name: str, directory: Path, splits: dict[str, list[Path]]) -> Fou
             if label is not None and not _unlabelled(paths, label):
                 parts[f"{split}_labels"] = _labels(paths, label)
     if "test_images" in parts and ("test_labels" in parts) != ("train_labels" in parts):
-        # Hugging Face marks the labels of a hidden test set with -1: such a set is no test split for us.
+        # Hugging Face marks the labels of a hidden test set with -1: such a set cannot serve as a test split.
         parts = {part: array for part, array in parts.items() if part.startswith("train")}
     names = _class_names(schema, label) if "train_labels" in parts else ()
     return FoundSet(name, "Parquet", directory, parts, names)
@@ -94,7 +94,7 @@ def _columns(path: Path, schema: Any) -> tuple[str, str | None]:
     labels = [field.name for field in schema if types.is_integer(field.type) and field.name.lower() in _LABELS]
     if not images:
         raise DataError(
-            f"{path} has the columns {', '.join(schema.names)}, and none holds encoded images (bytes, or a struct with "
+            f"{path} has the columns {', '.join(schema.names)}, and none has encoded images (bytes, or a struct with "
             "bytes)."
         )
     image = next((name for name in images if name.lower() in ("image", "img", "images")), images[0])
@@ -157,7 +157,7 @@ def _unlabelled(paths: list[Path], column: str) -> bool:
 
 
 def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
-    """The names that Hugging Face keeps of the classes 0, 1, ...; () if there are none."""
+    """The names of the classes 0, 1, ... in Hugging Face's metadata; () if there are none."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         return tuple(map(str, features[label]["names"]))

@@ -13,7 +13,7 @@ from gan_jax.data.pictures import Picture, picture_shape, read_pictures
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing", "val", "valid", "validation")
-"""Names of the folders of a split; the first that is there is taken."""
+"""Names of the folder of a split; the first one that exists is taken."""
 _LEAST_PICTURES = 2
 
 Classes = dict[str, list[Path]]
@@ -27,7 +27,7 @@ def find_pictures(directory: Path) -> FoundSet | None:
         directory: the folder.
 
     Returns:
-        The data set. Pictures that lie in the folder itself have no labels.
+        The data set. Pictures in the folder itself have no labels.
     """
     folders = {path.name.lower(): path for path in _folders(directory)}
     train = next((_classes(folders[name]) for name in _TRAIN if name in folders), {})
@@ -61,7 +61,7 @@ def _folders(directory: Path) -> list[Path]:
 
 
 def _classes(directory: Path) -> Classes:
-    """The pictures by folder, if every folder that is not empty holds some; of a folder without folders, its own."""
+    """The pictures by class folder, if each folder that is not empty has some; without folders, the directory's own."""
     folders = [folder for folder in _folders(directory) if not _is_empty(folder)]
     classes = {folder.name: _files(folder) for folder in folders}
     if folders:

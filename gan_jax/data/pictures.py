@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from gan_jax.data.found_set import DataError
 
@@ -20,8 +21,8 @@ class Picture(NamedTuple):
     """An encoded picture.
 
     Attributes:
-        source: what holds it, for messages.
-        content: a file, or a function that gives the encoded bytes.
+        source: the file or folder, for messages.
+        content: a file, or a function that returns the encoded bytes.
     """
 
     source: str
@@ -32,14 +33,14 @@ def picture_shape(picture: Picture) -> tuple[int, int, int]:
     """(height, width, channels) of a picture, from its header.
 
     Raises:
-        DataError: if it is damaged, or of a kind that has no 8-bit pixels.
+        DataError: if it is damaged, or does not have 8-bit pixels.
     """
     with _opened(picture) as image:
         width, height = image.size
         return height, width, 1 if image.mode in _GREY else 3
 
 
-def read_pictures(pictures: list[Picture]) -> np.ndarray:
+def read_pictures(pictures: list[Picture]) -> UInt8[np.ndarray, "n height width c"]:
     """Decodes pictures of one size: grey if all are grey, else in colour.
 
     Args:
@@ -84,4 +85,4 @@ def _opened(picture: Picture) -> Iterator[Any]:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         reason = str(error).split(" '")[0] or type(error).__name__
-        raise DataError(f"{picture.source} is no picture that can be read: {reason}. Fetch or copy it again.") from None
+        raise DataError(f"{picture.source} cannot be read as a picture: {reason}. Fetch or copy it again.") from None

@@ -1,4 +1,4 @@
-"""Paths as people type them."""
+"""Paths as typed by a user."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 
 
 class PlaceError(ValueError):
-    """A path that starts in a home folder which nobody knows."""
+    """The path starts in a home folder that is not known."""
 
 
 def expanded(path: str | os.PathLike[str]) -> str:
     """A path with `~` and `~user` replaced by the home folder.
 
     Args:
-        path: as typed; one without `~` at its start stays as it is.
+        path: as typed; without `~` at its start it is unchanged.
 
     Returns:
         The path.
 
     Raises:
-        PlaceError: if the home folder is not known, as under a user id without an entry in the password file.
+        PlaceError: if the home folder is not known, as for a user id without an entry in the password file.
 
     Example:
         >>> expanded("runs/ring~2")

@@ -39,7 +39,7 @@ class Prepared(NamedTuple):
         path: the folder of its version.
         num_train, num_test: examples.
         image_shape: (height, width, channels) before any resizing.
-        num_classes: of its labels; None if that is unknown.
+        num_classes: of its labels; None if unknown.
         readable: False for a stock set in TFRecord files, which only TensorFlow can read.
     """
 
@@ -55,7 +55,7 @@ class Prepared(NamedTuple):
 def default_data_dir() -> Path:
     """The folder of tfds: the environment's `TFDS_DATA_DIR`, or `~/tensorflow_datasets`.
 
-    Where the home directory is unknown (a user without an entry in the system's list), its `~` stays as it is.
+    If the home directory is unknown (a user without an entry in the password file), the path keeps its `~`.
     """
     return Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
 
@@ -125,8 +125,8 @@ def load_prepared(name: str, data_dir: Path | None = None) -> ImageArrays | None
     import tensorflow_datasets as tfds  # type: ignore[import-untyped]
 
     try:
-        # Not `tfds.data_source(name, download=False)`: it makes the stock builder, which asks the network for versions
-        # and waits for minutes without one. The folder has all that reading needs.
+        # Not `tfds.data_source(name, download=False)`: it makes the stock builder, which asks the network for versions,
+        # and waits for minutes without a network. The folder has all that reading needs.
         sources = tfds.builder_from_directory(path).as_data_source()
         train, test = _read_split(sources["train"]), _read_split(sources["test"])
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""Samples that another program made: files and arrays of several layouts, as what the metrics take.
+"""Reads samples that another program made, from files and arrays of several layouts, as the metrics need them.
 
-An array is recognised by its shape, type and range, or refused with what to do. Nothing is guessed in silence: what was
-understood comes back as notes.
+An array is recognised by its shape, type and range, or refused with a message that says what to do. Notes say how it
+was interpreted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ReadSamples(NamedTuple):
 
     Attributes:
         array: float32, images [n, size, size, channels] in [-1, 1], or points [n, d].
-        notes: how they were understood, in phrases.
+        notes: how they were interpreted, in phrases.
     """
 
     array: np.ndarray
@@ -36,17 +36,17 @@ class ReadSamples(NamedTuple):
 
 
 def read_samples(path: Path) -> np.ndarray:
-    """The array of samples in a .npz or .npy file, or the pictures of a folder, as they are.
+    """The array of samples in a .npz or .npy file, or the pictures of a folder, without conversion.
 
     Args:
-        path: the file or folder. Of several arrays of a .npz the one called samples, images, fakes, generated, x or
-            arr_0 is taken. Pictures may lie in folders of their classes.
+        path: the file or folder. Of several arrays in a .npz the one called samples, images, fakes, generated, x or
+            arr_0 is taken. Pictures may be in one folder for each class.
 
     Returns:
         Any array [n, ...].
 
     Raises:
-        DataError: if there is no such file, or it is of another kind.
+        DataError: if the file does not exist, or is of another kind.
     """
     if path.is_dir():
         found = find_pictures(path)
@@ -59,7 +59,7 @@ def read_samples(path: Path) -> np.ndarray:
     if path.suffix == ".npy":
         return read_npy(path)
     if path.suffix != ".npz":
-        raise DataError(f"{path} is no .npz, .npy or folder of pictures: save the samples with {_SAVE}")
+        raise DataError(f"{path} is not a .npz, a .npy or a folder of pictures: save the samples with {_SAVE}")
     headers = npz_headers(path)
     named = [name for name in _KEYS if name in headers]
     if not named and len(headers) != 1:
@@ -74,9 +74,9 @@ def as_images(array: np.ndarray, source: str, *, grey: bool = True, signed: bool
     Args:
         array: [n, h, w], [n, h, w, c], PyTorch's [n, c, h, w], or [n, h * w] of square grey images; uint8 or whole
             numbers in 0..255, or floats in [0, 1], [-1, 1] or 0..255.
-        source: what holds it, for messages.
+        source: the file or array, for messages.
         grey: whether the real images are grey: then three equal channels become one.
-        signed: whether floats are known to be in [-1, 1]; they are clipped to it, and their range is not looked at.
+        signed: whether floats are known to be in [-1, 1]; they are clipped to it, and their range is not checked.
 
     Returns:
         Images in [-1, 1].
@@ -120,7 +120,7 @@ def as_points(array: np.ndarray, dims: int, source: str) -> ReadSamples:
     Args:
         array: [n, dims].
         dims: of the data.
-        source: what holds it, for messages.
+        source: the file or array, for messages.
 
     Returns:
         Points.
@@ -153,7 +153,7 @@ def _checked(array: np.ndarray, source: str) -> np.ndarray:
 
 
 def _as_signed(array: np.ndarray, source: str) -> tuple[np.ndarray, str]:
-    """(images in [-1, 1], how their range was understood)."""
+    """(images in [-1, 1], a note on the interpretation of their range)."""
     low, high = float(array.min()), float(array.max())
     shown = f"{source} has {array.dtype.name} values from {low:g} to {high:g}"
     if array.dtype.kind != "f":

@@ -1,7 +1,7 @@
 """Data sets of four files: images and labels, for training and for test, as IDX or NumPy arrays.
 
 The names are those of MNIST (`train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`), with the name of a set before them
-where several lie side by side (`emnist-letters-train-images-idx3-ubyte.gz`, `qmnist-train-labels-idx2-int`,
+where several are in one folder (`emnist-letters-train-images-idx3-ubyte.gz`, `qmnist-train-labels-idx2-int`,
 `k49-train-imgs.npz`). A file's format is known by its first bytes.
 
 References:
@@ -41,14 +41,14 @@ _NAME = re.compile(
 def find_split_files(directory: Path, files: list[str]) -> list[FoundSet]:
     """The data sets of four files in a folder; labels and test files may be absent in pairs.
 
-    Of a file in several forms, the uncompressed one is taken, and `t10k` before `test`.
+    If a file exists in several forms, the uncompressed one is taken, and `t10k` before `test`.
 
     Args:
         directory: the folder.
         files: the names of its files.
 
     Returns:
-        A data set for each name before `train` and `test`, incomplete ones with the problem.
+        A data set for each name before `train` and `test`; incomplete ones have a `problem`.
     """
     candidates: dict[str, dict[str, list[tuple[tuple[bool, bool, bool], Path]]]] = defaultdict(
         lambda: defaultdict(list)
@@ -71,7 +71,7 @@ def find_split_files(directory: Path, files: list[str]) -> list[FoundSet]:
 
 
 def _missing(directory: Path, paths: dict[str, Path]) -> str:
-    """What an incomplete data set lacks, or "": test files may be absent, and so may labels, each as a whole."""
+    """The missing files of a data set, or "". Test files may be absent as a whole, and so may labels."""
     wanted = {"train_images"}
     wanted |= {"test_images"} if "test_labels" in paths else set()
     if len({part for part in paths if part.endswith("labels")}) == 1 and "test_images" in paths:
@@ -80,9 +80,9 @@ def _missing(directory: Path, paths: dict[str, Path]) -> str:
     if not missing:
         return ""
     has = ", ".join(sorted(path.name for path in paths.values()))
-    remedy = "Put the missing files beside the others."
+    remedy = "Put the missing files into the same folder."
     if missing in (["test_labels"], ["train_labels"]):
-        remedy = "Put them beside the others, or take the other labels away to read images without labels."
+        remedy = "Put them into the same folder, or remove the other labels to read images without labels."
     return f"{directory} lacks {' and '.join(part.replace('_', ' ') for part in missing)}; it has only {has}.\n{remedy}"
 
 
@@ -105,7 +105,7 @@ def _format(path: Path) -> tuple[Callable[[Path], Header], Callable[[Path], np.n
         with path.open("rb") as file:
             start = file.read(6)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Is it yours to read?") from None
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. May you read it?") from None
     if start == np.lib.format.MAGIC_PREFIX:
         return npy_header, read_npy
     if start[:2] == b"PK":
@@ -116,5 +116,5 @@ def _format(path: Path) -> tuple[Callable[[Path], Header], Callable[[Path], np.n
 def _only(path: Path) -> str:
     names = list(npz_headers(path))
     if len(names) != 1:
-        raise DataError(f"{path} holds {', '.join(names) or 'no array'}, and by its name it has to hold one array.")
+        raise DataError(f"{path} holds {', '.join(names) or 'no array'}, and by its name it should hold one array.")
     return names[0]

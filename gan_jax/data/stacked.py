@@ -19,6 +19,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Int, Key, Num
 
 from gan_jax.data import prepared
 from gan_jax.data.epochs import MAX_EXAMPLES
@@ -33,12 +34,12 @@ NUM_MODES = NUM_CLASSES**NUM_CHANNELS
 StackingProtocol = Literal["fresh", "fixed"]
 
 
-def stack_channels(images: Array, triples: Array) -> Array:
+def stack_channels(images: Num[Array, "n size size 1"], triples: Int[Array, "b 3"]) -> Num[Array, "b size size 3"]:
     """Stacked images of a pool: [n, size, size, 1] and indices [b, 3] -> [b, size, size, 3], of the pool's dtype."""
     return jnp.moveaxis(images[triples][..., 0], 1, -1)
 
 
-def draw_triples(key: Array, num: int, num_images: int) -> Array:
+def draw_triples(key: Key[Array, ""], num: int, num_images: int) -> Int[Array, "b 3"]:
     """Draws the three channels of stacked images, independently, uniformly and with replacement.
 
     Args:
@@ -52,7 +53,7 @@ def draw_triples(key: Array, num: int, num_images: int) -> Array:
     return jax.random.randint(key, (num, NUM_CHANNELS), 0, num_images)
 
 
-def fixed_triples(seed: int, index: Array, num_images: int) -> Array:
+def fixed_triples(seed: int, index: Int[Array, "b"], num_images: int) -> Int[Array, "b 3"]:
     """The pool images of some stacked images of the fixed set.
 
     It is a function of (seed, index) alone, so the set needs neither a table nor the run's key.
@@ -146,7 +147,7 @@ class StackedImages:
 
     `protocol="fresh"` (unrolled GAN; PacGAN's comparison with it) draws every stacked image anew from the training set,
     without epochs. `"fixed"` (VEEGAN; PacGAN's comparison with it) draws `num_stacked` of them once from training and
-    test set together, and goes through these in epochs. The set depends on `triples_seed` and not on the run's key.
+    test set together, and iterates over these in epochs. The set depends on `triples_seed` and not on the run's key.
 
     Example:
         >>> data = StackedImages("digits", image_size=16)

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST as they were published: where their files come from, and how they are recognised."""
+"""MNIST and Fashion-MNIST as published: the addresses of their files, and the digests that identify them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check_standard(name: str, arrays: ImageArrays, source: Path) -> None:
         source: the folder that they were read from, for the message.
 
     Raises:
-        DataError: if the content differs; the message has the first such file, and the remedy.
+        DataError: if the content differs; the message has the first file that does, and what to do.
     """
     for part, expected in DIGESTS.get(name, {}).items():
         array = getattr(arrays, part)
@@ -62,7 +62,7 @@ def check_standard(name: str, arrays: ImageArrays, source: Path) -> None:
             )
             raise DataError(
                 f"{source} does not hold the standard {name}: {differs}.\n"
-                f"If that is meant, give the data set another name, such as my_{name}."
+                f"If that is intended, give the data set another name, such as my_{name}."
             )
 
 
@@ -70,7 +70,7 @@ def read_source(name: str, source: Path) -> ImageArrays:
     """Reads the files of a data set, and checks those of a standard one.
 
     Raises:
-        DataError: if there is none, or it is not the standard one of its name.
+        DataError: if there is no data set, or it is not the standard one of its name.
     """
     found = read_located(name, source)
     if found is None:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Num
 
 from gan_jax.data.mixtures import (
     Grid,
@@ -142,7 +143,7 @@ class Weighted:
         return WeightedSource(dataset, self._mixture.source(()))
 
 
-def reweighted(dataset: WeightedDataset, weights: Array | np.ndarray | list[float]) -> WeightedDataset:
+def reweighted(dataset: WeightedDataset, weights: Num[Array | np.ndarray, "..."] | list[float]) -> WeightedDataset:
     """The same points with other weights [N], normalised to sum to 1. It runs on the host.
 
     Raises:

@@ -1,1 +1,1 @@
-"""What a run is: components, settings, players, checks, configs, remedies, sweeps."""
+"""The definition of a run: components, settings, players, checks, configs, remedies, sweeps."""

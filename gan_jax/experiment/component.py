@@ -54,8 +54,8 @@ def setting(
         choices: the component classes that this field takes by name on the command line. Python code may give any
             other object with the right methods.
         doc: meaning, unit and range, shown by `--help` and in error messages.
-        measures: of a detector: whether it decides the metrics themselves, so that stored ones cannot be read again
-            with another value (`gan-jax thresholds`).
+        measures: for a detector's setting: whether it changes the metrics themselves, so that stored metrics cannot be
+            classified again with another value (`gan-jax thresholds`).
 
     Returns:
         A dataclass field whose metadata hold the bounds, the choices and the documentation.
@@ -273,7 +273,7 @@ def describe(field: dataclasses.Field[Any], annotation: Any) -> str:
         return "one of " + ", ".join(repr(a) for a in typing.get_args(annotation))
     if origin in (Union, types.UnionType):
         return " or ".join(describe(field, a) for a in typing.get_args(annotation))
-    words = {float: "a number", int: "a whole number", str: "a text", bool: "True or False", type(None): "None"}
+    words = {float: "a number", int: "a whole number", str: "a string", bool: "True or False", type(None): "None"}
     if origin is tuple:
         values = [a for a in typing.get_args(annotation) if a is not ...]
         lists = {float: "numbers with commas between them", int: "whole numbers with commas between them"}

@@ -36,9 +36,9 @@ class ConfigCode(NamedTuple):
 
     Attributes:
         path: the file.
-        files: contents by name: the file itself first, then the modules beside it that it imports.
-        module: what the file defines.
-        beside: the modules beside it, by their names.
+        files: contents by name: the file itself first, then the modules in its folder that it imports.
+        module: the executed module.
+        beside: the imported modules of its folder, by name.
     """
 
     path: Path
@@ -47,10 +47,10 @@ class ConfigCode(NamedTuple):
     beside: Mapping[str, ModuleType]
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """What a function of the config returns.
+        """Calls a function of the config.
 
         Raises:
-            ConfigError: with the config's own line, if it raises anything.
+            ConfigError: for any error in it; the message shows the config's own line.
         """
         with _importing_beside(self.path):
             try:
@@ -59,7 +59,7 @@ class ConfigCode(NamedTuple):
                 raise _config_error(self.path, self.files, error, "") from error
 
     def component(self, name: str) -> type | None:
-        """The component of that name in a record, of this config or of a module that it has imported; None without."""
+        """The component with a record's name for it, from this config or a module that it imports; None without one."""
         module, _, own = name.rpartition(":")
         if "<locals>" in own:
             return next((found for found in self._in_use() if component_name(found) == _present_name(name)), None)
@@ -72,7 +72,7 @@ class ConfigCode(NamedTuple):
         return self.beside.get(module) or sys.modules.get(module)
 
     def _in_use(self) -> Iterator[type]:
-        """The classes of the components in the config's experiments, also those made inside a function."""
+        """The classes of the components in the config's experiments, including those defined inside a function."""
         made = [self.call("experiment")] if hasattr(self.module, "experiment") else []
         if hasattr(self.module, "sweep"):
             made += [arm.experiment for arm in self.call("sweep").arms]
@@ -89,10 +89,10 @@ def _present_name(name: str) -> str:
 
 
 def execute(path: Path) -> ConfigCode:
-    """Executes a config file, once for each content of it and of the modules beside it that it imports.
+    """Executes a config file, once for each content of the file and of the modules in its folder that it imports.
 
     Raises:
-        ConfigError: with the file's own line, if it raises anything.
+        ConfigError: for any error in it; the message shows the file's own line.
     """
     files = source_files(path)
     digest = hashlib.sha256(repr((str(path.resolve()), sorted(files.items()))).encode()).hexdigest()
@@ -102,7 +102,7 @@ def execute(path: Path) -> ConfigCode:
     module = ModuleType(name)
     module.__file__ = str(path)
     names = [_module_name(file) for file in list(files)[1:]]
-    for beside in names:  # another config's, or what it was before the file changed
+    for beside in names:  # modules of another config, or from before a file changed
         sys.modules.pop(beside, None)
     sys.modules[name] = module
     install_former_names()
@@ -113,7 +113,7 @@ def execute(path: Path) -> ConfigCode:
         except BaseException as error:
             del sys.modules[name]
             raise _config_error(path, files, error, " cannot be imported") from error
-        for beside in names:  # those that a function imports when it is called, perhaps in the middle of a run
+        for beside in names:  # modules that a function would import when it is called, perhaps in the middle of a run
             with contextlib.suppress(Exception, SystemExit):
                 importlib.import_module(beside)
     found = {beside: sys.modules[beside] for beside in names if beside in sys.modules}
@@ -122,7 +122,7 @@ def execute(path: Path) -> ConfigCode:
 
 @contextlib.contextmanager
 def _importing_beside(path: Path) -> Iterator[None]:
-    """Lets code import the modules beside a file, as Python does for a script; no bytecode is written there."""
+    """Lets code import modules from a file's folder, as Python does for a script; no bytecode is written there."""
     folder, wrote = str(path.resolve().parent), sys.dont_write_bytecode
     sys.path.insert(0, folder)
     sys.dont_write_bytecode = True
@@ -139,13 +139,13 @@ def _importing_beside(path: Path) -> Iterator[None]:
 
 
 def source_files(path: Path) -> dict[str, bytes]:
-    """The contents of a config and of the modules beside it that it imports, found without executing them.
+    """The contents of a config and of the modules in its folder that it imports, found without executing them.
 
     Args:
         path: of the config.
 
     Returns:
-        By name relative to the config's folder; the config itself comes first.
+        Contents by name relative to the config's folder; the config itself comes first.
 
     Raises:
         ConfigError: if a file cannot be read.
@@ -165,10 +165,10 @@ def source_files(path: Path) -> dict[str, bytes]:
 
 
 def _imports(source: bytes, name: str, folder: Path) -> set[str]:
-    """The files beside a config that one of them imports, anywhere in it."""
+    """The files in a config's folder that one of them imports, anywhere in its code."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # which its execution reports
+    except (SyntaxError, ValueError):  # reported when it is executed
         return set()
     modules: set[str] = set()
     for node in ast.walk(tree):
@@ -191,7 +191,7 @@ def _imports(source: bytes, name: str, folder: Path) -> set[str]:
 
 
 def _is_installed(module: str) -> bool:
-    """Whether a name is taken by what runs already, so that a file of that name beside a config is not imported."""
+    """Whether an installed module has this name, so that a file of this name in a config's folder is not imported."""
     if module in ("", "gan_jax") or module in sys.builtin_module_names:
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -207,7 +207,7 @@ def _module_name(file: str) -> str:
 
 
 def _config_error(path: Path, files: Mapping[str, bytes], error: BaseException, what: str) -> BaseException:
-    """The error of a config in one line: what it raised, and the line of its own that did."""
+    """The error of a config in one line: the original message, and the config's line that raised it."""
     if isinstance(error, KeyboardInterrupt) and not _is_raised(error):
         return error  # Ctrl-C
     words = " ".join(str(error).split())[:400]

@@ -19,11 +19,11 @@ from gan_jax.experiment.remedies import apply_remedy
 from gan_jax.experiment.sweep import Sweep
 
 _HEADER_WORD = re.compile(r"([A-Z][a-z]+):(?: |$)")
-"""The beginning of a part of a config's docstring, such as "Cost: "."""
+"""The start of a section of a config's docstring, such as "Cost: "."""
 
 
 def config_directory() -> Path:
-    """The folder of the shipped configs: inside an installed package, or beside it in a checkout."""
+    """The folder of the shipped configs: inside an installed package, or next to it in a checkout."""
     package = Path(gan_jax.__file__).parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
@@ -69,7 +69,7 @@ def split_remedies(config: str) -> tuple[str, list[str]]:
 
 
 def _leading_file(parts: Sequence[str]) -> str:
-    """The longest beginning of a text, split at its pluses, that names a file; "" without any."""
+    """The longest start of a string, given as its parts between pluses, that names a file; "" if none does."""
     names = ("+".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((name for name in names if os.path.isfile(name)), "")  # False for a name that no file can have
 
@@ -99,7 +99,7 @@ def is_file_name(config: str) -> bool:
 
 
 def config_label(config: str) -> str:
-    """A config's name without its folder, with its remedies: the beginning of the names of its runs.
+    """A config's name without its folder, with its remedies; the names of its runs start with it.
 
     Example:
         >>> config_label("studies/mine.py+r1"), config_label("ring+r1")
@@ -110,7 +110,7 @@ def config_label(config: str) -> str:
 
 
 def own_file(config: str) -> Path | None:
-    """The file of the user's that a config names: the config itself, or else the first remedy that is a file."""
+    """The user's own file in a config: the config itself, or else the first remedy that is a file."""
     if is_file_name(config):
         return config_path(config)
     return next((Path(name) for name in split_remedies(config)[1] if name.endswith(".py")), None)
@@ -198,7 +198,7 @@ def with_remedies(experiment: Experiment, names: Sequence[str]) -> Experiment:
 def load_sweep(config: str) -> Sweep | None:
     """The sweep of a config, with the remedies after it in each arm; None if the config defines none.
 
-    Arms that the remedies do not fit (a layer of convolutions in a game of MLPs) are left out.
+    Arms that the remedies do not fit (such as a convolutional layer for MLPs) are left out.
 
     Args:
         config: the name of a shipped config, or the path of a Python file; with remedies after it if any.
@@ -246,11 +246,11 @@ def config_header(config: str) -> dict[str, str]:
         config: name of a shipped config, or path of a file.
 
     Returns:
-        "summary", its first line, and what follows "Claim:", "Command:", "Cost:", "Figure:" and the like, by these
-        words in lower case, each on one line.
+        "summary", its first line, and the sections "Claim:", "Command:", "Cost:", "Figure:" and the like under these
+        names in lower case, each as one line.
 
     Raises:
-        ConfigError: if there is no such config, or it is no Python file.
+        ConfigError: if there is no such config, or it is not a Python file.
 
     Example:
         >>> header = config_header("ring")
@@ -273,4 +273,4 @@ def _docstring(config: str) -> str:
     try:
         return ast.get_docstring(ast.parse(path.read_bytes())) or ""
     except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"{path} is no Python file: {error}") from error
+        raise ConfigError(f"{path} is not a Python file: {error}") from error

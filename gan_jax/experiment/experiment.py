@@ -1,4 +1,4 @@
-"""The experiment: data, two players, objective, budget and detector in one pytree, which determines all but the key."""
+"""The experiment: data, two players, objective, budget and detector in one pytree. With a key it determines a run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Data(Protocol):
 
 @component
 class Experiment:
-    """A GAN, its data and the definition of its collapse: all that determines a run but the key.
+    """A GAN, its data and the definition of its collapse. Together with a key it determines a run.
 
     Example:
         >>> from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -82,7 +82,7 @@ class Experiment:
     )
     reuse_fakes: bool = setting(default=True, doc="G's first update uses the fakes of D's last update, as published")
     inference: Inference | None = setting(
-        default=None, choices=INFERENCES, doc="D sees latents beside samples, and G has an encoder; None disables it"
+        default=None, choices=INFERENCES, doc="D scores samples with latents, and G has an encoder; None disables it"
     )
     growth: Growth | None = setting(
         default=None,
@@ -96,8 +96,8 @@ class Experiment:
     )
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = setting(
         default="float32",
-        doc="arithmetic of matrix products and convolutions; bfloat16 is that of all hidden layers, and float32 of the "
-        "rest; a network's own compute_dtype stands otherwise",
+        doc="arithmetic of matrix products and convolutions; bfloat16 applies to all hidden layers, and the rest stays "
+        "in float32; with the others a network's own compute_dtype applies",
     )
     device_statistics: Literal["joint", "local"] = setting(
         default="joint",

@@ -29,13 +29,13 @@ _FORMER = {
     "testing": ("experiment.examples",),
     "transforms": ("losses.transforms",),
 }
-"""By the former name of a module, the present ones; all below gan_jax."""
+"""For each former module name, the present ones, all relative to gan_jax."""
 _RENAMED = {"load_config": "load"}
 _FORMER_EXPERIMENT = ("Data", "Discriminator", "Experiment", "Generator", "Unroll")
 
 
 class _FormerModule(ModuleType):
-    """A module of a former name, whose contents are looked up where they are today."""
+    """A module with a former name, whose attributes are looked up in the present modules."""
 
     def __getattr__(self, name: str) -> Any:
         name = _RENAMED.get(name, name)
@@ -47,7 +47,7 @@ class _FormerModule(ModuleType):
 
 
 def install_former_names() -> None:
-    """Makes the former modules importable in this process; present ones are left as they are."""
+    """Makes the former modules importable in this process; existing modules are not replaced."""
     for name in _FORMER:
         sys.modules.setdefault(f"gan_jax.{name}", _FormerModule(f"gan_jax.{name}"))
     package = importlib.import_module("gan_jax.experiment")

@@ -1,6 +1,6 @@
 """Checks of an experiment's losses: which objectives, penalties and aggregations go with which networks.
 
-As in `gan_jax.experiment.validation`, each function raises ValueError with the reason and the remedy.
+As in `gan_jax.experiment.validation`, each function raises ValueError; the message gives the reason and a solution.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gan_jax.networks.spectral import SpectralNorm
 
 
 def check_objective(experiment: Any) -> None:
-    """Energies need an autoencoder, BEGAN its two halves."""
+    """Energies need an autoencoder as D, and BEGAN needs its objective together with its penalty."""
     disc, objective = experiment.discriminator, experiment.objective
     bare = _bare_discriminator(experiment)
     energies = isinstance(objective, (EnergyMargin, BoundaryEquilibrium))
@@ -121,7 +121,7 @@ def check_encoder(experiment: Any) -> None:
 
 
 def check_classification(experiment: Any) -> None:
-    """MGAN's classifier needs a mixture of generators, of as many components as it has classes."""
+    """MGAN's classifier needs a mixture of generators, with as many components as it has classes."""
     gen, disc = experiment.generator, experiment.discriminator
     classifier = disc.network if isinstance(disc.network, ClassifierHead) else None
     mixture = gen.network if isinstance(gen.network, GeneratorMixture) else None
@@ -139,7 +139,7 @@ def check_classification(experiment: Any) -> None:
 
 
 def _bare_discriminator(experiment: Any) -> Any:
-    """The network inside all wrappers but a joint discriminator."""
+    """The network inside all wrappers except a joint discriminator."""
     chain = wrapped(experiment.discriminator.network)
     return next((network for network in chain if isinstance(network, JointDiscriminator)), chain[-1])
 

@@ -1,4 +1,4 @@
-"""Settings as typed on a command line: a text becomes a value of the setting's own type."""
+"""Settings as typed on a command line: a string is parsed into a value of the setting's type."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gan_jax.experiment.component import describe
 
 
 class IncompleteError(Exception):
-    """A component without a default for some setting, which a command line cannot make."""
+    """The component has a setting without a default, so a command line cannot make it."""
 
 
 def element_type(annotation: Any) -> Any:
-    """The type of a tuple's elements, for a field that takes a tuple or something else."""
+    """The type of a tuple's elements, for a field whose type includes a tuple."""
     options = (
         typing.get_args(annotation) if typing.get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     )
@@ -37,7 +37,7 @@ def parse_setting(text: str, annotation: Any, field: dataclasses.Field[Any], pat
         The value, of the annotated type.
 
     Raises:
-        ValueError: if the text is no value of that type.
+        ValueError: if the text is not a value of that type.
     """
     for parse in _parsers(annotation, field, path):
         try:

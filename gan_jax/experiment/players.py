@@ -151,10 +151,12 @@ class Generator:
     aggregation: Aggregation | None = setting(
         default=None,
         choices=AGGREGATIONS,
-        doc="how G's losses against several discriminators are combined; None takes the mean",
+        doc="combination of G's losses against several discriminators; None takes the mean",
     )
     replay: PastDiscriminators | None = setting(
-        default=None, choices=(PastDiscriminators,), doc="earlier D that G faces in some steps; None disables it"
+        default=None,
+        choices=(PastDiscriminators,),
+        doc="earlier discriminators that G faces in some steps; None disables it",
     )
 
 
@@ -195,7 +197,7 @@ class Discriminator:
     )
     updates_per_step: int = setting(default=1, at_least=1, doc="D updates in a step, each on fresh data (n_critic)")
     batch_statistics: Literal["separate", "joint"] = setting(
-        default="separate", doc="batch norm sees real and fake batches apart (as published), or joined"
+        default="separate", doc="batch norm on real and fake batches separately (as published), or jointly"
     )
     unroll: Unroll | None = setting(
         default=None, choices=(Unroll,), doc="G's updates that D differentiates through; None disables it"

@@ -74,10 +74,10 @@ def read_experiment(value: Any, code: ConfigCode | None = None) -> Experiment:
 
     Args:
         value: the content of a record's JSON.
-        code: of the config that defines the components that are not public. None leaves stand-ins in their places.
+        code: of the config that defines the components that are not public. None puts stand-ins in their place.
 
     Returns:
-        The experiment; `missing_components` says whether it can be used for more than to be shown.
+        The experiment. If `missing_components` is not empty, it can be shown but not run.
 
     Raises:
         ValueError: as `read_component`, and if the record is not an experiment's, or the code lacks a component of it.

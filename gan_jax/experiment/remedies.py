@@ -2,7 +2,7 @@
 
 `gan-jax train ring+packing_2` applies one to a config, `ring+r1+replay_fifo` two of them, and the studies
 `remedies_ring`, `remedies_grid` and `remedies_mnist` compare them. Weights are the published ones where a paper gives
-one for toys, else the components' defaults; none is tuned to the data. A remedy that its paper defines with an
+one for toy data, else the components' defaults; they are not tuned to the data. A remedy that its paper defines with an
 objective of its own sets that objective too.
 """
 
@@ -85,7 +85,8 @@ def apply_remedy(experiment: Experiment, name: str) -> Experiment:
         A new experiment; the given one is not changed.
 
     Raises:
-        ValueError: for an unknown name (the nearest are listed), or if the remedy does not fit the experiment's parts.
+        ValueError: for an unknown name (the message lists the nearest ones), or if the remedy does not fit the
+            experiment's parts.
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
@@ -335,14 +336,16 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "replay_reservoir": Remedy("replay", "Half of D's fakes come from the whole run.", _replay(Reservoir())),
     "replay_fifo": Remedy("replay", "Half of D's fakes come from recent steps.", _replay(FIFO())),
-    "replay_pool": Remedy("replay", "Half of D's fakes are swapped with a pool of earlier ones.", _replay(ImagePool())),
+    "replay_pool": Remedy(
+        "replay", "Half of D's fakes are exchanged for earlier ones from a pool.", _replay(ImagePool())
+    ),
     "past_generators": Remedy("replay", "Half of D's fakes come from an earlier G.", _replay(PastGenerators())),
     "past_discriminators": Remedy(
         "replay", "G faces an earlier D in some steps.", lambda e: _generator(e, replay=PastDiscriminators())
     ),
-    "gman": Remedy("ensemble", "Three D; G weighs the losses it is worst at more.", _committee(SoftMixing())),
-    "gman_max": Remedy("ensemble", "Three D; only G's largest loss counts.", _committee(Hardest())),
-    "mgan": Remedy("ensemble", "Four G that a classifier learns to distinguish.", _mixture),
+    "gman": Remedy("ensemble", "Three discriminators; G's largest losses weigh most.", _committee(SoftMixing())),
+    "gman_max": Remedy("ensemble", "Three discriminators; only G's largest loss counts.", _committee(Hardest())),
+    "mgan": Remedy("ensemble", "Four generators that a classifier learns to distinguish.", _mixture),
     "veegan": Remedy(
         "reconstructor", "An encoder inverts G; D sees samples with latents.", _inference(VEEGAN(), (Reconstruction(),))
     ),

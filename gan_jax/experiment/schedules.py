@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int
 
 from gan_jax.experiment.component import component, setting
 
@@ -15,7 +16,7 @@ from gan_jax.experiment.component import component, setting
 class Schedule(Protocol):
     """A value as a pure function of the step."""
 
-    def __call__(self, step: Array) -> Array: ...
+    def __call__(self, step: int | Array) -> Array: ...
 
     def extremes(self) -> tuple[float, ...]:
         """The smallest and the largest value of the schedule. Both must be valid for the setting that it replaces."""
@@ -36,7 +37,7 @@ class Linear:
     duration_steps: float = setting(above=0, doc="length of the change, in steps")
     begin_step: float = setting(default=0.0, at_least=0, doc="step at which the change begins")
 
-    def __call__(self, step: Array) -> Array:
+    def __call__(self, step: int | Array) -> Array:
         done = jnp.clip((step - self.begin_step) / self.duration_steps, 0.0, 1.0)
         return self.start + (self.stop - self.start) * done
 
@@ -58,7 +59,7 @@ class Exponential:
     every_steps: float = setting(above=0, doc="steps in which the value is multiplied by `decay_rate` once")
     floor: float = setting(default=0.0, doc="least value")
 
-    def __call__(self, step: Array) -> Array:
+    def __call__(self, step: int | Array) -> Array:
         return jnp.maximum(self.start * self.decay_rate ** (step / self.every_steps), self.floor)
 
     def extremes(self) -> tuple[float, ...]:
@@ -80,7 +81,7 @@ class Cosine:
     duration_steps: float = setting(above=0, doc="length of the change, in steps")
     begin_step: float = setting(default=0.0, at_least=0, doc="step at which the change begins")
 
-    def __call__(self, step: Array) -> Array:
+    def __call__(self, step: int | Array) -> Array:
         done = jnp.clip((step - self.begin_step) / self.duration_steps, 0.0, 1.0)
         return self.stop + (self.start - self.stop) * (1 + jnp.cos(jnp.pi * done)) / 2
 
@@ -104,7 +105,7 @@ class HalfLife:
     stop: float = setting(at_least=0, doc="half-life after `duration_steps` steps, in steps")
     duration_steps: float = setting(above=0, doc="length of the change, in steps")
 
-    def __call__(self, step: Array) -> Array:
+    def __call__(self, step: int | Array) -> Array:
         return jnp.exp2(-1.0 / jnp.maximum(Linear(self.start, self.stop, self.duration_steps)(step), _NO_STEPS))
 
     def extremes(self) -> tuple[float, ...]:
@@ -117,12 +118,14 @@ _NO_STEPS = 1e-3
 SCHEDULES = (Linear, Exponential, Cosine, HalfLife)
 
 
-def value_at(setting_value: float | Schedule, step: Array) -> float | Array:
+def value_at(
+    setting_value: float | Float[Array, ""] | Schedule, step: int | Int[Array, ""]
+) -> float | Float[Array, ""]:
     """The value of a setting that may be a schedule."""
     return setting_value(step) if isinstance(setting_value, Schedule) else setting_value
 
 
-def values_at(settings: Any, step: Array) -> Any:
+def values_at(settings: Any, step: int | Int[Array, ""]) -> Any:
     """Settings with each schedule in them replaced by its value.
 
     Args:

@@ -17,9 +17,9 @@ from gan_jax.experiment.stand_ins import StandIn, holds_stand_in, unchecked
 
 _C = TypeVar("_C")
 CONFIG_MODULE = "gan_jax_config_"
-"""Beginning of the names of the modules that configs are executed as."""
+"""Prefix of the names of the modules as which configs are executed."""
 OWN = "__config__"
-"""The place of a config's own components in a record, whatever the config's name and folder."""
+"""The place in a record of components that a config defines; it does not depend on the config's name and folder."""
 
 
 class Setting(typing.NamedTuple):
@@ -143,7 +143,7 @@ def from_json(value: Any, components: Mapping[str, type]) -> Any:
         components: by name: the public ones, `gan_jax.experiment.records.public_components()`, and perhaps others.
 
     Returns:
-        The component; lists become tuples, numbers and texts stay as they are.
+        The component; lists become tuples, numbers and strings are unchanged.
 
     Raises:
         ValueError: for an unknown component, an unknown field, or a value that the component refuses.
@@ -183,7 +183,7 @@ def diff(old: Any, new: Any) -> list[str]:
         new: another one, of the same class or not.
 
     Returns:
-        Lines "path: old value -> new value", without those below a component whose class changed. [] if all is equal.
+        Lines "path: old value -> new value", without those below a component whose class changed; [] if none differ.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -227,21 +227,21 @@ def _short(value: Any) -> str:
 
 
 def replace(component: _C, path: str | Mapping[str, Any], value: Any = dataclasses.MISSING) -> _C:
-    """The component with one setting changed, or with several: the values are taken as they are.
+    """The component with one or several settings changed; strings are not parsed.
 
     Several changes are applied together and checked once, so their order does not matter where they have to agree.
     Values may be traced: `replace(experiment, "generator.learning_rate", rate)` works inside `jit` and `grad`.
 
     Args:
         component: where to change it, such as an experiment.
-        path: dotted, dashes and underscores alike, such as `discriminator.transforms.0.rate`; or values by path.
-        value: a number, a text, a tuple, a component or an array; only for a single path.
+        path: dotted, with dashes or underscores, such as `discriminator.transforms.0.rate`; or values by path.
+        value: a number, a string, a tuple, a component or an array; only for a single path.
 
     Returns:
         A new component; the given one is not changed.
 
     Raises:
-        ValueError: for a path that does not exist (the nearest ones are listed), or a value that does not fit.
+        ValueError: for a path that does not exist (the message lists the nearest ones), or a value that does not fit.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -258,19 +258,19 @@ def replace(component: _C, path: str | Mapping[str, Any], value: Any = dataclass
 
 
 def override(component: _C, path: str, value: Any) -> _C:
-    """The component with one setting changed; a text is read as on a command line.
+    """The component with one setting changed; a string is parsed as on a command line.
 
     Args:
         component: where to change it, such as an experiment.
-        path: dotted, dashes and underscores alike, such as `discriminator.transforms.0.rate`.
-        value: of the setting's own type, or a text as typed on a command line: a number, `true`, `none`, `relu`,
+        path: dotted, with dashes or underscores, such as `discriminator.transforms.0.rate`.
+        value: of the setting's own type, or a string as typed on a command line: a number, `true`, `none`, `relu`,
             `128,128`, or the name of a known component (`least-squares`), which is then made with its defaults.
 
     Returns:
         A new component; the given one is not changed.
 
     Raises:
-        ValueError: for a path that does not exist (the nearest ones are listed), or a value that does not fit.
+        ValueError: for a path that does not exist (the message lists the nearest ones), or a value that does not fit.
 
     Example:
         >>> from gan_jax.data.mixtures import Ring
@@ -295,7 +295,7 @@ def override_all(component: _C, pairs: Iterable[tuple[str, Any]]) -> _C:
         A new component; the given one is not changed.
 
     Raises:
-        ValueError: for a path that does not exist (the nearest ones are listed), or a value that does not fit.
+        ValueError: for a path that does not exist (the message lists the nearest ones), or a value that does not fit.
 
     Example:
         >>> from gan_jax.data.mixtures import Temperatures
@@ -317,7 +317,7 @@ def _changed(component: Any, pairs: Iterable[tuple[str, Any]], *, parse: bool) -
 
 
 class _Target(typing.NamedTuple):
-    """The change at hand: the whole path, the whole component, and whether texts are parsed."""
+    """One change: the full path, the whole component, and whether strings are parsed."""
 
     path: str
     root: Any

@@ -1,4 +1,4 @@
-"""Stand-ins for a user's own components in a record whose code is not executed: name and settings, to be shown."""
+"""Stand-ins for a user's own components in a record whose code is not executed; they have a name and settings only."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def stand_in(name: str, settings: tuple[str, ...]) -> type[StandIn]:
         settings: names of its fields.
 
     Returns:
-        A class that is constructed by `unchecked`, and that `walk` and `to_json` take.
+        A class for `unchecked`, whose instances `walk` and `to_json` accept.
 
     Raises:
-        ValueError: if a setting has no name that a field can have.
+        ValueError: if a setting's name is not a valid field name.
     """
     try:
         cls = dataclasses.make_dataclass(
@@ -40,7 +40,7 @@ def stand_in(name: str, settings: tuple[str, ...]) -> type[StandIn]:
             eq=False,
         )
     except TypeError as error:
-        raise ValueError(f"component {name!r} has a setting that is no name: {error}") from error
+        raise ValueError(f"component {name!r} has a setting whose name is not valid: {error}") from error
     made: Any = cls
     made.RECORD_NAME = name
     made.__component_annotations__ = staticmethod(lambda: dict.fromkeys(settings, Any))
@@ -48,12 +48,12 @@ def stand_in(name: str, settings: tuple[str, ...]) -> type[StandIn]:
 
 
 def holds_stand_in(values: Iterable[Any]) -> bool:
-    """Whether some values are, or are made of, stand-ins or their classes."""
+    """Whether any of the values is or contains a stand-in, or is the class of one."""
     return any(next(stand_ins(value), None) is not None for value in values)
 
 
 def stand_ins(value: Any) -> Iterator[type[StandIn]]:
-    """The classes of the stand-ins that a value is made of."""
+    """The classes of all stand-ins in a value."""
     cls = value if isinstance(value, type) else type(value)
     if issubclass(cls, StandIn):
         yield cls
@@ -66,10 +66,10 @@ def stand_ins(value: Any) -> Iterator[type[StandIn]]:
 
 
 def unchecked(cls: Any, settings: Mapping[str, Any]) -> Any:
-    """A component with stand-ins in it, to be shown: its settings are taken as they are.
+    """A component that contains stand-ins, with its settings unchecked.
 
     Raises:
-        ValueError: if one that has no default is not given.
+        ValueError: if a setting without a default is not given.
     """
     made = object.__new__(cls)
     for field in dataclasses.fields(cls):

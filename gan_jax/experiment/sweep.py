@@ -92,13 +92,13 @@ def grid(
 ) -> Sweep:
     """A sweep over every combination of some settings' values.
 
-    The settings of an arm are applied together and checked once, so that neither `base` nor any of them need fit alone.
+    The settings of an arm are applied together and checked once, so only the complete arm has to be valid.
 
     Args:
         base: the experiment that all arms share.
         axes: values by dotted path, as `override` takes them; a path may be inside what another one sets.
         seeds: the seeds, or their number n, at least 1, for seeds 0 to n - 1.
-        shared: (path, value) of settings that all arms share beside `base`, and that do not name them.
+        shared: (path, value) of further settings that all arms share; they are not part of the arms' names.
 
     Returns:
         A sweep with one arm for each combination; the last axis varies fastest.
@@ -180,7 +180,7 @@ def _plain(value: Any) -> Any:
 
 
 def _short_names(paths: list[str]) -> dict[str, str]:
-    """By path, the shortest endings of the dotted paths that are all different."""
+    """For each dotted path, its last parts: as few as make all of them different."""
     for length in itertools.count(1):
         short = {path: ".".join(path.split(".")[-length:]) for path in paths}
         if len(set(short.values())) == len(paths) or length > 20:

@@ -1,7 +1,7 @@
-"""Checks of a whole experiment: which of its parts cannot work together, and why. They run when it is made.
+"""Checks of a whole experiment for parts that cannot work together. They run when the experiment is made.
 
-Each function raises ValueError with the reason and the remedy. They take an `Experiment`, which this module does not
-import: `gan_jax.experiment.experiment` imports this one.
+Each function raises ValueError; the message gives the reason and a solution. They take an `Experiment`, which this
+module does not import: `gan_jax.experiment.experiment` imports this one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from gan_jax.training.replay import ImagePool
 
 
 def validate_experiment(experiment: Any) -> None:
-    """Raises ValueError, with the reason and the remedy, for an experiment whose parts cannot work together."""
+    """Raises ValueError, with the reason and a solution, for an experiment whose parts cannot work together."""
     check_objective(experiment)
     check_growth_and_recorder(experiment)
     check_committee(experiment)
@@ -54,7 +54,7 @@ def validate_experiment(experiment: Any) -> None:
 
 
 def check_growth_and_recorder(experiment: Any) -> None:
-    """Growth needs networks with stages, the recorder whole packs."""
+    """Growth needs networks with stages, and the recorder needs a number of examples that divides into packs."""
     gen, disc = experiment.generator, experiment.discriminator
     packs = pack_size(disc.network)
     if experiment.recorder is not None and experiment.recorder.num_examples % (2 * packs):
@@ -70,7 +70,7 @@ def check_growth_and_recorder(experiment: Any) -> None:
 
 
 def check_batches(experiment: Any) -> None:
-    """Packs, mixtures and committees: what they need of a batch, and what they cannot be combined with."""
+    """Packs, mixtures and committees: the batches that they need, and parts that they cannot be combined with."""
     gen, disc = experiment.generator, experiment.discriminator
     chain, packs = wrapped(disc.network), pack_size(disc.network)
     for network in (*wrapped(gen.network), *chain):
@@ -113,7 +113,7 @@ def check_batches(experiment: Any) -> None:
 
 
 def check_unroll_and_replay(experiment: Any) -> None:
-    """Which unrolls go with which replays, objectives and derivatives."""
+    """Combinations of unrolling with replay, with objectives, and with forward-mode derivatives."""
     gen, disc = experiment.generator, experiment.discriminator
     if gen.unroll is not None and gen.replay is not None:
         raise ValueError(
@@ -142,7 +142,7 @@ def check_unroll_and_replay(experiment: Any) -> None:
 
 
 def check_detector(experiment: Any) -> None:
-    """The detector must be that of the data, and draw samples enough for all modes."""
+    """The detector must be that for the data, and must draw enough samples for all modes."""
     for data, detector in ((Images, ImageDetector), (StackedImages, StackedDetector)):
         if isinstance(experiment.data, data) != isinstance(experiment.detector, detector):
             raise ValueError(

@@ -47,5 +47,6 @@ from .transforms import TopK as TopK
 from .view import View as View
 from .view import Penalty as Penalty
 from .view import StatefulPenalty as StatefulPenalty
+from .view import example_view as example_view
 
 __all__: list[str]

@@ -30,6 +30,13 @@ class SoftMixing:
     losses of one sign. For negative losses, as published (minimax), they are -exp(sum_i w_i log(-l_i)) and
     -1 / sum_i w_i / (-l_i). (GMAN* learns the sharpness; here it is a setting.)
 
+    Example:
+        >>> losses = jnp.array([1.0, 3.0])
+        >>> float(SoftMixing(sharpness=0.0)(losses))  # the mean
+        2.0
+        >>> round(float(SoftMixing(sharpness=1.0)(losses)), 3)  # (1 e + 3 e^3) / (e + e^3)
+        2.762
+
     References:
         I. Durugkar, I. Gemp, S. Mahadevan, "Generative Multi-Adversarial Networks", ICLR 2017, section 3.2.
     """
@@ -53,6 +60,10 @@ class SoftMixing:
 @component
 class Hardest:
     """G's largest loss over the discriminators: GMAN-max.
+
+    Example:
+        >>> float(Hardest()(jnp.array([1.0, 3.0])))
+        3.0
 
     References:
         I. Durugkar, I. Gemp, S. Mahadevan, "Generative Multi-Adversarial Networks", ICLR 2017, section 3.1.

@@ -1,7 +1,7 @@
 """Auxiliary losses of G that do not depend on scores alone: feature matching, reconstruction, classification.
 
-They have the form of penalties (`gan_jax.losses.view.View` -> scalar) and stand in `generator.penalties`. One with
-`replaces=True` replaces the objective's loss of G.
+They have the form of penalties (`gan_jax.losses.view.View` -> scalar) and belong in `generator.penalties`. With
+`replaces=True` a loss replaces the objective's loss of G.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gan_jax.losses.penalties import HistoricalAveraging, Orthogonality
 from gan_jax.losses.view import View
 
 LOGITS = "class_logits"
-"""The name of the feature that holds the logits of a classifier beside D."""
+"""The name of the feature that holds the logits of D's classifier."""
 
 
 @component
@@ -29,6 +29,12 @@ class FeatureMatching:
 
     With `covariance`, the same distance between the covariance matrices of the features is added; for L2 it is divided
     by their number of rows. `replaces=True` is the published method; False adds the term to the objective: the hybrid.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(features=lambda x: {"hidden": x}, fake=jnp.full((4, 2), 3.0))
+        >>> [float(FeatureMatching(norm=norm)(view)) for norm in ("l2", "l1")]  # two features, whose means differ by 2
+        [8.0, 2.0]
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.1.
@@ -72,6 +78,12 @@ def _covariance(view: View, features: Array) -> Array:
 class Reconstruction:
     """weight E |z - F(G(z))|^2, with F the encoder of G: VEEGAN's l2 loss of the latent.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(latent=jnp.ones((4, 2)), encode=lambda samples: jnp.zeros((4, 2)))
+        >>> float(Reconstruction()(view))  # |(1, 1) - (0, 0)|^2
+        2.0
+
     References:
         A. Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", NeurIPS
             2017, equation 3 and algorithm 1.
@@ -87,9 +99,15 @@ class Reconstruction:
 
 @component
 class Classification:
-    """weight E -log C_k(G_k(z)): a classifier beside D should recognise which generator of a mixture made a sample.
+    """weight E -log C_k(G_k(z)): a classifier on D's features predicts which generator of a mixture made a sample.
 
-    D's classifier and G both minimise it, so it stands in both players' penalties. Generator i mod n makes sample i.
+    D's classifier and G both minimise it, so it belongs in both players' penalties. Generator i mod n makes sample i.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(features=lambda samples: {"class_logits": jnp.zeros((4, 2))})
+        >>> round(float(Classification()(view)), 4)  # a classifier that guesses between two generators: log 2
+        0.6931
 
     References:
         Q. Hoang et al., "MGAN: Training Generative Adversarial Nets with Multiple Generators", ICLR 2018, equation 4.
@@ -101,7 +119,7 @@ class Classification:
         features = view.features(view.fresh)
         if LOGITS not in features:
             raise ValueError(
-                "Classification needs a classifier beside D: set discriminator.network=ClassifierHead(...)"
+                "Classification needs a discriminator with a classifier: set discriminator.network=ClassifierHead(...)"
             )
         logits = features[LOGITS]
         made_by = jnp.arange(logits.shape[0]) % logits.shape[1]

@@ -1,4 +1,4 @@
-"""What an objective is: functions from raw scores to each player's losses.
+"""The interface of objectives: functions from raw scores to each player's losses.
 
 An objective is a component with one method, `criterion()`, that returns a `Criterion`. Those of the papers are in
 `gan_jax.losses.objectives`.
@@ -34,6 +34,16 @@ class Criterion(NamedTuple):
             relativistic objectives.
         decision_threshold: the score (after `relate`) of an example that is as likely real as fake, for D's accuracies;
             None if the objective has no such score.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> critic = Criterion(
+        ...     real=lambda score, key, step: -score,
+        ...     fake=lambda score, key, step: score,
+        ...     generator=lambda score, key, step: -score,
+        ... )
+        >>> critic.real(jnp.array([2.0, -1.0]), None, 0).tolist()
+        [-2.0, 1.0]
     """
 
     real: ElementwiseLoss

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 DivergenceName = Literal["kl", "reverse_kl", "pearson", "neyman", "squared_hellinger", "jensen_shannon", "gan", "alpha"]
 
@@ -39,7 +40,7 @@ class Divergence(NamedTuple):
     threshold: float | Array
 
 
-def divergence(name: DivergenceName, alpha: float | Array = 0.5) -> Divergence:
+def divergence(name: DivergenceName, alpha: float | Float[Array, ""] = 0.5) -> Divergence:
     """The f-divergence of a name, as tabulated in the paper.
 
     `pearson` and `neyman` are the chi-square divergences of q and p; `jensen_shannon` is twice the Jensen-Shannon
@@ -68,7 +69,7 @@ def divergence(name: DivergenceName, alpha: float | Array = 0.5) -> Divergence:
     return _alpha_divergence(alpha) if name == "alpha" else _DIVERGENCES[name]
 
 
-def alpha_loss(log_loss: Array, alpha: float | Array) -> Array:
+def alpha_loss(log_loss: Float[Array, "..."], alpha: float | Float[Array, ""]) -> Float[Array, "..."]:
     """l_a = a/(a - 1) (1 - p^((a - 1)/a)), where p = exp(-log_loss) is the probability given to the true label.
 
     It is the log loss at a = 1, 1/p - 1 at a = 1/2, and tends to 1 - p as a -> inf. For a < 1, p^((a - 1)/a) is

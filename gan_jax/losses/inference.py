@@ -28,6 +28,10 @@ class VEEGAN:
     G's loss is -D(G(z), z): for a logistic D the score is the log ratio of the two joint densities, and its mean is a
     bound on the published objective. `generator_loss="objective"` keeps the loss of the experiment's objective.
 
+    Example:
+        >>> VEEGAN().adversarial, ALI().adversarial  # whether the encoder learns from D
+        (False, True)
+
     References:
         A. Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", NeurIPS
             2017, algorithm 1.
@@ -47,6 +51,10 @@ class ALI:
     """Encoder and decoder are trained together against D: adversarially learned inference, also called BiGAN.
 
     The loss of G's player is the objective's loss for fakes, and for real pairs D's loss for fakes.
+
+    Example:
+        >>> ALI().adversarial  # the encoder learns from D
+        True
 
     References:
         V. Dumoulin et al., "Adversarially Learned Inference", ICLR 2017; J. Donahue, P. Krähenbühl, T. Darrell,

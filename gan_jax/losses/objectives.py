@@ -51,6 +51,12 @@ class Relativistic:
     L_D is the paper's general form, with both sides. Where the two losses are symmetric, as in `NonSaturating` and
     `Hinge`, it is twice the simplified RpGAN loss. See `RelativisticAverage` for G's loss.
 
+    Example:
+        >>> criterion = Relativistic(objective=Wasserstein()).criterion()
+        >>> real, fake = criterion.relate(jnp.array([3.0, 5.0]), jnp.array([1.0, 2.0]))
+        >>> real.tolist(), fake.tolist()
+        ([2.0, 3.0], [-2.0, -3.0])
+
     References:
         A. Jolicoeur-Martineau, "The relativistic discriminator: a key element missing from standard GAN", ICLR 2019,
         arXiv:1807.00734, section 4.
@@ -82,6 +88,12 @@ class RelativisticAverage:
     G's loss is D's with the labels swapped: the real loss for fakes and the fake loss for real examples. A zero-sum
     objective (one with its own `generator_real`) stays zero-sum instead. `NonSaturating` gives the published RaSGAN,
     `Hinge` the published RaHingeGAN, and `LeastSquares(a=-1)` half the published RaLSGAN.
+
+    Example:
+        >>> criterion = RelativisticAverage(objective=Wasserstein()).criterion()
+        >>> real, fake = criterion.relate(jnp.array([3.0, 5.0]), jnp.array([1.0, 2.0]))  # means 4 and 1.5
+        >>> real.tolist(), fake.tolist()
+        ([1.5, 3.5], [-3.0, -2.0])
 
     References:
         A. Jolicoeur-Martineau, "The relativistic discriminator: a key element missing from standard GAN", ICLR 2019,

@@ -1,4 +1,4 @@
-"""Penalties: terms that are added to a player's loss, one class a paper, named by its exact variant.
+"""Penalties: terms that are added to a player's loss; one class for each paper or variant.
 
 This module has the penalties that are not gradient penalties, `Lazy`, and the table of D's penalties. The gradient
 penalties are in `gan_jax.losses.gradient_penalties`, the interface is in `gan_jax.losses.view`.
@@ -44,6 +44,14 @@ __all__ = [
 class LeCam:
     """weight (E (D(x) - a_F)^2 + E (D(G(z)) - a_R)^2), with a_R, a_F moving averages of the real and fake scores.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(real_scores=jnp.ones(4), fake_scores=-jnp.ones(4), memory=LeCam().init(()))
+        >>> round(float(LeCam(weight=0.3)(view)), 4)  # 0.3 (1^2 + (-1)^2): both averages start at 0
+        0.6
+        >>> round(float(LeCam(decay=0.99).advance(view)["real"]), 4)
+        0.01
+
     References:
         H.-Y. Tseng et al., "Regularizing Generative Adversarial Networks under Limited Data", CVPR 2021, equation 3.
     """
@@ -68,6 +76,12 @@ class Consistency:
     """weight E |D(x) - D(T(x))|^2, with T a random change to which D should be invariant.
 
     T adds normal noise to vectors, and shifts images by up to `shift` pixels in each direction; edges are repeated.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(score=lambda x: 2 * x[:, 0], real=jnp.zeros((1_000, 1)))
+        >>> round(float(Consistency(weight=10.0, noise=0.1)(view)), 1)  # in expectation 10 (2 * 0.1)^2
+        0.4
 
     References:
         H. Zhang et al., "Consistency Regularization for Generative Adversarial Networks", ICLR 2020, equation 2 (real
@@ -106,6 +120,13 @@ class ElasticWeights:
     F is the diagonal of the Fisher information of D as a classifier. Every `every_steps` steps theta* becomes the
     present parameters, and F is multiplied by `decay` and gains the squared gradient of D's log loss on the batch. That
     is the square of the batch's mean gradient times the batch size; single examples would need a gradient each.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> memory = {"anchor": {"w": jnp.zeros(1)}, "information": {"w": jnp.array([2.0])}}
+        >>> view = example_view(params={"w": jnp.array([3.0])}, memory=memory)
+        >>> float(ElasticWeights(weight=10.0)(view))  # (10 / 2) * 2 * (3 - 0)^2
+        90.0
 
     References:
         J. Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks", PNAS 2017, equation 3.
@@ -150,6 +171,12 @@ class ElasticWeights:
 class HistoricalAveraging:
     """weight |theta - (1/t) sum_i theta_i|^2, where theta_i are the parameters after update i.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> memory = HistoricalAveraging().init({"w": jnp.zeros(2)})
+        >>> float(HistoricalAveraging(weight=1.0)(example_view(params={"w": jnp.array([3.0, 4.0])}, memory=memory)))
+        25.0
+
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.3.
     """
@@ -173,6 +200,13 @@ class HistoricalAveraging:
 class Orthogonality:
     """weight sum_W |W^T W (1 - I)|^2: the columns of every kernel should be orthogonal, of any length.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> def value(kernel):
+        ...     return float(Orthogonality(weight=1.0)(example_view(params={"kernel": jnp.array(kernel)})))
+        >>> value([[2.0, 0.0], [0.0, 3.0]]), value([[1.0, 1.0], [0.0, 0.0]])  # orthogonal columns, and equal ones
+        (0.0, 2.0)
+
     References:
         A. Brock, J. Donahue, K. Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR
             2019, equation 3.
@@ -194,6 +228,11 @@ class Orthogonality:
 class Drift:
     """weight E D(x)^2 over real x: keeps the scores of a critic near 0, which its loss does not fix.
 
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> round(float(Drift(weight=1e-3)(example_view(real_scores=jnp.array([10.0, -10.0])))), 4)
+        0.1
+
     References:
         T. Karras et al., "Progressive Growing of GANs", ICLR 2018, appendix A.1.
     """
@@ -209,6 +248,12 @@ class Equilibrium:
     """BEGAN's balance: -k_t E L(G(z)), with the energy L = -score and k_t+1 = k_t + rate (gamma L(x) - L(G(z))).
 
     k starts at 0 and is clipped to [0, 1]. The penalty belongs to the objective `BoundaryEquilibrium`.
+
+    Example:
+        >>> from gan_jax.losses import example_view
+        >>> view = example_view(real_scores=jnp.array([-1.0]), fake_scores=jnp.array([-0.2]), memory=jnp.zeros(()))
+        >>> round(float(Equilibrium(diversity=0.5, rate=0.1).advance(view)), 4)  # k = 0 + 0.1 (0.5 * 1 - 0.2)
+        0.03
 
     References:
         D. Berthelot, T. Schumm, L. Metz, "BEGAN: Boundary Equilibrium Generative Adversarial Networks", arXiv
@@ -239,8 +284,10 @@ class Lazy:
     all members compute both branches.
 
     Example:
-        >>> Lazy(penalty=R1(weight=10.0), every_updates=16).every_updates
-        16
+        >>> from gan_jax.losses import example_view
+        >>> lazy = Lazy(penalty=Drift(weight=1.0), every_updates=2)
+        >>> [float(lazy(example_view(memory=jnp.int32(n)))) for n in range(4)]  # D(x) is 2
+        [8.0, 0.0, 8.0, 0.0]
 
     References:
         T. Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, appendix B.

@@ -1,4 +1,4 @@
-"""Objectives on single scores: the losses of D and G as elementwise functions of raw scores, one class a paper.
+"""Objectives on single scores: the losses of D and G as elementwise functions of raw scores; one class for each paper.
 
 Scores are raw (a logit, never a probability): a high score means "real". Every loss is finite at |score| = 1e4. No mean
 is taken here, so that a transform may weight, flip or select single examples. Relativistic objectives, and the table of
@@ -50,6 +50,11 @@ class Minimax:
     G's gradient comes from log(1 - D(G(z))) = -softplus(score) and vanishes where D rejects all fakes. The real term of
     -L_D, `generator_real`, depends on G only if G is unrolled through D's updates.
 
+    Example:
+        >>> criterion, scores, key = Minimax().criterion(), jnp.array([-1.0, 2.0]), jax.random.key(0)
+        >>> (criterion.generator(scores, key, 0) + criterion.fake(scores, key, 0)).tolist()  # zero-sum
+        [0.0, 0.0]
+
     References:
         I. Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014, equation 1.
     """
@@ -71,6 +76,11 @@ class Wasserstein:
     constraint it is unbounded. As in `Minimax`, the real term of -L_D, `generator_real`, depends on G only if G is
     unrolled through D's updates.
 
+    Example:
+        >>> criterion, scores, key = Wasserstein().criterion(), jnp.array([-1.0, 2.0]), jax.random.key(0)
+        >>> criterion.fake(scores, key, 0).tolist(), criterion.generator(scores, key, 0).tolist()
+        ([-1.0, 2.0], [1.0, -2.0])
+
     References:
         M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", ICML 2017, equation 2.
     """
@@ -90,6 +100,11 @@ class LeastSquares:
 
     With the default a = 0 and b = c = 1, G aims at the target of real examples. With b - c = 1 and b - a = 2 (a = -1,
     b = 1, c = 0) and an optimal D for data p and fakes q, G minimises the Pearson divergence of p + q from 2 q.
+
+    Example:
+        >>> criterion, scores, key = LeastSquares().criterion(), jnp.array([0.0, 1.0]), jax.random.key(0)
+        >>> criterion.real(scores, key, 0).tolist(), criterion.fake(scores, key, 0).tolist()
+        ([0.5, 0.0], [0.0, 0.5])
 
     References:
         X. Mao et al., "Least Squares Generative Adversarial Networks", ICCV 2017, equations 2, 8 and 9.
@@ -115,6 +130,11 @@ class LeastSquares:
 class Hinge:
     """L_D = max(0, 1 - D(x)) + max(0, 1 + D(G(z))),  L_G = -D(G(z)).
 
+    Example:
+        >>> criterion, scores, key = Hinge().criterion(), jnp.array([-2.0, 0.0, 2.0]), jax.random.key(0)
+        >>> criterion.real(scores, key, 0).tolist(), criterion.fake(scores, key, 0).tolist()
+        ([3.0, 1.0, 0.0], [0.0, 1.0, 3.0])
+
     References:
         J. H. Lim, J. C. Ye, "Geometric GAN", arXiv:1705.02894, 2017.
         T. Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, equations 16 and 17.
@@ -137,6 +157,11 @@ class FGAN:
     -f*(g_f(v)).
 
     D classifies an example as real where g_f(v) is above f'(1): v > 0 for all divergences but `kl` (v > 1) and `alpha`.
+
+    Example:
+        >>> criterion, optimum, key = FGAN(divergence="kl").criterion(), jnp.array([1.0]), jax.random.key(0)
+        >>> float(criterion.real(optimum, key, 0)[0] + criterion.fake(optimum, key, 0)[0])  # -KL of equal distributions
+        0.0
 
     References:
         S. Nowozin, B. Cseke, R. Tomioka, "f-GAN: Training Generative Neural Samplers using Variational Divergence
@@ -185,11 +210,16 @@ class AlphaGAN:
     weights confident errors more than the log loss does. With both alphas at 1 this is `Minimax`. The non-saturating
     form has L_G = l_aG(1, D(G(z))), which at 1 is `NonSaturating`.
 
+    Example:
+        >>> criterion, scores, key = AlphaGAN(discriminator_alpha=0.5).criterion(), jnp.zeros(1), jax.random.key(0)
+        >>> float(criterion.real(scores, key, 0)[0])  # 1/p - 1 at p = 1/2
+        1.0
+
     References:
         M. Welfert, K. Otstot, G. R. Kurri, L. Sankar, "(alpha_D, alpha_G)-GANs: Addressing GAN Training Instabilities
         via Dual Objectives", ISIT 2023, arXiv:2302.14320.
         M. Welfert, G. R. Kurri, K. Otstot, L. Sankar, "Addressing GAN Training Instabilities via Tunable
-        Classification ElementwiseLoss", 2023, arXiv:2310.18291.
+        Classification Losses", 2023, arXiv:2310.18291.
     """
 
     discriminator_alpha: float = setting(default=0.5, at_least=0.1, doc="alpha_D of D's losses; 1 is the log loss")
@@ -219,6 +249,11 @@ class EnergyMargin:
 
     D is an autoencoder, and E >= 0 is its reconstruction error; with any other D, L_D has no lower bound.
 
+    Example:
+        >>> criterion, energies, key = EnergyMargin(margin=1.0).criterion(), jnp.array([0.25, 2.0]), jax.random.key(0)
+        >>> criterion.fake(-energies, key, 0).tolist()
+        [0.75, 0.0]
+
     References:
         J. Zhao, M. Mathieu, Y. LeCun, "Energy-based Generative Adversarial Networks", ICLR 2017, equations 1 and 2.
     """
@@ -242,6 +277,11 @@ class BoundaryEquilibrium:
 
     The weight k_t is state, and a criterion has none: the term for fakes is the penalty `Equilibrium`, without which D
     has no loss for fakes. D is an autoencoder, and E >= 0 is its reconstruction error.
+
+    Example:
+        >>> criterion, scores, key = BoundaryEquilibrium().criterion(), jnp.array([-0.5]), jax.random.key(0)
+        >>> criterion.real(scores, key, 0).tolist(), criterion.fake(scores, key, 0).tolist()
+        ([0.5], [0.0])
 
     References:
         D. Berthelot, T. Schumm, L. Metz, "BEGAN: Boundary Equilibrium Generative Adversarial Networks",

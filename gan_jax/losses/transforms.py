@@ -37,8 +37,10 @@ def chain(criterion: Criterion, transforms: Sequence[LossTransform]) -> Criterio
     """Applies transforms in order: the first is the innermost, next to the objective.
 
     Example:
-        >>> from gan_jax.losses.objectives import NonSaturating
-        >>> noisy = chain(NonSaturating().criterion(), (OneSidedSmoothing(0.1), ExactFlips(rate=0.05)))
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> noisy = chain(Wasserstein().criterion(), (OneSidedSmoothing(0.25), SideWeights(real_weight=2.0)))
+        >>> noisy.real(jnp.ones(1), jax.random.key(0), 0).tolist()  # 2 (0.75 * -1 + 0.25 * 1)
+        [-1.0]
     """
     for transform in transforms:
         criterion = transform(criterion)
@@ -52,6 +54,13 @@ class ExactFlips:
     The label-noise study computes `int(batch_size * rate)` separately for real and for fake labels. At batch size 64 a
     rate of 1 % is therefore 0 flips, the same as 0 %; 5, 10, 15 and 20 % are 3, 6, 9 and 12 of 64, and half as many
     (rounded down) in the epoch's last batch of 32.
+
+    Example:
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> noisy = ExactFlips(rate=0.05)(Wasserstein().criterion())
+        >>> losses = noisy.real(jnp.ones(64), jax.random.key(0), 0)  # -1, or 1 where the label is flipped
+        >>> int(jnp.sum(losses > 0))
+        3
 
     References:
         R. Patwa et al., "Exploring mode collapse in GANs" (the label-noise DCGAN study), `src/model.py`.
@@ -69,7 +78,15 @@ class ExactFlips:
 
 @component
 class BernoulliFlips:
-    """Flips each label independently with probability `rate`."""
+    """Flips each label independently with probability `rate`.
+
+    Example:
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> noisy = BernoulliFlips(rate=0.05)(Wasserstein().criterion())
+        >>> losses = noisy.real(jnp.ones(10_000), jax.random.key(0), 0)  # -1, or 1 where the label is flipped
+        >>> round(float(jnp.mean(losses > 0)), 2)
+        0.05
+    """
 
     rate: float | Schedule = setting(default=0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
     side: Side = setting(default="both", doc=_SIDE)
@@ -86,6 +103,12 @@ class ExpectedFlips:
     """The expectation of label noise in closed form: (1 - rate) * own loss + rate * the other side's loss.
 
     It is the mean of `BernoulliFlips`, without its variance, and is differentiable in the rate.
+
+    Example:
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> noisy = ExpectedFlips(rate=0.25)(Wasserstein().criterion())
+        >>> noisy.real(jnp.array([1.0]), jax.random.key(0), 0).tolist()  # 0.75 * -1 + 0.25 * 1
+        [-0.5]
     """
 
     rate: float | Schedule = setting(default=0.05, at_least=0, at_most=1, choices=SCHEDULES, doc=_RATE)
@@ -101,6 +124,12 @@ class OneSidedSmoothing:
 
     For a loss that is linear in the target, as cross-entropy is, this is `ExpectedFlips(amount, side="real")`. That
     identity defines it for all other objectives.
+
+    Example:
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> smooth, score, key = OneSidedSmoothing(0.25)(Wasserstein().criterion()), jnp.ones(1), jax.random.key(0)
+        >>> smooth.real(score, key, 0).tolist(), smooth.fake(score, key, 0).tolist()  # -1 and 1 without smoothing
+        ([-0.5], [1.0])
 
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.4.
@@ -122,6 +151,12 @@ class TwoSidedSmoothing:
     Smoothing the fakes puts their density into the numerator of the optimal D, which then draws G less away from where
     there are no data. Smoothing one side is therefore the common choice.
 
+    Example:
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> smooth, score, key = TwoSidedSmoothing(0.25)(Wasserstein().criterion()), jnp.ones(1), jax.random.key(0)
+        >>> smooth.real(score, key, 0).tolist(), smooth.fake(score, key, 0).tolist()  # -1 and 1 without smoothing
+        ([-0.5], [0.5])
+
     References:
         T. Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.4.
     """
@@ -141,7 +176,14 @@ class TwoSidedSmoothing:
 
 @component
 class SideWeights:
-    """Multiplies D's losses for real examples and for fakes by a weight each; weights of 1 are the identity."""
+    """Multiplies D's losses for real examples and for fakes by a weight each; weights of 1 are the identity.
+
+    Example:
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> weighted = SideWeights(real_weight=3.0)(Wasserstein().criterion())
+        >>> weighted.real(jnp.ones(1), jax.random.key(0), 0).tolist()
+        [-3.0]
+    """
 
     real_weight: float | Schedule = setting(default=1.0, at_least=0, choices=SCHEDULES, doc="factor of D's real losses")
     fake_weight: float | Schedule = setting(default=1.0, at_least=0, choices=SCHEDULES, doc="factor of D's fake losses")
@@ -162,6 +204,12 @@ class TopK:
     It is a transform of G's loss. k = floor(batch * share), and at least 1; among equal scores the first in the batch
     are taken. With relativistic objectives the relative scores are ranked. The published share begins at 1 and shrinks
     by a factor every epoch, down to a floor: `Exponential(start=1.0, decay_rate=0.99, every_steps=..., floor=0.5)`.
+
+    Example:
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> best, scores = TopK(share=0.5)(Wasserstein().criterion()), jnp.array([3.0, 1.0, 2.0, 0.0])
+        >>> float(jnp.mean(best.generator(scores, jax.random.key(0), 0)))  # the mean of -3 and -2
+        -2.5
 
     References:
         S. Sinha, Z. Zhao, A. Goyal, C. Raffel, A. Odena, "Top-k Training of GANs: Improving GAN Performance by Throwing

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 from jax import Array
 
 PENALTY_WEIGHT = "factor of the penalty"
@@ -44,6 +46,12 @@ class View(NamedTuple):
         fresh: [n, *shape] the fakes of this batch as D sees them, before replay and noise.
         sample: [n, *data.shape] the same fakes as G made them. With inference, `fresh` joins them with their latents.
         encode: samples -> latents, by G's encoder; None if G has no encoder.
+
+    Example:
+        >>> def spread(view):  # a penalty: D's scores of the fakes should vary
+        ...     return -jnp.std(view.fake_scores)
+        >>> float(spread(example_view(fake_scores=jnp.array([1.0, 3.0]))))
+        -1.0
     """
 
     params: Any
@@ -65,6 +73,46 @@ class View(NamedTuple):
     fresh: Array
     sample: Array
     encode: Callable[[Array], Array] | None = None
+
+
+def example_view(**fields: Any) -> View:
+    """A view for examples and for tests of a penalty: D's loss on one device, for a D that adds an example's numbers.
+
+    Args:
+        fields: those of the view that matter. By default there are four real examples (1, 1) and four fakes (0, 0), the
+            latents are the fakes, and D has no parameters and no features. Scores follow from `score`.
+
+    Returns:
+        The view.
+
+    Example:
+        >>> view = example_view(fake=jnp.full((4, 2), 3.0))
+        >>> view.real_scores.tolist(), view.fake_scores.tolist()
+        ([2.0, 2.0, 2.0, 2.0], [6.0, 6.0, 6.0, 6.0])
+    """
+    score = fields.get("score", lambda samples: jnp.sum(samples.reshape(samples.shape[0], -1), axis=1))
+    real, fake = fields.get("real", jnp.ones((4, 2))), fields.get("fake", jnp.zeros((4, 2)))
+    view = View(
+        params={},
+        memory=(),
+        score=score,
+        score_at=lambda params, samples: score(samples),
+        features=lambda samples: {},
+        real=real,
+        fake=fake,
+        latent=fake,
+        real_scores=score(real),
+        fake_scores=score(fake),
+        key=jax.random.key(0),
+        step=jnp.int32(0),
+        batch_size=real.shape[0],
+        num_heads=1,
+        shard=lambda drawn: drawn,
+        mean=lambda value: value,
+        fresh=fake,
+        sample=fake,
+    )
+    return view._replace(**fields)
 
 
 @runtime_checkable

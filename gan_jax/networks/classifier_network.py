@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
+from jaxtyping import Float
 
 CLASSIFIER_SIZE = 28
 _NORMALIZATION_EPSILON = 1e-5
@@ -80,7 +82,7 @@ def fold_normalization(params: Mapping[str, Any], batch_stats: Mapping[str, Any]
     return folded
 
 
-def resize_for_classifier(x: jax.Array) -> jax.Array:
+def resize_for_classifier(x: Float[Array, "n height width 1"]) -> Float[Array, "n 28 28 1"]:
     """Resizes images of any size to the classifier's 28x28, bilinear with antialiasing; the identity at 28.
 
     Args:

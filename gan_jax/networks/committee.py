@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.networks.layers import init_linear, linear
@@ -24,6 +25,13 @@ class Committee:
 
     Every leaf of the parameters and statistics has a leading axis [num]. A wrapper that reads kernels, such as
     `SpectralNorm`, therefore goes inside a committee and not around it.
+
+    Example:
+        >>> from gan_jax.networks.points import LinearDiscriminator
+        >>> network = Committee(network=LinearDiscriminator(start=2.0), num=3)
+        >>> scores, _ = network.apply(network.init(jax.random.key(0), (1,)), jnp.array([[1.0], [5.0]]), train=True)
+        >>> scores.reshape(-1, 3).tolist()  # one row for each sample
+        [[2.0, 2.0, 2.0], [10.0, 10.0, 10.0]]
 
     References:
         I. Durugkar, I. Gemp, S. Mahadevan, "Generative Multi-Adversarial Networks", ICLR 2017, arXiv 1611.01673,
@@ -96,6 +104,15 @@ class ClassifierHead:
 
     Params are {"network", "head": {"kernel", "bias"}}.
 
+    Example:
+        >>> from gan_jax.networks.mlp import MLPDiscriminator
+        >>> network = ClassifierHead(network=MLPDiscriminator(widths=(8,)), num_classes=4)
+        >>> scores, features = jax.eval_shape(
+        ...     lambda: network.features(network.init(jax.random.key(0), (2,)), jnp.ones((6, 2)), train=False)
+        ... )
+        >>> scores.shape, features["class_logits"].shape
+        ((6,), (6, 4))
+
     References:
         Q. Hoang, T. D. Nguyen, T. Le, D. Phung, "MGAN: Training Generative Adversarial Nets with Multiple Generators",
             ICLR 2018, section 3, equation 2: C and D share all layers but the last.
@@ -130,7 +147,9 @@ def _inner(variables: Variables) -> Variables:
     return Variables(variables.params["network"], variables.statistics)
 
 
-def last_features(owner: str, network: DiscriminatorNetwork, features: dict[str, Array]) -> Array:
+def last_features(
+    owner: str, network: DiscriminatorNetwork, features: dict[str, Float[Array, "n ..."]]
+) -> Float[Array, "n d"]:
     """The activations of a network's last hidden layer, flattened.
 
     Args:

@@ -20,7 +20,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
+from jaxtyping import Float
 
 IMPLEMENTATIONS = ("auto", "native", "matmul")
 
@@ -57,8 +58,13 @@ def default_implementation() -> str:
 
 
 def conv(
-    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: Padding = 0, implementation: str = "auto"
-) -> jax.Array:
+    x: Float[Array, "n height width channels"],
+    kernel: Float[Array, "kernel_height kernel_width in out"],
+    *,
+    stride: int = 1,
+    padding: Padding = 0,
+    implementation: str = "auto",
+) -> Float[Array, "n out_height out_width out"]:
     """Convolution (cross-correlation), as PyTorch's `Conv2d` and flax's `Conv`.
 
     out[b, i, j, o] = sum_{u, v, c} x[b, s*i + u - p, s*j + v - p, c] kernel[u, v, c, o]
@@ -107,8 +113,13 @@ def conv(
 
 
 def conv_transpose(
-    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: Padding = 0, implementation: str = "auto"
-) -> jax.Array:
+    x: Float[Array, "n height width channels"],
+    kernel: Float[Array, "kernel_height kernel_width in out"],
+    *,
+    stride: int = 1,
+    padding: Padding = 0,
+    implementation: str = "auto",
+) -> Float[Array, "n out_height out_width out"]:
     """Transposed convolution, as PyTorch's `ConvTranspose2d`: the adjoint of `conv` in its input.
 
     out[b, s*i + u - p, s*j + v - p, o] += sum_c x[b, i, j, c] kernel[u, v, c, o]

@@ -47,8 +47,8 @@ _SIZES: dict[int, tuple[int, tuple[int, ...]]] = {
     64: (4, (8, 4, 2, 1)),
 }
 
-# "identity" is the published label-noise code: it has LeakyReLU(True), whose slope is 1, so its generator is linear
-# between batch norms.
+# "identity" is that of the published label-noise code: LeakyReLU(True) has slope 1, so its generator is linear between
+# batch norms.
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "identity": lambda x: x,
@@ -70,11 +70,16 @@ _ATTENTION = "self-attention on the map of a quarter of the image's side"
 class DCGANGenerator:
     """The DCGAN generator: transposed convolutions, batch norm, tanh; no biases (Radford et al., ICLR 2016).
 
-    At 64 pixels and width 64 this is the network of the label-noise study. `activation="identity"` is its published
-    code, which has `LeakyReLU(True)`, of slope 1, so G is linear between batch norms; its README has ReLU.
+    At 64 pixels and width 64 this is the network of the label-noise study. `activation="identity"` is that of its
+    published code: `LeakyReLU(True)` has slope 1, so G is linear between batch norms. The README there says ReLU.
 
     `norm` is the published batch norm, virtual batch norm in its place, feature vectors of unit mean square after each
     activation ("pixel"), or none. With the last two, convolutions have biases.
+
+    Example:
+        >>> variables = jax.eval_shape(lambda: DCGANGenerator().init(jax.random.key(0), 100, (64, 64, 3)))
+        >>> sum(leaf.size for leaf in jax.tree.leaves(variables.params))  # that of the PyTorch example
+        3576704
     """
 
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
@@ -114,6 +119,11 @@ class DCGANDiscriminator:
     """The DCGAN discriminator: strided convolutions, batch norm after all but the first, LeakyReLU; no biases.
 
     A linear map of the features that `minibatch` appends is added to the score.
+
+    Example:
+        >>> variables = jax.eval_shape(lambda: DCGANDiscriminator().init(jax.random.key(0), (64, 64, 3)))
+        >>> sum(leaf.size for leaf in jax.tree.leaves(variables.params))  # that of the PyTorch example
+        2765568
     """
 
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
@@ -169,7 +179,7 @@ def _check_shape(owner: str, shape: tuple[int, ...]) -> None:
     if len(shape) != 3 or shape[0] not in _SIZES:
         what = " x ".join(str(n) for n in shape)
         raise ValueError(
-            f"{owner} makes images of {', '.join(map(str, _SIZES))} pixels and the data are {what}: "
+            f"{owner} is for images of {', '.join(map(str, _SIZES))} pixels and the data are {what}: "
             "set data.image_size to one of these, or use an MLP"
         )
 

@@ -1,4 +1,4 @@
-"""Networks of GANs with an encoder: a generator that also maps samples to latents, and a joint discriminator.
+"""Networks for GANs with an encoder: a generator that also maps samples to latents, and a joint discriminator.
 
 References:
     V. Dumoulin et al., "Adversarially Learned Inference", ICLR 2017, arXiv 1606.00704.
@@ -29,6 +29,13 @@ class Bidirectional:
     score is not used, and the parameters of its output layer get no gradient.
 
     Params are {"generator", "encoder": {"trunk", "head": {"kernel", "bias"}}}; statistics {"generator", "trunk"}.
+
+    Example:
+        >>> from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
+        >>> network = Bidirectional(network=MLPGenerator(widths=(8,)), trunk=MLPDiscriminator(widths=(8,)))
+        >>> variables = jax.eval_shape(lambda: network.init(jax.random.key(0), latent_dim=3, shape=(2,)))
+        >>> jax.eval_shape(lambda v: network.encode(v, jnp.ones((5, 2)), 3, train=False), variables).shape
+        (5, 3)
     """
 
     network: GeneratorNetwork = setting(doc="the generator")
@@ -107,13 +114,20 @@ class JointDiscriminator:
     used, and the parameters of its output layer get no gradient.
 
     Params are {"network", "hidden", "output"}; the statistics are the network's.
+
+    Example:
+        >>> from gan_jax.networks.mlp import MLPDiscriminator
+        >>> network = JointDiscriminator(network=MLPDiscriminator(widths=(8,)), shape=(2, 2), width=8)
+        >>> variables = jax.eval_shape(lambda: network.init(jax.random.key(0), (7,)))  # 2 x 2 numbers and a latent of 3
+        >>> variables.params["hidden"]["kernel"].shape  # from 8 features of the sample and the latent
+        (11, 8)
     """
 
     network: DiscriminatorNetwork = setting(doc="network whose hidden features describe the sample")
     shape: tuple[int, ...] = setting(doc="shape of one sample")
     width: int = setting(default=128, at_least=1, doc="units of the layer on the sample's features and the latent")
 
-    num_heads = 1  # also if the network has several
+    num_heads = 1  # even if the network has several
 
     def check(self, shape: tuple[int, ...]) -> None:
         self._latent_dim(shape)

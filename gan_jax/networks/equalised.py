@@ -13,7 +13,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
+from jaxtyping import Float
 
 from gan_jax.networks.convolution import Padding, conv
 
@@ -21,7 +22,7 @@ HE_GAIN = math.sqrt(2)
 _EPSILON = 1e-8
 
 
-def pixel_norm(x: jax.Array, epsilon: float = _EPSILON) -> jax.Array:
+def pixel_norm(x: Float[Array, "*n channels"], epsilon: float = _EPSILON) -> Float[Array, "*n channels"]:
     r"""Scales the feature vector at every position to unit root mean square (Karras et al., section 4.2).
 
     $$ b_c = a_c / \sqrt{\tfrac{1}{C} \sum_{c'} a_{c'}^2 + \epsilon} $$

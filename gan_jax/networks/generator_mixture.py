@@ -16,12 +16,12 @@ from gan_jax.networks.network import GeneratorNetwork, Variables
 class GeneratorMixture:
     """p = (1 / num) sum_k p_k: `num` independent generators; sample i of a batch comes from generator i mod num.
 
-    Every component makes the same number of samples of every batch. So does a device's shard of a batch, if its size is
-    a multiple of `num`. A batch of another size is padded with its own first latents, and the extra samples are cut
-    off; batch norm then counts those latents twice.
+    Every component makes the same number of samples of every batch. The same holds for a device's shard of a batch if
+    its size is a multiple of `num`. A batch of another size is padded with its own first latents, and the extra samples
+    are cut off; batch norm then counts those latents twice.
 
     Every leaf of the parameters and statistics has a leading axis [num]. The paper's generators share all layers but
-    the first, and a classifier of the components keeps them apart (`committee.ClassifierHead`). These share none.
+    the first; here they share none. A classifier of the components keeps them apart (`committee.ClassifierHead`).
 
     Example:
         >>> from gan_jax.networks.mlp import MLPGenerator
@@ -43,7 +43,7 @@ class GeneratorMixture:
         """Checks the size of a batch on one device.
 
         Raises:
-            ValueError: with the remedy, if the components cannot make equal parts of it.
+            ValueError: if the components cannot make equal parts of it.
         """
         if batch_size % self.num:
             fitting = max(batch_size // self.num, 1) * self.num

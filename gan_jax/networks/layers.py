@@ -8,7 +8,8 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
+from jaxtyping import Float, Key
 
 Norm = Literal["none", "batch", "pixel", "virtual"]
 """Normalisation between layers: none, batch norm, unit mean square per position, or virtual batch norm."""
@@ -71,7 +72,7 @@ class BatchNorm(nn.Module):
         return out.astype(out_dtype)
 
 
-def init_linear(key: jax.Array, num_inputs: int, num_outputs: int) -> dict[str, jax.Array]:
+def init_linear(key: Key[Array, ""], num_inputs: int, num_outputs: int) -> dict[str, Float[Array, "..."]]:
     """Initial parameters of a linear map: LeCun normal weights and a bias of 0.
 
     Args:
@@ -86,6 +87,6 @@ def init_linear(key: jax.Array, num_inputs: int, num_outputs: int) -> dict[str, 
     return {"kernel": kernel, "bias": jnp.zeros(num_outputs, jnp.float32)}
 
 
-def linear(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+def linear(params: dict[str, Float[Array, "..."]], x: Float[Array, "n inputs"]) -> Float[Array, "n outputs"]:
     """The map x W + b: [batch, inputs] -> [batch, outputs]."""
     return x @ params["kernel"] + params["bias"][None]

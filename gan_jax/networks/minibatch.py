@@ -26,7 +26,14 @@ class MinibatchLayer(Protocol):
 
 @component
 class MinibatchDiscrimination:
-    """Appends to each sample measures of its closeness to the others; see `MinibatchDiscriminationModule`."""
+    """Appends to each sample measures of its closeness to the others; see `MinibatchDiscriminationModule`.
+
+    Example:
+        >>> layer = MinibatchDiscrimination(num_kernels=1, kernel_dim=1).module("minibatch", None)
+        >>> samples = layer.apply({"params": {"kernel": jnp.ones((1, 1))}}, jnp.array([[0.0], [0.0], [2.0]]))
+        >>> [round(float(value), 4) for value in samples[:, 1]]  # 1 + exp(-2) twice, and 2 exp(-2)
+        [1.1353, 1.1353, 0.2707]
+    """
 
     num_kernels: int = setting(default=16, at_least=1, doc="B, number of features appended; 100 as published")
     kernel_dim: int = setting(default=5, at_least=1, doc="C, dimension in which samples are compared")
@@ -37,7 +44,13 @@ class MinibatchDiscrimination:
 
 @component
 class MinibatchStddev:
-    """Appends the mean standard deviation over the batch to every sample; see `MinibatchStddevModule`."""
+    """Appends the mean standard deviation over the batch to every sample; see `MinibatchStddevModule`.
+
+    Example:
+        >>> layer, features = MinibatchStddev().module("minibatch", None), jnp.array([[0.0], [2.0]])
+        >>> layer.apply({}, features).tolist()
+        [[0.0, 1.0], [2.0, 1.0]]
+    """
 
     def module(self, name: str, axis_name: str | None) -> nn.Module:
         return MinibatchStddevModule(axis_name, name=name)

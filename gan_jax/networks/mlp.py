@@ -134,13 +134,21 @@ class MLPGenerator:
     """Maps a latent to a vector or, reshaped, to an image: `output_scale` times the last layer's output or its tanh.
 
     Images lie in [-1, 1], which the tanh keeps to.
+
+    Example:
+        >>> network = MLPGenerator(widths=(128, 128))
+        >>> variables = jax.eval_shape(lambda: network.init(jax.random.key(0), latent_dim=16, shape=(28, 28, 1)))
+        >>> [variables.params[name]["kernel"].shape for name in ("dense_0", "dense_1", "output")]
+        [(16, 128), (128, 128), (128, 784)]
     """
 
     widths: tuple[int, ...] = setting(default=(128, 128), doc=_WIDTHS)
     activation: Activation = setting(default="relu", doc="activation of the hidden layers")
     init_name: Init = setting(default="orthogonal", doc=_INIT)
     gain: float = setting(default=1.0, above=0, doc=_GAIN)
-    output: Output = setting(default="linear", doc="of the last layer: as it is, or its tanh, for images in [-1, 1]")
+    output: Output = setting(
+        default="linear", doc="output of the last layer: linear, or its tanh for images in [-1, 1]"
+    )
     output_scale: float = setting(default=1.0, above=0, doc="factor of the output: the scale of the data")
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     norm: Norm = setting(default="none", doc=_NORM)
@@ -204,6 +212,14 @@ class MLPDiscriminator:
     """Maps a vector or a flattened image, multiplied by `input_scale`, to one raw score.
 
     `activation="maxout"` with five pieces is the D of PacGAN's ring and grid.
+
+    Example:
+        >>> network = MLPDiscriminator(widths=(8, 4))
+        >>> scores, features = jax.eval_shape(
+        ...     lambda: network.features(network.init(jax.random.key(0), (2,)), jnp.ones((5, 2)), train=False)
+        ... )
+        >>> scores.shape, {name: value.shape for name, value in features.items()}
+        ((5,), {'hidden_0': (5, 8), 'hidden_1': (5, 4)})
 
     References:
         I. Goodfellow et al., "Maxout Networks", ICML 2013, arXiv 1302.4389, section 2.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 
 class Variables(NamedTuple):
@@ -18,7 +19,13 @@ class Variables(NamedTuple):
     Attributes:
         params: pytree of the parameters that the optimiser updates.
         statistics: running statistics by collection; {} for networks without any.
-        memory: state of the player's remedies (earlier fakes, averages of scores); networks do not read it.
+        memory: state of the player's remedies (earlier fakes, averages of scores), which networks do not read.
+
+    Example:
+        >>> from gan_jax.networks.points import PointGenerator
+        >>> variables = PointGenerator(start=2.0).init(None, latent_dim=1, shape=(3,))
+        >>> variables.params["point"].tolist(), variables.statistics, variables.memory
+        ([2.0, 2.0, 2.0], {}, ())
     """
 
     params: Any
@@ -61,7 +68,7 @@ class GeneratorNetwork(Protocol):
         ...
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raises ValueError, with the remedy, if the network cannot make samples of this shape."""
+        """Raises ValueError if the network cannot make samples of this shape; the message says what to use instead."""
         ...
 
 
@@ -104,17 +111,18 @@ class DiscriminatorNetwork(Protocol):
         ...
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raises ValueError, with the remedy, if the network cannot score samples of this shape."""
+        """Raises ValueError if the network cannot score samples of this shape; the message says what to use instead."""
         ...
 
 
+@runtime_checkable
 class FlaxGenerator(Protocol):
     """A generator network of one Flax module; `init_generator`, `apply_images` and `image_features` are its methods."""
 
     def _module(self, shape: tuple[int, ...], axis_name: str | None) -> nn.Module: ...
 
 
-def init_generator(self: FlaxGenerator, key: Array, latent_dim: int, shape: tuple[int, ...]) -> Variables:
+def init_generator(self: FlaxGenerator, key: Key[Array, ""], latent_dim: int, shape: tuple[int, ...]) -> Variables:
     """`GeneratorNetwork.init` of a network that has a Flax module.
 
     Args:
@@ -132,12 +140,12 @@ def init_generator(self: FlaxGenerator, key: Array, latent_dim: int, shape: tupl
 def apply_images(
     self: FlaxGenerator,
     variables: Variables,
-    latent: Array,
+    latent: Float[Array, "n latent_dim"],
     shape: tuple[int, ...],
     *,
     train: bool,
     axis_name: str | None = None,
-) -> tuple[Array, Any]:
+) -> tuple[Float[Array, "n *shape"], Any]:
     """`GeneratorNetwork.apply` of a network that has a Flax module, in the latents' dtype.
 
     Args:
@@ -158,12 +166,12 @@ def apply_images(
 def image_features(
     self: FlaxGenerator,
     variables: Variables,
-    latent: Array,
+    latent: Float[Array, "n latent_dim"],
     shape: tuple[int, ...],
     *,
     train: bool,
     axis_name: str | None = None,
-) -> tuple[Array, dict[str, Array]]:
+) -> tuple[Float[Array, "n *shape"], dict[str, Float[Array, "n ..."]]]:
     """The samples of a network that has a Flax module, and the hidden activations behind them.
 
     Args:
@@ -181,7 +189,7 @@ def image_features(
     return images.astype(jnp.result_type(latent)), features
 
 
-def init_module(module: nn.Module, key: Array, example: Array) -> Variables:
+def init_module(module: nn.Module, key: Key[Array, ""], example: Float[Array, "1 *shape"]) -> Variables:
     """A Flax module's initial variables, split into parameters and statistics.
 
     Args:
@@ -198,7 +206,9 @@ def init_module(module: nn.Module, key: Array, example: Array) -> Variables:
     return Variables(params, collections)
 
 
-def apply_module(module: nn.Module, variables: Variables, inputs: Array, *, train: bool) -> tuple[Array, Any]:
+def apply_module(
+    module: nn.Module, variables: Variables, inputs: Float[Array, "n *shape"], *, train: bool
+) -> tuple[Float[Array, "n ..."], Any]:
     """Runs a Flax module.
 
     Args:
@@ -218,8 +228,8 @@ def apply_module(module: nn.Module, variables: Variables, inputs: Array, *, trai
 
 
 def module_features(
-    module: nn.Module, variables: Variables, inputs: Array, *, train: bool
-) -> tuple[Array, dict[str, Array]]:
+    module: nn.Module, variables: Variables, inputs: Float[Array, "n *shape"], *, train: bool
+) -> tuple[Float[Array, "n ..."], dict[str, Float[Array, "n ..."]]]:
     """Runs a Flax module and returns the values that it sows into the collection "features"; statistics do not advance.
 
     Args:
@@ -245,10 +255,10 @@ def output_dtype(dtype: Any) -> Any:
     """The dtype argument of a last layer: float32 where the layers before it compute in a narrower one.
 
     A bfloat16 has three digits. A score rounded to them moves a loss by up to 0.4 %, and a sample of a ring whose modes
-    are 0.01 wide by half of that. A cast after the layer would come too late.
+    are 0.01 wide by half of that. A cast after the layer would be too late.
 
     Args:
-        dtype: of the other layers; None: the parameters' own.
+        dtype: of the other layers; None takes the parameters' own.
 
     Returns:
         The dtype, at least float32; None for None.

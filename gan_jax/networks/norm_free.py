@@ -48,7 +48,14 @@ _WIDTH = "channels of every map; 768 as published for images of 32 pixels"
 
 @component
 class NormFreeGenerator:
-    """Latent to image through residual blocks without normalisation; the output is linear, as published."""
+    """Latent to image through residual blocks without normalisation; the output is linear, as published.
+
+    Example:
+        >>> network = NormFreeGenerator(width=8, blocks=1)
+        >>> variables = jax.eval_shape(lambda: network.init(jax.random.key(0), 16, (32, 32, 3)))
+        >>> sorted(name for name in variables.params if name.startswith("conv"))  # at 4, 8, 16 and 32 pixels
+        ['conv_0', 'conv_1', 'conv_2', 'conv_3']
+    """
 
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
     blocks: int = setting(default=2, at_least=1, doc=_BLOCKS)
@@ -70,7 +77,14 @@ class NormFreeGenerator:
 
 @component
 class NormFreeDiscriminator:
-    """Image to one raw score through residual blocks without normalisation."""
+    """Image to one raw score through residual blocks without normalisation.
+
+    Example:
+        >>> network = NormFreeDiscriminator(width=8, blocks=1)
+        >>> variables = jax.eval_shape(lambda: network.init(jax.random.key(0), (32, 32, 3)))
+        >>> variables.params["basis"].shape, variables.statistics  # a weight for each channel and position
+        ((4, 4, 8), {})
+    """
 
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
     blocks: int = setting(default=2, at_least=1, doc=_BLOCKS)

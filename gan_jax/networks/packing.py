@@ -20,12 +20,12 @@ class Packed:
     packed separately, and the size of each must be a multiple of `num`.
 
     Example:
-        >>> import jax, jax.numpy as jnp
+        >>> import jax
         >>> from gan_jax.networks.mlp import MLPDiscriminator
         >>> network = Packed(network=MLPDiscriminator(widths=(8,)), num=2)
-        >>> scores, _ = network.apply(network.init(jax.random.key(0), (3,)), jnp.ones((6, 3)), train=True)
-        >>> scores.shape
-        (3,)
+        >>> variables = jax.eval_shape(lambda: network.init(jax.random.key(0), (3,)))
+        >>> variables.params["dense_0"]["kernel"].shape  # two samples of three numbers
+        (6, 8)
 
     References:
         Z. Lin, A. Khetan, G. Fanti, S. Oh, "PacGAN: The power of two samples in generative adversarial networks",
@@ -33,7 +33,7 @@ class Packed:
     """
 
     network: DiscriminatorNetwork = setting(doc="network that scores the packs")
-    num: int = setting(default=2, at_least=1, doc="samples in a pack; 2, 3 and 4 as published; 1 is no packing")
+    num: int = setting(default=2, at_least=1, doc="samples in a pack; 2, 3 and 4 as published; 1 disables packing")
 
     def check(self, shape: tuple[int, ...]) -> None:
         self.network.check(self._shape(shape))
@@ -42,7 +42,7 @@ class Packed:
         """Checks the size of a batch of one side on one device.
 
         Raises:
-            ValueError: with the remedy, if it does not divide into packs.
+            ValueError: if it does not divide into packs.
         """
         size = pack_size(self)
         if batch_size % size:

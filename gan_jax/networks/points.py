@@ -20,6 +20,12 @@ from gan_jax.networks.network import Variables
 class PointGenerator:
     """Maps every latent to the same learnt point theta: params {"point": [*shape]}.
 
+    Example:
+        >>> network = PointGenerator(start=2.0)
+        >>> variables = network.init(None, latent_dim=1, shape=(2,))
+        >>> network.apply(variables, jnp.zeros((3, 1)), (2,), train=True)[0].tolist()
+        [[2.0, 2.0], [2.0, 2.0], [2.0, 2.0]]
+
     References:
         L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", ICML 2018,
             definition 2.1.
@@ -42,7 +48,14 @@ class PointGenerator:
 
 @component
 class LinearDiscriminator:
-    """Scores <psi, x>, without a bias: params {"direction": [prod(shape)]}. It has no hidden features."""
+    """Scores <psi, x>, without a bias: params {"direction": [prod(shape)]}. It has no hidden features.
+
+    Example:
+        >>> network = LinearDiscriminator(start=2.0)
+        >>> scores, _ = network.apply(network.init(None, (2,)), jnp.array([[1.0, 3.0]]), train=True)
+        >>> scores.tolist()  # 2 * 1 + 2 * 3
+        [8.0]
+    """
 
     start: float = setting(default=1.0, doc="every coordinate of the direction before training, score per data unit")
 

@@ -2,7 +2,7 @@
 
 Stage s works at r = 4 * 2^s pixels. G enlarges its image to the data's size and D averages its input down, so samples
 always have the data's shape. All parameters of the full network exist from the start, and blocks that a stage does not
-use get gradients of 0: growth changes the function and leaves the state alone. A new block is faded in:
+use get gradients of 0: growth changes the function, but not the structure of the state. A new block is faded in:
 
     G: image_s = (1 - fade) up(to_image_{r/2}(h_{r/2})) + fade to_image_r(h_r)
     D: h_{r/2} = (1 - fade) from_image_{r/2}(down(x)) + fade down(block_r(from_image_r(x)))
@@ -23,6 +23,7 @@ from typing import Any, Literal, Self
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule
@@ -57,6 +58,13 @@ class ProgressiveGenerator:
     """The growing generator: pairs of 3x3 convolutions, LeakyReLU, pixel norm; a linear 1x1 convolution to the image.
 
     The output is linear, as published, so samples have no fixed range.
+
+    Example:
+        >>> network = ProgressiveGenerator()
+        >>> network.num_stages((32, 32, 1))  # 4, 8, 16 and 32 pixels
+        4
+        >>> network.at_stage(1, fade=0.25).fade  # at 8 pixels, three quarters still the image of 4 pixels
+        0.25
     """
 
     width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
@@ -106,6 +114,13 @@ class ProgressiveDiscriminator:
     """The growing discriminator: pairs of 3x3 convolutions, LeakyReLU, mean pooling; minibatch stddev at 4x4.
 
     With `minibatch_stddev` a score depends on the other samples of its batch, in training and in evaluation.
+
+    Example:
+        >>> images = jnp.tile(jnp.arange(16.0)[None, None, :, None], (1, 16, 1, 1))
+        >>> ProgressiveDiscriminator().at_stage(1, fade=1.0).faded(images)[0, 0, ::2, 0].tolist()  # 8 pixels
+        [0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5]
+        >>> ProgressiveDiscriminator().at_stage(1, fade=0.0).faded(images)[0, 0, ::2, 0].tolist()  # still 4 pixels
+        [1.5, 1.5, 5.5, 5.5, 9.5, 9.5, 13.5, 13.5]
     """
 
     width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
@@ -166,12 +181,12 @@ class ProgressiveDiscriminator:
         return module_features(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
 
 
-def upsample(x: Array, factor: int = 2) -> Array:
+def upsample(x: Float[Array, "n height width channels"], factor: int = 2) -> Float[Array, "n _ _ channels"]:
     """Repeats each pixel of [batch, height, width, channels] `factor` times along both axes (nearest neighbour)."""
     return jnp.repeat(jnp.repeat(x, factor, axis=1), factor, axis=2) if factor > 1 else x
 
 
-def average_pool(x: Array) -> Array:
+def average_pool(x: Float[Array, "n height width channels"]) -> Float[Array, "n height//2 width//2 channels"]:
     """Means of 2x2 blocks: [batch, height, width, channels] -> [batch, height / 2, width / 2, channels]."""
     batch, height, width, channels = x.shape
     return jnp.mean(x.reshape(batch, height // 2, 2, width // 2, 2, channels), axis=(2, 4))

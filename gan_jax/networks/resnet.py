@@ -51,6 +51,12 @@ class ResNetGenerator:
     """Residual blocks that double the map: batch norm, ReLU, 3x3 convolution, twice; tanh at the end.
 
     The published network also has biases in its blocks, which batch norm cancels.
+
+    Example:
+        >>> import jax
+        >>> variables = jax.eval_shape(lambda: ResNetGenerator().init(jax.random.key(0), 128, (32, 32, 3)))
+        >>> variables.params["dense"]["kernel"].shape  # from the latent to a 4x4 map
+        (128, 4096)
     """
 
     width: int = setting(default=256, at_least=1, doc="channels of every map; 256 as published")
@@ -76,7 +82,15 @@ class ResNetGenerator:
 
 @component
 class ResNetDiscriminator:
-    """Residual blocks (ReLU, 3x3 convolution, twice; mean pooling), a sum over positions, one raw score; no norm."""
+    """Residual blocks (ReLU, 3x3 convolution, twice; mean pooling), a sum over positions, one raw score; no norm.
+
+    Example:
+        >>> import jax
+        >>> network, images = ResNetDiscriminator(), jnp.zeros((1, 32, 32, 3))
+        >>> run = lambda: network.features(network.init(jax.random.key(0), (32, 32, 3)), images, train=False)
+        >>> [value.shape for value in jax.eval_shape(run)[1].values()]
+        [(1, 16, 16, 128), (1, 8, 8, 128), (1, 8, 8, 128), (1, 8, 8, 128)]
+    """
 
     width: int = setting(default=128, at_least=1, doc="channels of every map; 128 as published")
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
@@ -179,7 +193,7 @@ def _conv(
 
 
 def check_square(owner: str, shape: tuple[int, ...]) -> None:
-    """Refuses data that are no square images of a known size.
+    """Checks that data are square images of a known size.
 
     Raises:
         ValueError: if they are not.

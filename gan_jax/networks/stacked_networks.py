@@ -45,7 +45,13 @@ _KERNEL = 3
 
 @component
 class StackedGenerator:
-    """Latent -> 4x4x64 -> 7x7x32 -> 14x14x16 -> 28x28x8 -> 28x28 image: batch norm and ReLU each, tanh at the end."""
+    """Latent -> 4x4x64 -> 7x7x32 -> 14x14x16 -> 28x28x8 -> 28x28 image: batch norm and ReLU each, tanh at the end.
+
+    Example:
+        >>> variables = jax.eval_shape(lambda: StackedGenerator().init(jax.random.key(0), 100, (28, 28, 3)))
+        >>> variables.params["dense"]["kernel"].shape, variables.params["output"]["kernel"].shape
+        ((100, 1024), (3, 3, 8, 3))
+    """
 
     convolution: Implementation = setting(
         default="auto", doc="native, matrix products, or the faster of them on the backend (auto)"
@@ -63,7 +69,13 @@ class StackedGenerator:
 
 @component
 class StackedDiscriminator:
-    """28x28 image -> 14x14 -> 7x7 -> 4x4 -> one raw score: batch norm in every layer, LeakyReLU."""
+    """28x28 image -> 14x14 -> 7x7 -> 4x4 -> one raw score: batch norm in every layer, LeakyReLU.
+
+    Example:
+        >>> variables = jax.eval_shape(lambda: StackedDiscriminator(width=2).init(jax.random.key(0), (28, 28, 3)))
+        >>> [variables.params[f"conv_{i}"]["kernel"].shape for i in range(3)]
+        [(3, 3, 3, 2), (3, 3, 2, 4), (3, 3, 4, 8)]
+    """
 
     width: int = setting(
         default=2,

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Float
 
 
 class VirtualBatchNorm(nn.Module):
@@ -56,7 +57,9 @@ class VirtualBatchNorm(nn.Module):
         return (out * scale.reshape(shape) + bias.reshape(shape)).astype(out_dtype)
 
 
-def with_reference(module: nn.Module, latent: Array, num_reference: int) -> Array:
+def with_reference(
+    module: nn.Module, latent: Float[Array, "n latent_dim"], num_reference: int
+) -> Float[Array, "{num_reference}+n latent_dim"]:
     """Puts a module's reference latents in front of others.
 
     The reference latents are drawn from N(0, 1) at init, for any prior, stored in the collection `reference`, and not

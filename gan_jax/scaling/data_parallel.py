@@ -3,8 +3,8 @@
 The state is the same on all devices, and no leaf of it has an axis for them. Every device draws the whole batch from
 the same key and keeps its shard (`StepContext.shard`); raw scores are gathered, so that losses and label noise are of
 the whole batch (`player_losses.score`); batch norm takes its statistics over all devices; gradients are averaged. n
-devices then compute what one device computes on the whole batch, but for the order of sums.
-`Experiment.device_statistics` gives up the batch norm of the whole.
+devices then compute what one device computes on the whole batch, up to the order of sums. With
+`Experiment.device_statistics="local"` batch norm uses each device's shard instead.
 
 Under `pmap`, `jax.grad` sums the cotangents that the devices send each other. A device's gradient of the whole batch's
 loss is therefore n times what its shard contributes, and the mean over devices is the gradient.
@@ -38,7 +38,7 @@ Devices = Sequence[jax.Device]
 
 
 def check_split(experiment: Experiment, resources: LoadedData, num_devices: int) -> None:
-    """Raises ValueError, with the remedy, if a batch of the run does not divide evenly over the devices.
+    """Checks that all batches of the run divide evenly over the devices.
 
     Args:
         experiment: the settings.
@@ -77,14 +77,14 @@ def check_split(experiment: Experiment, resources: LoadedData, num_devices: int)
 
 
 def replicate(tree: Any, devices: Devices | None = None) -> Any:
-    """A pytree with a copy of every leaf on each device; where it is so already, as it is.
+    """A pytree with a copy of every leaf on each device; a pytree that is replicated already is returned unchanged.
 
-    A chunk places what is not in place at every call: place the resources once. The copy on the device that held a
-    leaf may be that leaf, so that a state whose replicas are donated is gone too.
+    A chunk replicates arguments that are not, at every call, so replicate the resources once. On the device that held a
+    leaf the copy may be the leaf itself: after its replicas are donated, the given state cannot be used either.
 
     Args:
         tree: a state, resources.
-        devices: None: all. In several processes, each places on those of its own.
+        devices: None takes all. With several processes, each uses its own devices.
     """
     everywhere = NamedSharding(_local_mesh(_all_devices(devices)), PartitionSpec())
     leaves = jax.tree.leaves(tree)
@@ -99,7 +99,7 @@ def make_parallel_chunk(devices: Devices | None = None) -> Advance:
     It compiles once for each structure of the experiment and each spec.
 
     Args:
-        devices: which, in one order in all processes. None: all of all processes.
+        devices: the devices, in the same order in all processes. None takes all devices of all processes.
 
     Example:
         >>> import jax
@@ -154,7 +154,7 @@ def parallel_program(devices: tuple[jax.Device, ...], spec: ChunkSpec, *, small:
         mapping=mapping,
     )
     options = compiler_options() if small else None
-    # A mapped function takes no options, and a jit around it none of the other processes' devices.
+    # A mapped function takes no compiler options, and a jit around it cannot use other processes' devices.
     if options is None or jax.process_count() > 1:
         return program
     return jax.jit(program, compiler_options=options, donate_argnums=3)
@@ -163,12 +163,12 @@ def parallel_program(devices: tuple[jax.Device, ...], spec: ChunkSpec, *, small:
 def replicas_agree(state: Any, devices: Devices | None = None) -> bool:
     """Whether every device holds the same bits in every leaf of a state (or of any replicated pytree).
 
-    jax does not check this: an output of `pmap` that is declared the same on all devices may differ, and passes for
-    replicated. Here the devices compare their bits, and those of this process are compared on the host as well.
+    jax does not check this: an output of `pmap` that is declared the same on all devices may differ and still count as
+    replicated. Here the devices compare their bits, and the copies of this process are also compared on the host.
 
     Args:
         state: from a parallel chunk, or `replicate`.
-        devices: None: those that hold the state; in several processes, all.
+        devices: None takes those that hold the state; with several processes, all.
     """
     return _forked_leaf(state, devices) is None
 
@@ -201,7 +201,7 @@ def _forked_leaf(tree: Any, devices: Devices | None) -> str | None:
 @functools.cache
 def _comparison(devices: tuple[jax.Device, ...], mapping: str) -> Any:
     def same(leaf: Array) -> Array:
-        # As integers: NaN is equal to itself, and -0 is not 0.
+        # Compared as integers, so that NaN equals itself and -0 differs from 0.
         bits = leaf.astype(jnp.uint8) if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, _bits_type(leaf))
         return jnp.all(jax.lax.pmin(bits, DEVICE_AXIS) == jax.lax.pmax(bits, DEVICE_AXIS))
 
@@ -235,6 +235,6 @@ def _on_all_processes(experiment: Experiment, devices: tuple[jax.Device, ...]) -
 
 
 def _axis(devices: tuple[jax.Device, ...]) -> Array:
-    """What pmap maps over: an element a device."""
+    """The mapped argument of pmap: one element for each device."""
     mesh = _local_mesh(devices)
     return jax.device_put(np.zeros(mesh.size, np.uint8), NamedSharding(mesh, PartitionSpec(DEVICE_AXIS)))

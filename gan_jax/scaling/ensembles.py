@@ -1,9 +1,9 @@
-"""Mixtures of generators on weighted data: AdaGAN's rounds, bagging, and independent runs to hold them against.
+"""Mixtures of generators on weighted data: AdaGAN's rounds, bagging, and independent runs as their baseline.
 
-A round of AdaGAN trains a GAN on the reweighted points; then a fresh discriminator, the classifier, learns to tell the
-data from the mixture so far, and what it says of each training point makes the weights of the next round. The
-weightings are in `gan_jax.scaling.boosting`. No program is compiled twice for that: weights and components are
-arguments.
+A round of AdaGAN trains a GAN on the reweighted points. Then a new discriminator, the density-ratio classifier, is
+trained to tell the data from the mixture so far, and its scores of the training points determine the weights of the
+next round. The weightings are in `gan_jax.scaling.boosting`. Weights and components are arguments of the programs, so
+that no program is compiled twice.
 
 References:
     I. Tolstikhin, S. Gelly, O. Bousquet, C.-J. Simon-Gabriel, B. Schölkopf, "AdaGAN: Boosting Generative Models",
@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.data.weighted import Weighted, WeightedDataset, reweighted
 from gan_jax.experiment.component import component, setting, unknown_name
@@ -39,19 +40,19 @@ from gan_jax.training.optimizers import Adam
 from gan_jax.training.state import TrainState
 
 TRAIN, CLASSIFIER, RESAMPLE = range(3)
-"""Purposes of randomness: what the key is folded with first, before the number of the component."""
+"""Purposes of randomness: the key is folded with one of them first, then with the number of the component."""
 
 MEMBER_STRATEGIES = ("vmap", "map")
-"""Of members that know nothing of each other; as in `gan_jax.scaling.strategies`, whose members share their data."""
+"""Strategies for independent members, as in `gan_jax.scaling.strategies`; here each member has its own data weights."""
 
 
 class DensityRatioFit(NamedTuple):
-    """What a classifier saw of a mixture.
+    """Results of a density-ratio classifier for a mixture.
 
     Attributes:
         loss: its logistic loss over its last steps, nats: 2 log 2 = 1.386 if it cannot tell data from mixture.
-        mean_ratio: mean of its d_i = p_g / p_data over the data; 1 for an ideal classifier of a mixture that stays on
-            them.
+        mean_ratio: mean of its d_i = p_g / p_data over the data; 1 for an ideal classifier of a mixture whose support
+            lies within the data's.
     """
 
     loss: Array
@@ -59,13 +60,13 @@ class DensityRatioFit(NamedTuple):
 
 
 class Ensemble(NamedTuple):
-    """A mixture of T generators, of which some may have no weight yet.
+    """A mixture of T generators, some of which may have weight 0 so far.
 
     Attributes:
         generators: their variables, leaves [T, ...].
         weights: [T] of the components in the mixture, summing to 1.
-        data_weights: [T, N] of the training points, as each component saw them.
-        fits: leaves [T], of the mixture before component t was trained; NaN where there was no classifier.
+        data_weights: [T, N] of the training points, with which each component was trained.
+        fits: leaves [T], for the mixture before component t was trained; NaN if there was no classifier.
     """
 
     generators: Variables
@@ -76,7 +77,7 @@ class Ensemble(NamedTuple):
 
 @component
 class DensityRatioClassifier:
-    """How the discriminator that tells the data from the mixture is trained: Adam, its rate falling linearly to 0."""
+    """Training of the discriminator between data and mixture: Adam, with a learning rate that falls linearly to 0."""
 
     network: DiscriminatorNetwork | None = setting(
         default=None,
@@ -84,7 +85,7 @@ class DensityRatioClassifier:
         doc="sample to raw score; None takes the network of the experiment's D",
     )
     num_steps: int = setting(default=2_000, at_least=1, doc="updates, each on fresh samples of the mixture")
-    batch_size: int = setting(default=256, at_least=1, doc="data, and samples of the mixture, in an update")
+    batch_size: int = setting(default=256, at_least=1, doc="real examples in an update, and as many samples")
     learning_rate: float = setting(default=2e-3, above=0, doc="step size at the start")
 
 
@@ -92,7 +93,7 @@ class DensityRatioClassifier:
 
 
 @functools.partial(jax.jit, static_argnames="num")
-def sample(experiment: Experiment, ensemble: Ensemble, key: Array, num: int) -> Array:
+def sample(experiment: Experiment, ensemble: Ensemble, key: Key[Array, ""], num: int) -> Float[Array, "n *shape"]:
     """`num` independent samples of the mixture, [num, *shape]. Generators with batch norm use running statistics.
 
     Every component makes a sample of every latent and one of them is kept, T times the work of one generator.
@@ -115,9 +116,9 @@ def sample(experiment: Experiment, ensemble: Ensemble, key: Array, num: int) -> 
 
 
 def first(ensemble: Ensemble, num: int) -> Ensemble:
-    """The mixture as it was when it had its first `num` components; the shapes stay as they are.
+    """The mixture as it was with its first `num` components; the arrays keep their shapes.
 
-    Later components only scaled the weights of the earlier ones, all alike.
+    Later components scaled the weights of all earlier ones by a common factor, which is undone here.
 
     Raises:
         ValueError: if none of these has weight.
@@ -131,7 +132,7 @@ def first(ensemble: Ensemble, num: int) -> Ensemble:
     return ensemble._replace(weights=weights / total)
 
 
-def measure(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: Array) -> Any:
+def measure(experiment: Experiment, resources: LoadedData, ensemble: Ensemble, key: Key[Array, ""]) -> Any:
     """The detector's metrics of a mixture, on as many samples as it takes.
 
     Args:
@@ -154,8 +155,10 @@ def _measure(experiment: Experiment, resources: LoadedData, samples: Array) -> A
 
 
 @jax.jit
-def coverage(samples: Array, points: Array, bandwidth: float | Array) -> Array:
-    """AdaGAN's C: the share of the data where the model's density exceeds what 95 % of its own samples exceed.
+def coverage(
+    samples: Float[Array, "n d"], points: Float[Array, "m d"], bandwidth: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """AdaGAN's coverage C: the share of the data where the model's density exceeds its 5 % quantile over samples.
 
     C = P_data(p_g > t) with P_g(p_g > t) = 0.95, and p_g a Gaussian kernel estimate from the samples. A perfect model
     scores about 95 %, a little less since each sample's own kernel counts in t.
@@ -177,15 +180,18 @@ def coverage(samples: Array, points: Array, bandwidth: float | Array) -> Array:
     return jnp.mean(log_density(points) > threshold)
 
 
-# --- The classifier
-# --------------------------------------------------------------------------------------------------------
+# --- The classifier ---------------------------------------------------------------------------------------------------
 
 
 @jax.jit
 def ratios(
-    experiment: Experiment, dataset: WeightedDataset, ensemble: Ensemble, key: Array, classifier: DensityRatioClassifier
-) -> tuple[Array, DensityRatioFit]:
-    """What a fresh classifier makes of a mixture.
+    experiment: Experiment,
+    dataset: WeightedDataset,
+    ensemble: Ensemble,
+    key: Key[Array, ""],
+    classifier: DensityRatioClassifier,
+) -> tuple[Float[Array, "n"], DensityRatioFit]:
+    """The density ratios of a mixture by a newly trained classifier.
 
     It minimises -log D(x) - log(1 - D(y)), D = sigmoid(s), over data x and samples y, at whose optimum s is
     log(p_data / p_g).
@@ -198,7 +204,7 @@ def ratios(
         classifier: how it is trained.
 
     Returns:
-        (d_i = p_g / p_data at all training points [N], what the classifier saw).
+        (d_i = p_g / p_data at all training points [N], the fit of the classifier).
     """
     network = classifier.network or experiment.discriminator.network
     key_init, key_steps = jax.random.split(key)
@@ -238,14 +244,14 @@ def ratios(
 def rounds(
     experiment: Experiment,
     resources: LoadedData,
-    key: Array,
+    key: Key[Array, ""],
     num_rounds: int,
     *,
     weighting: str = "star",
     beta: float | None = None,
     classifier: DensityRatioClassifier | None = None,
 ) -> Iterator[Ensemble]:
-    """AdaGAN, a round at a time: yields the mixture after each, with room for `num_rounds` components.
+    """AdaGAN, one round at a time: yields the mixture after each round, with space for `num_rounds` components.
 
     Args:
         experiment: the GAN of a round, with `Weighted` data; `num_steps` are those of one round.
@@ -253,15 +259,15 @@ def rounds(
         key: everything random follows from it and the number of the round.
         num_rounds: components in the end.
         weighting: "star" (theorem 1) or "dagger" (theorem 2); see `gan_jax.scaling.boosting`.
-        beta: weight with which each component after the first joins; None: 1 / t.
-        classifier: how the discriminator of data from mixture is trained; None: `DensityRatioClassifier()`.
+        beta: weight with which each component after the first joins; None takes 1 / t.
+        classifier: training of the density-ratio classifier; None takes `DensityRatioClassifier()`.
 
     Returns:
         The mixture after each round, in turn.
 
     Raises:
-        ValueError: for data without weights, fewer than one round, or a weighting or beta that is none.
-        FloatingPointError: if a round's GAN stops being finite.
+        ValueError: for data without weights, fewer than one round, an unknown weighting, or a beta outside (0, 1].
+        FloatingPointError: if the values of a round's GAN are not finite.
     """
     _check(experiment, num_rounds)
     if weighting not in WEIGHTINGS:
@@ -276,14 +282,14 @@ def rounds(
 def boost(
     experiment: Experiment,
     resources: LoadedData,
-    key: Array,
+    key: Key[Array, ""],
     num_rounds: int,
     *,
     weighting: str = "star",
     beta: float | None = None,
     classifier: DensityRatioClassifier | None = None,
 ) -> Ensemble:
-    """AdaGAN to its end: the last mixture that `rounds` yields, of the same arguments.
+    """All rounds of AdaGAN: the last mixture that `rounds` yields for the same arguments.
 
     Args:
         experiment: the GAN of each round, with `Weighted` data.
@@ -291,7 +297,7 @@ def boost(
         key: everything random follows from it.
         num_rounds: components.
         weighting: of the points, by name.
-        beta: share of a new component; None: 1 / round.
+        beta: weight of a new component; None takes 1 / round.
         classifier: how the density ratio is estimated.
 
     Returns:
@@ -347,10 +353,12 @@ def _reweight(weighting: str, p_data: Array, ratio: Array, beta: float) -> Array
     return WEIGHTINGS[weighting](p_data, ratio, beta).weights
 
 
-# --- Members that know nothing of each other --------------------------------------------------------------------------
+# --- Independent members ----------------------------------------------------------------------------------------------
 
 
-def bag(experiment: Experiment, resources: LoadedData, key: Array, num: int, *, strategy: str = "vmap") -> Ensemble:
+def bag(
+    experiment: Experiment, resources: LoadedData, key: Key[Array, ""], num: int, *, strategy: str = "vmap"
+) -> Ensemble:
     """Bagging: GANs on bootstrap resamples of the points, trained as one program; equal weights.
 
     Args:
@@ -358,14 +366,14 @@ def bag(experiment: Experiment, resources: LoadedData, key: Array, num: int, *, 
         resources: from `load_data`; the weights in its data set are the data's own.
         key: everything random follows from it and the number of the member.
         num: members.
-        strategy: "vmap" trains them side by side; "map" one after another, bit for bit the single runs.
+        strategy: "vmap" trains all at once; "map" one after another, with the results of single runs, bit for bit.
 
     Returns:
         The mixture, with equal weights.
 
     Raises:
         ValueError: for data without weights, fewer than one member, or an unknown strategy.
-        FloatingPointError: if a member stops being finite.
+        FloatingPointError: if the values of a member are not finite.
     """
     _check(experiment, num)
     p_data = resources.dataset.weights
@@ -374,11 +382,11 @@ def bag(experiment: Experiment, resources: LoadedData, key: Array, num: int, *, 
 
 
 def independent(
-    experiment: Experiment, resources: LoadedData, key: Array, num: int, *, strategy: str = "vmap"
+    experiment: Experiment, resources: LoadedData, key: Key[Array, ""], num: int, *, strategy: str = "vmap"
 ) -> Ensemble:
-    """GANs on the data as they are, of the same arguments as `bag`: what boosting and bagging must beat.
+    """GANs trained independently on the original data: the baseline of boosting and bagging.
 
-    Member 0 is the first round of `rounds` with the same key; of `vmap`, up to the order of sums in float32.
+    Member 0 equals the first round of `rounds` with the same key; with `vmap`, up to the order of sums in float32.
 
     Args:
         experiment: the GAN of each member, with `Weighted` data.
@@ -395,7 +403,7 @@ def independent(
 
 
 def member(ensemble: Ensemble, index: int) -> Ensemble:
-    """One component alone, as a mixture in which only it has weight."""
+    """The mixture in which one component has all the weight."""
     return ensemble._replace(weights=jnp.zeros_like(ensemble.weights).at[index].set(1.0))
 
 

@@ -1,6 +1,6 @@
-"""Several processes that run one command: who writes, what all of them know, and how they are brought together.
+"""Several processes that run one command: how they connect, which one writes, and how they share values.
 
-Between them travel JSON and bytes of arrays, and nothing that a receiver would execute.
+They exchange JSON and the bytes of arrays, and nothing that a receiver would execute.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _T = TypeVar("_T")
 
 
 class HostError(ValueError):
-    """Processes that cannot be brought together as asked, or what the leader could not do."""
+    """The processes cannot be connected as asked, or the leader failed."""
 
 
 _JOIN_SECONDS = 300
 _HEARTBEAT_SECONDS = 60
-_alone = False  # whether the leader is making what the others wait for
+_alone = False  # whether the leader is computing a value that the other processes wait for
 _watch: peers.Watch | None = None
 
 
 def num_hosts() -> int:
-    """Processes of this command."""
+    """Number of processes that run this command."""
     return jax.process_count()
 
 
@@ -45,16 +45,16 @@ def is_leader() -> bool:
 
 
 def leader_only(say: Callable[[str], None]) -> Callable[[str], None]:
-    """`say` in the leader; silence in the others, which would repeat it."""
+    """`say` in the leader; a function that does nothing in the others, which would repeat the line."""
     return say if is_leader() else lambda line: None
 
 
 def from_leader(make: Callable[[], _T]) -> _T:
-    """What the leader makes, on every process: values of JSON, and tuples, which are lists on the others.
+    """The value of `make()`, which only the leader calls, on every process.
 
-    What it raises is raised on every process; on the others as a HostError of the same words, if it is an error of
-    the input, and as a RuntimeError otherwise. Inside `make` the leader is alone: what it asks of the leader there, it
-    asks of itself.
+    The value is JSON; tuples become lists on the others. An error of the leader is raised on every process: on the
+    others as a HostError with the same message if the input is at fault, and as a RuntimeError otherwise. Inside `make`
+    this function calls its argument on the leader alone.
     """
     global _alone
     if num_hosts() == 1 or _alone:
@@ -72,7 +72,7 @@ def from_leader(make: Callable[[], _T]) -> _T:
         _alone = False
     _broadcast(message)
     if error is not None:
-        leave()  # all processes raise this: no other one waits for this one
+        leave()  # all processes raise this error, so none of them waits for this one
         raise error
     return value  # type: ignore[return-value]
 
@@ -111,7 +111,7 @@ def arrays_from_leader(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
 
 
 def _broadcast(data: bytes) -> bytes:
-    """The leader's bytes on every process. They travel as they are: sums of floats would turn -0 into 0."""
+    """The leader's bytes on every process. They are sent as bytes, since a sum of floats would turn -0 into 0."""
     size = np.frombuffer(len(data).to_bytes(8), np.uint8)
     num = int.from_bytes(np.asarray(multihost_utils.broadcast_one_to_all(size)).tobytes())
     if not is_leader():
@@ -121,7 +121,7 @@ def _broadcast(data: bytes) -> bytes:
 
 
 def shard(num: int) -> list[int]:
-    """Which of `num` things this process takes: a contiguous part, filled up with the last one to equal lengths."""
+    """Indices of this process's part of `num` items: a contiguous range, padded with the last item to equal lengths."""
     each = -(-num // num_hosts())
     start = jax.process_index() * each
     return [min(index, num - 1) for index in range(start, start + each)]
@@ -141,22 +141,22 @@ def _gather(leaf: Any, num: int) -> Any:
     return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))[:num]
 
 
-# --- Joining, and being left ------------------------------------------------------------------------------------------
+# --- Connecting and leaving ------------------------------------------------------------------------------------------
 
 
 def join(
     coordinator: str | None, num_processes: int | None, process_id: int | None, say: Callable[[str], None]
 ) -> None:
-    """Makes this process one of several. Before anything else of jax is used.
+    """Connects this process to the others of its command. Call it before any other function of jax.
 
     Args:
-        coordinator: HOST:PORT of process 0; None, as the next two, where a cluster's environment says it.
-        num_processes: how many.
-        process_id: which, from 0.
-        say: takes a line for people.
+        coordinator: HOST:PORT of process 0. None, as for the next two, takes it from a cluster's environment.
+        num_processes: number of processes.
+        process_id: number of this process, from 0.
+        say: receives a line of text for the user.
 
     Raises:
-        HostError: if the three are given in part, do not fit, or no cluster is recognised.
+        HostError: if only some of the three are given, if they do not fit together, or if no cluster is recognised.
     """
     given = [coordinator, num_processes, process_id]
     if any(part is None for part in given) and any(part is not None for part in given):
@@ -172,14 +172,14 @@ def join(
         if process_id == 0:
             bind_address = _bind_address(host, port)
         say(f"process {process_id} of {num_processes}: joining {coordinator}, for up to {_JOIN_SECONDS} s")
-    # jax would catch SIGTERM to announce a preemption, for which nothing here asks; the watch tells the others.
+    # jax would catch SIGTERM to announce a preemption, which nothing here reads; the watch informs the others.
     with contextlib.suppress(AttributeError):
         jax.config.update("jax_enable_preemption_service", False)
-    # Gloo writes lines of its own to standard output, which belongs to the results: they go where messages go.
+    # Gloo writes to standard output, which is reserved for results: its lines are sent to standard error.
     sys.stdout.flush()
     before, results = sys.stdout, os.dup(1)
     os.dup2(2, 1)
-    if sys.stdout is sys.__stdout__:  # others are no descriptor 1: the console script's, a notebook's
+    if sys.stdout is sys.__stdout__:  # another stream, such as a notebook's, is not descriptor 1
         sys.stdout = os.fdopen(results, "w", encoding=before.encoding if before else "utf-8", errors="backslashreplace")
     alarm = threading.Timer(_JOIN_SECONDS, _nobody_came, [coordinator, say])
     alarm.daemon = True
@@ -207,13 +207,13 @@ def join(
 
 
 def _bind_address(host: str, port: str) -> str | None:
-    """Where jax's coordinator listens: on the interface that `host` names. None leaves it to jax."""
+    """The address on which jax's coordinator listens: the interface that `host` names. None leaves it to jax."""
     if "JAX_COORDINATOR_BIND_ADDRESS" in os.environ:
         return None
     try:
         address = peers.interface_of(host)
     except OSError as error:
-        raise HostError(f"--coordinator {host} is no address of this machine ({error.strerror or error})") from error
+        raise HostError(f"--coordinator {host} is not this machine's address ({error.strerror or error})") from error
     return (f"[{address}]:{port}" if ":" in address else f"{address}:{port}") if address else None
 
 
@@ -250,12 +250,12 @@ def _start_watch(host: str, say: Callable[[str], None]) -> None:
 
 
 def leave() -> None:
-    """Announces that this process ends as it should."""
+    """Announces that this process ends normally."""
     if _watch is not None:
         _watch.leave()
 
 
 def wait_for_news(seconds: float = 20.0) -> None:
-    """Called at an error of communication: gives the watch the time to find out who has gone, and to stop us."""
+    """Waits after a communication error, until the watch has found which process has ended and stops this one."""
     if _watch is not None and not _watch.left:
         time.sleep(seconds)

@@ -1,7 +1,7 @@
-"""A function mapped over devices, by `jax.pmap` or, by one switch, by `jax.shard_map` on a mesh.
+"""Maps a function over devices, by `jax.pmap` or by `jax.shard_map` on a mesh.
 
-The environment variable GAN_JAX_DEVICE_MAPPING is the switch: `pmap` (the default) or `shard_map`. Both run the same
-body, with the same named axis, and give the same numbers, so that the day on which jax drops `pmap` costs a default.
+The environment variable GAN_JAX_DEVICE_MAPPING selects one: `pmap` (the default) or `shard_map`. Both run the same body
+with the same named axis and give the same numbers. If jax drops `pmap`, only the default has to change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def device_mapping() -> str:
     """The mapping that the environment asks for.
 
     Raises:
-        ValueError: if it is unknown, or several processes are to use `shard_map`, which wants global arrays.
+        ValueError: if it is unknown, or if several processes ask for `shard_map`, which needs global arrays.
     """
     name = os.environ.get(SWITCH) or "pmap"
     if name not in MAPPINGS:
@@ -47,12 +47,12 @@ def over_devices(
     """A function mapped over an axis of devices; arguments and results are those of `jax.pmap`.
 
     Args:
-        function: of one device's part of each argument.
-        axis_name: of the mapped axis.
-        in_axes: by argument, 0 where its leading axis is that of the devices, None where all get the whole.
-        out_axes: 0 where results get a leading axis of devices, None where they are the same on all.
-        devices: over which to map.
-        donate_argnums: arguments whose memory the results may take.
+        function: a function of one device's part of each argument.
+        axis_name: name of the mapped axis.
+        in_axes: for each argument, 0 if its leading axis is over devices, None if every device gets all of it.
+        out_axes: 0 if results get a leading axis over devices, None if they are the same on all.
+        devices: the devices to map over.
+        donate_argnums: arguments whose memory the results may reuse.
         mapping: one of `MAPPINGS`.
 
     Returns:

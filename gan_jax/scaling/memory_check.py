@@ -1,6 +1,6 @@
-"""Whether a program fits the memory, from the shapes in its trace: before anything is compiled or allocated.
+"""Checks that a program fits the memory, from the shapes in its trace, before anything is compiled or allocated.
 
-The trace is the one that the program is compiled from later, so that the check costs no second one.
+The program is later compiled from the same trace, so the check costs no second one.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
 
 _KEPT = {"dot_general", "conv_general_dilated", "sort"}
-"""Operations whose results XLA keeps in memory; those of elementwise ones it may never write."""
+"""Operations whose results XLA keeps in memory. Results of elementwise operations may never be written to it."""
 _TRIES = 3
 
 
 class MemoryNeedError(ValueError):
-    """An experiment that is too large for the memory."""
+    """The experiment needs more memory than there is."""
 
 
 def check_training_memory(experiment: Experiment, resources: LoadedData) -> None:
-    """Refuses an experiment whose first chunk cannot fit the memory of the devices.
+    """Raises an error if an experiment's first chunk cannot fit the memory of the devices.
 
     Args:
         experiment: the settings.
@@ -43,7 +43,7 @@ def check_training_memory(experiment: Experiment, resources: LoadedData) -> None
 
 
 def require_memory(experiment: Experiment, needed: Callable[[Experiment], int]) -> None:
-    """Refuses an experiment for which a program needs more memory than the devices have.
+    """Raises an error if a program of an experiment needs more memory than the devices have.
 
     Args:
         experiment: the settings.
@@ -74,12 +74,12 @@ def free_bytes() -> int:
 
 
 def least_bytes(traced: Any) -> int:
-    """A lower bound of the bytes that a traced program needs: its arguments, and half of what is alive together.
+    """A lower bound on the bytes that a traced program needs: its arguments, and half of the values alive at one time.
 
-    The other half is for what XLA does not hold: masks of a byte in place of numbers, and what it computes again.
+    The other half allows for what XLA does not store: masks take one byte an element, and some values are recomputed.
 
     Args:
-        traced: of `jax.jit(...).trace(...)`.
+        traced: the result of `jax.jit(...).trace(...)`.
 
     Returns:
         The bound. XLA's temporaries come on top.
@@ -104,19 +104,19 @@ def _state_shapes(experiment: Experiment) -> TrainState:
 
 
 def _peak(jaxpr: Any) -> int:
-    """The most bytes of results that are alive together, if all that XLA can compute in passing is.
+    """The peak of bytes alive at one time, if XLA fuses all elementwise operations.
 
-    A result is held from the operation that makes it to the last one that reads it, or what follows from it alone. An
-    operation on the elements of one held result needs no memory of its own.
+    A result is alive from the operation that makes it to the last one that reads it, or reads a value fused with it.
+    An elementwise operation on one stored result needs no memory of its own.
     """
-    source: dict[Any, int] = {}  # by variable, the equation whose result it follows from
-    held: dict[int, int] = {}  # by equation, the bytes of its results
-    last: dict[int, int] = {}  # by equation, the last one that reads them
+    source: dict[Any, int] = {}  # for each variable, the equation whose stored result it is computed from
+    held: dict[int, int] = {}  # for each equation, the bytes of its results
+    last: dict[int, int] = {}  # for each equation, the last one that reads its results
     for index, equation in enumerate(jaxpr.eqns):
         read = {source[part] for part in equation.invars if not isinstance(part, Literal) and part in source}
         last |= dict.fromkeys(read, index)
         results, size = equation.outvars, sum(map(_bytes, equation.outvars))
-        if equation.primitive.name == "scan":  # the carry is updated in place; what is stacked has an axis more
+        if equation.primitive.name == "scan":  # the carry is updated in place; stacked results have one more axis
             pairs = zip(results, next(_jaxprs(equation.params)).outvars, strict=True)
             size = sum(_bytes(result) for result, inner in pairs if len(result.aval.shape) > len(inner.aval.shape))
         elif equation.primitive.name not in _KEPT and len(read) < 2:
@@ -139,7 +139,7 @@ def _peak(jaxpr: Any) -> int:
         alive += held.get(index, 0)
         peak = max(peak, alive + max(map(_peak, _jaxprs(equation.params)), default=0))
         alive -= sum(held[done] for done in ends.get(index, ()))
-        if index not in last:  # read by nobody
+        if index not in last:  # never read
             alive -= held.get(index, 0)
     return peak
 
@@ -159,7 +159,7 @@ def _bytes(variable: Any) -> int:
 
 
 def _sizes(experiment: Experiment) -> Iterator[tuple[str, int]]:
-    """(path, value) of the whole numbers that may decide a size; () holds none."""
+    """(path, value) of the integer settings that may determine a size."""
     for place in walk(experiment):
         parts = enumerate(place.value) if isinstance(place.value, tuple) else [(None, place.value)]
         for index, value in parts:
@@ -179,7 +179,7 @@ def _fitting_size(
             try:
                 if needed(replace(experiment, path, rounded)) <= free / 2:
                     return rounded
-            except ValueError:  # it has to agree with other settings
+            except ValueError:  # it is inconsistent with other settings
                 continue
     return None
 

@@ -1,13 +1,13 @@
-"""Connections between the processes of one command, so that each learns within a moment that another one has ended.
+"""Connections between the processes of one command, so that each learns at once when another one ends.
 
-jax alone ends such a run late or in a C++ stack trace: a dead process is noticed by missed heartbeats, and processes
-whose coordinator has gone are aborted at once, with `jax_enable_recoverability` too (jax 0.10.2). Here each process
-also holds a connection to the leader. The system closes it when a process ends in whatever way; the others then log
-which one has gone, and stop.
+Without them jax ends such a run late, or with a C++ stack trace: it notices a dead process by missed heartbeats, and it
+aborts processes whose coordinator has ended, even with `jax_enable_recoverability` (jax 0.10.2). Here each process also
+holds a connection to the leader. The operating system closes it when the process ends for any reason; the others then
+log which one has ended, and stop.
 
-The leader listens on one interface, and only until its peers have come. It sends every guest a random challenge, and
-takes for a process whoever answers with that process's number and an HMAC of both under the run's secret. Others are
-dropped: at a wrong answer, after a few seconds, or when too many wait.
+The leader listens on one interface, and only until its peers have connected. It sends each client a random challenge,
+and accepts a client as a process of the run if it answers with the process's number and an HMAC of both under the run's
+secret. It drops clients that answer wrongly, take more than a few seconds, or are too many.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ _MAX_MESSAGE = 256
 
 
 def new_secret() -> bytes:
-    """A secret of one run."""
+    """A new random secret for one run."""
     return secrets.token_bytes(32)
 
 
 def interface_of(host: str) -> str:
-    """The address on which the leader listens, if the others know it by `host`; "" for all of its addresses.
+    """The address on which the leader listens, if the others connect to `host`; "" for all of its addresses.
 
-    All are needed where the host's name means the loopback address on its own machine alone, and where the address is
-    that of a router.
+    All addresses are needed where the host's name resolves to the loopback address on its own machine only, and where
+    the address belongs to a router.
 
     Example:
         >>> interface_of("localhost"), interface_of("127.0.0.1")
@@ -65,7 +65,7 @@ def interface_of(host: str) -> str:
 
 
 def listen(host: str) -> socket.socket:
-    """A server on a free port of the interface by which the others know this machine.
+    """A server on a free port of the interface to which the others connect.
 
     Raises:
         OSError: if there is no such interface.
@@ -76,7 +76,7 @@ def listen(host: str) -> socket.socket:
 
 
 class _Guest(NamedTuple):
-    """Who has connected and not yet shown that it is a process of the run."""
+    """A client that has connected and has not yet proved that it is a process of the run."""
 
     challenge: bytes
     until: float
@@ -84,19 +84,19 @@ class _Guest(NamedTuple):
 
 
 def admit(server: socket.socket, secret: bytes, num_processes: int, seconds: float) -> dict[int, socket.socket]:
-    """The connections of processes 1 to `num_processes - 1`. Whoever else connects is dropped.
+    """The connections of processes 1 to `num_processes - 1`. All other clients are dropped.
 
     Args:
         server: from `listen`; closed in any case.
         secret: of the run.
-        num_processes: the leader among them.
-        seconds: to wait for all of them.
+        num_processes: number of processes, including the leader.
+        seconds: greatest time to wait for all of them.
 
     Returns:
-        By number of the process.
+        The connections, by process number.
 
     Raises:
-        TimeoutError: if they have not all come.
+        TimeoutError: if some have not connected in time.
     """
     peers: dict[int, socket.socket] = {}
     end = time.monotonic() + seconds
@@ -142,7 +142,7 @@ def admit(server: socket.socket, secret: bytes, num_processes: int, seconds: flo
 def _receive(server: socket.socket) -> tuple[socket.socket, _Guest] | None:
     try:
         guest, _ = server.accept()
-    except OSError:  # it has gone again
+    except OSError:  # it has disconnected again
         return None
     challenge = secrets.token_bytes(_CHALLENGE)
     guest.setblocking(False)
@@ -151,7 +151,7 @@ def _receive(server: socket.socket) -> tuple[socket.socket, _Guest] | None:
 
 
 def _hear(guest: socket.socket, known: _Guest, secret: bytes) -> int | None:
-    """The process that a guest is; -1 for none of the run, None while its answer is not complete."""
+    """The process number of a client; -1 if it is not of the run, None while its answer is incomplete."""
     try:
         part = guest.recv(_ANSWER - len(known.heard))
     except BlockingIOError:
@@ -183,7 +183,7 @@ def connect(host: str, port: int, secret: bytes, number: int, seconds: float) ->
         seconds: to wait for the connection, and for the challenge.
 
     Returns:
-        A socket whose other end knows who this is.
+        A socket whose other end has identified this process.
 
     Raises:
         OSError: if there is no connection.
@@ -203,7 +203,7 @@ class Watch:
     """This process's connection to the leader; in the leader, those to all others.
 
     Attributes:
-        left: whether this process has announced its end.
+        left: whether this process has announced that it ends.
     """
 
     def __init__(
@@ -221,12 +221,12 @@ class Watch:
             peer.settimeout(None)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 6)):
-                if hasattr(socket, option):  # a host that loses its power closes nothing: asked after it for 45 s
+                if hasattr(socket, option):  # to notice a host without power, after 45 s
                     peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
             threading.Thread(target=self._listen, args=(process, peer), daemon=True).start()
 
     def leave(self) -> None:
-        """Announces that this process ends as it should."""
+        """Announces that this process ends normally."""
         with self._lock:
             self.left = True
         for peer in self._peers.values():

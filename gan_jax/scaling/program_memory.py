@@ -9,19 +9,19 @@ import jax
 from gan_jax.scaling.strategies import make_strategy
 
 MOST_MAPS = 20_000
-"""Memory maps from which programs are dropped. Linux allows a process 65,530, and a program on a CPU takes hundreds."""
+"""Number of memory maps above which programs are dropped. Linux allows 65,530; a CPU program takes hundreds."""
 
 
 def forget_programs(most_maps: int | None = None) -> bool:
-    """Drops all compiled programs if the process has many memory maps; what is needed again compiles again.
+    """Drops all compiled programs if the process has many memory maps; programs in use are then compiled again.
 
     Without it a sweep over dozens of structures ends in "LLVM compilation error: Cannot allocate memory".
 
     Args:
-        most_maps: how many are not many; `MOST_MAPS` if None.
+        most_maps: number of memory maps above which programs are dropped; None takes `MOST_MAPS`.
 
     Returns:
-        Whether they were dropped; False where the system does not tell (other than Linux).
+        Whether they were dropped; False on systems other than Linux, which do not report the number.
     """
     maps = Path("/proc/self/maps")
     if not maps.exists() or maps.read_bytes().count(b"\n") <= (MOST_MAPS if most_maps is None else most_maps):

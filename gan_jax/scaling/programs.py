@@ -1,4 +1,4 @@
-"""Compiled programs of single runs. The functions of `gan_jax.training` are pure; here they meet a backend."""
+"""Compiled programs of single runs: the pure functions of `gan_jax.training`, compiled for the default backend."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Key
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.chunks import Chunk, ChunkSpec, chunk
@@ -15,12 +16,12 @@ from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState, init
 
 
-def compiled_init(experiment: Experiment, key: Array) -> TrainState:
+def compiled_init(experiment: Experiment, key: Key[Array, ""]) -> TrainState:
     """`init`, compiled."""
     return _init_program()(experiment, key)
 
 
-def init_shapes(experiment: Experiment, key: Array) -> TrainState:
+def init_shapes(experiment: Experiment, key: Key[Array, ""]) -> TrainState:
     """The shapes and dtypes of `compiled_init`'s state, without computing it."""
     return jax.eval_shape(_init_program(), experiment, key)
 
@@ -68,7 +69,8 @@ def compiler_options() -> dict[str, Any] | None:
     """XLA options that make small products of matrices faster on this backend, or None.
 
     XLA:CPU hands products to YNNPACK, which is slower than its older library on those of a ring's networks, and faster
-    on those of a DCGAN's (docs/unrolling.md). XLA does not promise the option: where it is unknown, we do without.
+    on those of a DCGAN's (docs/unrolling.md). The option is not part of XLA's stable interface: where it is unknown, it
+    is left out.
     """
     if jax.default_backend() != "cpu":
         return None

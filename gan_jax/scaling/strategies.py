@@ -1,12 +1,12 @@
-"""Strategies: what runs a stack of members of a sweep as one compiled program, on one device or on several.
+"""Execution strategies: ways to run a stack of sweep members as one compiled program, on one device or several.
 
-    map        one after another inside one program: bit for bit the single runs
-    vmap       side by side, as batched products
-    pmap-map   the members dealt out to the devices, and there one after another
-    pmap-vmap  the same, and there side by side
+    map        one member after another inside one program; equal to single runs, bit for bit
+    vmap       all members at once, as batched products
+    pmap-map   members are distributed over devices, and each device runs its own one after another
+    pmap-vmap  members are distributed over devices, and each device runs its own at once
 
-All give the same numbers up to the order of sums in float32; which is fastest is a matter of the device and the
-networks, and `fastest_strategy` measures it.
+All give the same numbers up to the order of sums in float32. Which one is fastest depends on the device and the
+networks; `fastest_strategy` measures it.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ MEMBER_AXIS = "members"
 
 
 class Stack(NamedTuple):
-    """Members that run together, on the devices of a strategy.
+    """Members that run together on the devices of a strategy.
 
     Attributes:
         experiments: their experiments, stacked: leaves [devices, members of a device, ...].
-        states: their states, in the same way.
-        num: how many of them are real: the last one is repeated to fill the devices.
+        states: their states, stacked in the same way.
+        num: number of members; beyond it the last one is repeated, so that all devices have equally many.
     """
 
     experiments: Experiment
@@ -56,7 +56,7 @@ class Strategy:
 
     Args:
         name: one of `STRATEGIES`.
-        devices: those of this process that the pmap strategies deal the members out to; the others use the first.
+        devices: devices of this process over which the pmap strategies distribute members; the others use the first.
 
     Raises:
         ValueError: for an unknown name.
@@ -80,11 +80,11 @@ class Strategy:
         return jax.device_put(resources, NamedSharding(self._mesh, PartitionSpec()))
 
     def place(self, experiments: Sequence[Experiment], states: Sequence[TrainState] | TrainState) -> Stack:
-        """Stacks members and deals them out.
+        """Stacks members and places them on the devices.
 
         Args:
-            experiments: of one structure, one a member.
-            states: one a member, or a state whose leaves have a leading axis of members.
+            experiments: one for each member, all of one structure.
+            states: one for each member, or a state whose leaves have a leading axis of members.
         """
         num, across = len(experiments), len(self.devices)
         each = -(-num // across)
@@ -115,12 +115,12 @@ class Strategy:
     def compile(self, members: Stack, resources: LoadedData, spec: ChunkSpec, num_samples: int = 0) -> Any:
         """The program of a chunk for these members, compiled: (experiments, resources, states) -> Chunk.
 
-        Its results have the leading axes of a `Stack`; the states handed in are donated. Members whose values stopped
-        being finite stay as they are.
+        Its results have the leading axes of a `Stack`, and the states that it is given are donated. Members whose
+        values are no longer finite are left unchanged.
 
         Args:
-            members: what it is compiled for: their shapes and structure.
-            resources: placed.
+            members: whose shapes and structure it is compiled for.
+            resources: as `place_resources` returns them.
             spec: the static part of the chunk.
             num_samples: how many samples of an evaluation are kept.
 
@@ -208,14 +208,14 @@ def time_strategies(
 ) -> list[Timing]:
     """Times training steps of these members, without evaluations, on each strategy that can hold them.
 
-    The strategies take turns, so that what else the machine does falls on all alike. A strategy whose program would
-    use more than `budget` bytes of a device is left out.
+    The strategies take turns, so that other load on the machine affects all of them equally. A strategy whose program
+    would use more than `budget` bytes of a device is left out.
 
     Args:
-        strategies: to be timed.
-        experiments: one a member, of one structure.
+        strategies: those to time.
+        experiments: one for each member, all of one structure.
         resources: their data.
-        states: one a member.
+        states: one for each member.
         budget: bytes of a device that a program may use.
 
     Returns:
@@ -253,16 +253,16 @@ def fastest_strategy(
     devices: Sequence[jax.Device] | None = None,
     budget: float = math.inf,
 ) -> list[Timing]:
-    """What the strategies make of these members on these devices, the fastest first.
+    """The timings of all strategies for these members on these devices, the fastest first.
 
     If no strategy can hold all of them in `budget` bytes of a device, half as many are tried; the list is empty if none
     can hold one.
 
     Args:
-        experiments: one a member, of one structure.
+        experiments: one for each member, all of one structure.
         resources: their data.
-        states: one a member.
-        devices: on which to run; None: all of this process.
+        states: one for each member.
+        devices: on which to run; None takes all of this process.
         budget: bytes of a device that a program may use.
 
     Returns:

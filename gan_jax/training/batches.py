@@ -1,4 +1,4 @@
-"""Batches: G's samples beside real examples, and what D is shown of both (replayed, augmented, with noise)."""
+"""Batches: real examples and G's samples, and the inputs of D made of both (by replay, augmentation, noise)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.schedules import value_at
@@ -18,7 +19,7 @@ from gan_jax.networks.network import Variables
 from gan_jax.training.context import StepContext
 from gan_jax.training.replay import Fakes
 
-# What the key of a loss is folded with; far from the small numbers that `split` folds in.
+# Constants that the key of a loss is folded with; far from the small numbers that `split` folds in.
 _REPLAY, _NOISE, _AUGMENT = 0xB0FF, 0x0153, 0xA465
 
 
@@ -27,10 +28,10 @@ class Batch(NamedTuple):
 
     Attributes:
         real: [batch, *discriminator_input_shape].
-        fake: the same, fakes; after replay, augmentation and noise where there are any.
-        fresh: the same, the fakes before these.
+        fake: of the same shape, fakes, after replay, augmentation and noise if there are any.
+        fresh: of the same shape, the fakes before these changes.
         latent: [batch, latent_dim].
-        sample: [batch, *data.shape], what G made; `fake` is that, or that beside its latent.
+        sample: [batch, *data.shape], G's output; `fresh` is this, or this joined with the latent.
         generator: variables of the G that made it.
     """
 
@@ -42,13 +43,13 @@ class Batch(NamedTuple):
     generator: Variables
 
 
-def sample_latent(experiment: Experiment, key: Array, num: int) -> Array:
+def sample_latent(experiment: Experiment, key: Key[Array, ""], num: int) -> Float[Array, "n latent_dim"]:
     """Latents from the generator's prior.
 
     Args:
         experiment: with `generator.latent` and `generator.latent_dim`.
         key: of the draw.
-        num: how many.
+        num: number of latents.
 
     Returns:
         [num, latent_dim].
@@ -62,7 +63,9 @@ def sample_latent(experiment: Experiment, key: Array, num: int) -> Array:
         return jax.random.normal(key, shape)
 
 
-def generate(context: StepContext, variables: Variables, latent: Array, *, train: bool) -> tuple[Array, Any]:
+def generate(
+    context: StepContext, variables: Variables, latent: Float[Array, "n latent_dim"], *, train: bool
+) -> tuple[Float[Array, "n *shape"], Any]:
     """G's samples.
 
     Args:
@@ -79,7 +82,9 @@ def generate(context: StepContext, variables: Variables, latent: Array, *, train
     return samples.astype(jnp.promote_types(samples.dtype, jnp.float32)), _averaged(context, statistics)
 
 
-def encode(context: StepContext, generator: Variables, samples: Array) -> Array:
+def encode(
+    context: StepContext, generator: Variables, samples: Float[Array, "n *shape"]
+) -> Float[Array, "n latent_dim"]:
     """Latents [batch, latent_dim] of samples [batch, *data.shape], by G's encoder in training mode.
 
     Args:
@@ -95,8 +100,10 @@ def encode(context: StepContext, generator: Variables, samples: Array) -> Array:
     return network.encode(generator, samples, latent_dim, train=True, axis_name=context.statistics_axis)
 
 
-def make_batch(context: StepContext, generator: Variables, real: Array, latent: Array) -> tuple[Batch, Any]:
-    """The batch that G makes of latents beside real examples, in training mode.
+def make_batch(
+    context: StepContext, generator: Variables, real: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]
+) -> tuple[Batch, Any]:
+    """The batch of real examples and of the samples that G makes of latents, in training mode.
 
     Args:
         context: of the step.
@@ -126,13 +133,15 @@ def make_batch(context: StepContext, generator: Variables, real: Array, latent: 
     return Batch(real_input, fake, fake, latent, sample, generator), statistics
 
 
-def beside(samples: Array, latent: Array) -> Array:
-    """Flat samples with their latents behind them: [batch, values + latent_dim]."""
+def beside(samples: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]) -> Float[Array, "n values"]:
+    """Flattened samples joined with their latents: [batch, values + latent_dim]."""
     return jnp.concatenate([samples.reshape(samples.shape[0], -1), latent.astype(samples.dtype)], axis=1)
 
 
-def discriminator_input(experiment: Experiment, sample: Array, latent: Array) -> Array:
-    """Fakes as D sees them: alone, or beside their latents where the experiment has `inference`.
+def discriminator_input(
+    experiment: Experiment, sample: Float[Array, "n *shape"], latent: Float[Array, "n latent_dim"]
+) -> Float[Array, "n *input_shape"]:
+    """Fakes as D sees them: samples alone, or joined with their latents if the experiment has `inference`.
 
     Args:
         experiment: the settings.
@@ -145,17 +154,17 @@ def discriminator_input(experiment: Experiment, sample: Array, latent: Array) ->
     return sample if experiment.inference is None else beside(sample, latent)
 
 
-def replayed(context: StepContext, replay_state: Any, batch: Batch, key: Array) -> tuple[Batch, Any]:
-    """The batch with old fakes among those that D sees.
+def replayed(context: StepContext, replay_state: Any, batch: Batch, key: Key[Array, ""]) -> tuple[Batch, Any]:
+    """The batch in which replay has replaced some of the fakes by old ones.
 
     Args:
-        context: of the step; its experiment has `discriminator.replay`, or the batch stays as it is.
+        context: of the step; without `discriminator.replay` in its experiment the batch is unchanged.
         replay_state: of that replay.
         batch: to change.
         key: of D's loss.
 
     Returns:
-        (the batch, the replay's state after it).
+        (the new batch, the replay's new state).
     """
     replay = context.experiment.discriminator.replay
     if replay is None:
@@ -170,8 +179,10 @@ def replayed(context: StepContext, replay_state: Any, batch: Batch, key: Array) 
     return batch._replace(fake=context.shard(shown)), replay_state
 
 
-def faced_discriminator(context: StepContext, replay_state: Any, discriminator: Variables, key: Array) -> Any:
-    """(the D that G faces, an old one in some steps; the replay's state after it), by `generator.replay`.
+def faced_discriminator(
+    context: StepContext, replay_state: Any, discriminator: Variables, key: Key[Array, ""]
+) -> tuple[Variables, Any]:
+    """The D that G faces: the present one or, with `generator.replay`, an old one in some steps.
 
     Args:
         context: of the step.
@@ -180,7 +191,7 @@ def faced_discriminator(context: StepContext, replay_state: Any, discriminator: 
         key: of G's loss.
 
     Returns:
-        Variables of the D that G faces, and the replay's state.
+        (variables of the D that G faces, the replay's new state).
     """
     replay = context.experiment.generator.replay
     if replay is None:
@@ -188,12 +199,12 @@ def faced_discriminator(context: StepContext, replay_state: Any, discriminator: 
     return replay.opponent(replay_state, discriminator, jax.random.fold_in(key, _REPLAY), context.step)
 
 
-def disturbed(context: StepContext, batch: Batch, key: Array) -> Batch:
-    """The batch with both sides augmented, then with instance noise, each by draws of its own; latents stay.
+def disturbed(context: StepContext, batch: Batch, key: Key[Array, ""]) -> Batch:
+    """The batch with both sides augmented and then with instance noise, by independent draws; latents are unchanged.
 
     Args:
         context: of the step.
-        batch: to change.
+        batch: the batch.
         key: of the loss.
 
     Returns:

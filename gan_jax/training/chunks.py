@@ -1,7 +1,7 @@
-"""Chunks: steps in one scan, then an evaluation. A run is a sequence of chunks, however it is executed.
+"""Chunks: steps in one scan, then an evaluation. Every run is a sequence of chunks.
 
 `chunk` is the pure function. `plan` says which chunks make a run, and `chunks` is the loop over them that the runner,
-sweeps, replays and benchmarks share: each brings its own way to compute a chunk (`Advance`).
+sweeps, replays and benchmarks share: each has its own way to compute a chunk (`Advance`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import chex
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.evaluations import Evaluation, LoadedData, as_loaded, evaluate, short_batch
@@ -31,7 +33,7 @@ class ChunkSpec(NamedTuple):
 
     Attributes:
         num_steps: full steps; may be 0.
-        short_count: examples in a last, short batch; None for no such step.
+        short_count: examples in a last, short batch; None if there is none.
         evaluates: whether the chunk ends in an evaluation.
         stage: of an experiment that grows; None for the last one.
 
@@ -58,8 +60,8 @@ class Chunk(NamedTuple):
         state: after the chunk.
         metrics: training metrics by name, each [steps].
         evaluation: at its end; None if the chunk does not end in one.
-        signals: values of the recorder by name, each [probes]: one after every so many full steps, the last after all
-            of them; None without a recorder, or without full steps.
+        signals: values of the recorder by name, each [probes], at equal distances with the last after all full steps;
+            None without a recorder, or without full steps.
         probes: values of the caller's probe, leaves [probes, ...]; None without one.
 
     Example:
@@ -109,7 +111,7 @@ def chunk(
         axis_name: mapped axis over whose devices batches are split; None for one device.
 
     Returns:
-        The state after the chunk, and what was measured on the way.
+        The state after the chunk, and all measurements.
 
     Raises:
         ValueError: if `probe_every` does not divide the steps.
@@ -144,7 +146,7 @@ def _scanned(
     measure: Callable[[TrainState], Any] | None,
     probe_every: int | None,
 ) -> tuple[TrainState, Metrics, ProbeValues | None, Any]:
-    """(the state after so many full steps, metrics [steps], the recorder's values, the probe's values)."""
+    """(the state after `num_steps` full steps, metrics [steps], the recorder's values, the probe's values)."""
 
     def plain(state: TrainState, length: int) -> tuple[TrainState, tuple[Metrics, Any]]:
         state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=length)
@@ -197,7 +199,7 @@ def _check_probe_every(probe_every: int | None, num_steps: int, part: int) -> No
 def guarded_chunk(
     experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec, **options: Any
 ) -> Chunk:
-    """`chunk`, but a run whose values stopped being finite stays where it is: the rule for runs side by side.
+    """`chunk`, except that a run whose values are no longer finite keeps its state; for runs that share a program.
 
     Args:
         experiment: as in `chunk`.
@@ -217,8 +219,8 @@ def guarded_chunk(
     return result._replace(state=jax.tree.map(lambda old, new: jnp.where(broken, old, new), state, after))
 
 
-def players_finite(state: TrainState) -> jax.Array:
-    """Whether both players' variables are finite: the last update of a chunk can break them unseen by any loss."""
+def players_finite(state: TrainState) -> Bool[Array, ""]:
+    """Whether both players' variables are finite: no loss sees the result of a chunk's last update."""
     leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables))
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
 
@@ -265,14 +267,14 @@ def chunks(
     state: TrainState,
     specs: Iterable[ChunkSpec] | None = None,
 ) -> Iterator[tuple[ChunkSpec, Chunk]]:
-    """The loop over a run's chunks on the host. It goes on when the next one is asked for; stop iterating to stop it.
+    """The loop over a run's chunks on the host: a generator, which computes a chunk when it is asked for it.
 
     Args:
         advance: computes a chunk.
         experiment: of the run, or stacked experiments.
         resources: from `load_data`.
         state: where to start; it may be donated. Use the state of the last chunk.
-        specs: the chunks; None: `plan` from the state's step to the end.
+        specs: the chunks; None takes `plan` from the state's step to the end.
 
     Yields:
         (the chunk's static part, its results).

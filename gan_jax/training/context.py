@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 from jax import Array
+from jaxtyping import Int
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.training.growth import at_step
@@ -71,7 +72,12 @@ class StepContext:
 
 
 def step_context(
-    experiment: Experiment, dataset: Any, step: Array, *, axis_name: str | None = None, draws: bool = True
+    experiment: Experiment,
+    dataset: Any,
+    step: Int[Array, ""],
+    *,
+    axis_name: str | None = None,
+    draws: bool = True,
 ) -> StepContext:
     """The context of a step of an experiment.
 

@@ -1,10 +1,10 @@
-"""Dynamics: how the players' gradients are combined into what each player's optimiser is given.
+"""Dynamics: rules that combine the players' gradients into the directions that their optimisers are given.
 
 With x the generator's parameters, y the discriminator's, and the losses f = L_G(x, y) and g = L_D(x, y), the field of
 the game is F = (df/dx, dg/dy): each player's own gradient. Its Jacobian J, with the blocks D_xx f, D_xy f, D_yx g and
 D_yy g, is never formed: there are only products with it (forward mode) and with its transpose (reverse mode).
 
-Averaging. `average` (the mean over devices, say) is applied to every gradient and to every product with J or its
+Averaging. `average` (such as the mean over devices) is applied to every gradient and to every product with J or its
 transpose, outside the derivative that makes it. All are linear in the loss, so that a rule on n devices equals the rule
 on the joined batch, although it is not linear in the gradients itself.
 
@@ -33,7 +33,7 @@ from gan_jax.experiment.component import component, setting
 
 
 class Pair(NamedTuple):
-    """One pytree a player: of parameters, gradients or directions; or one number a player."""
+    """A value for each player: a pytree of parameters, gradients or directions, or a number."""
 
     generator: Any
     discriminator: Any
@@ -42,7 +42,7 @@ class Pair(NamedTuple):
 Losses = Callable[[Pair], tuple[Pair, Any]]
 """params -> (a Pair of scalar losses, aux)."""
 Move = Callable[[Pair], Pair]
-"""direction -> the params that the optimisers would make of it from the current ones; their state is not advanced."""
+"""direction -> the params after the optimisers' updates by it; the optimisers' states are not advanced."""
 Average = Callable[[Any], Any]
 """A pytree of gradients -> its mean over devices."""
 
@@ -58,13 +58,13 @@ class Dynamics(Protocol):
     def direction(
         self, losses: Losses, params: Pair, move: Move, rates: Pair, average: Average = _itself
     ) -> tuple[Pair, Any]:
-        """What each player's optimiser is given instead of its own gradient.
+        """The directions that the players' optimisers are given instead of their own gradients.
 
         Args:
             losses: the game.
-            params: where the players stand.
-            move: what the optimisers would make of a direction.
-            rates: their learning rates, two scalars.
+            params: the players' parameters.
+            move: the parameters after the optimisers' updates by a direction.
+            rates: the players' learning rates, two scalars.
             average: applied to every raw gradient, before it is used nonlinearly.
 
         Returns:
@@ -83,7 +83,7 @@ def gradient(losses: Losses, params: Pair, player: Literal["generator", "discrim
 
     Args:
         losses: the game.
-        params: where the players stand.
+        params: the players' parameters.
         player: whose loss is differentiated, in its own parameters.
 
     Returns:
@@ -98,7 +98,7 @@ def gradient(losses: Losses, params: Pair, player: Literal["generator", "discrim
 
 
 def field(losses: Losses, params: Pair) -> tuple[Pair, Any]:
-    """(F, aux). One reverse pass a player, through its own parameters only; jit merges the two forward passes.
+    """(F, aux). One reverse pass for each player, in its own parameters only; jit merges the two forward passes.
 
     Example:
         >>> def losses(w):
@@ -132,9 +132,9 @@ class Simultaneous:
 
 @component
 class Alternating:
-    """D moves first, and G answers the D that has moved: (df/dx at (x, y'), dg/dy at (x, y)).
+    """D moves first, and G descends against the D that has moved: (df/dx at (x, y'), dg/dy at (x, y)).
 
-    The aux are those of D's evaluation: both losses at `params`, before D moves.
+    The aux come from D's evaluation: both losses at `params`, before D moves.
 
     References:
         I. Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014, algorithm 1.
@@ -158,10 +158,10 @@ class Alternating:
 
 @component
 class Extragradient:
-    """Both players take a trial step, and descend from where they stand by the gradients at its end: F(move(F(w))).
+    """Both players take a trial step, and then descend by the gradients at its end: F(move(F(w))).
 
-    The step ahead is the optimisers' own, whose state advances once, by the second gradient. (ExtraAdam of Gidel et al.
-    advances the moments at both.)
+    The optimisers also make the trial step; their states advance once, by the second gradient. (ExtraAdam of Gidel et
+    al. advances the moments at both.)
 
     References:
         G. M. Korpelevich, "The extragradient method for finding saddle points and other problems", Matecon 12, 1976.
@@ -182,13 +182,15 @@ class Extragradient:
 
 @component
 class Consensus:
-    """Both players also descend the size of the field: F + weight * grad |F|^2 / 2 = F + weight * J^T F.
+    """Both players also descend the squared norm of the field: F + weight * grad |F|^2 / 2 = F + weight * J^T F.
 
     References:
         L. Mescheder, S. Nowozin, A. Geiger, "The Numerics of GANs", NeurIPS 2017, equation 10 and algorithm 2.
     """
 
-    weight: float = setting(default=10.0, at_least=0, doc="of the gradient of |F|^2 / 2; 10 in the paper's experiments")
+    weight: float = setting(
+        default=10.0, at_least=0, doc="weight of the gradient of |F|^2 / 2; 10 in the paper's experiments"
+    )
 
     def direction(
         self, losses: Losses, params: Pair, move: Move, rates: Pair, average: Average = _itself
@@ -205,7 +207,7 @@ class Consensus:
 
 @component
 class SymplecticAdjustment:
-    """The field with its rotation made into attraction: F + weight * sign * A^T F, where A = (J - J^T) / 2.
+    """The field with an adjustment for its rotation: F + weight * sign * A^T F, where A = (J - J^T) / 2.
 
     With h = grad |F|^2 / 2 = J^T F, the sign is that of <F, h> <A^T F, h> / d + `alignment_bias`, with d the number of
     parameters: the adjustment then attracts to stable fixed points and repels from unstable ones. Without `aligned` it
@@ -215,9 +217,9 @@ class SymplecticAdjustment:
         D. Balduzzi et al., "The Mechanics of n-Player Differentiable Games", ICML 2018, algorithm 1.
     """
 
-    weight: float = setting(default=1.0, at_least=0, doc="of the adjustment; 1 in the paper")
+    weight: float = setting(default=1.0, at_least=0, doc="weight of the adjustment; 1 in the paper")
     aligned: bool = setting(default=True, doc="whether the sign of the adjustment follows the alignment criterion")
-    alignment_bias: float = setting(default=0.1, at_least=0, doc="towards the sign 1; 1/10 in the paper")
+    alignment_bias: float = setting(default=0.1, at_least=0, doc="bias towards the sign 1; 1/10 in the paper")
 
     def direction(
         self, losses: Losses, params: Pair, move: Move, rates: Pair, average: Average = _itself
@@ -241,28 +243,28 @@ class SymplecticAdjustment:
 
 @component
 class Competitive:
-    """Competitive gradient descent: each player's best answer to the other in the local bilinear game.
+    """Competitive gradient descent: each player's best response to the other in the local bilinear game.
 
     The moves (dx, dy) are the Nash equilibrium of the losses with their mixed second derivatives, plus
     |dx|^2 / (2 a) for G and |dy|^2 / (2 b) for D, with a and b the learning rates:
 
         dx = -a (df/dx + D_xy f dy),    dy = -b (dg/dy + D_yx g dx).
 
-    Without dy, (1 - a b D_xy f D_yx g) u = df/dx - b D_xy f dg/dy remains for the direction u = -dx / a of G. It is
-    solved matrix-free; D's direction is its exact answer to the u found, dg/dy - a D_yx g u. It is the published update
-    under plain `SGD` only: another optimiser takes the direction for a gradient and rescales it.
+    Eliminating dy gives (1 - a b D_xy f D_yx g) u = df/dx - b D_xy f dg/dy for the direction u = -dx / a of G. It is
+    solved matrix-free; D's direction is its exact response to this u, dg/dy - a D_yx g u. The published update is
+    obtained with plain `SGD` only: another optimiser treats the direction as a gradient and rescales it.
 
-    `cg` needs D_yx g = -(D_xy f)^T, which makes the operator symmetric and positive definite: a zero-sum game, but for
-    terms in one player's parameters alone. It does not notice a game that is not. The others take any game: `gmres`
+    `cg` needs D_yx g = -(D_xy f)^T, which makes the operator symmetric and positive definite: a zero-sum game, up to
+    terms in one player's parameters alone. It does not detect other games. The other solvers take any game: `gmres`
     keeps `num_iterations` + 1 copies of G's parameters, `bicgstab` has two products an iteration and may break down.
 
     References:
         F. Schaefer, A. Anandkumar, "Competitive Gradient Descent", NeurIPS 2019, theorem 2.2 and algorithm 1.
     """
 
-    num_iterations: int = setting(default=5, at_least=1, doc="of the solver, at most")
+    num_iterations: int = setting(default=5, at_least=1, doc="greatest number of iterations of the solver")
     solver: Literal["cg", "bicgstab", "gmres"] = setting(default="gmres", doc="cg: zero-sum games only")
-    tolerance: float = setting(default=1e-6, above=0, doc="of the residual, relative, at which the solver stops")
+    tolerance: float = setting(default=1e-6, above=0, doc="relative residual at which the solver stops")
 
     def direction(
         self, losses: Losses, params: Pair, move: Move, rates: Pair, average: Average = _itself
@@ -278,7 +280,7 @@ class Competitive:
         gen, disc = average(gen), average(disc)
 
         def answer(start: Any, step: Any) -> Any:
-            """D's direction where G's is `step`."""
+            """D's direction if G's is `step`."""
             return _plus(start, -rates.generator, average(mixed_disc(step)))
 
         def operator(step: Any) -> Any:
@@ -298,9 +300,9 @@ class Competitive:
 
     @property
     def gradient_evaluations(self) -> int:
-        """F, one mixed block for the right side and one for D's answer, and two for each product with the operator.
+        """F, one mixed block for the right side and one for D's response, and two for each product with the operator.
 
-        jax's solvers also apply the operator to their start; gmres once more, for its residual.
+        jax's solvers also apply the operator to their start; gmres applies it once more, for its residual.
         """
         products = {"cg": self.num_iterations + 1, "bicgstab": 2 * self.num_iterations + 1}
         return 1 + 2 + 2 * products.get(self.solver, self.num_iterations + 2)

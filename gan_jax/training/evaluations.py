@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.data.images import Images
 from gan_jax.data.stacked import ImageData
@@ -21,11 +22,11 @@ from gan_jax.training.state import BANK, TrainState
 
 
 class LoadedData(NamedTuple):
-    """What a run needs beside its experiment and key; never changed by it.
+    """The data of a run, which it never changes.
 
     Attributes:
-        dataset: what `experiment.data.load` returned; () for data made from settings.
-        reference: what `experiment.detector.reference` made of it: a classifier and statistics of real data; or ().
+        dataset: from `experiment.data.load`; () for data made from settings.
+        reference: from `experiment.detector.reference`: a classifier and statistics of real data, or ().
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
@@ -38,7 +39,7 @@ class LoadedData(NamedTuple):
 
 
 def as_loaded(data: Any) -> LoadedData:
-    """What `load_data` returned, or () for an experiment that needs no data, as `LoadedData`."""
+    """The given data as `LoadedData`: the result of `load_data`, or () for an experiment that needs no data."""
     return data if isinstance(data, LoadedData) else LoadedData(*data)
 
 
@@ -48,7 +49,7 @@ class Evaluation(NamedTuple):
     Attributes:
         metrics: by mode of G's batch norm, "batch" (training batches, as sample grids are published) and "running"
             (running statistics); a G without statistics has "running" only.
-        samples: [num_samples, *shape] of the mode that the detector watches: "batch" where there is one.
+        samples: [num_samples, *shape] of the mode that the detector measures: "batch" if there is one.
         detector: the detector's state after this evaluation.
 
     Example:
@@ -69,13 +70,13 @@ def load_data(experiment: Experiment, location: Any = None) -> LoadedData:
 
     Args:
         experiment: the settings.
-        location: folder of the data; None: the default places. Mixtures need none.
+        location: folder of the data; None searches the default places. Mixtures take no data.
 
     Returns:
-        What `train`, `chunk`, `step` and `evaluate` take as their data.
+        The `data` of `train`, `chunk`, `step` and `evaluate`.
 
     Raises:
-        ValueError: if the data are missing or broken (with the remedy), or smaller than a batch.
+        ValueError: if the data are missing or damaged, or smaller than a batch; the message says what to do.
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring
@@ -102,19 +103,19 @@ def load_data(experiment: Experiment, location: Any = None) -> LoadedData:
 
 
 def short_batch(experiment: Experiment, resources: LoadedData) -> int | None:
-    """Examples in an epoch's last batch, if that is smaller than the others; None where all are whole."""
+    """Examples in an epoch's last batch, if it is smaller than the others; None if all batches are equal."""
     if not isinstance(experiment.data, Images) or experiment.data.last_batch == "wrap":
         return None
     return resources.dataset.images.shape[0] % experiment.batch_size or None
 
 
-def latent_bank(experiment: Experiment, state: TrainState, num: int) -> Array:
+def latent_bank(experiment: Experiment, state: TrainState, num: int) -> Float[Array, "n latent_dim"]:
     """The run's fixed latents, the same at every evaluation.
 
     Args:
         experiment: the settings.
-        state: of the run, whose key they follow from.
-        num: how many.
+        state: of the run; its key determines the latents.
+        num: number of latents.
 
     Returns:
         [num, latent_dim].
@@ -130,15 +131,15 @@ def evaluated_variables(experiment: Experiment, state: TrainState) -> Variables:
 
 
 def sample_modes(
-    experiment: Experiment, variables: Variables, latent: Array, *, axis_name: str | None = None
-) -> dict[str, Array]:
+    experiment: Experiment, variables: Variables, latent: Float[Array, "n latent_dim"], *, axis_name: str | None = None
+) -> dict[str, Float[Array, "n *shape"]]:
     """G's samples by mode of its batch norm: see `Evaluation.metrics`.
 
     "batch" mode normalises each training-sized batch by its own statistics, if n is a multiple of it. With an axis,
-    each device makes its shard of the batches where these divide evenly, and all have all samples.
+    each device makes its shard of the batches if they divide evenly, and every device gets all samples.
 
     Args:
-        experiment: the settings, networks' schedules already values.
+        experiment: the settings, with the networks' schedules already replaced by values.
         variables: of G.
         latent: [n, latent_dim].
         axis_name: the mapped axis, if any.
@@ -165,7 +166,7 @@ def sample_modes(
 
 
 def _divided(context: StepContext, function: Callable[[Array], Array], inputs: Array) -> Array:
-    """A function along the leading axis, of which each device computes its shard where it divides evenly."""
+    """A function along the leading axis, of which each device computes its shard if the axis divides evenly."""
     if context.axis_name is None or inputs.shape[0] % context.axis_size:
         return function(inputs)
     return context.gather(function(context.shard(inputs)))

@@ -1,6 +1,6 @@
-"""Growth: a run whose networks gain resolution in stages, one compiled program a stage.
+"""Growth: a run whose networks gain resolution in stages, with one compiled program for each stage.
 
-The networks' parameters are those of the last stage from the start, so that nothing in the state changes when a stage
+The networks have the parameters of the last stage from the start, so that the state keeps its structure when a stage
 begins: optimisers, averages and checkpoints carry over.
 """
 
@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from jax import Array
+from jaxtyping import Int
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import Linear, values_at
@@ -17,7 +18,7 @@ from gan_jax.experiment.schedules import Linear, values_at
 
 @component
 class Growth:
-    """Stage s lasts from step s * stage_steps, its new blocks faded in over the first `fade_steps`; the last goes on.
+    """Stage s begins at step s * stage_steps and fades in its new blocks over `fade_steps`; the last stage never ends.
 
     References:
         T. Karras, T. Aila, S. Laine, J. Lehtinen, "Progressive Growing of GANs for Improved Quality, Stability, and
@@ -48,7 +49,7 @@ class Growth:
         return min(step // self.stage_steps, num_stages - 1)
 
     def grown(self, network: Any, stage: int) -> Any:
-        """A network at a stage, its newest block faded in by the step."""
+        """A network at a stage, with the schedule by which its newest block fades in."""
         begin = float(stage * self.stage_steps)
         fade = 1.0 if stage == 0 else Linear(start=0.0, stop=1.0, duration_steps=self.fade_steps, begin_step=begin)
         return network.at_stage(stage, fade)
@@ -60,7 +61,7 @@ def num_stages(experiment: Any) -> int:
 
 
 def at_stage(experiment: Any, stage: int | None) -> Any:
-    """An experiment with its networks at a stage; as it is if it does not grow, or for None."""
+    """An experiment with its networks at a stage; unchanged if it does not grow, or for None."""
     if experiment.growth is None or stage is None:
         return experiment
     players = {
@@ -70,8 +71,8 @@ def at_stage(experiment: Any, stage: int | None) -> Any:
     return dataclasses.replace(experiment, **players)
 
 
-def at_step(experiment: Any, step: Array) -> Any:
-    """An experiment whose players' schedules are their values at a step."""
+def at_step(experiment: Any, step: Int[Array, ""]) -> Any:
+    """An experiment whose players' schedules are replaced by their values at a step."""
     players = (experiment.generator, experiment.discriminator)
     generator, discriminator = (values_at(player, step) for player in players)
     return dataclasses.replace(experiment, generator=generator, discriminator=discriminator)

@@ -22,11 +22,11 @@ class Optimizer(Protocol):
 
 @component
 class Adam:
-    """Adam (Kingma & Ba, ICLR 2015), with the GAN habit of b1 = 0.5 (Radford et al., ICLR 2016).
+    """Adam (Kingma & Ba, ICLR 2015), with b1 = 0.5, as is usual for GANs (Radford et al., ICLR 2016).
 
     `eps_root` is inside the square root. optax's 0 makes the derivative of an update NaN wherever a gradient is exactly
-    0 (a dead ReLU, a bias that cancels), which an unrolled generator differentiates through. 1e-30 is finite there and
-    moves float32 updates by at most 2.4e-7 relative.
+    0 (a dead ReLU, a bias that cancels), and an unrolled generator differentiates through updates. With 1e-30 it is
+    finite, and float32 updates change by at most 2.4e-7 relative.
 
     Example:
         >>> Adam().b1
@@ -62,7 +62,7 @@ class SGD:
     """
 
     momentum: float | None = setting(
-        default=None, above=-1, below=1, doc="heavy-ball coefficient; None is plain descent"
+        default=None, above=-1, below=1, doc="heavy-ball coefficient; None is plain gradient descent"
     )
 
     def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
@@ -89,8 +89,8 @@ class RMSProp:
 class OptimisticSGD:
     """Optimistic gradient descent: w_(t+1) = w_t - learning_rate * ((alpha + beta) g_t - beta g_(t-1)), g_(-1) = g_0.
 
-    The last gradient predicts the next one, which makes an extragradient step at the cost of one gradient. It takes
-    simultaneous dynamics: of the players that alternate, the second already sees the first one's move.
+    The last gradient predicts the next one, which gives an extragradient step at the cost of one gradient. It is meant
+    for simultaneous dynamics: of alternating players, the second one already sees the first one's move.
 
     References:
         C. Daskalakis et al., "Training GANs with Optimism", ICLR 2018: alpha = beta = 1.
@@ -102,8 +102,8 @@ class OptimisticSGD:
         True
     """
 
-    alpha: float = setting(default=1.0, above=0, doc="of the gradient")
-    beta: float = setting(default=1.0, at_least=0, doc="of the gradient's change since the last step")
+    alpha: float = setting(default=1.0, above=0, doc="factor of the gradient")
+    beta: float = setting(default=1.0, at_least=0, doc="factor of the gradient's change since the last step")
 
     def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
         return optax.optimistic_gradient_descent(learning_rate, alpha=self.alpha, beta=self.beta)
@@ -111,9 +111,9 @@ class OptimisticSGD:
 
 @component
 class OptimisticAdam:
-    """Adam whose steps are made optimistic as `OptimisticSGD` makes gradients (Daskalakis et al., ICLR 2018).
+    """Optimistic Adam: the rule of `OptimisticSGD`, applied to Adam's steps (Daskalakis et al., ICLR 2018).
 
-    Without Nesterov's momentum, which optax would add and the paper does not have. `eps_root` is as for `Adam`.
+    It has no Nesterov momentum, as in the paper; optax would add it. `eps_root` is as for `Adam`.
 
     Example:
         >>> OptimisticAdam(b1=0.0).beta
@@ -124,8 +124,8 @@ class OptimisticAdam:
         ValueError: OptimisticAdam.alpha is 0.0, and must be above 0 (of Adam's step)
     """
 
-    alpha: float = setting(default=1.0, above=0, doc="of Adam's step")
-    beta: float = setting(default=1.0, at_least=0, doc="of the change of Adam's step since the last one")
+    alpha: float = setting(default=1.0, above=0, doc="factor of Adam's step")
+    beta: float = setting(default=1.0, at_least=0, doc="factor of the change of Adam's step since the last one")
     b1: float | Schedule = setting(default=0.5, at_least=0, below=1, choices=SCHEDULES, doc="decay of the first moment")
     b2: float | Schedule = setting(
         default=0.999, at_least=0, below=1, choices=SCHEDULES, doc="decay of the second moment"
@@ -142,9 +142,10 @@ class OptimisticAdam:
 
 @component
 class WeightClipping:
-    """Another optimiser whose updates leave every parameter within [-limit, limit]: the first Wasserstein GAN's D.
+    """Weight clipping: another optimiser, whose parameters are projected on [-limit, limit] after each update.
 
-    A projection after the update; here it is part of it, so that unrolled updates are clipped as well.
+    It is that of D in the first Wasserstein GAN. The projection is part of the update, so that unrolled updates are
+    clipped as well.
 
     References:
         M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", ICML 2017, algorithm 1: RMSProp at 5e-5, limit 0.01.
@@ -158,9 +159,11 @@ class WeightClipping:
     """
 
     optimizer: Optimizer = setting(
-        default=RMSProp(), choices=(Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam), doc="whose updates are clipped"
+        default=RMSProp(),
+        choices=(Adam, SGD, RMSProp, OptimisticSGD, OptimisticAdam),
+        doc="optimiser whose updates are clipped",
     )
-    limit: float = setting(default=0.01, above=0, doc="greatest size of a parameter; c")
+    limit: float = setting(default=0.01, above=0, doc="greatest absolute value of a parameter; c")
 
     def make(self, learning_rate: float | Array) -> optax.GradientTransformation:
         def project(updates: Any, params: Any) -> Any:
@@ -179,7 +182,7 @@ def optimizer_of(player: Any) -> optax.GradientTransformation:
         The optax transformation.
 
     Raises:
-        TypeError: if the learning rate is still a schedule, which optax would count in a state of its own.
+        TypeError: if the learning rate is still a schedule; optax would count its steps in a state of its own.
     """
     if isinstance(player.learning_rate, Schedule):
         raise TypeError("a player's schedules must be values of the step before it is updated: use at_step")

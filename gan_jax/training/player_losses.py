@@ -1,4 +1,4 @@
-"""The losses of the two players, put together from the experiment's components."""
+"""The losses of the two players, composed from the experiment's components."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.losses.inference import VEEGAN
@@ -21,23 +22,25 @@ from gan_jax.training.batches import Batch, disturbed, encode, faced_discriminat
 from gan_jax.training.context import StepContext
 from gan_jax.training.replay import Fakes
 
-_PENALTY = 0xFEE0  # what the key of a loss is folded with; far from the small numbers that `split` folds in
+_PENALTY = 0xFEE0  # constant that the key of a loss is folded with; far from the small numbers that `split` folds in
 
 
 class PlayerMemory(NamedTuple):
     """State of a player's remedies, in `Variables.memory`.
 
     Attributes:
-        replay: of its replay; () without one.
-        penalties: of each of its penalties; () for those without a state.
+        replay: state of its replay; () without one.
+        penalties: state of each penalty; () for penalties without state.
     """
 
     replay: Any
     penalties: tuple[Any, ...]
 
 
-def scores_of(context: StepContext, discriminator: Variables, samples: Array) -> tuple[Array, Any]:
-    """D's raw scores of a device's samples in training mode.
+def scores_of(
+    context: StepContext, discriminator: Variables, samples: Float[Array, "n *shape"]
+) -> tuple[Float[Array, "scores"], Any]:
+    """D's raw scores of one device's samples in training mode.
 
     Args:
         context: of the step.
@@ -53,10 +56,12 @@ def scores_of(context: StepContext, discriminator: Variables, samples: Array) ->
     return scores, statistics if axis is not None else context.mean(statistics)
 
 
-def score(context: StepContext, discriminator: Variables, real: Array, fake: Array) -> tuple[Array, Array, Any]:
+def score(
+    context: StepContext, discriminator: Variables, real: Float[Array, "n *shape"], fake: Float[Array, "n *shape"]
+) -> tuple[Float[Array, "scores"], Float[Array, "scores"], Any]:
     """D's raw scores of both sides in training mode.
 
-    With `batch_statistics="separate"` batch norm normalises the real and the fake batch apart, real first, as
+    With `batch_statistics="separate"` batch norm normalises the real and the fake batch separately, real first, as
     published.
 
     Args:
@@ -67,7 +72,7 @@ def score(context: StepContext, discriminator: Variables, real: Array, fake: Arr
 
     Returns:
         (real scores [batch], fake scores [batch], D's new statistics). With an axis the scores are those of all devices
-        in order, so that losses, and what transforms draw, are of the whole batch on every device alike.
+        in order, so that losses and the draws of transforms are those of the whole batch on every device.
     """
     if context.experiment.discriminator.batch_statistics == "joint":
         scores, statistics = scores_of(context, discriminator, jnp.concatenate([real, fake]))
@@ -81,15 +86,15 @@ def score(context: StepContext, discriminator: Variables, real: Array, fake: Arr
 
 
 def discriminator_loss(
-    context: StepContext, discriminator: Variables, batch: Batch, key: Array
-) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+    context: StepContext, discriminator: Variables, batch: Batch, key: Key[Array, ""]
+) -> tuple[Float[Array, ""], tuple[Variables, dict[str, Float[Array, ""]]]]:
     """D's loss: the mean over real examples plus the mean over fakes, through the transforms, plus the penalties.
 
     Args:
         context: of the step.
         discriminator: variables of D.
         batch: with fakes of the G that D is trained against.
-        key: of all that this loss draws.
+        key: of all draws of this loss.
 
     Returns:
         The loss (scalar, in the objective's unit: nats for the log losses) and (D's new statistics and memory, as
@@ -124,18 +129,20 @@ def discriminator_loss(
     return loss, (Variables((), statistics, _player_memory(replay_state, advanced)), metrics)
 
 
-def generator_loss(context: StepContext, discriminator: Variables, batch: Batch, key: Array) -> tuple[Array, Any]:
-    """G's loss for samples that are shown to a given D.
+def generator_loss(
+    context: StepContext, discriminator: Variables, batch: Batch, key: Key[Array, ""]
+) -> tuple[Float[Array, ""], Any]:
+    """G's loss for samples that a given D scores.
 
     Real examples are scored only if the objective has a term for them (`generator_real`, or related scores), which
-    enters G's gradient where D is unrolled, or if their latents are G's own. D's statistics are used in training mode
-    and left as they are.
+    enters G's gradient where D is unrolled, or if their latents are G's own. D runs in training mode, and its
+    new statistics are discarded.
 
     Args:
         context: of the step.
         discriminator: variables of the D that G faces.
-        batch: made by the G whose loss it is.
-        key: of all that this loss draws.
+        batch: made by the G whose loss this is.
+        key: of all draws of this loss.
 
     Returns:
         (the loss, a scalar in the objective's unit; the state of G's remedies).
@@ -267,6 +274,6 @@ def _view(
 
 
 def _player_memory(replay: Any, penalties: tuple[Any, ...]) -> Any:
-    """() rather than an empty `PlayerMemory`, so that a run without remedies carries none."""
+    """A `PlayerMemory`, or () if it would be empty, so that a run without remedies carries none."""
     memory = PlayerMemory(replay, penalties)
     return memory if jax.tree.leaves(memory) else ()

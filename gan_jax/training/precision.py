@@ -1,7 +1,7 @@
-"""The precision of an experiment: which arithmetic its programs are traced with.
+"""The precision of an experiment: the arithmetic with which its programs are traced.
 
-Scores, losses, statistics and optimisers are float32 in each. A backend's own default is never used: on a GPU or TPU it
-would round the factors of a float32 product to 10 or 7 bits.
+Scores, losses, statistics and optimisers are float32 in every precision. A backend's own default is never used: on a
+GPU or TPU it would round the factors of a float32 product to 10 or 7 bits.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def in_precision(function: Callable[_Arguments, _Result]) -> Callable[_Arguments
 
 
 def with_compute_dtype(experiment: Experiment) -> Experiment:
-    """The experiment whose networks compute in its precision: all of their layers in bfloat16, if it is that.
+    """The experiment with networks that compute in its precision: all of their layers in bfloat16, for "bfloat16".
 
     Args:
         experiment: the settings; leaves may be traced.
 
     Returns:
-        The same experiment for another precision, and networks with `compute_dtype` set for bfloat16.
+        The experiment with `compute_dtype` set in its networks for "bfloat16"; unchanged for other precisions.
 
     Example:
         >>> from gan_jax.experiment.examples import tiny_ring

@@ -1,6 +1,6 @@
-"""The recorder: values noted of both players in the middle of a run. A pure function of the state.
+"""The recorder: measurements of both players during a run. It is a pure function of the state.
 
-Probe values are scalars by name, with slashes:
+Probe values are scalars by name:
 
     generator/activation/LAYER             root mean square of a layer's outputs, on the probe's fakes
     discriminator/activation_real/LAYER    the same, on training examples; activation_fake: on the fakes
@@ -9,14 +9,14 @@ Probe values are scalars by name, with slashes:
     scores/real_mean, _min, _max, fake_..  D's raw scores
     scores/fooled                          share of fakes that D classifies as real
     input_gradient/real, fake              root mean square of dD/dx: the gradient that G is trained with
-    forgetting/cosine                      of dD/dx between this probe and the last, at the same points, mean
+    forgetting/cosine                      mean cosine of dD/dx between this probe and the last, at the same points
     forgetting/reversed                    share of points at which it is negative
     forgetting/old_fakes_AGE               D's accuracy on the fakes of AGE probes before
     memorisation/train, held_out, fake     D's accuracy by running statistics; _batch: by the batch's own
-    memorisation/gap                       train less held-out
+    memorisation/gap                       train minus held_out
 
-A discriminator without a decision threshold (energies, Wasserstein scores) has no accuracies. Old fakes that do not
-exist yet give NaN.
+A discriminator without a decision threshold (energies, Wasserstein scores) has no accuracies. Accuracies on old
+fakes that do not exist yet are NaN.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int, Key
 
 from gan_jax.data.images import Images, normalise
 from gan_jax.data.weighted import Weighted
@@ -46,11 +47,11 @@ Players = tuple[Variables, Variables]
 """Variables of G and of D."""
 
 _PROBE = 0x100C
-"""What a run's key is folded with for the examples of a probe."""
+"""Constant that a run's key is folded with for the examples of a probe."""
 
 
 class ProbeState(NamedTuple):
-    """What one probe hands on to the next.
+    """The state that one probe passes to the next.
 
     Attributes:
         num_done: int32, probes so far.
@@ -94,16 +95,21 @@ def init_probe_state(experiment: Experiment, generator: Variables, discriminator
 
 @in_precision
 def record(
-    experiment: Experiment, dataset: Any, players: Players, probe_state: ProbeState, key: Array, step: Array
+    experiment: Experiment,
+    dataset: Any,
+    players: Players,
+    probe_state: ProbeState,
+    key: Key[Array, ""],
+    step: Int[Array, ""],
 ) -> tuple[ProbeState, ProbeValues]:
-    """What the recorder notes of two players.
+    """The probe values of two players.
 
     Args:
         experiment: with a recorder; at its present stage, if it grows.
         dataset: what `experiment.data.load` returned.
         players: variables of G and of D.
         probe_state: of the last probe.
-        key: the run's. The examples of all probes follow from it and are the same.
+        key: of the run. It determines the examples, which are the same in all probes.
         step: int32, steps done.
 
     Returns:
@@ -167,17 +173,17 @@ def update_ratios(before: Players, after: Players) -> ProbeValues:
     }
 
 
-def held_out(experiment: Experiment, dataset: Any, key: Array, num: int) -> Array | None:
-    """Examples [num, *shape] of the data that training does not see; None where there are none apart from these.
+def held_out(experiment: Experiment, dataset: Any, key: Key[Array, ""], num: int) -> Float[Array, "n *shape"] | None:
+    """Examples of the data that training does not use; None for data without a fixed training set.
 
-    Of images, the test set (drawn with replacement); of a mixture with a fixed set of points, fresh points. Every point
-    of other mixtures is fresh.
+    For images they are drawn from the test set, with replacement; for a mixture with a fixed set of points they are new
+    points. For other mixtures, whose training points are all new, the result is None.
 
     Args:
         experiment: the settings.
         dataset: what `experiment.data.load` returned.
         key: of the draw.
-        num: how many.
+        num: number of examples.
 
     Returns:
         [num, *shape], or None.

@@ -1,12 +1,12 @@
-"""Experience replay: old fakes, old generators and old discriminators that come back into the game.
+"""Experience replay: old fakes, old generators and old discriminators that are used again in training.
 
-What is kept lies on the device, in the player's `memory`, and so in the state: a resumed run is the uninterrupted one,
-bit for bit. The buffers hold samples as D sees them.
+They are kept on the device, in the player's `memory`, which is part of the state: a resumed run equals the
+uninterrupted one, bit for bit. The buffers hold samples as D sees them.
 
 A replay of D is a component with
 
     init(fakes)                     the memory before the first step
-    show(memory, fakes, key, step)  (what D sees instead of the fakes at hand, the memory after them)
+    show(memory, fakes, key, step)  (the fakes that D sees, the memory after them)
 
 and one of G, `PastDiscriminators`, gives the parameters of the D that it faces.
 """
@@ -26,7 +26,7 @@ _SHARE = "share of the fakes in D's batch that are old ones"
 
 
 class Fakes(NamedTuple):
-    """The fakes at hand, of the whole batch.
+    """The fakes of a whole batch.
 
     Attributes:
         samples: [batch, *shape].
@@ -41,7 +41,7 @@ class Fakes(NamedTuple):
 
 @runtime_checkable
 class Replay(Protocol):
-    """What mixes the past into D's fakes."""
+    """A rule that replaces some of D's fakes by old ones."""
 
     def init(self, fakes: Fakes) -> Any:
         """The state before the first step."""
@@ -57,7 +57,7 @@ class Replay(Protocol):
             step: of the run.
 
         Returns:
-            (what D sees instead of the fakes [batch, *shape], the state after it).
+            (the fakes that D sees [batch, *shape], the new state).
         """
         ...
 
@@ -67,7 +67,7 @@ class Buffer(NamedTuple):
 
     Attributes:
         samples: [size, *shape].
-        num_seen: int32, how many fakes there have been.
+        num_seen: int32, number of fakes so far.
     """
 
     samples: Array
@@ -76,7 +76,7 @@ class Buffer(NamedTuple):
 
 @component
 class Reservoir:
-    """A uniform sample of all fakes there have ever been: each is kept with the same probability.
+    """A uniform sample of all fakes of the run so far: each is kept with the same probability.
 
     References:
         J. S. Vitter, "Random Sampling with a Reservoir", ACM TOMS 1985, algorithm R.
@@ -114,11 +114,10 @@ class FIFO:
 
 @component
 class ImagePool:
-    """A pool that fakes are swapped with: a fake that goes in is not shown, the old one that comes out is.
+    """A pool of fakes: with probability `swap_probability` a fake is exchanged for an old one, which D sees instead.
 
-    Each fake is shown as it is with probability 1 - `swap_probability`. The published pool takes one image after the
-    other; here those of a batch draw different slots, so that none meets another of its own batch, and the pool must
-    hold a batch.
+    The other fakes are shown unchanged. The published pool takes one image after another; here the images of a batch
+    draw different slots, so that none is exchanged for another one of its batch, and the pool must hold a batch.
 
     References:
         A. Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial Training", CVPR
@@ -127,7 +126,9 @@ class ImagePool:
     """
 
     size: int = setting(default=4096, at_least=1, doc="fakes in the pool, at least a batch of them")
-    swap_probability: float = setting(default=0.5, at_least=0, at_most=1, doc="that a fake is swapped for an old one")
+    swap_probability: float = setting(
+        default=0.5, at_least=0, at_most=1, doc="probability of exchanging a fake for an old one"
+    )
 
     def init(self, fakes: Fakes) -> Buffer:
         return _empty(self.size, fakes)
@@ -152,8 +153,8 @@ class Snapshots(NamedTuple):
 
     Attributes:
         old: variables with a leading axis [num].
-        num_seen: int32, how many snapshots there have been.
-        last_step: int32, the step of the newest, of which a step with several updates takes one.
+        num_seen: int32, number of snapshots so far.
+        last_step: int32, the step of the newest one; a step with several updates takes one snapshot.
     """
 
     old: Any
@@ -176,7 +177,9 @@ class PastGenerators:
     num: int = setting(default=5, at_least=1, doc="snapshots that are kept")
     every_steps: int = setting(default=200, at_least=1, doc="steps between two snapshots")
     share: float = setting(default=0.5, at_least=0, at_most=1, doc=_SHARE)
-    window: int | None = setting(default=None, at_least=1, doc="steps of each period with old fakes; None: all of them")
+    window: int | None = setting(
+        default=None, at_least=1, doc="steps of each period with old fakes; None takes all of them"
+    )
 
     def validate(self) -> None:
         _check_window(self)
@@ -199,7 +202,7 @@ class PastDiscriminators:
     """An old D takes the place of the present one in G's update, for the first `window` steps of every `every_steps`.
 
     A snapshot of D is kept every `every_steps` steps, the newest `num` of them; one is drawn at random in each step of
-    the window. D itself goes on learning from its own batches.
+    the window. D itself continues to learn from its own batches.
 
     References:
         A. Nibali, "Mode collapse in GANs", 2017: "substituting in an old discriminator/generator".
@@ -207,7 +210,9 @@ class PastDiscriminators:
 
     num: int = setting(default=5, at_least=1, doc="snapshots that are kept")
     every_steps: int = setting(default=200, at_least=1, doc="steps of a period")
-    window: int | None = setting(default=20, at_least=1, doc="steps of each period against an old D; None: all of them")
+    window: int | None = setting(
+        default=20, at_least=1, doc="steps of each period against an old D; None takes all of them"
+    )
 
     def validate(self) -> None:
         _check_window(self)
@@ -225,7 +230,7 @@ class PastDiscriminators:
             step: of the run.
 
         Returns:
-            (variables of the D that G faces, the state after it).
+            (variables of the D that G faces, the new state).
         """
         old = _drawn(memory, self.num, key)
         now = _in_window(self, memory, step)
@@ -247,7 +252,7 @@ def _column(mask: Array, samples: Array) -> Array:
 
 
 def _mixed(memory: Buffer, samples: Array, share: float, key: Array) -> Array:
-    """The samples, floor(share * batch) of them replaced by old ones, with repeats; none before there are any."""
+    """The samples, floor(share * batch) of them replaced by old ones, drawn with replacement, once there are any."""
     key_which, key_where = jax.random.split(key)
     num, size = samples.shape[0], memory.samples.shape[0]
     # 1e-4 as in `transforms.ExactFlips`.
@@ -258,7 +263,7 @@ def _mixed(memory: Buffer, samples: Array, share: float, key: Array) -> Array:
 
 
 def _stored(memory: Buffer, slots: Array, samples: Array) -> Buffer:
-    """The buffer with each sample in its slot; of several for one slot the last; slots beyond the end keep nothing."""
+    """The buffer with each sample in its slot: the last one of several for a slot, and none beyond the end."""
     size, num = memory.samples.shape[0], samples.shape[0]
     # A scatter with repeated indices may end in any order: the latest of each slot is found first.
     latest = jnp.full(size, -1).at[slots].max(jnp.arange(num), mode="drop")
@@ -268,7 +273,7 @@ def _stored(memory: Buffer, slots: Array, samples: Array) -> Buffer:
 
 
 def _frozen(variables: Any) -> Any:
-    """Variables without what the remedies of their player remember."""
+    """Variables without gradient and without the state of the player's remedies."""
     return jax.lax.stop_gradient(variables._replace(memory=()))
 
 

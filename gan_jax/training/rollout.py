@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.experiment import Discriminator, Experiment, Generator, Unroll
 from gan_jax.networks.network import Variables
@@ -26,17 +27,23 @@ _FRESH = 0x5EED
 
 
 def unrolled_discriminator(
-    context: StepContext, variables: Variables, opt_state: Any, batch: Batch, key: Array, *, num_done: int = 0
+    context: StepContext,
+    variables: Variables,
+    opt_state: Any,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    num_done: int = 0,
 ) -> Variables:
-    """D after K of its updates against a G that stands still; D itself if G is not unrolled.
+    """D after K of its updates against a fixed G; D itself if G is not unrolled.
 
     Args:
         context: of the step, with the settings in `generator.unroll`.
         variables: D's, where the rollout starts.
         opt_state: of D's own optimiser.
-        batch: of the first update, made once for all of them if the data stay the same; fresh fakes are of its G.
+        batch: of the first update, made once for all of them if the data stay the same; fresh fakes come from its G.
         key: of the loss in the first update.
-        num_done: updates of the K that are done already: 1 if `variables` are those after D's own update.
+        num_done: number of the K updates that are done already: 1 if `variables` are those after D's own update.
 
     Returns:
         Variables of D, differentiable in the batch (through its fakes) and in where the rollout starts.
@@ -72,10 +79,10 @@ def unrolled_generator(
     variables: Variables,
     opt_state: Any,
     discriminator: Variables,
-    examples: tuple[Array, Array],
-    key: Array,
+    examples: tuple[Float[Array, "n *shape"], Float[Array, "n latent_dim"]],
+    key: Key[Array, ""],
 ) -> Variables:
-    """G after K of its updates against a D that stands still; G itself if D is not unrolled.
+    """G after K of its updates against a fixed D; G itself if D is not unrolled.
 
     Args:
         context: of the step, with the settings in `discriminator.unroll`.
@@ -116,7 +123,7 @@ def _check_source(settings: Unroll, context: StepContext) -> None:
 
 
 def _fresh_examples(context: StepContext, settings: Unroll, fresh: Array, latent: Array) -> tuple[Array, Array, Array]:
-    """(key of the loss, real examples, latents) of an inner update on fresh data; latents only where settings say."""
+    """(key of the loss, real examples, latents) of an inner update on fresh data; latents are fresh only if set so."""
     inner_key, key_real, key_latent = jax.random.split(fresh, 3)
     num = context.axis_size * latent.shape[0]
     real = context.shard(context.source.sample(key_real, num))
@@ -143,7 +150,7 @@ def _rollout(
     key: Array,
     num_done: int,
 ) -> Variables:
-    """K - `num_done` updates: one on the batch at hand if none is done, the others on what the settings say."""
+    """K - `num_done` updates: the first of the K on the given batch, the others on the data of the settings."""
     variables, opt_state = start
     if settings.optimizer is None:
         optimizer = optimizer_of(player)
@@ -156,7 +163,7 @@ def _rollout(
         value, advanced = loss(params, batch, kept)
         return value, kept if settings.inner_statistics == "frozen" else advanced
 
-    # The first update is on the batch at hand. Where the others are not, they are a rollout of their own.
+    # The first update is on the given batch. If the others are on other data, they are a separate rollout.
     num_steps = settings.num_steps - num_done
     rest = num_steps if settings.inner_data == "same" else min(num_steps, settings.num_steps - 1)
     params, kept = variables.params, variables._replace(params=())
@@ -170,7 +177,7 @@ def _rollout(
             optimizer,
             params,
             opt_state,
-            # Keys of the updates on fresh data, unlike those of the first update.
+            # Keys of the updates on fresh data, different from those of the first update.
             jax.random.split(jax.random.fold_in(key, _FRESH), length) if fresh else None,
             num_steps=length,
             model_state=kept,

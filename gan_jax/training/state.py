@@ -1,4 +1,4 @@
-"""The state of a run: arrays only. `init` makes the one before the first step."""
+"""The state of a run, made of arrays only. `init` makes the state before the first step."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Key
 
 from gan_jax.diagnostics.detector import DetectorState, init_detector
 from gan_jax.experiment.experiment import Experiment
@@ -28,7 +29,7 @@ class Player(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Everything that a run carries from step to step. Arrays only.
+    """Everything that a run carries from step to step, as arrays.
 
     Attributes:
         generator, discriminator: the players.
@@ -37,7 +38,7 @@ class TrainState(NamedTuple):
         key: the run's key. It never changes: every random number comes from it, folded with a purpose and the step.
         step: int32, steps done.
         nonfinite_step: int32, the first step with a loss or gradient that was not finite; -1 if none.
-        probe_state: what the recorder hands from one probe to the next; () without a recorder.
+        probe_state: state that the recorder passes from one probe to the next; () without a recorder.
 
     Example:
         >>> import jax
@@ -57,7 +58,7 @@ class TrainState(NamedTuple):
     probe_state: Any = ()
 
 
-def init(experiment: Experiment, key: Array) -> TrainState:
+def init(experiment: Experiment, key: Key[Array, ""]) -> TrainState:
     """The state before the first step. Pure and traceable; everything random in the run follows from `key`.
 
     Called outside `jit` it runs operation by operation, which is slow for large networks: use `jax.jit(gan_jax.init)`.

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.experiment.schedules import value_at
@@ -36,11 +37,11 @@ LossOfParams = Callable[[Any], tuple[Array, tuple[Variables, Metrics]]]
 """params -> (loss, (new statistics and memory as `Variables` without parameters, metrics))."""
 
 INNER = 0x1EAD
-"""What a step's key is folded with for D's unrolled updates; far from the small numbers that `split` folds in."""
+"""Folded into a step's key for D's unrolled updates; far from the small numbers that `split` folds in."""
 
 
 class Draws(NamedTuple):
-    """Everything random of an update.
+    """All random inputs of an update.
 
     Attributes:
         real: [batch, *shape], real examples; this device's shard.
@@ -55,7 +56,12 @@ class Draws(NamedTuple):
     inner_key: Array
 
 
-def make_draws(real: Array, latent: Array, key: Array, inner_key: Array | None = None) -> Draws:
+def make_draws(
+    real: Float[Array, "n *shape"],
+    latent: Float[Array, "n latent_dim"],
+    key: Key[Array, ""],
+    inner_key: Key[Array, ""] | None = None,
+) -> Draws:
     """The draws of an update.
 
     Args:
@@ -140,11 +146,13 @@ def _discriminator_loss(context: StepContext, state: TrainState, draws: Draws) -
     return loss
 
 
-def unrolled_step(context: StepContext, state: TrainState, draws: Draws, key_gen: Array) -> tuple[TrainState, Metrics]:
-    """Both players at once, where the first of D's unrolled updates is D's own: see `shares_first_update`.
+def unrolled_step(
+    context: StepContext, state: TrainState, draws: Draws, key_gen: Key[Array, ""]
+) -> tuple[TrainState, Metrics]:
+    """Updates of both players at once, where the first of D's unrolled updates is D's own: see `shares_first_update`.
 
-    Equal to `discriminator_step` and `generator_step` from the same state, without D's step done twice: it is the first
-    update of the rollout, and G's samples are made once.
+    The result equals that of `discriminator_step` and `generator_step` from the same state, but D's update is computed
+    once, as the first of the rollout, and G's samples are made once.
 
     Args:
         context: of the step.
@@ -184,8 +192,10 @@ def unrolled_step(context: StepContext, state: TrainState, draws: Draws, key_gen
     return _with_generator(context.experiment, state, player)._replace(discriminator=moved), metrics
 
 
-def dynamics_step(context: StepContext, state: TrainState, draws: Draws, key_gen: Array) -> tuple[TrainState, Metrics]:
-    """Both players at once, by a rule of `gan_jax.training.dynamics` on their gradients.
+def dynamics_step(
+    context: StepContext, state: TrainState, draws: Draws, key_gen: Key[Array, ""]
+) -> tuple[TrainState, Metrics]:
+    """Updates of both players at once, by a rule of `gan_jax.training.dynamics` on their gradients.
 
     Args:
         context: of the step.
@@ -236,14 +246,14 @@ def dynamics_step(context: StepContext, state: TrainState, draws: Draws, key_gen
 
 
 def is_unrolled(player: Generator | Discriminator) -> bool:
-    """Whether a player is unrolled at all: K = 0 is the plain game, bit for bit."""
+    """Whether a player is unrolled with K > 0; K = 0 is the plain game, bit for bit."""
     return player.unroll is not None and player.unroll.num_steps > 0
 
 
 def shares_first_update(experiment: Experiment) -> bool:
-    """Whether the first of D's unrolled updates is the one that D makes anyway.
+    """Whether the first of D's unrolled updates equals the update that D makes in the step.
 
-    That is so where both players move at once, from the same batch, and D's updates inside are as those outside.
+    It does if both players move at once, on the same batch, and the unrolled updates follow the rule of D's own.
     """
     gen, disc = experiment.generator, experiment.discriminator
     return (
@@ -270,7 +280,7 @@ def train_step(
 ) -> tuple[TrainState, Metrics]:
     """One step: `updates_per_step` updates of D on fresh batches, and those of G, in the order of the dynamics.
 
-    With `reuse_fakes` G's first update is on the latents of D's last one. With one update each, G is then computed once
+    With `reuse_fakes` G's first update uses the latents of D's last one. With one update each, G is then computed once
     for both, since XLA merges the two identical forward passes.
 
     Args:
@@ -299,7 +309,7 @@ def train_step(
         key = jax.random.fold_in(key_latent, index)
         return context.shard(sample_latent(experiment, key, count or experiment.batch_size))
 
-    # Drawn once and handed to both players: XLA merges identical products, but not the loops that random numbers are.
+    # Drawn once for both players: XLA merges identical products, but not the loops that compute random numbers.
     first = real_batch(0), latents(0)
 
     def update_discriminator(carry: TrainState, index: Array | int) -> tuple[TrainState, Metrics]:

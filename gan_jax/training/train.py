@@ -1,4 +1,4 @@
-"""`train`: a whole run, from the first weights to the verdict, as one pure function."""
+"""`train`: a whole run, from the initial weights to the verdict, as one pure function."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Key
 
 from gan_jax.diagnostics.verdict import VerdictArrays, verdict_arrays
 from gan_jax.experiment.experiment import Experiment
@@ -26,9 +27,9 @@ from gan_jax.training.state import TrainState, init
 from gan_jax.training.steps import Metrics, train_step
 
 MOST_PROGRAMS = 48
-"""Chunks of different kinds that one traced run may hold: each is compiled apart."""
+"""Greatest number of different chunks in one traced run; each is compiled separately."""
 NUM_REAL = 512
-"""Real examples in a `Result`, at most."""
+"""Greatest number of real examples in a `Result`."""
 
 
 class Evaluations(NamedTuple):
@@ -50,10 +51,10 @@ class Result(NamedTuple):
 
     Attributes:
         metrics: training metrics by name, each [steps]: losses (nats for the log losses), scores, gradient norms.
-        evaluations: what the detector measured, each [n, ...].
+        evaluations: measurements of the detector, each [n, ...].
         verdict: outcome, onset and cause as arrays; `verdict.sentence()`, or `verdict.sentences()` of several runs.
-        samples: [num_samples, *shape], G's samples of the last state: those that the detector watches.
-        real: [at most 512, *shape], real examples to hold beside them.
+        samples: [num_samples, *shape], G's samples at the last state, which the detector measures.
+        real: [at most 512, *shape], real examples for comparison.
         state: the last state.
         recorded: values of the experiment's recorder by name, each [probes]; None without one.
         probes: values of the probe, leaves [probes, ...]; None without one.
@@ -81,7 +82,7 @@ class Result(NamedTuple):
 def train(
     experiment: Experiment,
     data: Any,
-    key: Array,
+    key: Key[Array, ""],
     *,
     probe: Probe | None = None,
     probe_every: int | None = None,
@@ -90,11 +91,11 @@ def train(
 
     Compile it: `jax.jit(gan_jax.train)(experiment, data, key)`; many seeds are `jax.jit(jax.vmap(gan_jax.train,
     in_axes=(None, None, 0)))`, many settings a `vmap` over `gan_jax.stack([...])`. It works under `pmap`, `jax.export`
-    and inside another function's `jit`, and `jax.grad` goes through it. A run whose values stop being finite stays
-    where it is.
+    and inside another function's `jit`, and `jax.grad` goes through it. A run whose values are no longer finite
+    keeps its state.
 
     Args:
-        experiment: the settings. Its floats are traced; everything else decides the program.
+        experiment: the settings. Its floats are traced; everything else determines the program.
         data: from `gan_jax.load_data(experiment)`; () for mixtures.
         key: typed PRNG key. All randomness of the run follows from it.
         probe: called as `probe(experiment, data, state)` inside the program; returns a pytree of arrays. None disables
@@ -159,7 +160,7 @@ def step(experiment: Experiment, data: Any, state: TrainState) -> tuple[TrainSta
     Args:
         experiment: the settings.
         data: from `gan_jax.load_data(experiment)`; () for mixtures.
-        state: from `gan_jax.init`, or of a step before.
+        state: from `gan_jax.init`, or from an earlier step.
 
     Returns:
         (the next state, metrics: scalars by name; losses in nats for the log losses, scores, gradient norms).
@@ -202,7 +203,7 @@ def _outputs(result: Chunk) -> _Outputs:
 
 
 def _concatenated(parts: Sequence[_Outputs]) -> _Outputs:
-    """Series one after another; a part may lack some (no evaluation, no probe)."""
+    """The parts' series, concatenated; a part may lack some (no evaluation, no probe)."""
 
     def joined(name: str) -> Any:
         present = [getattr(part, name) for part in parts if getattr(part, name) is not None]
@@ -214,7 +215,7 @@ def _concatenated(parts: Sequence[_Outputs]) -> _Outputs:
 
 
 def _segments(specs: list[ChunkSpec]) -> list[tuple[tuple[ChunkSpec, ...], int]]:
-    """The chunks as repeated groups: (group, how often), such that as little as possible is compiled.
+    """The chunks as repeated groups (group, repeats), so that as little as possible is compiled.
 
     Example:
         >>> a, b = ChunkSpec(10), ChunkSpec(5, 3)

@@ -229,8 +229,11 @@ def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
         (lambda: Image.fromarray(images(1, size=9)[0]).save(odd), f"{odd} is 9x9, and .*give all pictures one size"),
         (lambda: Image.fromarray(images(1, channels=4)[0], "RGBA").save(odd), f"{odd} is transparent"),
         (lambda: Image.fromarray(np.zeros((8, 8), np.uint16)).save(odd), f"{odd} has pixels of mode I;16"),
-        (lambda: odd.write_bytes(b"<html>"), f"{odd} is no picture"),
-        (lambda: odd.write_bytes((tmp_path / "0" / "0000.png").read_bytes()[:60]), f"{odd} is no picture"),
+        (lambda: odd.write_bytes(b"<html>"), f"{odd} cannot be read as a picture"),
+        (
+            lambda: odd.write_bytes((tmp_path / "0" / "0000.png").read_bytes()[:60]),
+            f"{odd} cannot be read as a picture",
+        ),
     ):
         save()
         with pytest.raises(DataError, match=message):
@@ -310,9 +313,9 @@ def test_parquet_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.write_bytes(whole[: len(whole) // 2])
     assert str(path) in refused(tmp_path)
     pa.parquet.write_table(pa.table({"text": ["a"], "label": [0]}), path)
-    assert "has the columns text, label, and none holds encoded images" in refused(tmp_path)
+    assert "has the columns text, label, and none has encoded images" in refused(tmp_path)
     pa.parquet.write_table(pa.table({"image": [b"no picture"] * 3}), path)
-    assert "image of row 0 is no picture" in refused(tmp_path)
+    assert "image of row 0 cannot be read as a picture" in refused(tmp_path)
     real = builtins.__import__
 
     def without(name: str, *args: Any, **kwargs: Any) -> Any:

@@ -165,16 +165,16 @@ def test_binary_images_become_black_and_white(tmp_path: Path) -> None:
         (0, images(30).astype(np.int16) - 9, "int16 images with values from -9 to"),
         (0, images(30) / np.float32(127.5) - 1, "float32 images with values from -1 to"),
         (0, np.full((30, 8, 8), np.nan, np.float32), "float32 images with values from nan"),
-        (0, np.full((30, 8, 8), 40, np.uint8), "all 30 training images are alike"),
-        (2, np.zeros((20, 8, 8), np.uint8), "all 20 test images are alike"),
+        (0, np.full((30, 8, 8), 40, np.uint8), "all 30 training images are identical"),
+        (2, np.zeros((20, 8, 8), np.uint8), "all 20 test images are identical"),
         (0, np.arange(30 * 64).reshape(30, 8, 8).astype(np.uint8) * (np.arange(30) > 15)[:, None, None], "16 of 30"),
-        (2, images(1), "t10k-images-idx3-ubyte holds 1 test image, and 2 are the least"),
+        (2, images(1), "t10k-images-idx3-ubyte holds 1 test image, and 2 are needed"),
     ],
 )
 def test_files_that_do_not_fit(tmp_path: Path, part: int, array: np.ndarray, message: str) -> None:
     written = made_arrays()
     written[part] = array
-    if message.endswith("the least"):
+    if message.endswith("2 are needed"):
         written[3] = labels(1)
     write_idx_set(tmp_path, written)
     with pytest.raises(DataError, match=message) as caught:
@@ -189,7 +189,7 @@ def test_files_that_do_not_fit(tmp_path: Path, part: int, array: np.ndarray, mes
         ((0,), "lacks train images; it has only"),
         ((1,), "lacks train labels; it has only"),
         ((2,), "lacks test images; it has only"),
-        ((3,), "lacks test labels; .*\n.*or take the other labels away"),
+        ((3,), "lacks test labels; .*\n.*or remove the other labels"),
         ((0, 1), "lacks train images"),
     ],
 )
@@ -205,7 +205,7 @@ def test_images_without_labels(tmp_path: Path) -> None:
     assert arrays.train_labels is None
     assert arrays.test_labels is None
     assert arrays.class_names == ()
-    assert arrays.notes == (f"{tmp_path}: there are no labels, so nothing is measured by class",)
+    assert arrays.notes == (f"{tmp_path}: there are no labels, so there are no measurements by class",)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -228,7 +228,7 @@ def test_without_a_test_split_a_tenth_is_held_out(tmp_path: Path, labelled: bool
 
 def test_too_few_images_to_hold_any_out(tmp_path: Path) -> None:
     write_idx_set(tmp_path, made_arrays(10, 20, 1), (*MNIST_NAMES[:2], "", ""))
-    with pytest.raises(DataError, match="holds 10 images and there is no test split: 11 images are the least"):
+    with pytest.raises(DataError, match="holds 10 images and there is no test split: 11 images are needed"):
         read(tmp_path)
 
 

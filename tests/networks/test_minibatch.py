@@ -123,7 +123,7 @@ def test_a_batch_must_divide_into_packs(key):
     assert pack_size(SpectralNorm(network=packed)) == 3
     with pytest.raises(ValueError, match=r"Packed.num is 0, and must be at least 1"):
         Packed(network=MLPDiscriminator(), num=0)
-    with pytest.raises(ValueError, match="DCGANDiscriminator makes images of 16, 28, 32, 64 pixels"):
+    with pytest.raises(ValueError, match="DCGANDiscriminator is for images of 16, 28, 32, 64 pixels"):
         Packed(network=DCGANDiscriminator()).check((20, 20, 1))
 
 
