@@ -21,8 +21,9 @@ from jax import Array
 from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.data.stacked import NUM_CHANNELS, NUM_MODES
 from gan_jax.experiment.component import component, setting
+from gan_jax.metrics.class_shares import effective_classes
 from gan_jax.metrics.classifier import Classifier, as_floats, classify
-from gan_jax.metrics.image_metrics import LEAST_CLASS_SIZE, effective_classes
+from gan_jax.metrics.image_metrics import LEAST_CLASS_SIZE
 from gan_jax.metrics.modes import count_divergence
 
 _BLOCK = 80  # three channels of 80 images fit into one block of the classifier
