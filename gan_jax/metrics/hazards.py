@@ -92,8 +92,7 @@ def log_rank(arms: Mapping[str, Sequence[Onset]]) -> LogRank:
     degree of freedom each. Equal arms have p = 1, and so do arms whose runs all fail at the same time.
 
     Example:
-        >>> plain = [Onset(step, "collapse") for step in (1, 2, 3)]
-        >>> test = log_rank({"plain": plain, "flips": [Onset(9, None)] * 3})
+        >>> test = log_rank({"plain": [Onset(step, "collapse") for step in (1, 2, 3)], "flips": [Onset(9, None)] * 3})
         >>> round(test.statistic, 2), test.degrees_of_freedom, round(test.p, 3)
         (5.05, 1, 0.025)
     """

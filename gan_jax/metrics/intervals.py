@@ -31,7 +31,7 @@ def bootstrap_interval(
     values: Shaped[Array, n * shape],
     key: Key[Array, ""],
     *,
-    statistic: Callable[[Array], Array] = jnp.mean,
+    statistic: Callable[[Shaped[Array, n * shape]], Shaped[Array, ...]] = jnp.mean,
     level: float = 0.95,
     num: int = 2_000,
 ) -> Interval:

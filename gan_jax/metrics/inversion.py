@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 
 def inversion_errors(
-    generate: Callable[[Array], Array],
+    generate: Callable[[Float[Array, "n d"]], Float[Array, n * shape]],
     images: Float[Array, n * shape],
     starts: Float[Array, "s n d"],
     *,
