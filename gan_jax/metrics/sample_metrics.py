@@ -125,9 +125,7 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
             MetricValue("modes", "high", "modes with at least a tenth of their expected samples", 0.0),
             MetricValue("high_quality", "real", "share of samples assigned to a mode with confidence", *_SHARE),
             MetricValue("kl", "low", "KL of mode shares from the true ones, nats; ignores samples between modes", 0.0),
-            MetricValue(
-                "reverse_kl", "low", "KL of true from mode shares, nats; large if modes are missing", 0.0
-            ),
+            MetricValue("reverse_kl", "low", "KL of true from mode shares, nats; large if modes are missing", 0.0),
             MetricValue("total_variation", "low", "share of samples that are in the wrong mode", *_SHARE),
             MetricValue(
                 "jensen_shannon",
