@@ -35,7 +35,7 @@ class PRDC(NamedTuple):
 
     Example:
         >>> points = jnp.arange(8.0)[:, None]
-        >>> found = prdc(points[:4], points, k=1)
+        >>> found = jax.jit(prdc, static_argnames="k")(points[:4], points, k=1)
         >>> float(found.coverage), float(found.density)
         (0.5, 1.0)
     """
@@ -51,7 +51,8 @@ class PrecisionRecall(NamedTuple):
 
     Example:
         >>> points = jnp.arange(8.0)[:, None]
-        >>> float(precision_recall(points[:4] + 100.0, points, k=1).recall)
+        >>> found = jax.jit(precision_recall, static_argnames="k")(points[:4] + 100.0, points, k=1)
+        >>> float(found.recall)
         0.0
     """
 

@@ -38,7 +38,7 @@ class ModeGrid(NamedTuple):
         All samples are in one of two equal modes:
 
         >>> thresholds = jnp.array([0.0, 0.5]), jnp.array([1, 2])
-        >>> grid = mode_grid(jnp.zeros(4, int), jnp.ones(4), jnp.full(2, 0.5), *thresholds)
+        >>> grid = jax.jit(mode_grid)(jnp.zeros(4, int), jnp.ones(4), jnp.full(2, 0.5), *thresholds)
         >>> round(float(grid.kl[0, 0]), 3), float(grid.total_variation[0, 0])
         (0.693, 0.5)
     """
@@ -73,7 +73,8 @@ def mode_grid(
         Three samples of mode 0, one of mode 1 with a confidence of 0.4:
 
         >>> mode, confidence = jnp.array([0, 0, 0, 1]), jnp.array([0.9, 0.9, 0.9, 0.4])
-        >>> mode_grid(mode, confidence, jnp.full(2, 0.5), jnp.array([0.0, 0.5]), jnp.array([1, 2])).modes.tolist()
+        >>> thresholds = jnp.array([0.0, 0.5]), jnp.array([1, 2])
+        >>> jax.jit(mode_grid)(mode, confidence, jnp.full(2, 0.5), *thresholds).modes.tolist()
         [[2, 1], [1, 1]]
     """
     counts = jax.vmap(lambda least: mode_counts(mode, confidence, weights.shape[0], least))(confidences)

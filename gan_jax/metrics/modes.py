@@ -76,9 +76,10 @@ class ModeMetrics(NamedTuple):
     Example:
         Samples at the centres of half of the modes:
 
+        >>> import jax
         >>> from gan_jax.data.mixtures import Ring
         >>> source = Ring(num_modes=8).source(())
-        >>> found = mode_metrics(source, source.modes[jnp.arange(2_500) % 4], Rule())
+        >>> found = jax.jit(mode_metrics)(source, source.modes[jnp.arange(2_500) % 4], Rule())
         >>> int(found.modes), float(found.high_quality), round(float(found.kl), 3)
         (4, 1.0, 0.693)
     """
@@ -109,7 +110,7 @@ def mode_metrics(source: MixtureSource, samples: Float[Array, "n d"], rule: Rule
         >>> import jax
         >>> from gan_jax.data.mixtures import Ring
         >>> source = Ring(num_modes=8).source(())
-        >>> int(mode_metrics(source, source.sample(jax.random.key(0), 2500), Rule()).modes)
+        >>> int(jax.jit(mode_metrics)(source, source.sample(jax.random.key(0), 2500), Rule()).modes)
         8
     """
     num, num_modes = samples.shape[0], source.modes.shape[0]
