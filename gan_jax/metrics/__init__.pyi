@@ -1,4 +1,8 @@
 # Public names of this room and where they are defined; `__init__.py` imports each when it is first used.
+from .class_shares import kl_floor as kl_floor
+from .class_shares import effective_classes as effective_classes
+from .class_shares import present_modes as present_modes
+from .class_shares import class_divergence as class_divergence
 from .classifier import UnvalidatedClassifier as UnvalidatedClassifier
 from .classifier import Classifier as Classifier
 from .classifier import load_classifier as load_classifier
@@ -38,11 +42,7 @@ from .image_metrics import ImageReference as ImageReference
 from .image_metrics import make_reference as make_reference
 from .image_metrics import image_metrics as image_metrics
 from .image_metrics import image_ceilings as image_ceilings
-from .image_metrics import kl_floor as kl_floor
 from .image_metrics import definition as definition
-from .image_metrics import effective_classes as effective_classes
-from .image_metrics import present_modes as present_modes
-from .image_metrics import class_divergence as class_divergence
 from .intervals import Interval as Interval
 from .intervals import bootstrap_interval as bootstrap_interval
 from .intervals import half_sample_errors as half_sample_errors

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jaxtyping import Float, Num
 
 from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.networks.classifier_network import CLASSIFIER_SIZE, ClassifierModule, resize_for_classifier
@@ -38,7 +40,12 @@ class UnvalidatedClassifier(ValueError):
 
 
 class Classifier(NamedTuple):
-    """A frozen classifier: the parameters of `ClassifierModule()`, arrays only."""
+    """A frozen classifier: the parameters of `ClassifierModule()`, arrays only.
+
+    Example:
+        >>> sorted(load_classifier("digits").params)
+        ['conv_0', 'conv_1', 'conv_2', 'hidden', 'output']
+    """
 
     params: Any
 
@@ -51,6 +58,10 @@ def load_classifier(name: str) -> Classifier | None:
 
     Returns:
         The classifier; it is read once in a process.
+
+    Example:
+        >>> load_classifier("digits") is load_classifier("digits"), load_classifier("cifar10")
+        (True, None)
     """
     if name not in GATES:
         return None
@@ -58,8 +69,17 @@ def load_classifier(name: str) -> Classifier | None:
 
 
 def read_classifier(file: Any) -> Classifier:
-    """Reads a classifier from an npz file (a path or an open binary file) of arrays named "layer/parameter"."""
-    params: dict[str, dict[str, jax.Array]] = {}
+    """Reads a classifier from an npz file (a path or an open binary file) of arrays named "layer/parameter".
+
+    Example:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> np.savez(file, **{"output/bias": np.zeros(10)})
+        >>> _ = file.seek(0)
+        >>> read_classifier(file).params["output"]["bias"].shape
+        (10,)
+    """
+    params: dict[str, dict[str, Array]] = {}
     with np.load(file, allow_pickle=False) as arrays:
         for path in arrays.files:
             layer, name = path.split("/")
@@ -68,7 +88,12 @@ def read_classifier(file: Any) -> Classifier:
 
 
 def classifier_hash(classifier: Classifier) -> str:
-    """The first 16 hex digits of the SHA-256 of the weights: names, shapes and float32 values."""
+    """The first 16 hex digits of the SHA-256 of the weights: names, shapes and float32 values.
+
+    Example:
+        >>> classifier_hash(load_classifier("digits"))
+        '97cab9e85c09e464'
+    """
     digest = hashlib.sha256()
     for path, array in jax.tree_util.tree_leaves_with_path(classifier.params):
         values = np.asarray(array, "<f4")
@@ -78,19 +103,28 @@ def classifier_hash(classifier: Classifier) -> str:
 
 
 @jax.jit
-def classify(classifier: Classifier, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+def classify(
+    classifier: Classifier, images: Num[Array, "n height width 1"]
+) -> tuple[Float[Array, "n 10"], Float[Array, "n 96"]]:
     """Class probabilities and penultimate features of images, in blocks of 256, which bounds the memory.
 
     Args:
         classifier: the weights, which may be traced.
-        images: `[batch, height, width, 1]` of any size, floats in [-1, 1] or uint8 in 0..255.
+        images: `[n, height, width, 1]` of any size, floats in [-1, 1] or uint8 in 0..255.
 
     Returns:
-        Probabilities `[batch, 10]` and features `[batch, 96]` (rectified activations of the hidden layer).
+        Probabilities `[n, 10]` and features `[n, 96]` (rectified activations of the hidden layer).
+
+    Example:
+        A black image is no digit, so no class is probable:
+
+        >>> probabilities, features = classify(load_classifier("digits"), -jnp.ones((1, 28, 28, 1)))
+        >>> float(jnp.max(probabilities)) < 0.2, features.shape
+        (True, (1, 96))
     """
     module = ClassifierModule()
 
-    def block(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def block(x: Array) -> tuple[Array, Array]:
         outputs: Any = module.apply({"params": classifier.params}, resize_for_classifier(as_floats(x)))
         logits, features = outputs
         return jax.nn.softmax(logits), features
@@ -105,8 +139,13 @@ def classify(classifier: Classifier, images: jax.Array) -> tuple[jax.Array, jax.
     return probabilities.reshape(-1, NUM_CLASSES)[:num_images], features.reshape(-1, features.shape[-1])[:num_images]
 
 
-def as_floats(images: jax.Array) -> jax.Array:
-    """Images as float32 in [-1, 1]; integers (0..255) are rescaled, floats are not."""
+def as_floats(images: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Images as float32 in [-1, 1]; integers (0..255) are rescaled, floats are not.
+
+    Example:
+        >>> as_floats(jnp.array([0, 255], jnp.uint8)).tolist()
+        [-1.0, 1.0]
+    """
     if jnp.issubdtype(images.dtype, jnp.integer):
         return images.astype(jnp.float32) / 127.5 - 1.0
     return images.astype(jnp.float32)
@@ -117,11 +156,18 @@ def accuracy(classifier: Classifier, images: Any, labels: Any) -> float:
 
     Args:
         classifier: any, validated or not.
-        images: `[batch, height, width, 1]`, floats in [-1, 1] or uint8.
-        labels: whole numbers in 0..9, `[batch]`.
+        images: `[n, height, width, 1]`, floats in [-1, 1] or uint8.
+        labels: whole numbers in 0..9, `[n]`.
 
     Returns:
         The accuracy, in [0, 1].
+
+    Example:
+        With all weights 0 the classes are equally probable, and the first one is taken:
+
+        >>> blank = Classifier(jax.tree.map(jnp.zeros_like, load_classifier("digits").params))
+        >>> accuracy(blank, jnp.zeros((4, 28, 28, 1)), [0, 0, 0, 7])
+        0.75
     """
     probabilities, _ = classify(classifier, jnp.asarray(images))
     return float(np.mean(np.argmax(np.asarray(probabilities), axis=1) == np.asarray(labels)))
@@ -143,6 +189,13 @@ def validated_classifier(name: str, test_images: Any, test_labels: Any) -> tuple
 
     Raises:
         UnvalidatedClassifier: if there is no classifier of that name, or its accuracy is below the required one.
+
+    Example:
+        >>> from gan_jax.data.images import Images
+        >>> digits = Images("digits").load()
+        >>> classifier, measured = validated_classifier("digits", digits.test_images, digits.test_labels)
+        >>> round(measured, 3), GATES["digits"]
+        (0.994, 0.97)
     """
     classifier = load_classifier(name)
     if classifier is None:

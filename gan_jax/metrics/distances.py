@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int, Shaped
 
 _BLOCK = 256
 _FEW_DIMS = 16
@@ -22,13 +23,19 @@ class Neighbours(NamedTuple):
     Attributes:
         distance: [n], Euclidean distance to it.
         which: int32 [n], its index among the references.
+
+    Example:
+        >>> found = Neighbours(jnp.array([0.5]), jnp.array([2]))
+        >>> references = jnp.array([[0.0], [1.0], [7.0]])
+        >>> references[found.which].tolist()
+        [[7.0]]
     """
 
     distance: Array
     which: Array
 
 
-def in_blocks(function: Callable[..., Any], *arrays: Array, size: int) -> Any:
+def in_blocks(function: Callable[..., Any], *arrays: Shaped[Array, "n ..."], size: int) -> Any:
     """Applies a function of rows to `size` rows at a time, which bounds its memory.
 
     Args:
@@ -58,18 +65,29 @@ def in_blocks(function: Callable[..., Any], *arrays: Array, size: int) -> Any:
 
 @functools.partial(jax.jit, static_argnames="exclude_self")
 def nearest_neighbours(
-    queries: Array, references: Array, *, exclude_self: bool = False, left_out: Array | None = None
+    queries: Float[Array, "n d"],
+    references: Float[Array, "m d"],
+    *,
+    exclude_self: bool = False,
+    left_out: Int[Array, " n"] | None = None,
 ) -> Neighbours:
     """Nearest reference of each query by Euclidean distance, in blocks, which bounds the memory.
 
     Args:
         queries: [n, d].
         references: [m, d].
-        exclude_self: leave out the reference of the query's own index, for queries that are the references.
-        left_out: int [n], the reference that each query leaves out, for queries that are some of the references.
+        exclude_self: whether query i ignores reference i, for queries that are the references. Static.
+        left_out: int [n], the reference that each query ignores, for queries that are some of the references.
 
     Returns:
         `Neighbours`, leaves [n].
+
+    Example:
+        >>> points = jnp.array([[0.0], [1.0], [7.0]])
+        >>> nearest_neighbours(jnp.array([[6.0]]), points).which.tolist()
+        [2]
+        >>> nearest_neighbours(points, points, exclude_self=True).distance.tolist()
+        [1.0, 1.0, 6.0]
     """
     centre = jnp.mean(references, axis=0, keepdims=True)
     references = references - centre
@@ -86,7 +104,7 @@ def nearest_neighbours(
     return Neighbours(*in_blocks(block, queries, without, size=_BLOCK))
 
 
-def neighbour_radii(points: Array, k: int) -> Array:
+def neighbour_radii(points: Float[Array, "n d"], k: int) -> Float[Array, " n"]:
     """Squared distance of each point [n, d] to its k-th nearest other point, [n]; k is static and below n."""
     columns = jnp.arange(points.shape[0])
 
@@ -97,11 +115,12 @@ def neighbour_radii(points: Array, k: int) -> Array:
     return in_blocks(block, points, columns, size=_BLOCK)
 
 
-def kth_smallest(values: Array, k: int) -> Array:
+def kth_smallest(values: Float[Array, "n m"], k: int) -> Float[Array, " n"]:
     """The k-th smallest number of each row; equal numbers count as often as they occur.
 
-    XLA's `top_k` sorts whole rows on a CPU. Here the k smallest of each of w columns are kept while 16 slices of w go
-    by, which is minima and maxima of vectors; of the k w numbers that are left the same is done again.
+    XLA's `top_k` sorts whole rows on a CPU. Here each row is cut into 16 slices of w numbers. A scan over the slices
+    keeps the k smallest numbers at each of the w positions, with minima and maxima of vectors only. That is repeated on
+    the k w numbers that are left, until a row is short enough to sort.
 
     Args:
         values: [n, m].
@@ -131,10 +150,10 @@ def kth_smallest(values: Array, k: int) -> Array:
     return jnp.sort(values, axis=1)[:, k - 1]
 
 
-def squared_distances(a: Array, b: Array) -> Array:
-    """Squared Euclidean distances, [n, d] and [m, d] -> [n, m]. In more than 16 dimensions both have to be centred."""
+def squared_distances(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """Squared Euclidean distances, [n, d] and [m, d] -> [n, m]. Above 16 dimensions both sets must be centred."""
     if a.shape[1] <= _FEW_DIMS:
         return sum(jnp.square(a[:, i][:, None] - b[:, i][None]) for i in range(a.shape[1]))  # type: ignore[return-value]
-    # |a|^2 + |b|^2 - 2 <a, b> loses the digits that |a|^2 and |b|^2 share; both are centred, and there are many.
+    # |a|^2 + |b|^2 - 2 <a, b> loses the leading digits that |a|^2 and |b|^2 share, few of them in centred sets.
     squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None]
     return jnp.maximum(squares - 2 * jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST), 0.0)

@@ -14,25 +14,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.scipy.special import xlogy
+from jaxtyping import Float
 
 SSIM_WINDOW = 11
-"""Pixels along a side; smaller images have no structural similarity by this definition."""
+"""Pixels along a side of the window; the structural similarity of smaller images is not defined."""
 _WINDOW_STD = 1.5
 _RANGE = 2.0  # of pixels in [-1, 1]
 _BLOCK = 256
 
 
-def vendi_score(features: Array) -> Array:
+def vendi_score(features: Float[Array, "n d"]) -> Float[Array, ""]:
     r"""The effective number of different samples: $\exp(-\sum_i \lambda_i \ln \lambda_i)$, by cosine similarity.
 
     $\lambda$ are the eigenvalues of K/n with K the cosines of all pairs. They are those of the [d, d] matrix
     $X^T X / n$ of rows of length 1, which is decomposed where it is smaller.
 
     Args:
-        features: [n, d]; a row of zeros is like none, not even itself.
+        features: [n, d]; a row of zeros has similarity 0 to every row, itself included.
 
     Returns:
         A scalar: 1 for samples that are all alike, n for orthogonal ones.
+
+    Example:
+        >>> round(float(vendi_score(jnp.eye(4))), 3), round(float(vendi_score(jnp.ones((4, 3)))), 3)
+        (4.0, 1.0)
     """
     length = jnp.sqrt(jnp.sum(features**2, axis=1, keepdims=True))
     rows = features / jnp.maximum(length, jnp.finfo(features.dtype).tiny)
@@ -40,12 +45,13 @@ def vendi_score(features: Array) -> Array:
     return vendi_of_kernel(jnp.matmul(rows.T, rows, precision=jax.lax.Precision.HIGHEST), features.shape[0])
 
 
-def vendi_of_kernel(kernel: Array, num: int | None = None) -> Array:
+def vendi_of_kernel(kernel: Float[Array, "k k"], num: int | None = None) -> Float[Array, ""]:
     """The Vendi score of a matrix of similarities.
 
     Args:
-        kernel: [n, n], positive semidefinite with ones on the diagonal; or another matrix of the same eigenvalues.
-        num: n; None: the size of the matrix.
+        kernel: [n, n], positive semidefinite with ones on the diagonal; or a smaller matrix with the same non-zero
+            eigenvalues.
+        num: n; None takes the size of the matrix.
 
     Returns:
         A scalar in 1..n.
@@ -58,14 +64,15 @@ def vendi_of_kernel(kernel: Array, num: int | None = None) -> Array:
     return jnp.exp(-jnp.sum(xlogy(values, values)))
 
 
-def classifier_score(probabilities: Array) -> Array:
+def classifier_score(probabilities: Float[Array, "n k"]) -> Float[Array, ""]:
     r"""$\exp E_x KL(p(y|x) || p(y))$, the "Inception score" of whatever classifier gave the probabilities.
 
     Args:
         probabilities: [n, K], rows that sum to 1.
 
     Returns:
-        A scalar: 1 for samples that are classified alike, K for balanced and sure ones.
+        A scalar: 1 if all samples have the same probabilities, K if each is of one class with probability 1 and the
+        classes are balanced.
 
     Example:
         >>> round(float(classifier_score(jnp.eye(10))), 3)
@@ -76,18 +83,25 @@ def classifier_score(probabilities: Array) -> Array:
     return jnp.exp(conditional - jnp.sum(xlogy(marginal, marginal)))
 
 
-def ssim(first: Array, second: Array) -> Array:
-    """Structural similarity of n pairs of images, over the pixels whose window is inside, mean over channels.
+def ssim(first: Float[Array, "n height width c"], second: Float[Array, "n height width c"]) -> Float[Array, " n"]:
+    """Structural similarity of n pairs of images: the mean over channels and over windows inside the image.
 
     Args:
         first: [n, height, width, channels], in [-1, 1], at least 11 pixels along a side.
         second: the same shape.
 
     Returns:
-        [n], at most 1, which equal images have.
+        [n], at most 1; equal images have 1.
 
     Raises:
         ValueError: if the images are smaller than the window.
+
+    Example:
+        Of a white and a black image only the luminance term differs from 1: (c - 2) / (c + 2) with c = 0.02^2.
+
+        >>> white = jnp.ones((1, 11, 11, 1))
+        >>> float(ssim(white, white)[0]), round(float(ssim(white, -white)[0]), 4)
+        (1.0, -0.9996)
     """
     if min(first.shape[1:3]) < SSIM_WINDOW:
         raise ValueError(f"images are {first.shape[1:3]}, and SSIM takes at least {SSIM_WINDOW} pixels along a side")
@@ -105,8 +119,13 @@ def ssim(first: Array, second: Array) -> Array:
     return jnp.mean(luminance * structure, axis=(1, 2, 3))
 
 
-def pair_similarity(images: Array) -> Array:
-    """Mean SSIM of n/2 disjoint pairs of images [n, ...]: image i and image i + n/2 of a fixed permutation."""
+def pair_similarity(images: Float[Array, "n height width c"]) -> Float[Array, ""]:
+    """Mean SSIM of n/2 disjoint pairs of images [n, ...]: image i and image i + n/2 of a fixed permutation.
+
+    Example:
+        >>> round(float(pair_similarity(jnp.ones((4, 11, 11, 1)))), 3)
+        1.0
+    """
     half = images.shape[0] // 2
     order = jax.random.permutation(jax.random.key(0), images.shape[0])
     pairs = order[:half], order[half : 2 * half]

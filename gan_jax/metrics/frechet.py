@@ -45,7 +45,7 @@ def frechet_distance(samples: Float[Array, "n d"], real: Float[Array, "m d"]) ->
     return jnp.maximum(jnp.sum(mean**2) + jnp.sum(first**2) + jnp.sum(second**2) - 2 * cross, 0.0)
 
 
-def frechet_floor(real: Array, num_samples: int, num_real: int) -> Array:
+def frechet_floor(real: Float[Array, "m d"], num_samples: int, num_real: int) -> Float[Array, ""]:
     r"""Expected Frechet distance of a perfect sampler of Gaussian features, to first order in 1/n.
 
     With l the eigenvalues of the covariance it is
@@ -59,6 +59,12 @@ def frechet_floor(real: Array, num_samples: int, num_real: int) -> Array:
 
     Returns:
         A scalar, in squared units of the features.
+
+    Example:
+        In one dimension, with variance s^2, it is (1/n + 1/m) 3 s^2 / 2. Here s^2 = 2.
+
+        >>> round(float(frechet_floor(jnp.array([[-1.0], [1.0]]), 100, 100)), 3)
+        0.06
     """
     values = jnp.square(jnp.linalg.svd(_root(real - jnp.mean(real, axis=0, keepdims=True)), compute_uv=False))
     pairs = values[:, None] * values[None] / jnp.maximum(values[:, None] + values[None], jnp.finfo(values.dtype).tiny)

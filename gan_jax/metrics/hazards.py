@@ -22,7 +22,12 @@ from gan_jax.metrics.survival import Onset, check_share, times_and_failures
 
 
 class LogRank(NamedTuple):
-    """The chi-square statistic of a log-rank test, its degrees of freedom and p value; `note` says what is missing."""
+    """The chi-square statistic of a log-rank test, its degrees of freedom and p value; `note` has what was left out.
+
+    Example:
+        >>> log_rank({"plain": [Onset(10, None)], "flips": [Onset(10, None)]}).note
+        'no run of any arm failed'
+    """
 
     statistic: float | None = None
     degrees_of_freedom: int | None = None
@@ -31,7 +36,13 @@ class LogRank(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """A trend test. `z` is positive if a larger covariate means earlier failure; z^2 is the chi-square statistic."""
+    """A trend test. `z` is positive if a larger covariate means earlier failure; z^2 is the chi-square statistic.
+
+    Example:
+        >>> trend = log_rank_trend([Onset(1, "collapse"), Onset(2, "collapse")], [0.1, 0.0])
+        >>> trend.z, round(trend.p, 3)
+        (1.0, 0.317)
+    """
 
     z: float | None = None
     p: float | None = None
@@ -39,7 +50,12 @@ class Trend(NamedTuple):
 
 
 class HazardRatio(NamedTuple):
-    """A hazard ratio with its confidence limits, the p value of Wald's test that it is 1, and its logarithm."""
+    """A hazard ratio with its confidence limits, the p value of Wald's test that it is 1, and its logarithm.
+
+    Example:
+        >>> hazard_ratio([Onset(1, "collapse")], [Onset(9, None)]).note
+        'no run of the second arm failed'
+    """
 
     ratio: float | None = None
     lower: float | None = None
@@ -54,6 +70,12 @@ class Comparison(NamedTuple):
 
     `hazard_ratio_detectable` is the ratio that `num_events`, those of both arms, detect with 80 % power at a two-sided
     level of 5 %.
+
+    Example:
+        >>> arms = {"plain": [Onset(1, "collapse"), Onset(2, "collapse")], "flips": [Onset(9, None)] * 2}
+        >>> compared = pairwise(arms, "plain")["flips"]
+        >>> compared.num_events, round(compared.hazard_ratio_detectable)
+        (2, 53)
     """
 
     log_rank: LogRank
@@ -68,6 +90,11 @@ def log_rank(arms: Mapping[str, Sequence[Onset]]) -> LogRank:
 
     Arms whose runs all ended before the first failure of any arm hold no information: they are left out, with one
     degree of freedom each. Equal arms have p = 1, and so do arms whose runs all fail at the same time.
+
+    Example:
+        >>> test = log_rank({"plain": [Onset(step, "collapse") for step in (1, 2, 3)], "flips": [Onset(9, None)] * 3})
+        >>> round(test.statistic, 2), test.degrees_of_freedom, round(test.p, 3)
+        (5.05, 1, 0.025)
     """
     data = {name: times_and_failures(onsets) for name, onsets in checked_arms(arms).items()}
     failures = np.concatenate([times[failed] for times, failed in data.values()])
@@ -94,6 +121,11 @@ def log_rank_trend(onsets: Sequence[Onset], covariate: Sequence[float]) -> Trend
 
     over the failures D_i at each time and the runs R_i at risk (Tarone, 1975). For a covariate with two values it is
     the log-rank test. `covariate` has one number for each run.
+
+    Example:
+        >>> onsets = [*(Onset(step, "collapse") for step in (1, 2, 3)), *[Onset(9, None)] * 3]
+        >>> round(log_rank_trend(onsets, [0, 0, 0, 0.1, 0.1, 0.1]).z, 2)
+        -2.25
     """
     times, failed = times_and_failures(onsets)
     values = _covariate(covariate, len(times))
@@ -122,6 +154,11 @@ def hazard_ratio(first: Sequence[Onset], second: Sequence[Onset], confidence: fl
 
     Returns:
         The ratio; above 1 if the first arm fails sooner. Its numbers are None, with a note, if it does not exist.
+
+    Example:
+        >>> first, second = ([Onset(step, "collapse") for step in steps] for steps in ((1, 3), (2, 4)))
+        >>> round(hazard_ratio(first, second).ratio, 3), round((1 + 17**0.5) / 2, 3)
+        (2.562, 2.562)
     """
     check_share(confidence=confidence)
     for name, arm in (("first", first), ("second", second)):
@@ -151,6 +188,11 @@ def hazard_ratio_per_unit(
     Raises:
         ValueError: if `unit` or `confidence` is out of range, or the covariate does not have a finite number for each
             onset.
+
+    Example:
+        >>> onsets = [Onset(step, "collapse") for step in (1, 3, 2, 4)]
+        >>> round(hazard_ratio_per_unit(onsets, [0.1, 0.1, 0.0, 0.0], unit=0.1).ratio, 3)
+        2.562
     """
     check_share(confidence=confidence)
     if not (math.isfinite(unit) and unit > 0):
@@ -198,9 +240,14 @@ def pairwise(arms: Mapping[str, Sequence[Onset]], baseline: str, confidence: flo
 
     Raises:
         ValueError: if the baseline is not an arm, or an arm has no runs.
+
+    Example:
+        >>> arms = {"plain": [Onset(step, "collapse") for step in (1, 2, 3)], "flips": [Onset(9, None)] * 3}
+        >>> {name: round(compared.p_holm, 3) for name, compared in pairwise(arms, "plain").items()}
+        {'flips': 0.025}
     """
     if baseline not in checked_arms(arms):
-        raise ValueError(f"baseline {baseline!r} is no arm: the arms are {', '.join(arms)}")
+        raise ValueError(f"baseline {baseline!r} is not an arm: the arms are {', '.join(arms)}")
     tests = {name: log_rank({name: arms[name], baseline: arms[baseline]}) for name in arms if name != baseline}
     estimable = sorted((test.p, name) for name, test in tests.items() if test.p is not None)
     adjusted: dict[str, float] = {}
@@ -223,6 +270,10 @@ def checked_arms(arms: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any
 
     Raises:
         ValueError: if there are no arms, or an arm has no runs.
+
+    Example:
+        >>> list(checked_arms({"plain": [Onset(300, "collapse")]}))
+        ['plain']
     """
     if not arms or not all(len(runs) for runs in arms.values()):
         empty = ", ".join(repr(name) for name, runs in arms.items() if not len(runs))

@@ -11,14 +11,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Num
 
 from gan_jax.data.image_arrays import NUM_CLASSES
+from gan_jax.metrics.class_shares import (
+    LEAST_CLASS_SHARE,
+    class_divergence,
+    effective_classes,
+    kl_floor,
+    present_modes,
+)
 from gan_jax.metrics.classifier import Classifier, as_floats, classifier_hash, classify
 
 LEAST_CLASS_SIZE = 50
 """Least number of samples of a class from which its within-class variance is estimated."""
-LEAST_CLASS_SHARE = 0.1
-"""A class is present if its share is at least this fraction of its real share."""
 DEFAULT_CONFIDENCE = 0.9
 PIXELS_ONLY = (
     "no classifier is validated on these images, so only pixels are compared: a collapse to one picture is seen, and "
@@ -49,20 +57,26 @@ class ImageMetrics(NamedTuple):
         kl: $\sum_c \hat p_c \ln(\hat p_c / p_c)$ in nats; if no sample is confident, that of all mass on the class with
             the largest such value.
         finite: whether every pixel of every sample is finite.
+
+    Example:
+        >>> images = jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1)  # two images of one pixel
+        >>> found = image_metrics(None, make_reference(None, images), images[:1].repeat(2, axis=0))
+        >>> float(found.pairwise_ratio), float(found.pixel_std)
+        (0.0, 0.0)
     """
 
-    class_share: jax.Array
-    junk: jax.Array
-    effective_classes: jax.Array
-    modes: jax.Array
-    max_share: jax.Array
-    variance_ratio: jax.Array
-    intra_class_ratio: jax.Array
-    intra_classes: jax.Array
-    pairwise_ratio: jax.Array
-    pixel_std: jax.Array
-    kl: jax.Array
-    finite: jax.Array
+    class_share: Array
+    junk: Array
+    effective_classes: Array
+    modes: Array
+    max_share: Array
+    variance_ratio: Array
+    intra_class_ratio: Array
+    intra_classes: Array
+    pairwise_ratio: Array
+    pixel_std: Array
+    kl: Array
+    finite: Array
 
 
 class ImageReference(NamedTuple):
@@ -74,33 +88,38 @@ class ImageReference(NamedTuple):
         class_variance: the same inside each class, `[10]`.
         pairwise_distance: mean distance of disjoint pairs, root mean square over pixels.
         ceilings: the metrics of all images of the reference.
+
+    Example:
+        >>> reference = make_reference(None, jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1))
+        >>> float(reference.ceilings.pixel_std)
+        1.0
     """
 
-    class_share: jax.Array
-    feature_variance: jax.Array
-    class_variance: jax.Array
-    pairwise_distance: jax.Array
+    class_share: Array
+    feature_variance: Array
+    class_variance: Array
+    pairwise_distance: Array
     ceilings: ImageMetrics
 
 
 class _Measured(NamedTuple):
     """The moments of a set of images, from which the reference and the metrics are computed."""
 
-    counts: jax.Array
-    junk: jax.Array
-    feature_variance: jax.Array
-    class_variance: jax.Array
-    pairwise_distance: jax.Array
-    pixel_std: jax.Array
-    finite: jax.Array
+    counts: Array
+    junk: Array
+    feature_variance: Array
+    class_variance: Array
+    pairwise_distance: Array
+    pixel_std: Array
+    finite: Array
 
 
 @jax.jit
 def make_reference(
     classifier: Classifier | None,
-    test_images: jax.Array,
+    test_images: Num[Array, "m size size c"],
     *,
-    confidence: float | jax.Array = DEFAULT_CONFIDENCE,
+    confidence: float | Float[Array, ""] = DEFAULT_CONFIDENCE,
 ) -> ImageReference:
     """The reference that samples are measured against.
 
@@ -111,6 +130,10 @@ def make_reference(
 
     Returns:
         The reference; without a classifier its first three fields are zeros.
+
+    Example:
+        >>> float(make_reference(None, jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1)).pairwise_distance)
+        2.0
     """
     measured = _measure(classifier, test_images, confidence)
     class_share = measured.counts / jnp.maximum(jnp.sum(measured.counts), 1.0)
@@ -124,9 +147,9 @@ def make_reference(
 def image_metrics(
     classifier: Classifier | None,
     reference: ImageReference,
-    samples: jax.Array,
+    samples: Num[Array, "n size size c"],
     *,
-    confidence: float | jax.Array = DEFAULT_CONFIDENCE,
+    confidence: float | Float[Array, ""] = DEFAULT_CONFIDENCE,
 ) -> ImageMetrics:
     """Measures generated images.
 
@@ -142,7 +165,12 @@ def image_metrics(
         confidence: as in `make_reference`; it may be traced.
 
     Returns:
-        The metrics, scalars but for `class_share`.
+        The metrics; all are scalars except `class_share`.
+
+    Example:
+        >>> images = jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1)
+        >>> float(image_metrics(None, make_reference(None, images), 0.5 * images).pairwise_ratio)
+        0.5
     """
     return _metrics(classifier is not None, reference, _measure(classifier, samples, confidence))
 
@@ -150,10 +178,10 @@ def image_metrics(
 def image_ceilings(
     classifier: Classifier | None,
     reference: ImageReference,
-    test_images: jax.Array,
+    test_images: Num[Array | np.ndarray, "m size size c"],
     n: int,
     *,
-    confidence: float | jax.Array = DEFAULT_CONFIDENCE,
+    confidence: float | Float[Array, ""] = DEFAULT_CONFIDENCE,
 ) -> ImageMetrics:
     """The metrics of n real held-out images: the ceiling of every metric at that sample size.
 
@@ -169,16 +197,16 @@ def image_ceilings(
 
     Raises:
         ValueError: if there are fewer than n images.
+
+    Example:
+        >>> images = jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1)
+        >>> float(image_ceilings(None, make_reference(None, images), images, 2).pairwise_ratio)
+        1.0
     """
     if n > test_images.shape[0]:
         raise ValueError(f"a ceiling of {n} samples needs as many real images, and there are {test_images.shape[0]}")
     chosen = jax.random.permutation(jax.random.key(1), test_images.shape[0])[:n]
     return image_metrics(classifier, reference, jnp.asarray(test_images)[chosen], confidence=confidence)
-
-
-def kl_floor(n: int, num_classes: int = NUM_CLASSES) -> float:
-    r"""Expected KL in nats of n samples of the true distribution: $(K - 1) / 2n$, to first order in 1/n."""
-    return (num_classes - 1) / (2 * n)
 
 
 def definition(
@@ -200,6 +228,11 @@ def definition(
 
     Returns:
         A dict for JSON: the rule in one line, the numbers above, and the classifier's name, hash and accuracy.
+
+    Example:
+        >>> classifier = Classifier({"output": {"bias": jnp.zeros(10)}})
+        >>> definition(confidence=0.9, num_samples=1_000, classifier=classifier)["kl_floor"]
+        0.0045
     """
     pixel_rule = (
         "P = mean Euclidean distance of n/2 disjoint pairs / that of real held-out images; pixel_std = mean "
@@ -222,26 +255,6 @@ def definition(
 def is_pixels_only(evaluation: Mapping[str, Any]) -> bool:
     """Whether the stored numbers of an evaluation are of images and were measured without a classifier."""
     return "pairwise_ratio" in evaluation and evaluation.get("modes") is None
-
-
-def effective_classes(class_share: jax.Array) -> jax.Array:
-    """The exponential of the entropy of class shares `[..., K]`: 1..K; 0 where all shares are 0."""
-    entropy = -jnp.sum(jax.scipy.special.xlogy(class_share, class_share), axis=-1)
-    return jnp.where(jnp.sum(class_share, axis=-1) > 0.0, jnp.exp(entropy), 0.0)
-
-
-def present_modes(class_share: jax.Array, real_share: jax.Array) -> jax.Array:
-    """Number of classes that occur with at least a tenth of their real share; shares are `[K]`."""
-    present = (class_share > 0.0) & (class_share >= LEAST_CLASS_SHARE * real_share)
-    return jnp.sum(present.astype(jnp.float32))
-
-
-def class_divergence(class_share: jax.Array, real_share: jax.Array) -> jax.Array:
-    """KL of class shares `[K]` to the real ones in nats; if all shares are 0, the largest KL of a single class."""
-    # A class that real images lack gets a small share, so that its KL is 14 nats and not infinite.
-    log_real = jnp.log(jnp.maximum(real_share, _LEAST_PROBABILITY))
-    divergence = jnp.sum(jax.scipy.special.xlogy(class_share, class_share) - class_share * log_real)
-    return jnp.where(jnp.sum(class_share) > 0.0, jnp.maximum(divergence, 0.0), jnp.max(-log_real))
 
 
 def _metrics(classified: bool, reference: ImageReference, measured: _Measured) -> ImageMetrics:
@@ -268,7 +281,7 @@ def _metrics(classified: bool, reference: ImageReference, measured: _Measured) -
     return unknown._replace(pairwise_ratio=metrics.pairwise_ratio, pixel_std=metrics.pixel_std, finite=metrics.finite)
 
 
-def _measure(classifier: Classifier | None, images: jax.Array, confidence: float | jax.Array) -> _Measured:
+def _measure(classifier: Classifier | None, images: Array, confidence: float | Array) -> _Measured:
     if images.ndim != 4 or images.shape[0] < 2:
         raise ValueError(f"images are {images.shape}, and must be [n, size, size, 1] with n at least 2")
     images = as_floats(images)
@@ -289,7 +302,7 @@ def _measure(classifier: Classifier | None, images: jax.Array, confidence: float
     )
 
 
-def _feature_variances(features: jax.Array, classes: jax.Array, counts: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _feature_variances(features: Array, classes: Array, counts: Array) -> tuple[Array, Array]:
     """Traces of the unbiased covariance of all features, and of those of each class `[10]`."""
     # The first sample is subtracted, so that copies of one image have a variance of exactly 0, without rounding.
     features = features - features[:1]
@@ -300,7 +313,7 @@ def _feature_variances(features: jax.Array, classes: jax.Array, counts: jax.Arra
     return total, (classes.T @ squares) / jnp.maximum(counts - 1.0, 1.0)
 
 
-def _pairwise_distance(images: jax.Array) -> jax.Array:
+def _pairwise_distance(images: Array) -> Array:
     """Mean over floor(n/2) disjoint pairs of the root mean square pixel difference."""
     # A fixed permutation makes the pairs, so that samples sorted by class are not compared within their class.
     half = images.shape[0] // 2
@@ -309,15 +322,15 @@ def _pairwise_distance(images: jax.Array) -> jax.Array:
     return jnp.mean(jnp.sqrt(jnp.mean(jnp.square(first - second), axis=(1, 2, 3))))
 
 
-def _pixel_std(images: jax.Array) -> jax.Array:
+def _pixel_std(images: Array) -> Array:
     return jnp.mean(jnp.std(images - images[:1], axis=0))
 
 
-def _ratio(value: jax.Array, real: jax.Array) -> jax.Array:
+def _ratio(value: Array, real: Array) -> Array:
     return value / jnp.maximum(real, _LEAST_PROBABILITY)
 
 
-def _median(values: jax.Array, chosen: jax.Array) -> jax.Array:
+def _median(values: Array, chosen: Array) -> Array:
     """Median of the chosen values; 1 if none is chosen."""
     count = jnp.sum(chosen)
     ordered = jnp.sort(jnp.where(chosen, values, jnp.inf))

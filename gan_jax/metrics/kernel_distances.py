@@ -15,6 +15,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.metrics.distances import in_blocks, squared_distances
 
@@ -25,12 +26,17 @@ _BLOCK = 256
 _HEURISTIC_POINTS = 1_000
 
 
-def cubic_kernel(x: Array, y: Array) -> Array:
-    """(<x, y> / d + 1)^3, the kernel of the KID: [n, d] and [m, d] -> [n, m]."""
+def cubic_kernel(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """(<x, y> / d + 1)^3, the kernel of the KID: [n, d] and [m, d] -> [n, m].
+
+    Example:
+        >>> cubic_kernel(jnp.array([[2.0, 0.0]]), jnp.array([[1.0, 5.0], [0.0, 1.0]])).tolist()
+        [[8.0, 1.0]]
+    """
     return (jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST) / x.shape[1] + 1.0) ** 3
 
 
-def unbiased_mmd(samples: Array, real: Array, kernel: Kernel) -> Array:
+def unbiased_mmd(samples: Float[Array, "n d"], real: Float[Array, "m d"], kernel: Kernel) -> Float[Array, ""]:
     """The unbiased squared maximum mean discrepancy over all pairs, in blocks of rows.
 
     Args:
@@ -40,6 +46,13 @@ def unbiased_mmd(samples: Array, real: Array, kernel: Kernel) -> Array:
 
     Returns:
         A scalar; it may be negative.
+
+    Example:
+        With the linear kernel it is the squared distance of the means:
+
+        >>> points = jnp.array([[0.0], [0.0], [0.0]])
+        >>> float(unbiased_mmd(points + 2.0, points, lambda x, y: x @ y.T))
+        4.0
     """
 
     def within(points: Array) -> Array:
@@ -55,18 +68,23 @@ def unbiased_mmd(samples: Array, real: Array, kernel: Kernel) -> Array:
 
 
 def kernel_distance(
-    samples: Array, real: Array, key: Array, *, num_subsets: int = 100, subset_size: int = 1_000
-) -> Array:
+    samples: Float[Array, "n d"],
+    real: Float[Array, "m d"],
+    key: Key[Array, ""],
+    *,
+    num_subsets: int = 100,
+    subset_size: int = 1_000,
+) -> Float[Array, ""]:
     """KID: the mean of `unbiased_mmd` with the cubic kernel over subsets drawn without replacement.
 
-    On the features of Inception this is the published KID; on others it is not, and its numbers cannot be compared.
+    On the features of Inception this is the published KID. Its numbers on other features cannot be compared with those.
 
     Args:
         samples: [n, d] features.
         real: [m, d].
-        key: of the subsets.
-        num_subsets: their number, static; 100 as published.
-        subset_size: points of a subset, static; at most n and m are taken.
+        key: PRNG key of the subsets.
+        num_subsets: number of subsets, static; 100 as published.
+        subset_size: number of points in a subset, static; reduced to n or m if there are fewer points.
 
     Returns:
         A scalar; it may be negative.
@@ -90,16 +108,25 @@ def kernel_distance(
     return jnp.mean(jax.lax.map(one, jax.random.split(key, num_subsets)))
 
 
-def gaussian_mmd(samples: Array, real: Array, bandwidth: Array | float | None = None) -> Array:
+def gaussian_mmd(
+    samples: Float[Array, "n d"], real: Float[Array, "m d"], bandwidth: float | Float[Array, ""] | None = None
+) -> Float[Array, ""]:
     """`unbiased_mmd` with the kernel exp(-|x - y|^2 / (2 h^2)); between 0 and 2 in expectation.
 
     Args:
         samples: [n, d].
         real: [m, d].
-        bandwidth: h, in units of the points; None: `median_distance` of the real points.
+        bandwidth: h, in units of the points; None takes the `median_distance` of the real points.
 
     Returns:
         A scalar; it may be negative.
+
+    Example:
+        Two sets of equal points at a distance of h: 1 + 1 - 2 exp(-1/2).
+
+        >>> points = jnp.zeros((3, 1))
+        >>> round(float(gaussian_mmd(points + 2.0, points, bandwidth=2.0)), 3)
+        0.787
     """
     centre = jnp.mean(real, axis=0, keepdims=True)
     width = median_distance(real) if bandwidth is None else bandwidth
@@ -110,8 +137,13 @@ def gaussian_mmd(samples: Array, real: Array, bandwidth: Array | float | None = 
     return unbiased_mmd(samples - centre, real - centre, kernel)
 
 
-def median_distance(points: Array) -> Array:
-    """Median Euclidean distance between different ones of the first 1,000 points [n, d], the usual bandwidth."""
+def median_distance(points: Float[Array, "n d"]) -> Float[Array, ""]:
+    """Median Euclidean distance of all pairs of the first 1,000 points [n, d], the usual bandwidth.
+
+    Example:
+        >>> float(median_distance(jnp.array([[0.0], [3.0], [4.0]])))
+        3.0
+    """
     some = points[:_HEURISTIC_POINTS] - jnp.mean(points, axis=0, keepdims=True)
     first, second = jnp.triu_indices(some.shape[0], 1)
     return jnp.median(jnp.sqrt(squared_distances(some, some)[first, second]))

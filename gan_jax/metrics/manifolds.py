@@ -5,8 +5,8 @@ ball of any real point, recall the share of real points inside the ball of any s
 that a sample is in, divided by k; coverage is the share of real balls that hold a sample.
 
 Published definitions differ by k and by the points at a ball's border. `precision_recall` is that of Kynkaanniemi et
-al. (k = 3, inclusive), `prdc` that of Naeem et al. (k = 5, strict). For two equal sets of different points all values
-are 1. Where all points are one point the radius is 0: 1 by the inclusive rule, and 0 by the strict one.
+al. (k = 3, inclusive), `prdc` that of Naeem et al. (k = 5, strict). For two equal sets of distinct points all values
+are 1. If all points coincide, the radius is 0, and the values are 1 by the inclusive rule and 0 by the strict one.
 
 References:
     T. Kynkaanniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", NeurIPS 2019, arXiv
@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 from gan_jax.metrics.distances import neighbour_radii, squared_distances
 
@@ -30,7 +31,14 @@ _BLOCK = 256
 
 
 class PRDC(NamedTuple):
-    """Scalars; shares in [0, 1], but for the density, which is 1 for a perfect sampler and may be larger."""
+    """Scalars: shares in [0, 1], except the density, which is 1 for a perfect sampler and may be larger.
+
+    Example:
+        >>> points = jnp.arange(8.0)[:, None]
+        >>> found = jax.jit(prdc, static_argnames="k")(points[:4], points, k=1)
+        >>> float(found.coverage), float(found.density)
+        (0.5, 1.0)
+    """
 
     precision: Array
     recall: Array
@@ -39,13 +47,20 @@ class PRDC(NamedTuple):
 
 
 class PrecisionRecall(NamedTuple):
-    """Shares in [0, 1]."""
+    """Shares in [0, 1].
+
+    Example:
+        >>> points = jnp.arange(8.0)[:, None]
+        >>> found = jax.jit(precision_recall, static_argnames="k")(points[:4] + 100.0, points, k=1)
+        >>> float(found.recall)
+        0.0
+    """
 
     precision: Array
     recall: Array
 
 
-def precision_recall(samples: Array, real: Array, *, k: int = 3) -> PrecisionRecall:
+def precision_recall(samples: Float[Array, "n d"], real: Float[Array, "m d"], *, k: int = 3) -> PrecisionRecall:
     """Precision and recall with balls that include their border.
 
     Args:
@@ -55,25 +70,32 @@ def precision_recall(samples: Array, real: Array, *, k: int = 3) -> PrecisionRec
 
     Returns:
         Scalars.
+
+    Example:
+        Samples of one of two modes are precise, and recall half of the data:
+
+        >>> real = jnp.array([0.0, 1.0, 2.0, 3.0, 50.0, 51.0, 52.0, 53.0])[:, None]
+        >>> [float(value) for value in precision_recall(real[:4], real, k=1)]
+        [1.0, 0.5]
     """
     found = prdc(samples, real, k=k, inclusive=True)
     return PrecisionRecall(found.precision, found.recall)
 
 
-def prdc(samples: Array, real: Array, *, k: int = 5, inclusive: bool = False) -> PRDC:
+def prdc(samples: Float[Array, "n d"], real: Float[Array, "m d"], *, k: int = 5, inclusive: bool = False) -> PRDC:
     """Precision, recall, density and coverage, in blocks of samples.
 
     Args:
         samples: [n, d] features, n above k.
         real: [m, d], m above k.
         k: which neighbour a ball reaches to, static; 5 as published.
-        inclusive: whether a point at the border of a ball is in it, static.
+        inclusive: whether the border of a ball belongs to it, static.
 
     Returns:
         Scalars.
 
     Example:
-        >>> points = jax.random.normal(jax.random.key(0), (100, 3))
+        >>> points = 2.0 ** jnp.arange(8)[:, None]
         >>> [float(value) for value in prdc(points, points)]
         [1.0, 1.0, 1.0, 1.0]
     """
@@ -82,7 +104,7 @@ def prdc(samples: Array, real: Array, *, k: int = 5, inclusive: bool = False) ->
     real_radii, sample_radii = neighbour_radii(real, k), neighbour_radii(samples, k)
     num = samples.shape[0]
     count = -(-num // _BLOCK)
-    # The last block starts earlier, so that all blocks are whole; its rows that were seen before count only once.
+    # The last block starts early enough to be whole; rows that it shares with the block before are not counted again.
     size = min(_BLOCK, num)
     starts = jnp.minimum(jnp.arange(count) * size, num - size)
 

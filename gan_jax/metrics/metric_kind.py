@@ -1,4 +1,4 @@
-"""What a metric of samples is: its definition, its numbers, what a perfect sampler gets, how many samples it takes."""
+"""The record of a metric of samples: definition, values, a perfect sampler's values, least number of samples."""
 
 from __future__ import annotations
 
@@ -15,13 +15,23 @@ NUM_CELLS = 10
 
 
 class Known(NamedTuple):
-    """What metrics know beside the two sets; a tree of arrays.
+    """What metrics are given besides the two sets; a tree of arrays.
 
     Attributes:
-        key: of the metrics' own draws.
+        key: PRNG key of the metrics' own draws.
         weights: [K] true shares of the modes, or None.
         mixture: a source with `log_prob`, or None.
         held_out: `CopyingDistances` of held-out examples, or None.
+
+    Example:
+        A thousand samples of a perfect sampler have all of four equal modes:
+
+        >>> import jax
+        >>> from gan_jax.metrics import SAMPLE_METRICS
+        >>> modes = next(metric for metric in SAMPLE_METRICS if metric.name == "modes")
+        >>> known = Known(jax.random.key(0), weights=jax.numpy.full(4, 0.25))
+        >>> round(modes.floors(SampleSet(), known, 1_000, 1_000)["modes"], 3)
+        4.0
     """
 
     key: Array
@@ -31,14 +41,18 @@ class Known(NamedTuple):
 
 
 class MetricValue(NamedTuple):
-    """One number of a metric.
+    """One value of a metric.
 
     Attributes:
-        name: of the number.
-        better: "low", "high", or "real": as near to the value of real data as may be.
-        meaning: in one phrase.
-        least, most: bounds of the number, for its interval.
-        has_interval: False for a number that is a test statistic, whose spread is 1 as it is.
+        name: the value's name.
+        better: "low", "high", or "real": as near to the value of real data as possible.
+        meaning: a phrase for tables.
+        least, most: bounds of the value, to which its interval is cut.
+        has_interval: False for a test statistic, whose standard deviation is 1 by construction.
+
+    Example:
+        >>> MetricValue("recall", "high", "share of real examples that lie among samples", 0.0, 1.0).most
+        1.0
     """
 
     name: str
@@ -53,14 +67,22 @@ class SampleMetric(NamedTuple):
     """A metric.
 
     Attributes:
-        name: by which it is asked for.
+        name: the name by which it is chosen.
         needs: fields of `SampleSet`, and of `Known`, without which it cannot be measured.
-        values: its numbers, in the order of the table.
+        values: its values, in the order of the table.
         definition: the published rule in one line.
         compute: (samples, real, known) -> scalars by the values' names.
-        floors: (real, known, n, m) -> what a perfect sampler gets in expectation, where that is known.
-        least: d features -> samples from which it is defined and of use.
-        errors: (values, n, m) -> their standard errors in closed form; None: from halves of both sets.
+        floors: (real, known, n, m) -> a perfect sampler's expected values, where they are known.
+        least: d features -> the least number of samples with which it is defined and useful.
+        errors: (values, n, m) -> their standard errors in closed form; None estimates them from halves of both sets.
+
+    Example:
+        The Frechet distance of 96 features needs more samples than features:
+
+        >>> from gan_jax.metrics import SAMPLE_METRICS
+        >>> frechet = next(metric for metric in SAMPLE_METRICS if metric.name == "frechet")
+        >>> frechet.needs, frechet.least(96)
+        (('features',), 97)
     """
 
     name: str

@@ -42,24 +42,32 @@ def onset_summary(
 ) -> dict[str, Any]:
     """All statistics of the onsets of each arm's runs, for JSON. One arm, or one run, is enough.
 
-    Time begins at step 0 for every run. Both kinds of collapse, after forming and while forming, are failures: "causes"
-    and "num_events" have them apart, and "any collapse" in "causes" together. Runs that never formed are censored.
+    Time begins at step 0 for every run. Collapse after forming and collapse while forming are both failures. "causes"
+    and "num_events" list them separately, and "any collapse" in "causes" joins them. Runs that never formed are
+    censored.
 
     Args:
         arms: verdicts (`Verdict.to_json()`) by the arm's name.
         horizon: time up to which restricted means and incidences are taken, in the verdicts' steps. None takes the last
-            time to which all arms can be followed.
+            time up to which all arms were observed.
         baseline: the arm that the others are compared with. None takes the first.
         covariate: a number for each arm, such as its rate of label noise, for the trend. None leaves out the trend.
         unit: increase of the covariate for the hazard ratio, above 0.
         confidence: level of all limits, between 0 and 1.
 
     Returns:
-        A dict of numbers, lists and notes; a number that does not exist is None, and a note has the reason.
+        A dict of numbers, lists and notes; a number that does not exist is None, and a note gives the reason.
 
     Raises:
         ValueError: if an argument is out of range, an arm has no runs, or the baseline or the covariate does not match
             the arms.
+
+    Example:
+        >>> collapsed = {"outcome": "collapsed", "cause": "collapse", "onset_step": 300, "last_step": 500}
+        >>> healthy = {"outcome": "healthy", "onset_step": None, "last_step": 500}
+        >>> arm = onset_summary({"plain": [collapsed, healthy, healthy]})["arms"]["plain"]
+        >>> arm["num_events"]["collapse"], arm["num_censored"], round(arm["curve"]["survival"][1], 3)
+        (1, 2, 0.667)
     """
     if unknown := set(covariate or arms) ^ set(checked_arms(arms)):
         raise ValueError(f"covariate: give a number for each arm and no other; see {', '.join(sorted(unknown))}")
@@ -67,7 +75,7 @@ def onset_summary(
     check_time("horizon", 0 if horizon is None else horizon)
     baseline = next(iter(arms)) if baseline is None else baseline
     if baseline not in arms:
-        raise ValueError(f"baseline {baseline!r} is no arm: the arms are {', '.join(arms)}")
+        raise ValueError(f"baseline {baseline!r} is not an arm: the arms are {', '.join(arms)}")
     onsets = {name: [onset_of(verdict) for verdict in verdicts] for name, verdicts in arms.items()}
     never = {name: sum(v["outcome"] == "never formed" for v in verdicts) for name, verdicts in arms.items()}
     curves = {name: kaplan_meier(listed, confidence) for name, listed in onsets.items()}
@@ -136,7 +144,12 @@ def _arm(
 
 
 def plain_json(value: Any) -> Any:
-    """A result as dicts, lists and numbers; a number that is not finite becomes None."""
+    """A result as dicts, lists and numbers; a number that is not finite becomes None.
+
+    Example:
+        >>> plain_json({"onset": Onset(300.0, "collapse"), "lower": np.array([0.5, np.nan])})
+        {'onset': {'time': 300.0, 'cause': 'collapse'}, 'lower': [0.5, None]}
+    """
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):

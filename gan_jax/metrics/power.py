@@ -46,6 +46,10 @@ def power_of(hazard_ratio: float, num_events: float, alpha: float = 0.05, share:
 
     Returns:
         The power, in [0, 1].
+
+    Example:
+        >>> [round(power_of(2, num_events), 2) for num_events in (20, 65)]
+        [0.34, 0.8]
     """
     check_share(alpha=alpha, share=share)
     _check_events(num_events)
@@ -64,6 +68,10 @@ def hazard_ratio_detectable(num_events: float, power: float = 0.8, alpha: float 
 
     Returns:
         The ratio; infinite if it is beyond exp(700).
+
+    Example:
+        >>> round(hazard_ratio_detectable(26), 1), round(events_needed(3))
+        (3.0, 26)
     """
     _check_events(num_events)
     log_ratio = _reach(power, alpha, share) / math.sqrt(num_events)
@@ -84,6 +92,12 @@ def seeds_per_arm(hazard_ratio: float, event_share: float, power: float = 0.8, a
 
     Raises:
         ValueError: if `event_share` or another argument is out of range.
+
+    Example:
+        65.3 failures are needed, and 80 % of the runs fail:
+
+        >>> seeds_per_arm(2, event_share=0.8)
+        41
     """
     if not 0 < event_share <= 1:
         raise ValueError(f"event_share={event_share}: give a share above 0, at most 1")
@@ -99,7 +113,7 @@ def _log_ratio(hazard_ratio: float) -> float:
 def _reach(power: float, alpha: float, share: float) -> float:
     check_share(power=power, alpha=alpha, share=share)
     if power <= alpha:
-        raise ValueError(f"power={power}: give more than alpha={alpha}, the power of a test when arms do not differ")
+        raise ValueError(f"power={power}: give more than alpha={alpha}, the power of a test of arms that do not differ")
     return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) / math.sqrt(share * (1 - share))
 
 

@@ -1,4 +1,4 @@
-"""How many of a set of known collapses a remedy prevents: shares with their intervals, over games."""
+"""The share of known collapses that a remedy prevents, with intervals, over several games."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COVERED = ("healthy", "censored")
 
 
 class Share(NamedTuple):
-    """A share with its limits."""
+    """A share with its confidence limits."""
 
     share: float
     lower: float
@@ -46,7 +46,9 @@ def share_of(count: int, num: int, confidence: float = 0.95) -> Share:
         (1.0, 0.631, 1.0)
     """
     if num < 1 or not 0 <= count <= num:
-        raise ValueError(f"{count} of {num} is no share: give a count from 0 to the number of cases, which is over 0")
+        raise ValueError(
+            f"{count} of {num} is not a share: give at least one case, and a count from 0 to the number of cases"
+        )
     tail = (1 - confidence) / 2
     lower = 0.0 if count == 0 else float(beta.ppf(tail, count, num - count + 1))
     upper = 1.0 if count == num else float(beta.ppf(1 - tail, count + 1, num - count))
@@ -54,10 +56,10 @@ def share_of(count: int, num: int, confidence: float = 0.95) -> Share:
 
 
 def mean_share(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> Share:
-    """The mean over games of the share in each, whatever their numbers of cases.
+    """The mean over games of the share in each; all games have the same weight, whatever their numbers of cases.
 
-    The limits are those of the posterior of the mean, with Jeffreys' prior Beta(1/2, 1/2) for each game: they stay
-    apart from the mean also where all games have a share of 0 or of 1.
+    The limits are those of the posterior of the mean, with Jeffreys' prior Beta(1/2, 1/2) for each game. So the
+    interval has a width even if all games have a share of 0 or of 1.
 
     Args:
         counts: (cases that have the property, all cases) of each game.
@@ -92,12 +94,12 @@ class GameScore:
     """One remedy in one game, over the seeds whose plain run collapses.
 
     Attributes:
-        num: of these seeds.
-        prevented: runs without any collapse, junk or value that is not finite to their end.
-        covered: of these, runs that formed: they held most of the modes with well-made samples.
-        quality: median over the prevented runs of the share of well-made samples at the end; None without any.
-        modes: median over the prevented runs of the share of modes that they have at the end; None without any.
-        steps_per_second: of all the game's runs together; None where it is not known.
+        num: number of these seeds.
+        prevented: number of runs without collapse, junk or non-finite values until their end.
+        covered: number of prevented runs that formed, so that they held most modes with high-quality samples.
+        quality: median over the prevented runs of the share of high-quality samples at the end; None if there are none.
+        modes: median over the prevented runs of the share of modes that they have at the end; None if there are none.
+        steps_per_second: steps per second of all the game's runs together; None if it is unknown.
     """
 
     num: int
@@ -110,11 +112,11 @@ class GameScore:
 
 @dataclasses.dataclass(frozen=True)
 class RemedyScore:
-    """One remedy over the games that it was played in.
+    """One remedy over the games that it was tested in.
 
     Attributes:
         remedy: its name.
-        games: by name.
+        games: its score in each game, by the game's name.
     """
 
     remedy: str
@@ -127,11 +129,11 @@ class RemedyScore:
 
     @property
     def covered(self) -> Share:
-        """The same of runs that formed and did not collapse."""
+        """The same for runs that formed and did not collapse."""
         return mean_share([(game.covered, game.num) for game in self.games.values()])
 
     def cost(self, plain: RemedyScore | None) -> float | None:
-        """The time of a step in that of the plain games: the median over the games; None where it is not known."""
+        """The time of a step relative to the plain run's: the median over the games; None if it is unknown."""
         ratios = [
             other.steps_per_second / game.steps_per_second
             for name, game in self.games.items()
@@ -142,13 +144,13 @@ class RemedyScore:
 
 
 def remedy_scores(rows: Sequence[Mapping[str, Any]]) -> list[RemedyScore]:
-    """The scores of remedies from a row a run.
+    """The scores of remedies, from one row for each run.
 
     Args:
         rows: each with "remedy", "game", "outcome", "cause", "quality", "modes" and "steps_per_second".
 
     Returns:
-        A score a remedy: "plain" first, then from the largest share prevented down.
+        One score for each remedy: "plain" first, then by the share prevented, the largest first.
 
     Example:
         >>> row = {"remedy": "r1", "game": "ring", "outcome": "healthy", "cause": None}

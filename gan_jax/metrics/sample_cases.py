@@ -1,4 +1,4 @@
-"""Samples and data of every kind that may be evaluated, as arrays and a yardstick."""
+"""Reads samples and data of any supported kind as arrays and a yardstick."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Features = str | FeatureSpace | Callable[[Array], Array]
 
 
 class SampleError(ValueError):
-    """Samples or metrics that do not fit together; the message has the remedy."""
+    """Samples, data or metrics that do not fit together; the message has the remedy."""
 
 
 def prepared_samples(
@@ -38,26 +38,26 @@ def prepared_samples(
     source: str,
     signed: bool,
 ) -> tuple[ReadSamples, Yardstick]:
-    """The samples as they were understood, and what they are measured against.
+    """The samples as they were interpreted, and what they are measured against.
 
     Args:
         samples: as in `evaluate_samples`, like the arguments below.
-        data: what they should look like.
+        data: the data that they imitate.
         memorisation: whether distances to the training set are wanted.
         reference: a split, or an array of real examples.
         features: a name or a function.
-        dataset: of `data`, or None.
+        dataset: the loaded data set of `data`, or None.
         location: folder of the data set, or None.
-        seed: of permutations and draws.
-        source: what the samples are, for messages.
+        seed: seed of permutations and draws.
+        source: a description of the samples, for messages.
         signed: whether images are known to be in [-1, 1].
 
     Returns:
         The samples and the yardstick.
 
     Raises:
-        SampleError: for a reference or features that are not known, or real examples of another shape.
-        DataError: for samples or data that cannot be read.
+        SampleError: if the reference or the features are unknown, or the real examples have another shape.
+        DataError: if samples or data cannot be read.
     """
     array = np.asarray(samples)
     if isinstance(reference, str) and reference not in ("train", "test"):
@@ -75,9 +75,12 @@ def prepared_samples(
         return read, mixture_yardstick(made, len(read.array), seed, _space(features, read.array.shape[1:]), given)
     real = np.asarray(data, np.float32)
     if real.shape[1:] != array.shape[1:] or len(real) < 4:
-        raise SampleError(f"{source} has the shape {list(array.shape)}, and the real examples {list(real.shape)}")
+        raise SampleError(
+            f"{source} has the shape {list(array.shape)}, and the real examples {list(real.shape)}: "
+            "give at least 4 real examples, of the samples' shape"
+        )
     if not (np.isfinite(array).all() and np.isfinite(real).all()):
-        raise SampleError(f"{source} or the real examples hold NaN or infinity: leave these out, and say so")
+        raise SampleError(f"{source} or the real examples contain NaN or infinity: leave these out, and report it")
     read = ReadSamples(np.asarray(array, np.float32), ("values are taken as they are",))
     return read, array_yardstick(jnp.asarray(real), len(array), seed, _space(features, array.shape[1:]))
 

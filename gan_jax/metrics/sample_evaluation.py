@@ -1,4 +1,4 @@
-"""All metrics of anybody's samples, with intervals, the values of real data, floors and definitions."""
+"""All metrics of the samples of any program, with intervals, values of real data, floors and definitions."""
 
 from __future__ import annotations
 
@@ -166,14 +166,14 @@ def chosen_metrics(names: str | Sequence[str]) -> list[SampleMetric]:
 
 
 def _applies(metric: SampleMetric, yardstick: Yardstick) -> bool:
-    """Whether a metric is for data of this kind: single images, stacked images, or points."""
+    """Whether a metric is defined for data of this kind: single images, stacked images, or points."""
     points = yardstick.reference.ndim == 2
     foreign = {"probabilities", "similarity", "copying"} if points else {"mixture"}
     return not foreign & set(metric.needs)
 
 
 def _obstacle(metric: SampleMetric, yardstick: Yardstick, num: int, dims: int) -> str | None:
-    """Why a metric cannot be measured."""
+    """The reason why a metric cannot be measured; None if it can."""
     missing = [field for field in metric.needs if not yardstick.has(field)]
     if missing:
         wanted = {
@@ -193,7 +193,7 @@ def _obstacle(metric: SampleMetric, yardstick: Yardstick, num: int, dims: int) -
 
 
 def _measured_values(metric: SampleMetric, sets: Sets, known: Known, intervals: bool) -> dict[str, Any]:
-    """The metric's numbers, as they stand in the result."""
+    """The rows of the result for the metric's values, by name."""
 
     def needed(part: SampleSet) -> SampleSet:
         return SampleSet(**{name: value for name, value in part._asdict().items() if name in metric.needs})

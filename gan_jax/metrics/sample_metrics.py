@@ -122,21 +122,21 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
         "modes",
         ("mode", "confidence", "weights"),
         (
-            MetricValue("modes", "high", "modes that get a tenth of their samples", 0.0),
-            MetricValue("high_quality", "real", "share of samples that are surely of some mode", *_SHARE),
-            MetricValue("kl", "low", "mode shares against the true ones, nats; blind to what is between modes", 0.0),
-            MetricValue("reverse_kl", "low", "the other way round: large where modes are missing", 0.0),
+            MetricValue("modes", "high", "modes with at least a tenth of their expected samples", 0.0),
+            MetricValue("high_quality", "real", "share of samples assigned to a mode with confidence", *_SHARE),
+            MetricValue("kl", "low", "KL of mode shares from the true ones, nats; ignores samples between modes", 0.0),
+            MetricValue("reverse_kl", "low", "KL of true from mode shares, nats; large if modes are missing", 0.0),
             MetricValue("total_variation", "low", "share of samples that are in the wrong mode", *_SHARE),
             MetricValue(
                 "jensen_shannon",
                 "low",
-                "mode shares against the true ones both ways, nats, at most 0.69",
+                "symmetric divergence of the mode shares and the true ones, nats, at most 0.69",
                 0.0,
                 math.log(2.0),
             ),
         ),
         f"mode = most probable class or nearest mode; a sample counts from p >= {SURE:g} (points: within 3 std), "
-        f"a mode from {_HELD_SHARE:g} n w samples; KL(p || w) of counted samples; reverse: half a sample more a mode",
+        f"a mode from {_HELD_SHARE:g} n w samples; KL(p || w) of counted samples; reverse: half a sample more per mode",
         _modes,
         _mode_floors,
     ),
@@ -160,7 +160,7 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
     SampleMetric(
         "mmd",
         ("features",),
-        (MetricValue("mmd", "low", "kernel distance that sees all moments; unbiased"),),
+        (MetricValue("mmd", "low", "kernel distance sensitive to all moments; unbiased, so below 0 by chance"),),
         "unbiased MMD^2, kernel exp(-|x-y|^2 / 2h^2), h = median distance of 1,000 reference examples",
         _mmd,
         lambda real, known, n, m: {"mmd": 0.0},
@@ -183,7 +183,7 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
             MetricValue("precision_k5", "high", "share of samples that lie among real examples; k = 5", *_SHARE),
             MetricValue("recall_k5", "high", "share of real examples that lie among samples; k = 5", *_SHARE),
             MetricValue(
-                "density", "real", "real examples around a sample; above 1 if samples crowd at their middle", 0.0
+                "density", "real", "real examples around a sample; above 1 if samples crowd at modes' centres", 0.0
             ),
             MetricValue("coverage", "high", "share of real examples with a sample nearby", *_SHARE),
         ),
@@ -202,7 +202,11 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
     SampleMetric(
         "score",
         ("probabilities",),
-        (MetricValue("classifier_score", "real", "sure and balanced classes; blind inside a class", 1.0),),
+        (
+            MetricValue(
+                "classifier_score", "real", "confident, balanced classes; ignores diversity inside a class", 1.0
+            ),
+        ),
         "exp E KL(p(y|x) || p(y)) of this project's classifier; at most the number of classes",
         _score,
         _no_floors,
@@ -210,7 +214,11 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
     SampleMetric(
         "sliced_wasserstein",
         ("features",),
-        (MetricValue("sliced_wasserstein", "low", "transport along random lines, units of the features", 0.0),),
+        (
+            MetricValue(
+                "sliced_wasserstein", "low", "transport distance along random lines, units of the features", 0.0
+            ),
+        ),
         f"root mean W2^2 over {_NUM_PROJECTIONS} directions",
         _sliced,
         _no_floors,
@@ -218,7 +226,7 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
     SampleMetric(
         "ssim",
         ("data", "similarity"),
-        (MetricValue("ssim", "real", "likeness of two random samples; higher than real: less diverse", -1.0, 1.0),),
+        (MetricValue("ssim", "real", "similarity of two random samples; above real: less diverse", -1.0, 1.0),),
         "mean SSIM of n/2 pairs, one scale, Gaussian window of 11 pixels (MS-SSIM takes 176 pixels)",
         _ssim,
         _no_floors,
@@ -226,7 +234,7 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
     SampleMetric(
         "c2st",
         ("features",),
-        (MetricValue("c2st", "low", "accuracy of a network that tells samples from real; 1/2: it cannot", *_SHARE),),
+        (MetricValue("c2st", "low", "accuracy of a network that separates samples from real; 1/2 is chance", *_SHARE),),
         "held-out accuracy of a network with 20 hidden units, half of the data held out",
         _c2st,
         lambda real, known, n, m: {"c2st": 0.5},
@@ -252,7 +260,10 @@ SAMPLE_METRICS: tuple[SampleMetric, ...] = (
                 0.0,
             ),
             MetricValue(
-                "copying", "real", "C_T: z of that distance against held-out; below -3: copies", has_interval=False
+                "copying",
+                "real",
+                "C_T: z score of that distance against held-out; below -3: copies",
+                has_interval=False,
             ),
         ),
         f"AuthPct (Alaa et al. 2022); C_T (Meehan et al. 2020) in {NUM_CELLS} cells; distances to the training set",

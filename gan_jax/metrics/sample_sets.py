@@ -15,9 +15,9 @@ from gan_jax.metrics.classifier import Classifier, classifier_hash, classify
 from gan_jax.metrics.distances import in_blocks
 
 SURE = 0.6
-"""Class probability from which a sample counts as one of its class; that of the image detector."""
+"""Class probability from which a sample counts as one of its class, as in the image detector."""
 STDS = 3.0
-"""Standard deviations within which a point counts as one of its mode; in other than two dimensions the same share."""
+"""Standard deviations within which a point counts as one of its mode, in 2-D; elsewhere the radius of equal mass."""
 _BLOCK = 256
 
 
@@ -31,6 +31,12 @@ class SampleSet(NamedTuple):
         mode: int32 [n], the class, the triple of classes, or the nearest mode.
         confidence: [n], the (least) class probability; for points 1 within `STDS` of the mode and 0 beyond.
         copying: `CopyingDistances` to the training set.
+
+    Example:
+        >>> from gan_jax.metrics import SAMPLE_METRICS
+        >>> vendi = next(metric for metric in SAMPLE_METRICS if metric.name == "vendi")
+        >>> round(float(vendi.compute(SampleSet(features=jnp.eye(4)), SampleSet(), None)["vendi"]), 3)
+        4.0
     """
 
     data: Any = None
@@ -42,11 +48,16 @@ class SampleSet(NamedTuple):
 
 
 class FeatureSpace(NamedTuple):
-    """Where distances are taken.
+    """The features in which distances are measured.
 
     Attributes:
-        name: for people, with what made the features.
+        name: a description for readers, with the source of the features.
         extract: samples [n, ...] -> features [n, d], float32.
+
+    Example:
+        >>> brightness = FeatureSpace("mean of the pixels", lambda images: jnp.mean(images, axis=(1, 2)))
+        >>> brightness.extract(jnp.zeros((2, 8, 8, 1))).tolist()
+        [[0.0], [0.0]]
     """
 
     name: str
@@ -54,13 +65,13 @@ class FeatureSpace(NamedTuple):
 
 
 def pixel_space(shape: tuple[int, ...]) -> FeatureSpace:
-    """Pixels in [-1, 1], or coordinates: samples [n, *shape] as rows."""
+    """Samples [n, *shape] as rows of pixels in [-1, 1], or of coordinates."""
     what = "coordinates" if len(shape) == 1 else "pixels in [-1, 1]"
     return FeatureSpace(what, lambda samples: samples.reshape(samples.shape[0], -1))
 
 
 def classifier_space(classifier: Classifier, name: str) -> FeatureSpace:
-    """The penultimate features of the project's own classifier; channels of stacked images one after another."""
+    """The penultimate features of the project's own classifier; those of stacked images are joined by channel."""
     named = f"this project's {name} classifier {classifier_hash(classifier)[:8]} (not Inception)"
     return FeatureSpace(named, lambda samples: read_classes(classifier, samples)[1])
 

@@ -17,12 +17,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int, Num
 
 from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.data.stacked import NUM_CHANNELS, NUM_MODES
 from gan_jax.experiment.component import component, setting
+from gan_jax.metrics.class_shares import effective_classes
 from gan_jax.metrics.classifier import Classifier, as_floats, classify
-from gan_jax.metrics.image_metrics import LEAST_CLASS_SIZE, effective_classes
+from gan_jax.metrics.image_metrics import LEAST_CLASS_SIZE
 from gan_jax.metrics.modes import count_divergence
 
 _BLOCK = 80  # three channels of 80 images fit into one block of the classifier
@@ -39,7 +41,11 @@ class StackedRule:
     captured by at least `min_count` samples that count. The defaults are the published rule, under which junk and
     misclassified samples capture modes too: of 25,600 real samples of MNIST, 400 are misclassified.
 
-    A mode is held if it gets at least `min_share` of the samples that it has in the data. The detector uses held modes.
+    A mode is held if it gets at least `min_share` of its expected samples. The detector uses held modes.
+
+    Example:
+        >>> StackedRule().describe(25_600)
+        'class triple, each p>=0; count>=1; held: count>=0.1*n*weight; high quality: each p>=0.6; n=25600'
     """
 
     confidence: float = setting(
@@ -82,6 +88,12 @@ class StackedMetrics(NamedTuple):
         pairwise_ratio: mean Euclidean pixel distance of samples i and i + n/2 over that of real stacked images.
         pixel_std: standard deviation of each pixel over the samples, mean over pixels and channels.
         finite: whether every pixel of every sample is finite.
+
+    Example:
+        >>> reference = make_stacked_reference(None, jnp.array([0, 1]), jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1))
+        >>> found = stacked_metrics(None, reference, jnp.ones((2, 1, 1, 3)), StackedRule())
+        >>> float(found.pairwise_ratio), float(found.pixel_std), float(found.modes)
+        (0.0, 0.0, nan)
     """
 
     modes: Array
@@ -101,7 +113,7 @@ class StackedMetrics(NamedTuple):
 
 
 class StackedReference(NamedTuple):
-    """The moments of real images. Without a classifier the second to the fifth are zeros and not used.
+    """The moments of real images. Without a classifier the second to the fifth field are zeros and not used.
 
     Attributes:
         class_share: [10] class shares of the images from which channels are drawn.
@@ -111,6 +123,11 @@ class StackedReference(NamedTuple):
         class_variance: [10] trace of the feature covariance inside each class.
         pairwise_distance: mean root-mean-square pixel difference of two stacked images.
         pixel_std: mean over pixels of the standard deviation over images.
+
+    Example:
+        >>> images = jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1)
+        >>> float(make_stacked_reference(None, jnp.array([0, 1]), images).pixel_std)
+        1.0
     """
 
     class_share: Array
@@ -124,7 +141,11 @@ class StackedReference(NamedTuple):
 
 @jax.jit
 def make_stacked_reference(
-    classifier: Classifier | None, labels: Array, test_images: Array, *, quality: float | Array = 0.6
+    classifier: Classifier | None,
+    labels: Int[Array, " n"],
+    test_images: Num[Array, "m size size 1"],
+    *,
+    quality: float | Float[Array, ""] = 0.6,
 ) -> StackedReference:
     """The reference that samples are measured against.
 
@@ -136,6 +157,11 @@ def make_stacked_reference(
 
     Returns:
         The reference.
+
+    Example:
+        >>> images = jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1)
+        >>> make_stacked_reference(None, jnp.array([0, 1]), images).class_share[:3].tolist()
+        [0.5, 0.5, 0.0]
     """
     images = as_floats(test_images)
     num = images.shape[0]
@@ -160,9 +186,9 @@ def make_stacked_reference(
 
 @jax.jit
 def stacked_metrics(
-    classifier: Classifier | None, reference: StackedReference, samples: Array, rule: StackedRule
+    classifier: Classifier | None, reference: StackedReference, samples: Num[Array, "n size size 3"], rule: StackedRule
 ) -> StackedMetrics:
-    """Measures stacked samples in blocks, which need no more memory than the samples themselves.
+    """Measures stacked samples in blocks, which take no more memory than the samples themselves.
 
     Samples are clipped to [-1, 1], as for display. Non-finite pixels count as 0, so the metrics stay finite; `finite`
     reports them.
@@ -178,6 +204,12 @@ def stacked_metrics(
 
     Raises:
         ValueError: if the samples have another shape.
+
+    Example:
+        >>> images = jnp.array([-1.0, 1.0]).reshape(2, 1, 1, 1)
+        >>> reference = make_stacked_reference(None, jnp.array([0, 1]), images)
+        >>> float(stacked_metrics(None, reference, 0.5 * images.repeat(3, axis=-1), StackedRule()).pixel_std)
+        0.5
     """
     if samples.ndim != 4 or samples.shape[-1] != NUM_CHANNELS or samples.shape[0] < 2:
         raise ValueError(f"samples are {samples.shape}, and must be [n, size, size, 3] with n at least 2")
@@ -219,8 +251,13 @@ def stacked_metrics(
     )
 
 
-def triple_share(class_share: Array) -> Array:
-    """Shares of the modes of three independent channels: [10] -> [1000], mode 100 a + 10 b + c."""
+def triple_share(class_share: Float[Array, " 10"]) -> Float[Array, " 1000"]:
+    """Shares of the modes of three independent channels: [10] -> [1000], mode 100 a + 10 b + c.
+
+    Example:
+        >>> int(jnp.argmax(triple_share(jnp.eye(10)[7])))
+        777
+    """
     pair = (class_share[:, None] * class_share[None, :]).reshape(-1)
     return (pair[:, None] * class_share[None, :]).reshape(-1)
 

@@ -34,14 +34,26 @@ COLLAPSES = ("collapse", "collapse while forming")
 
 
 class Onset(NamedTuple):
-    """The time of failure and its cause; with cause None, the last time at which the run had not failed."""
+    """The time of failure and its cause; with cause None, the last time at which the run had not failed.
+
+    Example:
+        >>> Onset(300, "collapse").cause in COLLAPSES
+        True
+    """
 
     time: float
     cause: str | None
 
 
 class RestrictedMean(NamedTuple):
-    """The expected time without failure up to a horizon, its standard error, and a note if one does not exist."""
+    """The expected time without failure up to a horizon, its standard error, and a note if one does not exist.
+
+    Example:
+        Of two runs one fails at 10, so the mean of 20 steps is (10 + 20) / 2:
+
+        >>> kaplan_meier([Onset(10, "collapse"), Onset(20, None)]).restricted_mean(20).mean
+        15.0
+    """
 
     horizon: float
     mean: float | None = None
@@ -59,6 +71,11 @@ class SurvivalCurve(NamedTuple):
         at_risk, events: [times] number of runs without failure just before each time, and of those that fail at it.
         median, median_lower, median_upper: the first time at which the survival (its lower, upper limit) is at most
             1/2; None if there is no such time.
+
+    Example:
+        >>> curve = kaplan_meier([Onset(10, "collapse"), Onset(20, None)])
+        >>> curve.times.tolist(), curve.at_risk.tolist(), curve.survival.tolist()
+        ([0.0, 10.0, 20.0], [2, 2, 1], [1.0, 0.5, 0.5])
     """
 
     times: np.ndarray
@@ -89,7 +106,12 @@ class SurvivalCurve(NamedTuple):
 
 
 class CumulativeIncidence(NamedTuple):
-    """[times] probability of failure of one cause by each time, its limits and standard error (NaN at 0 and 1)."""
+    """[times] probability of failure of one cause by each time, its limits and standard error (NaN at 0 and 1).
+
+    Example:
+        >>> cumulative_incidence([Onset(10, "collapse"), Onset(20, None)], "collapse").incidence.tolist()
+        [0.0, 0.5, 0.5]
+    """
 
     times: np.ndarray
     incidence: np.ndarray
@@ -106,6 +128,10 @@ def onset_of(verdict: Mapping[str, Any]) -> Onset:
 
     Raises:
         ValueError: if the verdict's outcome is unknown.
+
+    Example:
+        >>> onset_of({"outcome": "healthy", "onset_step": None, "last_step": 500})
+        Onset(time=500.0, cause=None)
     """
     outcome, onset = verdict["outcome"], verdict["onset_step"]
     collapse = COLLAPSES[verdict.get("when") == "while forming"]
@@ -178,6 +204,11 @@ def cumulative_incidence(
 
     Returns:
         The incidence at the times of `kaplan_meier`.
+
+    Example:
+        >>> onsets = [Onset(10, "collapse"), Onset(20, "junk"), Onset(20, None), Onset(30, None)]
+        >>> [round(share, 2) for share in cumulative_incidence(onsets, "junk").incidence.tolist()]
+        [0.0, 0.0, 0.25, 0.25]
     """
     check_share(confidence=confidence)
     causes = [cause] if isinstance(cause, str) else list(cause)
@@ -203,6 +234,11 @@ def times_and_failures(onsets: Sequence[Onset]) -> tuple[np.ndarray, np.ndarray]
 
     Raises:
         ValueError: if there are no onsets, or a time or a cause is invalid.
+
+    Example:
+        >>> times, failed = times_and_failures([Onset(300, "collapse"), Onset(500, None)])
+        >>> times.tolist(), failed.tolist()
+        ([300.0, 500.0], [True, False])
     """
     if not len(onsets):
         raise ValueError("no onsets: give at least one run")
@@ -228,14 +264,26 @@ def _greenwood(failures: np.ndarray, at_risk: np.ndarray) -> np.ndarray:
 
 
 def check_share(**shares: float) -> None:
-    """Raises ValueError for an argument that is not between 0 and 1."""
+    """Raises ValueError for an argument that is not between 0 and 1.
+
+    Example:
+        >>> check_share(confidence=95)
+        Traceback (most recent call last):
+        ValueError: confidence=95: give a number between 0 and 1, such as 0.95 or 0.05
+    """
     for name, value in shares.items():
         if not 0 < value < 1:
             raise ValueError(f"{name}={value}: give a number between 0 and 1, such as 0.95 or 0.05")
 
 
 def check_time(name: str, time: float) -> None:
-    """Raises ValueError for a time that is negative or not finite."""
+    """Raises ValueError for a time that is negative or not finite.
+
+    Example:
+        >>> check_time("horizon", -1.0)
+        Traceback (most recent call last):
+        ValueError: horizon=-1.0: give a finite number of steps or epochs, 0 or more
+    """
     if not (math.isfinite(time) and time >= 0):
         raise ValueError(f"{name}={time}: give a finite number of steps or epochs, 0 or more")
 

@@ -1,4 +1,4 @@
-r"""Two-sample comparisons: the sliced Wasserstein distance, and the accuracy of a classifier of real against generated.
+r"""Two-sample comparisons: the sliced Wasserstein distance, and the accuracy of a classifier of real and generated.
 
 References:
     N. Bonneel et al., "Sliced and Radon Wasserstein Barycenters of Measures", J. Math. Imaging and Vision 51, 2015.
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float, Key
 
 _SLICES = 32
 _HIDDEN = 20
@@ -19,16 +20,18 @@ _STEPS = 300
 _LEARNING_RATE = 1e-2
 
 
-def sliced_wasserstein(samples: Array, real: Array, key: Array, *, num_projections: int = 1_000) -> Array:
+def sliced_wasserstein(
+    samples: Float[Array, "n d"], real: Float[Array, "m d"], key: Key[Array, ""], *, num_projections: int = 1_000
+) -> Float[Array, ""]:
     """The sliced 2-Wasserstein distance: the root of the mean over directions u of the squared W2 of <u, x> and <u, y>.
 
-    Of the larger set as many points are taken as the smaller one has, the first ones.
+    Of the larger set only the first points are used, as many as the smaller set has.
 
     Args:
         samples: [n, d].
         real: [m, d].
-        key: of the directions, uniform on the sphere.
-        num_projections: directions, static; 1,000.
+        key: PRNG key of the directions, which are uniform on the sphere.
+        num_projections: number of directions, static.
 
     Returns:
         A scalar, in units of the points.
@@ -49,19 +52,28 @@ def sliced_wasserstein(samples: Array, real: Array, key: Array, *, num_projectio
     return jnp.sqrt(jnp.mean(jax.lax.map(along, directions, batch_size=min(_SLICES, num_projections))))
 
 
-def classifier_two_sample(samples: Array, real: Array, key: Array) -> Array:
-    """C2ST: held-out accuracy of a small network that is trained to tell samples from real points.
+def classifier_two_sample(
+    samples: Float[Array, "n d"], real: Float[Array, "m d"], key: Key[Array, ""]
+) -> Float[Array, ""]:
+    """C2ST: held-out accuracy of a small network that is trained to separate samples from real points.
 
-    One hidden layer of 20 ReLUs on standardised features, 300 steps of Adam over the whole training half. Of both sets
-    as many points are taken as the smaller one has; half of each trains and half is held out.
+    The network has one hidden layer of 20 ReLUs on standardised features, and 300 full-batch steps of Adam train it. As
+    many points of each set are used as the smaller set has. Half of them are for training and half are held out.
 
     Args:
         samples: [n, d], n at least 4.
         real: [m, d], m at least 4.
-        key: of the halves and the first weights.
+        key: PRNG key of the halves and the initial weights.
 
     Returns:
         A scalar in [0, 1]: 1/2 for a perfect sampler, with a standard deviation of 1 / sqrt(4 n) for n held-out points.
+
+    Example:
+        Equal Gaussians cannot be separated. At a distance of sqrt 2 the best possible accuracy is 0.76::
+
+            points = jax.random.normal(jax.random.key(0), (800, 2))
+            classifier_two_sample(points[:400], points[400:], jax.random.key(1))  # 0.53
+            classifier_two_sample(points[:400] + 1.0, points[400:], jax.random.key(1))  # 0.75
     """
     num = min(samples.shape[0], real.shape[0])
     half = num // 2

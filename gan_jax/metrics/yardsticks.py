@@ -39,15 +39,15 @@ class Yardstick:
 
     Attributes:
         reference: real examples [m, ...] that the samples are compared with, at most as many as there are samples.
-        other: real examples [m', ...] that are not in the reference: their values stand beside those of the samples.
-        described: {"reference", "real"} for people.
-        space: of the features.
-        known: what metrics know beside the sets.
-        classifier: validated, or None.
-        accuracy: of the classifier on held-out real images, or None.
-        train: features of the training set, with the centres of its cells; or None.
-        fresh: `CopyingDistances` of held-out examples that are not those of `known`; real data for the copying metrics.
-        notes: on what cannot be measured.
+        other: real examples [m', ...] that are not in the reference; their values are listed beside the samples'.
+        described: descriptions of "reference" and "real" for readers.
+        space: the features.
+        known: what metrics are given besides the sets.
+        classifier: the validated classifier, or None.
+        accuracy: the classifier's on held-out real images, or None.
+        train: features of the training set and the centres of its cells, or None.
+        fresh: `CopyingDistances` of other held-out examples than those in `known`, as real data of the copying metrics.
+        notes: remarks on what cannot be measured.
     """
 
     reference: Array
@@ -62,7 +62,7 @@ class Yardstick:
     notes: tuple[str, ...] = ()
 
     def measured(self, data: Array, needed: set[str]) -> SampleSet:
-        """A set as the metrics see it, with the fields that are needed and can be had."""
+        """The set that metrics are given: the fields that are needed and available."""
         probabilities = mode = confidence = copying = None
         features = self.space.extract(data) if {"features", "copying"} & needed else None
         if self.known.mixture is not None:
@@ -77,7 +77,7 @@ class Yardstick:
         return SampleSet(data, features, probabilities if grey else None, mode, confidence, copying)
 
     def has(self, field: str) -> bool:
-        """Whether a field that a metric needs can be had."""
+        """Whether a field that a metric needs is available."""
         if field in ("mode", "confidence", "weights"):
             return self.known.weights is not None
         if field == "similarity":
@@ -96,14 +96,14 @@ class Yardstick:
 def mixture_yardstick(
     source: Any, num: int, seed: int, features: FeatureSpace | None = None, reference: np.ndarray | None = None
 ) -> Yardstick:
-    """Against a known mixture: as many draws as there are samples, twice.
+    """The yardstick of a known mixture: two sets of draws, each as large as the set of samples.
 
     Args:
-        source: with `modes`, `std`, `weights`, `noisy`, `sample` and `log_prob`.
-        num: samples.
-        seed: of the draws.
-        features: None: the coordinates.
-        reference: points [m, d] in place of draws.
+        source: a mixture with `modes`, `std`, `weights`, `noisy`, `sample` and `log_prob`.
+        num: number of samples.
+        seed: seed of the draws.
+        features: the feature space; None takes the coordinates.
+        reference: points [m, d] in place of the first set of draws, or None.
 
     Returns:
         The yardstick.
@@ -132,18 +132,19 @@ def image_yardstick(
     features: FeatureSpace | None = None,
     memorisation: bool = True,
 ) -> Yardstick:
-    """Against a data set of images.
+    """The yardstick of a data set of images.
 
-    The reference is as many images of a split as there are samples, by a fixed permutation of the seed. Real images of
-    the other split, then those of the same that are left, are measured beside the samples.
+    The reference has as many images of a split as there are samples, chosen by a permutation that the seed fixes. Real
+    images of the other split are measured beside the samples; if they are too few, unused images of the same split are
+    added.
 
     Args:
-        data: which data set.
+        data: the settings of the data set.
         dataset: its images.
-        num: samples.
-        seed: of the permutation.
+        num: number of samples.
+        seed: seed of the permutation.
         reference: "train", "test", or images [m, size, size, c] in [-1, 1].
-        features: None: the classifier's where one is validated, else pixels.
+        features: the feature space; None takes the classifier's if one is validated, else pixels.
         memorisation: whether distances to the training set are wanted.
 
     Returns:
@@ -180,13 +181,13 @@ def image_yardstick(
 
 
 def array_yardstick(real: Array, num: int, seed: int, features: FeatureSpace | None = None) -> Yardstick:
-    """Against real examples in an array: at most half of them, or as many as there are samples, are the reference.
+    """The yardstick of an array of real examples: the reference is as many as there are samples, at most half of them.
 
     Args:
         real: [m, ...].
-        num: samples.
-        seed: of the permutation.
-        features: None: the values themselves.
+        num: number of samples.
+        seed: seed of the permutation.
+        features: the feature space; None takes the values themselves.
 
     Returns:
         The yardstick.
@@ -200,7 +201,7 @@ def array_yardstick(real: Array, num: int, seed: int, features: FeatureSpace | N
 
 
 def class_share(classifier: Classifier, dataset: ImageDataset) -> Array:
-    """Shares of the ten classes in the training set: by its labels, else as the classifier has them."""
+    """Shares of the ten classes in the training set, by its labels or else by the classifier."""
     labels = dataset.labels
     if labels is None:
         labels = class_modes(read_classes(classifier, normalise(dataset.images))[0])[0]
@@ -233,7 +234,7 @@ def _stacked_sets(
     dataset: ImageDataset, num: int, key: Array, reference: str | np.ndarray
 ) -> tuple[Array, Array, dict[str, str]]:
     if not isinstance(reference, str):
-        raise DataError("a file as the reference is for images and points; stacked images are drawn: train or test")
+        raise DataError("stacked images have no file as the reference: set the reference to train or test")
     pools = {"train": dataset.images, "test": dataset.test_images}
     rest = "test" if reference == "train" else "train"
     first, second = jax.random.split(key)

@@ -26,17 +26,17 @@ def by_all_distances(samples, real, k, inclusive):
 @pytest.mark.parametrize(("num", "other", "dims"), [(300, 280, 3), (40, 300, 30), (500, 400, 1000)])
 def test_all_four_are_those_of_full_matrices(num, other, dims):
     rng = np.random.default_rng(0)
-    samples = rng.normal(size=(num, dims)).astype(np.float32) * 0.8 + 0.2
-    real = rng.normal(size=(other, dims)).astype(np.float32)
+    samples = jnp.asarray(rng.normal(size=(num, dims)) * 0.8 + 0.2, jnp.float32)
+    real = jnp.asarray(rng.normal(size=(other, dims)), jnp.float32)
     np.testing.assert_allclose(prdc(samples, real), by_all_distances(samples, real, 5, False), rtol=1e-6)
     expected = by_all_distances(samples, real, 3, True)[:2]
     np.testing.assert_allclose(precision_recall(samples, real), expected, rtol=1e-6)
 
 
 def test_equal_sets_have_1_and_points_that_are_all_one_have_it_by_the_inclusive_rule_alone():
-    points = np.random.default_rng(1).normal(size=(60, 2)).astype(np.float32)
+    points = jnp.asarray(np.random.default_rng(1).normal(size=(60, 2)), jnp.float32)
     np.testing.assert_allclose(prdc(points, points), np.ones(4))
-    same = np.ones((20, 2), np.float32)
+    same = jnp.ones((20, 2))
     np.testing.assert_array_equal(prdc(same, same), np.zeros(4))
     np.testing.assert_array_equal(precision_recall(same, same), np.ones(2))
 

@@ -31,7 +31,7 @@ def test_the_limits_are_those_of_an_independent_implementation(count, num):
 
 @pytest.mark.parametrize(("count", "num"), [(0, 0), (-1, 4), (5, 4)])
 def test_impossible_counts_are_refused(count, num):
-    with pytest.raises(ValueError, match="is no share"):
+    with pytest.raises(ValueError, match="is not a share"):
         share_of(count, num)
 
 
