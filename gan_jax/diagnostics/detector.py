@@ -155,7 +155,7 @@ class Detector(Protocol):
     forming_window: float
 
     def reference(self, data: Any, dataset: Any) -> Any:
-        """What a measurement needs besides the samples, made once on the host: a classifier, statistics of real data."""
+        """What a measurement needs besides the samples, made once on the host: a classifier, real statistics."""
         ...
 
     def measure(self, source: Any, reference: Any, samples: Array) -> Any:

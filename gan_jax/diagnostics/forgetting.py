@@ -42,7 +42,7 @@ class GradientCosines(NamedTuple):
     cosine: Array
 
 
-def gradient_cosines(first: Float[Array, "n *shape"], second: Float[Array, "n *shape"]) -> GradientCosines:
+def gradient_cosines(first: Float[Array, " n *shape"], second: Float[Array, " n *shape"]) -> GradientCosines:
     """Cosines between two arrays of gradients, [n, *shape], at the same points.
 
     Example:
@@ -85,7 +85,7 @@ def accuracy_on_fakes(
     return jnp.mean(scores < decision_threshold, axis=-1)
 
 
-def by_age(matrix: Float[Array, "t t"]) -> Float[Array, "t"]:
+def by_age(matrix: Float[Array, "t t"]) -> Float[Array, " t"]:
     """Means over the pairs of times that are equally far apart.
 
     Args:

@@ -97,7 +97,7 @@ class Blocks(NamedTuple):
 
 def make_field(
     generator_loss: PlayerLoss, discriminator_loss: PlayerLoss, generator: Any, discriminator: Any
-) -> tuple[Field, Float[Array, "n"]]:
+) -> tuple[Field, Float[Array, " n"]]:
     """The field v of two losses, as a function of both players' parameters in one vector.
 
     Args:
@@ -141,7 +141,7 @@ def mean_field(field: Field) -> Field:
 
 
 def jacobian_product(
-    field: Field, at: Float[Array, "n"], data: Any, compiler_options: dict[str, Any] | None = None
+    field: Field, at: Float[Array, " n"], data: Any, compiler_options: dict[str, Any] | None = None
 ) -> Product:
     """Products J u of a field at a point. One program is compiled per field, shapes and options.
 

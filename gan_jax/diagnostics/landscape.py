@@ -53,7 +53,7 @@ class LocalMaxima(NamedTuple):
     slope: Array
 
 
-def plane_points(low: Float[Array, "2"], high: Float[Array, "2"], num: int) -> Float[Array, "n 2"]:
+def plane_points(low: Float[Array, " 2"], high: Float[Array, " 2"], num: int) -> Float[Array, "n 2"]:
     """A grid of points of the plane.
 
     Args:
@@ -73,7 +73,7 @@ def plane_points(low: Float[Array, "2"], high: Float[Array, "2"], num: int) -> F
 
 
 def surface(
-    score: Score, low: Float[Array, "2"], high: Float[Array, "2"], num: int, *, size: int = 4096
+    score: Score, low: Float[Array, " 2"], high: Float[Array, " 2"], num: int, *, size: int = 4096
 ) -> Float[Array, "num num"]:
     """D's scores on a grid of the plane.
 
@@ -95,7 +95,7 @@ def surface(
 
 
 def generator_field(
-    losses: Callable[[Float[Array, "n d"]], Float[Array, "n"]], points: Float[Array, "n d"]
+    losses: Callable[[Float[Array, "n d"]], Float[Array, " n"]], points: Float[Array, "n d"]
 ) -> Float[Array, "n d"]:
     """-dL_G/dx: the direction in which G's loss moves a fake at each point.
 
@@ -137,7 +137,7 @@ def step_field(
 
 
 def ascend(
-    score: Score, points: Float[Array, "n d"], stride: Float[Array, "n"], num_steps: int = ASCENT_STEPS
+    score: Score, points: Float[Array, "n d"], stride: Float[Array, " n"], num_steps: int = ASCENT_STEPS
 ) -> Float[Array, "n d"]:
     """Gradient ascent of D with steps of a fixed length.
 
@@ -164,7 +164,7 @@ def ascend(
     return jax.lax.scan(step, points, length=num_steps)[0]
 
 
-def circle_scores(score: Score, points: Float[Array, "n d"], radii: Float[Array, "n"]) -> Float[Array, "n m"]:
+def circle_scores(score: Score, points: Float[Array, "n d"], radii: Float[Array, " n"]) -> Float[Array, "n m"]:
     """D's scores on the circle around each point; on a line, at the two points at that distance.
 
     Args:
@@ -193,7 +193,7 @@ def circle_scores(score: Score, points: Float[Array, "n d"], radii: Float[Array,
     return in_blocks(score, around.reshape(-1, dims), size=4096).reshape(points.shape[0], -1)
 
 
-def is_peak(score: Score, points: Float[Array, "n d"], radii: Float[Array, "n"]) -> Bool[Array, "n"]:
+def is_peak(score: Score, points: Float[Array, "n d"], radii: Float[Array, " n"]) -> Bool[Array, " n"]:
     """Whether D is higher at a point than on the circle around it.
 
     For a radially symmetric bump this holds at distances below radius / 2 from its top.
@@ -214,7 +214,7 @@ def is_peak(score: Score, points: Float[Array, "n d"], radii: Float[Array, "n"])
 
 
 def local_maximum_test(
-    score: Score, modes: Float[Array, "k d"], radii: Float[Array, "k"], surroundings: Float[Array, "n d"]
+    score: Score, modes: Float[Array, "k d"], radii: Float[Array, " k"], surroundings: Float[Array, "n d"]
 ) -> LocalMaxima:
     """Whether D has a local maximum at each mode.
 
@@ -248,8 +248,8 @@ def local_maximum_test(
 
 
 def attracted(
-    score: Score, points: Float[Array, "n d"], centres: Float[Array, "n d"], radii: Float[Array, "n"]
-) -> Bool[Array, "n"]:
+    score: Score, points: Float[Array, "n d"], centres: Float[Array, "n d"], radii: Float[Array, " n"]
+) -> Bool[Array, " n"]:
     """Whether gradient ascent of D from each point ends near its centre.
 
     For a real point whose centre is its mode, this says whether the point lies in the mode's basin of attraction.
@@ -272,7 +272,7 @@ def attracted(
     return lengths(end - centres) <= radii
 
 
-def nearest_mode(points: Float[Array, "n d"], modes: Float[Array, "k d"]) -> Int[Array, "n"]:
+def nearest_mode(points: Float[Array, "n d"], modes: Float[Array, "k d"]) -> Int[Array, " n"]:
     """Index of the nearest mode: points [n, d], modes [K, d] -> int [n].
 
     Example:

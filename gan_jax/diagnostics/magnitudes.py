@@ -15,7 +15,7 @@ from jax import Array
 from jaxtyping import Float, Key
 
 
-def rms(x: Float[Array, "..."]) -> Float[Array, ""]:
+def rms(x: Float[Array, " ..."]) -> Float[Array, ""]:
     """Root mean square of all entries; a scalar.
 
     Example:
@@ -77,7 +77,7 @@ def kernels(params: Any) -> dict[str, Float[Array, "_inputs _outputs"]]:
     return found
 
 
-def init_vectors(params: Any, key: Key[Array, ""]) -> dict[str, Float[Array, "_outputs"]]:
+def init_vectors(params: Any, key: Key[Array, ""]) -> dict[str, Float[Array, " _outputs"]]:
     """Initial vectors of power iteration: a random unit vector [outputs] for each layer.
 
     Example:
@@ -94,8 +94,8 @@ def init_vectors(params: Any, key: Key[Array, ""]) -> dict[str, Float[Array, "_o
 
 
 def top_singular_values(
-    params: Any, vectors: dict[str, Float[Array, "_outputs"]], num_iterations: int = 1
-) -> tuple[dict[str, Float[Array, ""]], dict[str, Float[Array, "_outputs"]]]:
+    params: Any, vectors: dict[str, Float[Array, " _outputs"]], num_iterations: int = 1
+) -> tuple[dict[str, Float[Array, ""]], dict[str, Float[Array, " _outputs"]]]:
     """Estimates of the largest singular value of each layer's weights by power iteration.
 
         u <- W^T W u / |W^T W u|,   sigma = |W u|

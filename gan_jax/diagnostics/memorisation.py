@@ -66,9 +66,9 @@ class DiscriminatorAccuracies(NamedTuple):
 
 def discriminator_accuracies(
     criterion: Criterion,
-    train: Float[Array, "n"],
-    held_out: Float[Array, "n"],
-    fake: Float[Array, "n"],
+    train: Float[Array, " n"],
+    held_out: Float[Array, " n"],
+    fake: Float[Array, " n"],
     key: Key[Array, ""] | None = None,
     step: int | Int[Array, ""] = 0,
 ) -> DiscriminatorAccuracies:

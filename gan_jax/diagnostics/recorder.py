@@ -1,4 +1,4 @@
-"""The recorder's settings: what a run records about its players during training. The recorder does not change the run."""
+"""The recorder's settings: what a run records about its players during training, which does not change the run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ AGES = (1, 2, 4, 8)
 class Recorder:
     """Probes of both players inside the compiled chunk: magnitudes, singular values, forgetting, memorisation.
 
-    All probes of a run use the same few examples and the same latents; `gan_jax.training.probes` lists the probe values.
-    The steps between two probes are those of a run without a recorder. Each step also records the length of both
-    players' updates relative to their parameters.
+    All probes of a run use the same few examples and latents; `gan_jax.training.probes` lists the probe values. The
+    steps between two probes are those of a run without a recorder. Each step also records the length of both players'
+    updates relative to their parameters.
 
     Example:
         >>> Recorder(every_steps=50).num_examples
@@ -25,9 +25,9 @@ class Recorder:
         ValueError: Recorder.num_examples is 1, and must be at least 2 (examples of each side in a probe)
     """
 
-    every_steps: int = setting(default=100, at_least=1, doc="steps between probes; a chunk ends with one in any case")
+    every_steps: int = setting(default=100, at_least=1, doc="steps between probes; each chunk ends with one")
     num_examples: int = setting(default=64, at_least=2, doc="examples of each side in a probe")
-    num_iterations: int = setting(default=2, at_least=1, doc="power iterations per probe, from the last vectors")
+    num_iterations: int = setting(default=2, at_least=1, doc="power iterations per probe, from the previous vectors")
 
     def num_probes(self, num_steps: int) -> int:
         """Number of probes in a chunk: the largest that divides it into equal parts of at least `every_steps` steps.

@@ -1,4 +1,4 @@
-"""A detector with other thresholds applied to stored evaluations, which gives the verdict that it would have reached."""
+"""A detector with other thresholds, applied to stored evaluations: the verdict that it would have reached."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class ScanMeasures(NamedTuple):
     sharpness: Array
 
 
-def input_gradients(score: Score, points: Float[Array, "n *shape"], *, size: int = 256) -> Float[Array, "n *shape"]:
+def input_gradients(score: Score, points: Float[Array, " n *shape"], *, size: int = 256) -> Float[Array, " n *shape"]:
     """dD/dx at every point.
 
     Args:
@@ -70,7 +70,7 @@ def input_gradients(score: Score, points: Float[Array, "n *shape"], *, size: int
     return in_blocks(jax.grad(lambda block: jnp.sum(score(block))), points, size=size)
 
 
-def lengths(vectors: Float[Array, "n *shape"]) -> Float[Array, "n"]:
+def lengths(vectors: Float[Array, " n *shape"]) -> Float[Array, " n"]:
     """Euclidean lengths of rows, over all their values: [n, *shape] -> [n].
 
     Example:
@@ -80,7 +80,7 @@ def lengths(vectors: Float[Array, "n *shape"]) -> Float[Array, "n"]:
     return jnp.sqrt(jnp.sum(jnp.square(vectors), axis=tuple(range(1, vectors.ndim))))
 
 
-def unit(vectors: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
+def unit(vectors: Float[Array, " n *shape"]) -> Float[Array, " n *shape"]:
     """Rows scaled to length 1; a row of zeros stays 0.
 
     Example:
@@ -91,7 +91,7 @@ def unit(vectors: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
     return jnp.where(size > 0, vectors / jnp.where(size > 0, size, 1), 0)
 
 
-def random_directions(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "n *shape"]:
+def random_directions(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, " n *shape"]:
     """Directions of length 1, uniform on the sphere, as an array of the given shape: the first axis counts them.
 
     Example:
@@ -102,7 +102,7 @@ def random_directions(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Arra
     return unit(jax.random.normal(key, shape))
 
 
-def offsets(reach: float | Float[Array, ""], num: int) -> Float[Array, "m"]:
+def offsets(reach: float | Float[Array, ""], num: int) -> Float[Array, " m"]:
     """`2 num + 1` evenly spaced values of k from -reach to reach; the middle one is exactly 0.
 
     Example:
@@ -114,9 +114,9 @@ def offsets(reach: float | Float[Array, ""], num: int) -> Float[Array, "m"]:
 
 def scan(
     score: Score,
-    points: Float[Array, "n *shape"],
-    directions: Float[Array, "n *shape"],
-    ks: Float[Array, "m"],
+    points: Float[Array, " n *shape"],
+    directions: Float[Array, " n *shape"],
+    ks: Float[Array, " m"],
     *,
     size: int = 1024,
 ) -> Float[Array, "n m"]:
@@ -147,7 +147,7 @@ def scan(
     return in_blocks(block, points, directions, size=max(1, size // num))
 
 
-def measure_scans(values: Float[Array, "n m"], ks: Float[Array, "m"]) -> ScanMeasures:
+def measure_scans(values: Float[Array, "n m"], ks: Float[Array, " m"]) -> ScanMeasures:
     """Measures of scans; see `ScanMeasures`.
 
     Args:
@@ -194,9 +194,7 @@ def _half_index(side: Array) -> Array:
     return (index - 1 + share)[:, 0]
 
 
-def flat_share(
-    slopes: Float[Array, "n"], reference: Float[Array, "r"], fraction: float = 0.1
-) -> Float[Array, ""]:
+def flat_share(slopes: Float[Array, " n"], reference: Float[Array, " r"], fraction: float = 0.1) -> Float[Array, ""]:
     """Share of points whose |dD/dx| is below a fraction of the median over a reference set.
 
     Args:

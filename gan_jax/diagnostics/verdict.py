@@ -104,7 +104,7 @@ class Verdict:
         return before + ("; no longer at the end" if self.persists is False else "")
 
     def onto_words(self) -> str:
-        """The modes that are left: "1 (99 %)" or "mode 3 (60 %), mode 4 (30 %), others (10 %)"; "" if `onto` is empty."""
+        """The modes that are left: "1 (99 %)" or "mode 3 (60 %), mode 4 (30 %), others (10 %)"; else ""."""
         named = [(name, share) for name, share in self.onto if share >= _LEAST_SHARE]
         others = 1.0 - sum(share for _, share in named)
         if named and others >= _LEAST_SHARE:
@@ -242,7 +242,7 @@ def verdict_arrays(
 
     Example:
         >>> from gan_jax.diagnostics import init_detector
-        >>> verdict = verdict_arrays(init_detector(), last_step=20, nonfinite_step=5)
+        >>> verdict = jax.jit(verdict_arrays)(init_detector(), last_step=20, nonfinite_step=5)
         >>> OUTCOMES[int(verdict.outcome)], verdict.onset_steps.tolist()
         ('non-finite', [5, -1, -1, -1])
     """
@@ -293,8 +293,8 @@ def verdict_on(state: Any, *, last_step: int, nonfinite_step: int = -1, credible
 
     Example:
         >>> from gan_jax.diagnostics import init_detector
-        >>> onsets = np.array([300, -1, 300, -1])  # of any failure, and of junk
-        >>> state = init_detector()._replace(formed_step=np.int32(100), onset_step=onsets, onset_label=LABELS.index("junk"))
+        >>> onsets, label = np.array([300, -1, 300, -1]), np.int32(LABELS.index("junk"))  # of any cause, and of junk
+        >>> state = init_detector()._replace(formed_step=np.int32(100), onset_step=onsets, onset_label=label)
         >>> verdict_on(state, last_step=500).sentence()
         'collapsed at step 300 (junk: samples unlike the data; formed at step 100)'
     """
