@@ -32,8 +32,8 @@ class MixtureDetector:
     An onset is the first of `window` consecutive evaluations with M <= `partial_share` K, after `forming_window`
     consecutive ones with M >= `healthy_share` K. A collapse while forming is the first of `window` consecutive ones
     with M <= `partial_share` K and H >= `healthy_quality` before the run has formed: well-made samples of few modes.
-    Modes have shrunk if the spread of their samples is below `shrunk_spread` of the true one; this has an onset of its
-    own. The thresholds are this project's own; no other code that we know defines an onset.
+    Modes have shrunk if the spread of their samples is below `shrunk_spread` times the true one; this has an onset of
+    its own. The thresholds are this project's own; no other code that we know defines an onset.
 
     Example:
         >>> MixtureDetector(num_samples=500).describe()
@@ -47,10 +47,8 @@ class MixtureDetector:
     rule: Rule = setting(default=Rule(), doc="which samples are of high quality, and which modes are captured")
     num_samples: int = setting(default=2500, at_least=1, doc="samples per evaluation; 2,500 as in VEEGAN and PacGAN")
     healthy_share: float = setting(default=0.75, above=0, at_most=1, doc="least share of the modes in a healthy run")
-    partial_share: float = setting(default=0.5, above=0, below=1, doc="share of the modes up to which it is collapsed")
-    total_share: float = setting(
-        default=0.25, above=0, below=1, doc="share of the modes up to which the collapse is total"
-    )
+    partial_share: float = setting(default=0.5, above=0, below=1, doc="largest share of the modes in a collapsed run")
+    total_share: float = setting(default=0.25, above=0, below=1, doc="largest share of the modes in a total collapse")
     healthy_quality: float = setting(
         default=0.5, at_least=0, at_most=1, doc="least high-quality share of a healthy evaluation"
     )

@@ -55,8 +55,8 @@ class StackedDetector:
     * `junk`: H < `min_quality`; samples that the classifier is unsure of occupy modes too;
     * `total`: M <= `total_share`;
     * `partial`: M <= `partial_share`;
-    * `intra`: M >= `healthy_share`, and the variance inside the classes is at most `intra_variance` of the real one;
-      each class is a single picture;
+    * `intra`: M >= `healthy_share`, and the variance inside the classes is at most `intra_variance` times the real
+      one; each class is a single picture;
     * `healthy`: M >= `healthy_share` and H >= `healthy_quality`;
     * `between` otherwise.
 
@@ -77,10 +77,8 @@ class StackedDetector:
     rule: StackedRule = setting(default=StackedRule(), doc="which samples count, and which modes are captured")
     num_samples: int = setting(default=25_600, at_least=2, doc="samples per evaluation; 25,600 as in PacGAN")
     healthy_share: float = setting(default=0.75, above=0, at_most=1, doc="least share of the modes in a healthy run")
-    partial_share: float = setting(default=0.5, above=0, below=1, doc="share of the modes up to which it is collapsed")
-    total_share: float = setting(
-        default=0.25, above=0, below=1, doc="share of the modes up to which the collapse is total"
-    )
+    partial_share: float = setting(default=0.5, above=0, below=1, doc="largest share of the modes in a collapsed run")
+    total_share: float = setting(default=0.25, above=0, below=1, doc="largest share of the modes in a total collapse")
     healthy_quality: float = setting(default=0.2, at_least=0, at_most=1, doc="least H of a healthy evaluation")
     min_quality: float = setting(default=0.05, at_least=0, at_most=1, doc="H below which samples are junk")
     intra_variance: float = setting(

@@ -104,7 +104,7 @@ class Verdict:
         return before + ("; no longer at the end" if self.persists is False else "")
 
     def onto_words(self) -> str:
-        """The modes that are left: "1 (99 %)" or "mode 3 (60 %), mode 4 (30 %), others (10 %)"; else ""."""
+        """The modes that are left, such as "mode 3 (60 %), mode 4 (30 %), others (10 %)"; "" where `onto` is empty."""
         named = [(name, share) for name, share in self.onto if share >= _LEAST_SHARE]
         others = 1.0 - sum(share for _, share in named)
         if named and others >= _LEAST_SHARE:
