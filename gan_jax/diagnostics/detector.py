@@ -1,16 +1,16 @@
-"""The collapse detector: from a label at each evaluation to an onset, in the carry of the compiled program.
+"""The collapse detector: derives the onset of a collapse from the labels of evaluations, inside the compiled program.
 
-A detector is a component with thresholds as floats, so one compiled program serves a whole grid of thresholds. The
-detector of the data at hand (`mixture_detector`, `image_detector`, `stacked_detector`) defines what a label means. This
-module defines how labels become an onset:
+A detector is a component whose thresholds are floats, so that one compiled program serves a whole grid of thresholds.
+The detector of the data at hand (`mixture_detector`, `image_detector`, `stacked_detector`) defines what a label means.
+This module defines how labels become an onset:
 
-* `formed_step`: first evaluation of the first run of `forming_window` consecutive healthy ones.
-* `onset_step[cause]`: first evaluation of the first run of `window` consecutive bad ones after the run had formed.
-* `recovered_step`: first evaluation of the first run of `window` consecutive healthy ones after an onset.
-* `early_step`: first evaluation of the first run of `window` consecutive ones whose samples are well made and of few
-  modes, in a run that has not formed: it has collapsed while forming. A run that forms later clears it.
+* `formed_step`: the first of `forming_window` consecutive healthy evaluations.
+* `onset_step[cause]`: the first of `window` consecutive bad evaluations, once the run has formed.
+* `recovered_step`: the first of `window` consecutive healthy evaluations after an onset.
+* `early_step`: the first of `window` consecutive evaluations with well-made samples of few modes, in a run that has not
+  formed: a collapse while forming. It is cleared if the run forms later.
 
-A run that does neither by its end is censored there, and one that never formed is counted apart.
+A run without an onset is censored at its end; a run that never formed is counted separately.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Int
 
 LABELS = (
     "forming",
@@ -34,24 +35,24 @@ LABELS = (
     "nonfinite",
     "collapsed early",
 )
-"""What an evaluation can say. `partial` and `total`: modes of a mixture; `total`, `class` and `intra`: of images.
+"""Labels of an evaluation. `partial` and `total` are of mixtures; `total`, `class` and `intra` are of images.
 
-`forming` and `collapsed early` take the place of the others in a run that has not formed. Indices are stored, so new
-labels come last.
+In a run that has not formed, `forming` and `collapsed early` replace most others. Runs store the indices, so new labels
+are appended.
 """
 
 CAUSES = ("any", "collapse", "junk", "intra")
-"""Onsets are kept for failure of any cause (but the last), for mode collapse, for samples that are no data at all, and
-for collapse inside the classes or modes, which leaves their number alone."""
+"""Each cause has an onset: any failure except `intra`; mode collapse; samples unlike the data; and collapse inside the
+classes or modes, which does not change their number."""
 
 MODE_NAMES = ("mode {}", "{}", "{:03d}")
-"""How a mode's number is written: a mode of a mixture; a class of images; the classes of the three channels."""
+"""Formats of a mode's name: a mode of a mixture; a class of images; the classes of the three channels."""
 
 NUM_TOP = 3
-"""Modes of an evaluation whose shares are kept, from the largest down."""
+"""Number of modes whose shares an evaluation keeps: those with the largest."""
 
 HISTORY = 10
-"""Evaluations over which the dominant mode must change for `cycling`."""
+"""Number of evaluations within which the dominant mode has to change three times for `cycling`."""
 
 
 class Observation(NamedTuple):
@@ -61,14 +62,20 @@ class Observation(NamedTuple):
         label: index into `LABELS`, before `forming` is applied.
         healthy: whether it counts towards having formed.
         recovered: whether it counts towards having recovered.
-        bad: [causes] whether it counts towards an onset of each cause.
+        bad: bool [causes], whether it counts towards an onset of each cause.
         concentrated: whether very few modes are captured (for `cycling` and `few modes from the start`).
-        credible: whether samples are data, however few the modes (for `few modes from the start`).
+        credible: whether samples resemble the data, however few the modes (for `few modes from the start`).
         dominant_mode: the mode with the most samples; -1 if no sample belongs to one.
         collapsed_early: whether samples are well made and of few modes (for a collapse while forming).
-        top_modes: int32 [NUM_TOP] the modes with the most samples, from the largest down; -1 where there is none.
-        top_shares: float32 [NUM_TOP] their shares of the samples that belong to a mode.
+        top_modes: int32 [NUM_TOP], the modes with the most samples in decreasing order; -1 where there is none.
+        top_shares: float32 [NUM_TOP], their shares of the samples that belong to a mode.
         mode_kind: index into `MODE_NAMES`.
+
+    Example:
+        >>> no, yes, bad = np.False_, np.True_, np.array([True, True, False, False])
+        >>> seen = Observation(LABELS.index("total"), no, no, bad, concentrated=yes, credible=yes, dominant_mode=3)
+        >>> [cause for cause, holds in zip(CAUSES, seen.bad) if holds]
+        ['any', 'collapse']
     """
 
     label: Array
@@ -85,7 +92,9 @@ class Observation(NamedTuple):
 
 
 class DetectorState(NamedTuple):
-    """Scalars (int32, -1 for "not yet") unless said otherwise; steps are generator steps.
+    """What a detector carries from one evaluation to the next.
+
+    Unless described otherwise, attributes are int32 scalars with -1 for "not yet". Steps are generator steps.
 
     Attributes:
         label: of the last evaluation, an index into `LABELS`.
@@ -105,6 +114,11 @@ class DetectorState(NamedTuple):
         early_step: see the module; -1 again once the run has formed.
         early_label: label when the window of the early collapse was full.
         top_modes, top_shares, mode_kind: of the last evaluation, as in `Observation`; float32 shares.
+
+    Example:
+        >>> state = init_detector()._replace(formed_step=jnp.int32(100), onset_step=jnp.array([900, 900, -1, -1]))
+        >>> dict(zip(CAUSES, state.onset_step.tolist()))
+        {'any': 900, 'collapse': 900, 'junk': -1, 'intra': -1}
     """
 
     label: Array
@@ -134,14 +148,14 @@ class DetectorState(NamedTuple):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Measures samples, and says what the measurement means."""
+    """Measures samples, and concludes from the measurement whether the generator has collapsed."""
 
     num_samples: int
     window: float
     forming_window: float
 
     def reference(self, data: Any, dataset: Any) -> Any:
-        """What measuring needs beside the samples, made once on the host: a classifier and statistics of real data."""
+        """What a measurement needs besides the samples, made once on the host: a classifier, real statistics."""
         ...
 
     def measure(self, source: Any, reference: Any, samples: Array) -> Any:
@@ -158,7 +172,7 @@ class Detector(Protocol):
         ...
 
     def observe(self, source: Any, reference: Any, metrics: Any) -> Observation:
-        """What the metrics say.
+        """The conclusions from the metrics.
 
         Args:
             source: of the data.
@@ -179,12 +193,17 @@ class Detector(Protocol):
         ...
 
     def bounds(self, source: Any, reference: Any) -> dict[str, dict[str, float | None]]:
-        """By metric: its `ceiling` (what real data get) and its `floor` (what finite samples make of them)."""
+        """By metric: `ceiling`, the value of real data, and `floor`, the value that is due to finite samples."""
         ...
 
 
 def init_detector() -> DetectorState:
-    """The state before the first evaluation."""
+    """The state before the first evaluation.
+
+    Example:
+        >>> int(init_detector().formed_step), LABELS[int(init_detector().label)]
+        (-1, 'forming')
+    """
     none, zero = jnp.int32(-1), jnp.int32(0)
     causes = len(CAUSES)
     return DetectorState(
@@ -237,21 +256,33 @@ def top_modes(counts: Array) -> tuple[Array, Array]:
 
 
 def first_onset(state: DetectorState) -> Array:
-    """The onset of any cause, or of the collapse while forming; -1 for neither. Leading axes of runs are kept."""
+    """The onset of any cause, or of a collapse while forming; -1 without either. Leading axes of runs are kept."""
     return jnp.where(state.onset_step[..., 0] >= 0, state.onset_step[..., 0], state.early_step)
 
 
-def update_detector(detector: Detector, state: DetectorState, seen: Observation, step: Array) -> DetectorState:
-    """The state after one more evaluation. Pure; no host; maps over runs and over thresholds.
+def update_detector(
+    detector: Detector, state: DetectorState, seen: Observation, step: int | Int[Array, ""]
+) -> DetectorState:
+    """The state after one more evaluation. A pure function, to be mapped over runs and over thresholds.
 
     Args:
-        detector: with its thresholds and windows.
+        detector: its windows are used.
         state: before this evaluation.
-        seen: what the evaluation says.
-        step: int32, steps done.
+        seen: conclusions from this evaluation.
+        step: generator steps done.
 
     Returns:
         The detector's next state.
+
+    Example:
+        >>> from gan_jax.diagnostics import MixtureDetector
+        >>> no, yes, label = jnp.array(False), jnp.array(True), jnp.int32(LABELS.index("healthy"))
+        >>> healthy = Observation(label, yes, yes, jnp.zeros(len(CAUSES), bool), no, yes, jnp.int32(0))
+        >>> detector, state = MixtureDetector(forming_window=2.0), init_detector()
+        >>> for step in (100, 200):
+        ...     state = jax.jit(update_detector)(detector, state, healthy, step)
+        >>> int(state.formed_step)  # the first of two healthy evaluations
+        100
     """
     step = jnp.asarray(step, jnp.int32)
 
@@ -264,7 +295,7 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
     healthy_run, healthy_start = count(state.healthy_run, state.healthy_start, seen.healthy)
     formed_step = first(state.formed_step, healthy_start, healthy_run >= detector.forming_window)
 
-    # Bad evaluations count from the forming on: a run of them that began before belongs to the forming.
+    # Bad evaluations count only once the run has formed: earlier ones belong to its forming.
     formed = state.formed_step >= 0
     bad_run, bad_start = count(state.bad_run, state.bad_start, seen.bad & formed)
     onset_step = first(state.onset_step, bad_start, bad_run >= detector.window)
@@ -272,7 +303,7 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
     settled = (onset_step[0] >= 0) & (state.onset_step[0] < 0)
     onset_label = jnp.where(settled, seen.label, state.onset_label)
 
-    # Forming undoes a collapse while forming; after it only `onset_step` counts.
+    # A run that forms clears its collapse while forming; from then on only `onset_step` counts.
     early_run, early_start = count(state.early_run, state.early_start, seen.collapsed_early & (formed_step < 0))
     early_step = jnp.where(formed_step < 0, first(state.early_step, early_start, early_run >= detector.window), -1)
     settled_early = (early_step >= 0) & (state.early_step < 0)
@@ -282,7 +313,7 @@ def update_detector(detector: Detector, state: DetectorState, seen: Observation,
     recovered_run, recovered_start = count(state.recovered_run, state.recovered_start, seen.recovered & collapsed)
     recovered_step = first(state.recovered_step, recovered_start, recovered_run >= detector.window)
 
-    # A generator in transit between two modes has no dominant_mode one: the last that it had still counts.
+    # A generator in transit between two modes has no dominant mode: the last one that it had still counts.
     newest = jnp.where(seen.dominant_mode >= 0, jnp.asarray(seen.dominant_mode, jnp.int32), state.dominant_mode[-1])
     dominant_mode = jnp.concatenate([state.dominant_mode[1:], newest[None]])
     concentrated_run = jnp.where(seen.concentrated, state.concentrated_run + 1, 0)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 
 class GradientCosines(NamedTuple):
@@ -27,8 +28,13 @@ class GradientCosines(NamedTuple):
     Attributes:
         mean: mean of the cosines, in [-1, 1].
         reversed_share: share of the points whose cosine is below 0.
-        cosine: [n], by point. NaN where a gradient is 0; such points count in neither number above, and both are NaN
-            if no other point is left.
+        cosine: [n], by point. NaN where a gradient is 0; `mean` and `reversed_share` leave such points out, and are NaN
+            if there is no other point.
+
+    Example:
+        >>> cosines = gradient_cosines(jnp.array([[2.0, 0.0], [0.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0]]))
+        >>> cosines.cosine.tolist(), float(cosines.mean)
+        ([1.0, nan], 1.0)
     """
 
     mean: Array
@@ -36,7 +42,7 @@ class GradientCosines(NamedTuple):
     cosine: Array
 
 
-def gradient_cosines(first: Array, second: Array) -> GradientCosines:
+def gradient_cosines(first: Float[Array, " n *shape"], second: Float[Array, " n *shape"]) -> GradientCosines:
     """Cosines between two arrays of gradients, [n, *shape], at the same points.
 
     Example:
@@ -55,18 +61,31 @@ def gradient_cosines(first: Array, second: Array) -> GradientCosines:
     )
 
 
-def cosine_matrix(gradients: Array) -> GradientCosines:
-    """`gradient_cosines` between every two of T times: [T, n, *shape] -> leaves [T, T], and `cosine` [T, T, n]."""
+def cosine_matrix(gradients: Float[Array, "t n *shape"]) -> GradientCosines:
+    """`gradient_cosines` between every two of T times: [T, n, *shape] -> leaves [T, T], and `cosine` [T, T, n].
+
+    Example:
+        >>> gradients = jnp.array([[[1.0, 0.0]], [[0.0, 2.0]], [[-1.0, 0.0]]])  # at one point, three times
+        >>> cosine_matrix(gradients).reversed_share.tolist()
+        [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    """
     num = gradients.shape[0]
     return jax.lax.map(lambda t: jax.vmap(lambda u: gradient_cosines(gradients[t], u))(gradients), jnp.arange(num))
 
 
-def accuracy_on_fakes(scores: Array, decision_threshold: Array | float) -> Array:
-    """Share of fakes whose score is below D's decision threshold: scores [..., n] -> [...]."""
+def accuracy_on_fakes(
+    scores: Float[Array, "*batch n"], decision_threshold: float | Float[Array, ""]
+) -> Float[Array, "*batch"]:
+    """Share of fakes whose score is below D's decision threshold: scores [..., n] -> [...].
+
+    Example:
+        >>> float(accuracy_on_fakes(jnp.array([-2.0, -1.0, 0.5, -3.0]), 0.0))
+        0.75
+    """
     return jnp.mean(scores < decision_threshold, axis=-1)
 
 
-def by_age(matrix: Array) -> Array:
+def by_age(matrix: Float[Array, "t t"]) -> Float[Array, " t"]:
     """Means over the pairs of times that are equally far apart.
 
     Args:
@@ -76,8 +95,8 @@ def by_age(matrix: Array) -> Array:
         [T]. Entry a is the mean over t of matrix[t, t - a]: the same time, one time earlier, two times earlier, ...
 
     Example:
-        >>> by_age(jnp.array([[1.0, 0.0], [0.5, 0.8]])).tolist()
-        [0.8999999761581421, 0.5]
+        >>> by_age(jnp.array([[1.0, 0.0], [0.25, 0.5]])).tolist()
+        [0.75, 0.25]
     """
     num = matrix.shape[0]
     age = jnp.arange(num)[:, None] - jnp.arange(num)[None]
@@ -88,7 +107,7 @@ def by_age(matrix: Array) -> Array:
 def _unit_rows(gradients: Array) -> Array:
     """Flattened rows of length 1; NaN for a row of zeros. [n, *shape] -> [n, size]."""
     flat = gradients.reshape(gradients.shape[0], -1)
-    # Divided by the greatest entry first: squares of gradients as small as 1e-23 are 0 in float32.
+    # Divide by the greatest entry first: squares of gradients as small as 1e-23 are 0 in float32.
     greatest = jnp.max(jnp.abs(flat), axis=1, keepdims=True)
     flat = flat / greatest
     return flat / jnp.sqrt(jnp.sum(flat**2, axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""When a generator of images has collapsed, as seen by a validated classifier and by the pixels alone."""
+"""The detector for images: whether the generator has collapsed, by a validated classifier and by the pixels alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,22 @@ from gan_jax.metrics.image_metrics import (
 
 
 class ImageReferenceSet(NamedTuple):
-    """What measuring images needs: the classifier (None for a data set without a validated one) and real statistics."""
+    """What a measurement of images needs besides the samples.
+
+    Attributes:
+        classifier: None for a data set without a validated one.
+        statistics: of the real held-out images.
+        accuracy: of the classifier on them; 0 without one.
+        ceilings: the metrics of real images.
+
+    Example:
+        The classifier of handwritten digits on their held-out images at 16x16::
+
+            data = Images("digits", image_size=16)
+            reference = ImageDetector().reference(data, data.load())
+            round(float(reference.accuracy), 3)  # 0.994
+            float(reference.ceilings.modes)  # 10.0 classes
+    """
 
     classifier: Classifier | None
     statistics: ImageReference
@@ -37,56 +52,60 @@ class ImageReferenceSet(NamedTuple):
 class ImageDetector:
     """Labels an evaluation by classes, junk and spread.
 
-    With E effective classes, M classes present, J the share of samples that the classifier is unsure of beyond its
-    share of real images (which is 20 % for Fashion-MNIST at 64 pixels), V and V_c the feature variance over all samples
-    and within classes, and P the mean pairwise pixel distance (V, V_c and P relative to real images), first match wins:
-    `nonfinite`; `total` (V <= `total_variance` or P <= `total_distance`: all samples alike, whatever they are); `junk`
-    (J >= `junk_share`: diverse gibberish); `class` (E <= `few_classes` or the largest class >= `large_class`); `intra`
-    (E >= `many_classes` and V_c <= `intra_variance`: every class a single picture);
-    `healthy` (M >= `healthy_modes` of the classes, J <= `healthy_junk`, V >= `healthy_variance`); else `between`.
+    Let E be the effective number of classes, M the number of classes present, and J the share of samples that the
+    classifier is unsure of, corrected for the share of real images of which it is unsure (20 % for Fashion-MNIST at 64
+    pixels). Relative to real images, V and V_c are the feature variances over all samples and within classes, and P is
+    the mean pairwise pixel distance. The label is the first that applies:
 
-    `total` with J >= `junk_share` counts as junk, as one blurred picture is. An onset is the first of `window`
-    consecutive bad evaluations (all of the above but `intra`, which has an onset of its own) after
+    * `nonfinite`;
+    * `total`: V <= `total_variance` or P <= `total_distance`; all samples are alike, whatever they show;
+    * `junk`: J >= `junk_share`; the samples differ and do not resemble the data;
+    * `class`: E <= `few_classes`, or the largest class has a share >= `large_class`;
+    * `intra`: E >= `many_classes` and V_c <= `intra_variance`; each class is a single picture;
+    * `healthy`: M >= `healthy_modes` of the classes, J <= `healthy_junk` and V >= `healthy_variance`;
+    * `between` otherwise.
+
+    `total` with J >= `junk_share`, such as one blurred picture, counts as junk. An onset is the first of `window`
+    consecutive bad evaluations (`nonfinite`, `total`, `junk` or `class`; `intra` has an onset of its own) after
     `forming_window` healthy ones; recovery needs E >= `many_classes`, V >= `healthy_variance`, J <= `healthy_junk`.
-    A collapse while forming is the first of `window` consecutive evaluations with J <= `healthy_junk` that are `total`
-    or `class`: samples of which the classifier is sure, of few classes or all alike.
-    The cut-offs are this project's: no peer defines an onset in code. Without a validated classifier only P is known,
-    and only `total` can be detected, before and after forming: whether the one picture is well made is not known, and
-    a collapse to few classes is not seen.
+    A collapse while forming is the first of `window` consecutive evaluations with J <= `healthy_junk` whose samples are
+    all alike or of few classes. Without a validated classifier only P is known: only `total` is detected, before and
+    after forming, whether or not its one picture is well made. The thresholds are this project's own; no other code
+    that we know defines an onset.
 
     Example:
         >>> ImageDetector(num_samples=640).describe()
         'class probability>=0.6; n=640'
     """
 
-    num_samples: int = setting(default=2560, at_least=64, doc="samples an evaluation draws; 40 batches of 64")
+    num_samples: int = setting(default=2560, at_least=64, doc="samples per evaluation; 40 batches of 64")
     confidence: float = setting(
         default=0.6, above=0, below=1, doc="class probability below which a sample is junk", measures=True
     )
     total_variance: float = setting(default=0.25, at_least=0, doc="V up to which all samples are alike")
     total_distance: float = setting(default=0.4, at_least=0, doc="P up to which all samples are alike")
-    junk_share: float = setting(default=0.5, above=0, at_most=1, doc="J from which samples are junk")
+    junk_share: float = setting(default=0.5, above=0, at_most=1, doc="J at and above which samples are junk")
     few_classes: float = setting(default=5.0, at_least=1, doc="E up to which classes have collapsed")
     large_class: float = setting(
-        default=0.6, above=0, at_most=1, doc="share of one class from which classes have collapsed"
+        default=0.6, above=0, at_most=1, doc="share of one class at and above which classes have collapsed"
     )
     many_classes: float = setting(
-        default=7.0, at_least=1, doc="E from which a collapse inside the classes is distinguished"
+        default=7.0, at_least=1, doc="E at and above which a collapse inside the classes is detected"
     )
     intra_variance: float = setting(default=0.25, at_least=0, doc="V_c up to which each class is a single picture")
-    healthy_modes: float = setting(default=0.8, above=0, at_most=1, doc="share of the classes present in a healthy run")
-    healthy_junk: float = setting(default=0.2, at_least=0, at_most=1, doc="J of a healthy run, at most")
-    healthy_variance: float = setting(default=0.5, at_least=0, doc="V of a healthy run, at least")
+    healthy_modes: float = setting(default=0.8, above=0, at_most=1, doc="least share of the classes in a healthy run")
+    healthy_junk: float = setting(default=0.2, at_least=0, at_most=1, doc="largest J of a healthy run")
+    healthy_variance: float = setting(default=0.5, at_least=0, doc="least V of a healthy run")
     healthy_distance: float = setting(
-        default=0.6, at_least=0, doc="P of a healthy run, at least; used without a classifier"
+        default=0.6, at_least=0, doc="least P of a healthy run; used without a classifier"
     )
-    window: float = setting(default=2.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
-    forming_window: float = setting(default=2.0, at_least=1, doc="consecutive evaluations that make a run formed")
+    window: float = setting(default=2.0, at_least=1, doc="consecutive evaluations that count as an onset or a recovery")
+    forming_window: float = setting(default=2.0, at_least=1, doc="consecutive healthy evaluations that count as formed")
 
     def reference(self, data: Images, dataset: ImageDataset) -> ImageReferenceSet:
         """The classifier of the data set, validated on its held-out images, and their statistics.
 
-        A data set under an unknown name, or one on which the classifier misses its gate, gets no classifier.
+        There is no classifier for an unknown data set, or where its accuracy is below the required one.
         """
         classifier, accuracy = None, 0.0
         try:

@@ -3,9 +3,9 @@
 Every function takes a score, [n, d] -> [n] (`gan_jax.diagnostics.scans.Score`), and arrays, with d = 1 or 2.
 
 The local-maximum test of a mode uses a radius r, by convention 3 standard deviations, which hold 98.9 % of a mode's
-points in the plane. D passes it if gradient ascent of D from the mode's mean ends within r of the mean, at a point that
-is above the whole circle of radius r around it. A D that only separates the real side from the fakes keeps rising
-beyond the modes, and the ascent leaves them.
+points in the plane. D passes the test if gradient ascent of D from the mode's mean ends within r of the mean, at a
+point where D is higher than anywhere on the circle of radius r around it. A D that only separates the side of the real
+points from that of the fakes keeps rising beyond the modes, and the ascent leaves them.
 
 References:
     A. Gainetdinov, "GAN Mode Collapse Explanation", Towards AI, 2023, figure 1: six Gaussians on a ring.
@@ -20,13 +20,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float, Int
 
 from gan_jax.diagnostics.scans import Score, in_blocks, input_gradients, lengths, unit
 
 NUM_AROUND = 16
-"""Points on the circle with which a point of the plane is compared."""
+"""Number of points on the circle with which a point of the plane is compared."""
 ASCENT_STEPS = 120
-"""Steps of an ascent, each of length r / 40: an ascent can move by 3 r."""
+"""Number of steps of an ascent. Each has length r / 40, so that an ascent can move by 3 r."""
 
 
 class LocalMaxima(NamedTuple):
@@ -36,8 +37,14 @@ class LocalMaxima(NamedTuple):
         seen: whether D has a local maximum at the mode, as this module defines it.
         distance: from the mode to the end of the ascent, in radii.
         prominence: D at the mode minus its greatest value on the circle of radius r, divided by the standard deviation
-            of D's scores in the surroundings. Above 0 if the mode itself is a maximum at this scale.
+            of D's scores in the surroundings. It is above 0 if the mode itself is a maximum at this scale.
         slope: |dD/dx| at the mode, divided by the root mean square of |dD/dx| in the surroundings.
+
+    Example:
+        >>> seen, distance = jnp.array([True, True, False]), jnp.array([0.1, 0.4, 3.0])
+        >>> found = LocalMaxima(seen, distance, prominence=1.5 - distance, slope=distance / 3)
+        >>> int(jnp.sum(found.seen))  # modes of three that D sees
+        2
     """
 
     seen: Array
@@ -46,7 +53,7 @@ class LocalMaxima(NamedTuple):
     slope: Array
 
 
-def plane_points(low: Array, high: Array, num: int) -> Array:
+def plane_points(low: Float[Array, " 2"], high: Float[Array, " 2"], num: int) -> Float[Array, "n 2"]:
     """A grid of points of the plane.
 
     Args:
@@ -56,12 +63,18 @@ def plane_points(low: Array, high: Array, num: int) -> Array:
 
     Returns:
         [num^2, 2], in data units; x varies fastest.
+
+    Example:
+        >>> plane_points(jnp.array([0.0, 0.0]), jnp.array([1.0, 2.0]), 2).tolist()
+        [[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [1.0, 2.0]]
     """
     across, up = (jnp.linspace(low[i], high[i], num) for i in (0, 1))
     return jnp.stack(jnp.meshgrid(across, up), axis=-1).reshape(-1, 2)
 
 
-def surface(score: Score, low: Array, high: Array, num: int, *, size: int = 4096) -> Array:
+def surface(
+    score: Score, low: Float[Array, " 2"], high: Float[Array, " 2"], num: int, *, size: int = 4096
+) -> Float[Array, "num num"]:
     """D's scores on a grid of the plane.
 
     Args:
@@ -73,11 +86,17 @@ def surface(score: Score, low: Array, high: Array, num: int, *, size: int = 4096
 
     Returns:
         [num, num] raw scores, by y and x.
+
+    Example:
+        >>> surface(lambda x: x[:, 0] + 10 * x[:, 1], jnp.zeros(2), jnp.ones(2), 2).tolist()
+        [[0.0, 1.0], [10.0, 11.0]]
     """
     return in_blocks(score, plane_points(low, high, num), size=size).reshape(num, num)
 
 
-def generator_field(losses: Callable[[Array], Array], points: Array) -> Array:
+def generator_field(
+    losses: Callable[[Float[Array, "n d"]], Float[Array, " n"]], points: Float[Array, "n d"]
+) -> Float[Array, "n d"]:
     """-dL_G/dx: the direction in which G's loss moves a fake at each point.
 
     Args:
@@ -94,7 +113,9 @@ def generator_field(losses: Callable[[Array], Array], points: Array) -> Array:
     return -input_gradients(losses, points)
 
 
-def step_field(samples: Callable[[Any], Array], before: Any, after: Any) -> tuple[Array, Array]:
+def step_field(
+    samples: Callable[[Any], Float[Array, "n d"]], before: Any, after: Any
+) -> tuple[Float[Array, "n d"], Float[Array, "n d"]]:
     """Fakes before a training step and their displacement by it.
 
     Args:
@@ -104,16 +125,24 @@ def step_field(samples: Callable[[Any], Array], before: Any, after: Any) -> tupl
 
     Returns:
         (samples before the step, displacements), both [n, d], in data units.
+
+    Example:
+        >>> latent = jnp.array([[1.0], [2.0]])
+        >>> start, moves = step_field(lambda weight: weight * latent, 2.0, 2.5)
+        >>> start.tolist(), moves.tolist()
+        ([[2.0], [4.0]], [[0.5], [1.0]])
     """
     start = samples(before)
     return start, samples(after) - start
 
 
-def ascend(score: Score, points: Array, stride: Array, num_steps: int = ASCENT_STEPS) -> Array:
+def ascend(
+    score: Score, points: Float[Array, "n d"], stride: Float[Array, " n"], num_steps: int = ASCENT_STEPS
+) -> Float[Array, "n d"]:
     """Gradient ascent of D with steps of a fixed length.
 
-    Near a maximum the steps alternate, so that the end is about a stride from it. Where the gradient is 0, a point
-    stays.
+    Near a maximum the steps go to and fro, so that the ascent ends about a stride from it. A point stays where the
+    gradient is 0.
 
     Args:
         score: D.
@@ -123,6 +152,10 @@ def ascend(score: Score, points: Array, stride: Array, num_steps: int = ASCENT_S
 
     Returns:
         [n, d], where the ascents end.
+
+    Example:
+        >>> ascend(lambda x: 3 * x[:, 0], jnp.array([[1.0]]), jnp.array([0.5]), num_steps=4).tolist()
+        [[3.0]]
     """
 
     def step(at: Array, _: None) -> tuple[Array, None]:
@@ -131,8 +164,8 @@ def ascend(score: Score, points: Array, stride: Array, num_steps: int = ASCENT_S
     return jax.lax.scan(step, points, length=num_steps)[0]
 
 
-def circle_scores(score: Score, points: Array, radii: Array) -> Array:
-    """D's scores on the circle around each point; on a line, at both sides.
+def circle_scores(score: Score, points: Float[Array, "n d"], radii: Float[Array, " n"]) -> Float[Array, "n m"]:
+    """D's scores on the circle around each point; on a line, at the two points at that distance.
 
     Args:
         score: D.
@@ -143,7 +176,11 @@ def circle_scores(score: Score, points: Array, radii: Array) -> Array:
         [n, 16] raw scores in the plane, [n, 2] on a line.
 
     Raises:
-        ValueError: if d is above 2: few directions do not surround a point there.
+        ValueError: if d is above 2, where few directions do not surround a point.
+
+    Example:
+        >>> circle_scores(lambda x: x[:, 0] ** 2, jnp.array([[3.0]]), jnp.array([1.0])).tolist()
+        [[4.0, 16.0]]
     """
     dims = points.shape[1]
     if dims > 2:
@@ -156,7 +193,7 @@ def circle_scores(score: Score, points: Array, radii: Array) -> Array:
     return in_blocks(score, around.reshape(-1, dims), size=4096).reshape(points.shape[0], -1)
 
 
-def is_peak(score: Score, points: Array, radii: Array) -> Array:
+def is_peak(score: Score, points: Float[Array, "n d"], radii: Float[Array, " n"]) -> Bool[Array, " n"]:
     """Whether D is higher at a point than on the circle around it.
 
     For a radially symmetric bump this holds at distances below radius / 2 from its top.
@@ -168,11 +205,17 @@ def is_peak(score: Score, points: Array, radii: Array) -> Array:
 
     Returns:
         bool [n].
+
+    Example:
+        >>> is_peak(lambda x: -(x[:, 0] ** 2), jnp.array([[0.2], [0.8]]), jnp.ones(2)).tolist()
+        [True, False]
     """
     return score(points) > jnp.max(circle_scores(score, points, radii), axis=1)
 
 
-def local_maximum_test(score: Score, modes: Array, radii: Array, surroundings: Array) -> LocalMaxima:
+def local_maximum_test(
+    score: Score, modes: Float[Array, "k d"], radii: Float[Array, " k"], surroundings: Float[Array, "n d"]
+) -> LocalMaxima:
     """Whether D has a local maximum at each mode.
 
     Args:
@@ -183,6 +226,12 @@ def local_maximum_test(score: Score, modes: Array, radii: Array, surroundings: A
 
     Returns:
         `LocalMaxima`, leaves [K].
+
+    Example:
+        >>> modes, grid = jnp.array([[-1.0], [1.0]]), jnp.linspace(-2.0, 2.0, 9)[:, None]
+        >>> bump = lambda x: jnp.exp(-((x[:, 0] - 1.0) ** 2))  # at the second mode only
+        >>> jax.jit(local_maximum_test, static_argnums=0)(bump, modes, jnp.full(2, 0.3), grid).seen.tolist()
+        [False, True]
     """
     end = ascend(score, modes, radii * (3 / ASCENT_STEPS))
     distance = lengths(end - modes) / radii
@@ -198,10 +247,12 @@ def local_maximum_test(score: Score, modes: Array, radii: Array, surroundings: A
     )
 
 
-def attracted(score: Score, points: Array, centres: Array, radii: Array) -> Array:
+def attracted(
+    score: Score, points: Float[Array, "n d"], centres: Float[Array, "n d"], radii: Float[Array, " n"]
+) -> Bool[Array, " n"]:
     """Whether gradient ascent of D from each point ends near its centre.
 
-    For a real point and its mode: whether the point lies in a basin of attraction of the mode.
+    For a real point whose centre is its mode, this says whether the point lies in the mode's basin of attraction.
 
     Args:
         score: D.
@@ -211,13 +262,23 @@ def attracted(score: Score, points: Array, centres: Array, radii: Array) -> Arra
 
     Returns:
         bool [n].
+
+    Example:
+        >>> points, modes = jnp.array([[0.5], [-0.5]]), jnp.array([[1.0], [-1.0]])
+        >>> attracted(lambda x: -((x[:, 0] - 1.0) ** 2), points, modes, jnp.ones(2)).tolist()
+        [True, False]
     """
     end = ascend(score, points, radii * (3 / ASCENT_STEPS))
     return lengths(end - centres) <= radii
 
 
-def nearest_mode(points: Array, modes: Array) -> Array:
-    """Index of the nearest mode: points [n, d], modes [K, d] -> int [n]."""
+def nearest_mode(points: Float[Array, "n d"], modes: Float[Array, "k d"]) -> Int[Array, " n"]:
+    """Index of the nearest mode: points [n, d], modes [K, d] -> int [n].
+
+    Example:
+        >>> nearest_mode(jnp.array([[0.9], [-3.0]]), jnp.array([[-1.0], [1.0]])).tolist()
+        [1, 0]
+    """
     return jnp.argmin(jnp.sum((points[:, None] - modes[None]) ** 2, axis=-1), axis=1)
 
 

@@ -1,8 +1,8 @@
 """Memorisation of a discriminator: its accuracy on training, held-out and fake examples, and floors of its loss.
 
 A D that generalises classifies held-out examples as real as often as training examples; the gap between the two
-accuracies measures memorisation. If D is trained on flipped labels, its loss on freshly flipped labels has a floor that
-holds for every D; the excess over it measures overconfidence.
+accuracies measures memorisation. If D is trained on flipped labels, the loss of any D on freshly flipped labels has a
+floor; the excess over it measures overconfidence.
 
 References:
     A. Brock, J. Donahue, K. Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR 2019,
@@ -21,13 +21,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Int, Key
 
 from gan_jax.experiment.schedules import value_at
 from gan_jax.losses.criterion import Criterion, ElementwiseLoss
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips, LossTransform
 
 _FARTHEST = 50.0
-"""Largest |score| in the search for the floor: every log loss has reached its limit there in float32."""
+"""Largest |score| in the search for the floor, where every log loss has reached its limit in float32."""
 
 
 class DiscriminatorAccuracies(NamedTuple):
@@ -41,6 +42,13 @@ class DiscriminatorAccuracies(NamedTuple):
             examples like training examples, 1 if it scores them like fakes.
         train_loss, held_out_loss, fake_loss: mean losses of D.
         train_score, held_out_score, fake_score: mean raw scores.
+
+    Example:
+        >>> from gan_jax.losses import Hinge
+        >>> known, new, fake = jnp.array([2.0, 2.0]), jnp.array([-2.0, 0.0]), jnp.array([-2.0, -2.0])
+        >>> found = discriminator_accuracies(Hinge().criterion(), known, new, fake)
+        >>> float(found.overfitting)  # held-out scores are three quarters of the way to those of fakes
+        0.75
     """
 
     train: Array
@@ -57,7 +65,12 @@ class DiscriminatorAccuracies(NamedTuple):
 
 
 def discriminator_accuracies(
-    criterion: Criterion, train: Array, held_out: Array, fake: Array, key: Array | None = None, step: Array | int = 0
+    criterion: Criterion,
+    train: Float[Array, " n"],
+    held_out: Float[Array, " n"],
+    fake: Float[Array, " n"],
+    key: Key[Array, ""] | None = None,
+    step: int | Int[Array, ""] = 0,
 ) -> DiscriminatorAccuracies:
     """Accuracies and losses of D from its scores.
 
@@ -67,11 +80,18 @@ def discriminator_accuracies(
             the fakes, and the fakes to the training examples.
         held_out: [n], raw scores of held-out examples.
         fake: [n], raw scores of fakes.
-        key: of the criterion's random draws; a fixed key by default.
+        key: of the criterion's random draws. None takes a fixed key.
         step: at which schedules are evaluated.
 
     Returns:
         Scalars; losses are means over the n examples, in the criterion's unit.
+
+    Example:
+        >>> from gan_jax.losses import Hinge
+        >>> known, new, fake = jnp.array([2.0, 2.0]), jnp.array([-2.0, 1.0]), jnp.array([-2.0, -2.0])
+        >>> found = discriminator_accuracies(Hinge().criterion(), known, new, fake)
+        >>> float(found.train), float(found.held_out), float(found.gap)
+        (1.0, 0.5, 0.5)
     """
     key = jax.random.key(0) if key is None else key
     related_train, related_fake = criterion.relate(train, fake)
@@ -127,23 +147,28 @@ def gap_interval(train: float, held_out: float, num: int, *, deviations: float =
 
 
 def expected_transforms(
-    transforms: Sequence[LossTransform], batch_size: int, step: Array | int = 0
+    transforms: Sequence[LossTransform], batch_size: int, step: int | Int[Array, ""] = 0
 ) -> tuple[LossTransform, ...]:
     """Loss transforms with each random flip replaced by its expectation, which gives the exact mean over fresh flips.
 
     Args:
         transforms: of D.
-        batch_size: of training. Flipping exactly floor(batch_size * rate) labels of a batch is a rate of
+        batch_size: of training. Exact flips of floor(batch_size * rate) labels per batch have the effective rate
             floor(batch_size * rate) / batch_size.
         step: at which schedules are evaluated.
 
     Returns:
         Transforms without random draws.
+
+    Example:
+        >>> flips = expected_transforms([ExactFlips(rate=0.1)], 64)  # 6 of 64
+        >>> float(flips[0].rate)
+        0.09375
     """
 
     def expected(transform: LossTransform) -> LossTransform:
         if isinstance(transform, ExactFlips):
-            # 1e-4, as in the transform: the product may fall just below a whole number.
+            # 1e-4, as in the transform: rounding may put the product just below a whole number.
             count = jnp.floor(batch_size * value_at(transform.rate, jnp.asarray(step)) + 1e-4)
             return ExpectedFlips(rate=count / batch_size, side=transform.side)  # type: ignore[arg-type]
         if isinstance(transform, BernoulliFlips):
@@ -153,7 +178,7 @@ def expected_transforms(
     return tuple(expected(transform) for transform in transforms)
 
 
-def loss_floor(losses: ElementwiseLoss, step: Array | int = 0) -> float | None:
+def loss_floor(losses: ElementwiseLoss, step: int | Int[Array, ""] = 0) -> float | None:
     """Infimum over all scores of one side's loss; None if it is unbounded below.
 
     With labels flipped at the rate p this is the loss of a D that separates real from fake perfectly: the entropy H(p)
@@ -165,11 +190,17 @@ def loss_floor(losses: ElementwiseLoss, step: Array | int = 0) -> float | None:
 
     Returns:
         The floor, in the criterion's unit.
+
+    Example:
+        >>> from gan_jax.losses import Hinge, chain
+        >>> noisy = chain(Hinge().criterion(), (ExpectedFlips(rate=0.1),))
+        >>> round(loss_floor(noisy.real), 3)  # 2p
+        0.2
     """
 
     def values(scores: np.ndarray) -> np.ndarray:
         losses_at = losses(jnp.asarray(scores, jnp.float32), jax.random.key(0), jnp.asarray(step))
-        # Overflows are not minima.
+        # An overflow to NaN is not a minimum.
         return np.nan_to_num(np.asarray(losses_at, np.float64), nan=np.inf, neginf=-np.inf)
 
     scores = np.linspace(-_FARTHEST, _FARTHEST, 4001)

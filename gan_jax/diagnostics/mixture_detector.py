@@ -1,4 +1,4 @@
-"""When a generator of a known mixture has collapsed."""
+"""The detector for mixtures: whether the generator has collapsed, by the modes that it captures."""
 
 from __future__ import annotations
 
@@ -16,18 +16,24 @@ from gan_jax.metrics.modes import ModeMetrics, Rule, mode_bounds, mode_metrics
 
 @component
 class MixtureDetector:
-    """Labels an evaluation by the share of modes captured, M / K, and the share of high-quality samples, H.
+    """Labels an evaluation by the number M of K modes that are captured, and the share H of high-quality samples.
 
-    First match wins: `nonfinite`; `junk` (H below `min_quality`: the run diverged); `total`
-    (M <= max(1, `total_share` K), unless that is all of a single mode); `partial` (M <= `partial_share` K); `healthy`
-    (M >= `healthy_share` K and H >= `healthy_quality`); else `between`. Before the first healthy run all but the first
-    two read `forming`, or `collapsed early`.
+    The label is the first that applies:
 
-    An onset is the first of `window` consecutive evaluations with M <= `partial_share` K after `forming_window`
+    * `nonfinite`;
+    * `junk`: H < `min_quality`; the run has diverged;
+    * `total`: M <= max(1, `total_share` K) and M < `healthy_share` K;
+    * `partial`: M <= `partial_share` K;
+    * `healthy`: M >= `healthy_share` K and H >= `healthy_quality`;
+    * `between` otherwise.
+
+    Until the run has formed, `forming` or `collapsed early` replaces all labels but the first two.
+
+    An onset is the first of `window` consecutive evaluations with M <= `partial_share` K, after `forming_window`
     consecutive ones with M >= `healthy_share` K. A collapse while forming is the first of `window` consecutive ones
-    with M <= `partial_share` K and H >= `healthy_quality`, before that: well-made samples of few modes. Modes whose
-    samples spread less than `shrunk_spread` of the truth have shrunk, which has an onset of its own. The cut-offs are
-    this project's: no peer defines an onset in code.
+    with M <= `partial_share` K and H >= `healthy_quality` before the run has formed: well-made samples of few modes.
+    Modes have shrunk if the spread of their samples is below `shrunk_spread` times the true one; this has an onset of
+    its own. The thresholds are this project's own; no other code that we know defines an onset.
 
     Example:
         >>> MixtureDetector(num_samples=500).describe()
@@ -39,21 +45,21 @@ class MixtureDetector:
     """
 
     rule: Rule = setting(default=Rule(), doc="which samples are of high quality, and which modes are captured")
-    num_samples: int = setting(
-        default=2500, at_least=1, doc="samples an evaluation draws; 2,500 as VEEGAN and PacGAN do"
-    )
-    healthy_share: float = setting(default=0.75, above=0, at_most=1, doc="of the modes, from which a run is healthy")
-    partial_share: float = setting(default=0.5, above=0, below=1, doc="of the modes, up to which it is collapsed")
-    total_share: float = setting(default=0.25, above=0, below=1, doc="of the modes, up to which the collapse is total")
+    num_samples: int = setting(default=2500, at_least=1, doc="samples per evaluation; 2,500 as in VEEGAN and PacGAN")
+    healthy_share: float = setting(default=0.75, above=0, at_most=1, doc="least share of the modes in a healthy run")
+    partial_share: float = setting(default=0.5, above=0, below=1, doc="largest share of the modes in a collapsed run")
+    total_share: float = setting(default=0.25, above=0, below=1, doc="largest share of the modes in a total collapse")
     healthy_quality: float = setting(
-        default=0.5, at_least=0, at_most=1, doc="high-quality share of a healthy evaluation"
+        default=0.5, at_least=0, at_most=1, doc="least high-quality share of a healthy evaluation"
     )
     min_quality: float = setting(
         default=0.05, at_least=0, at_most=1, doc="high-quality share below which samples are junk"
     )
-    shrunk_spread: float = setting(default=0.3, at_least=0, doc="spread inside the modes below which they are shrunk")
-    window: float = setting(default=5.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
-    forming_window: float = setting(default=3.0, at_least=1, doc="consecutive evaluations that make a run formed")
+    shrunk_spread: float = setting(
+        default=0.3, at_least=0, doc="relative spread inside the modes below which they have shrunk"
+    )
+    window: float = setting(default=5.0, at_least=1, doc="consecutive evaluations that count as an onset or a recovery")
+    forming_window: float = setting(default=3.0, at_least=1, doc="consecutive healthy evaluations that count as formed")
 
     def validate(self) -> None:
         if not self.total_share <= self.partial_share < self.healthy_share:
@@ -63,7 +69,7 @@ class MixtureDetector:
             )
 
     def reference(self, data: Any, dataset: Any) -> tuple[()]:
-        """Nothing: the source knows its modes."""
+        """Empty: the source has the modes."""
         return ()
 
     def measure(self, source: MixtureSource, reference: tuple[()], samples: Array) -> ModeMetrics:

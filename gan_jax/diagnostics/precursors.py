@@ -1,10 +1,10 @@
-"""Precursors of a collapse: the step of the collapse, and the steps at which signals leave their usual bands.
+"""Precursors of a collapse: the step of the collapse, and the steps at which probe values leave their usual bands.
 
-A signal leaves its band at the first of `hold` consecutive values that differ from its median over the baseline by more
-than `width` times its spread there (1.4826 median absolute deviations, the standard deviation of a normal
-distribution). The baseline is the first half of the values before the event. With a width of 6 a stationary signal is
-not expected to leave its band by chance within thousands of values; a periodic signal has a wide band. Everything runs
-on the host.
+A signal is the series of one probe value. It leaves its band at the first of `hold` consecutive values that differ from
+its median over the baseline by more than `width` times its spread there (1.4826 median absolute deviations, the
+standard deviation of a normal distribution). The baseline is the first half of the values before the event. With a
+width of 6 a stationary signal is not expected to leave its band by chance within thousands of values; a periodic signal
+has a wide band. Everything runs on the host.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 BAND_WIDTH, HOLD = 6.0, 3
-"""Half-width of a band in standard deviations; consecutive values outside that count as leaving it."""
+"""Half-width of a band, in standard deviations; number of consecutive values outside that count as leaving it."""
 _MAGNITUDES = ("activation", "gradient", "grad_norm", "singular", "update")
 _FEWEST_VALUES = 4
 
@@ -24,12 +24,18 @@ class Event(NamedTuple):
     """The fall of a quantity that is high in a healthy run.
 
     Attributes:
-        step: first step of the low side: from here on, or up to the hint, the quantity stays below the midpoint
-            between its levels before and after.
-        begins: last step before `step` with the level before, or more.
-        ends: first step from `step` on with the level after, or less.
+        step: first step below the midpoint between the levels before and after; up to the hint, if that is later, the
+            quantity stays below.
+        begins: last step before `step` at which the quantity is at the level before, or above.
+        ends: first step from `step` on at which it is at the level after, or below.
         before: the level before, its median over the first half of the values before the hint.
         after: the level after, its median over the `length` steps from the hint on.
+
+    Example:
+        >>> steps, modes = np.arange(0, 800, 100), np.array([8, 8, 8, 8, 8, 3, 1, 1])
+        >>> event = find_event(steps, modes, hint=600)
+        >>> event.begins, event.step, event.ends
+        (400, 500, 600)
     """
 
     step: int
@@ -50,6 +56,12 @@ class Departure(NamedTuple):
         extreme: largest value from `step` on, or smallest for "down".
         extreme_step: step of the extreme.
         factor: extreme / level; None if the level is 0 or has the other sign.
+
+    Example:
+        >>> steps = np.arange(0, 1000, 50)
+        >>> left = departures(steps, {"gap": np.where(steps < 600, 0.5, 2.0)}, event=800)[0]
+        >>> left.name, left.step, left.direction, left.factor
+        ('gap', 600, 'up', 4.0)
     """
 
     name: str
@@ -64,18 +76,23 @@ class Departure(NamedTuple):
 def find_event(steps: np.ndarray, quantity: np.ndarray, hint: int, length: int | None = None) -> Event | None:
     """The fall of a quantity near the step at which a detector dates the onset.
 
-    A detector evaluates now and then, and dates an onset at the first of several consecutive bad evaluations; between
+    A detector evaluates at intervals, and dates an onset at the first of several consecutive bad evaluations; between
     them the quantity may still fluctuate. The fall is the last crossing of the midpoint up to the hint. If the quantity
-    is above the midpoint at the hint, it is the first crossing after it.
+    is above the midpoint at the hint, the fall is the first crossing after it.
 
     Args:
         steps: [n], ascending.
         quantity: [n], high in a healthy run.
         hint: step of the detector's first bad evaluation.
-        length: number of steps from the hint on over which the level after is taken; None takes all that follow.
+        length: number of steps from the hint on over which the level after is taken. None takes all later steps.
 
     Returns:
         The event; None if the level after is not below the level before, or the midpoint is never crossed.
+
+    Example:
+        >>> steps = np.arange(0, 600, 100)
+        >>> find_event(steps, np.array([8, 8, 8, 2, 1, 1]), hint=400)
+        Event(step=300, begins=200, ends=400, before=8.0, after=1.0)
     """
     earlier = np.flatnonzero(steps < hint)
     later = np.flatnonzero((steps >= hint) & (steps <= (steps[-1] if length is None else hint + length)))
@@ -110,7 +127,7 @@ def find_event(steps: np.ndarray, quantity: np.ndarray, hint: int, length: int |
 def refine_event(event: Event, steps: np.ndarray, quantity: np.ndarray) -> Event:
     """The event dated in a series with finer steps.
 
-    The refined step is the last crossing of the same midpoint at or before the event's step.
+    The refined step is that of the last crossing of the same midpoint, at or before the event's step.
 
     Args:
         event: found in a series with coarser steps.
@@ -119,6 +136,11 @@ def refine_event(event: Event, steps: np.ndarray, quantity: np.ndarray) -> Event
 
     Returns:
         The event with `step`, `begins` and `ends` from the finer series; unchanged if the midpoint is not crossed.
+
+    Example:
+        >>> coarse = Event(step=300, begins=200, ends=400, before=8.0, after=1.0)
+        >>> refine_event(coarse, np.arange(200, 300, 20), np.array([8, 8, 5, 1, 1])).step
+        260
     """
     midpoint = 0.5 * (event.before + event.after)
     above = np.flatnonzero((quantity > midpoint) & (steps < event.step))
@@ -135,12 +157,22 @@ def refine_event(event: Event, steps: np.ndarray, quantity: np.ndarray) -> Event
 
 
 def baseline_length(steps: np.ndarray, event: int) -> int:
-    """Number of values in the baseline: half of those before the event."""
+    """Number of values in the baseline: half of those before the event.
+
+    Example:
+        >>> baseline_length(np.arange(0, 1000, 100), event=600)
+        3
+    """
     return int(np.sum(steps < event)) // 2
 
 
 def has_baseline(steps: np.ndarray, event: int) -> bool:
-    """Whether there are enough values before the event to define a signal's band."""
+    """Whether there are enough values before the event to define a signal's band: at least four in the baseline.
+
+    Example:
+        >>> has_baseline(np.arange(0, 1000, 100), event=600), has_baseline(np.arange(0, 1000, 100), event=800)
+        (False, True)
+    """
     return baseline_length(steps, event) >= _FEWEST_VALUES
 
 
@@ -152,7 +184,7 @@ def departures(
     width: float = BAND_WIDTH,
     hold: int = HOLD,
 ) -> list[Departure]:
-    """The signals that left their bands, in the order of the steps at which they did.
+    """The signals that left their bands, sorted by the steps at which they did.
 
     Args:
         steps: [n], ascending.
@@ -162,7 +194,13 @@ def departures(
         hold: number of consecutive values outside the band.
 
     Returns:
-        The departures; none if there are too few values before the event, see `has_baseline`.
+        The departures; an empty list if there are too few values before the event, see `has_baseline`.
+
+    Example:
+        >>> steps = np.arange(0, 1000, 50)
+        >>> late, early = np.where(steps < 700, 1.0, 3.0), np.where(steps < 600, 0.5, 0.1)
+        >>> [(left.name, left.step) for left in departures(steps, {"late": late, "early": early}, event=800)]
+        [('early', 600), ('late', 700)]
     """
     count = baseline_length(steps, event)
     if not has_baseline(steps, event):

@@ -1,4 +1,4 @@
-"""Stored evaluations read again by a detector with other thresholds: what the verdict would have been."""
+"""A detector with other thresholds, applied to stored evaluations: the verdict that it would have reached."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def reread(detector: Detector, source: Any, reference: Any, metrics: Any, steps:
     """The detector's state after the evaluations of a run. Traceable; maps over runs and over stacked detectors.
 
     Args:
-        detector: with the thresholds to read by. Those that decide the measurement (as `confidence` of images does)
-            must be the ones that the metrics were measured with.
+        detector: with the new thresholds. Settings of the measurement itself, such as `confidence` of images, must be
+            the ones that the metrics were measured with.
         source: of the data.
         reference: of the detector, as in `Detector.observe`.
         metrics: what `Detector.measure` returns, each leaf with a leading axis [evaluations].
-        steps: int32 [evaluations], steps done at each; -1 for rows that only fill the array up, which are skipped.
+        steps: int32 [evaluations], steps done at each; -1 for rows that only pad the array, which are skipped.
 
     Returns:
-        The state after the last evaluation, as training itself would have it.
+        The state after the last evaluation, the same as after training with this detector.
     """
 
     def read(state: DetectorState, row: tuple[Any, Array]) -> tuple[DetectorState, None]:

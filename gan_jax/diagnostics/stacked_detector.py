@@ -1,4 +1,4 @@
-"""When a generator of stacked images has collapsed, by the share of the 1,000 modes that a classifier finds."""
+"""The detector for stacked images: whether the generator has collapsed, by how many of the 1,000 modes it captures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,20 @@ from gan_jax.metrics.stacked_metrics import (
 
 
 class StackedReferenceSet(NamedTuple):
-    """What measuring needs: the classifier (None for a data set without a validated one) and real statistics."""
+    """What a measurement of stacked images needs besides the samples.
+
+    Attributes:
+        classifier: None for a data set without a validated one.
+        statistics: of real images.
+        accuracy: of the classifier on held-out single images; 0 without one.
+
+    Example:
+        >>> pixels, labels = jnp.zeros((8, 16, 16, 1), jnp.uint8), jnp.zeros(8, jnp.int32)
+        >>> dataset = ImageDataset(pixels, labels, pixels, labels)
+        >>> reference = StackedDetector().reference(StackedImages("my_digits"), dataset)
+        >>> reference.classifier is None, float(reference.accuracy)  # no classifier knows this data set
+        (True, 0.0)
+    """
 
     classifier: Classifier | None
     statistics: StackedReference
@@ -34,16 +47,23 @@ class StackedReferenceSet(NamedTuple):
 
 @component
 class StackedDetector:
-    """Labels an evaluation by the share of modes held, M / 1000, and the share of high-quality samples, H.
+    """Labels an evaluation by the share M of the 1,000 modes that are held, and the share H of high-quality samples.
 
-    H is relative to that of real images, and the scheme is that of `MixtureDetector`; first match wins: `nonfinite`;
-    `junk` (H < `min_quality`: what the classifier cannot read captures modes too); `total` (M <= `total_share`);
-    `partial` (M <= `partial_share`); `intra` (M >= `healthy_share` and the variance inside the classes is at most
-    `intra_variance` of the real one: every class a single picture); `healthy` (M >= `healthy_share` and H >=
-    `healthy_quality`); else `between`. Onsets are of `window` consecutive evaluations, after `forming_window` with M >=
-    `healthy_share`; a collapse while forming is of `window` ones with M <= `partial_share` and H >= `healthy_quality`.
-    Without a validated classifier only a collapse to one picture can be seen, from P, the pairwise
-    pixel distance relative to real images. The cut-offs are this project's: no peer defines an onset in code.
+    H is relative to that of real images. The scheme is that of `MixtureDetector`; the label is the first that applies:
+
+    * `nonfinite`;
+    * `junk`: H < `min_quality`; samples that the classifier is unsure of occupy modes too;
+    * `total`: M <= `total_share`;
+    * `partial`: M <= `partial_share`;
+    * `intra`: M >= `healthy_share`, and the variance inside the classes is at most `intra_variance` times the real
+      one; each class is a single picture;
+    * `healthy`: M >= `healthy_share` and H >= `healthy_quality`;
+    * `between` otherwise.
+
+    An onset is the first of `window` consecutive bad evaluations after `forming_window` ones with M >= `healthy_share`;
+    a collapse while forming is the first of `window` ones with M <= `partial_share` and H >= `healthy_quality`. Without
+    a validated classifier only a collapse to one picture is detected, by P, the pairwise pixel distance relative to
+    real images. The thresholds are this project's own; no other code that we know defines an onset.
 
     Example:
         >>> StackedDetector(num_samples=2560).window
@@ -55,19 +75,23 @@ class StackedDetector:
     """
 
     rule: StackedRule = setting(default=StackedRule(), doc="which samples count, and which modes are captured")
-    num_samples: int = setting(default=25_600, at_least=2, doc="samples an evaluation draws; 25,600 as PacGAN does")
-    healthy_share: float = setting(default=0.75, above=0, at_most=1, doc="of the modes, from which a run is healthy")
-    partial_share: float = setting(default=0.5, above=0, below=1, doc="of the modes, up to which it is collapsed")
-    total_share: float = setting(default=0.25, above=0, below=1, doc="of the modes, up to which the collapse is total")
-    healthy_quality: float = setting(default=0.2, at_least=0, at_most=1, doc="H of a healthy evaluation, at least")
+    num_samples: int = setting(default=25_600, at_least=2, doc="samples per evaluation; 25,600 as in PacGAN")
+    healthy_share: float = setting(default=0.75, above=0, at_most=1, doc="least share of the modes in a healthy run")
+    partial_share: float = setting(default=0.5, above=0, below=1, doc="largest share of the modes in a collapsed run")
+    total_share: float = setting(default=0.25, above=0, below=1, doc="largest share of the modes in a total collapse")
+    healthy_quality: float = setting(default=0.2, at_least=0, at_most=1, doc="least H of a healthy evaluation")
     min_quality: float = setting(default=0.05, at_least=0, at_most=1, doc="H below which samples are junk")
     intra_variance: float = setting(
-        default=0.25, at_least=0, doc="variance inside the classes, of the real one, up to which each is one picture"
+        default=0.25, at_least=0, doc="relative variance inside the classes up to which each is one picture"
     )
-    total_distance: float = setting(default=0.4, at_least=0, doc="P up to which all are alike; without a classifier")
-    healthy_distance: float = setting(default=0.6, at_least=0, doc="P of a healthy run; without a classifier")
-    window: float = setting(default=5.0, at_least=1, doc="consecutive evaluations that make an onset or a recovery")
-    forming_window: float = setting(default=3.0, at_least=1, doc="consecutive evaluations that make a run formed")
+    total_distance: float = setting(
+        default=0.4, at_least=0, doc="P up to which all samples are alike; used without a classifier"
+    )
+    healthy_distance: float = setting(
+        default=0.6, at_least=0, doc="least P of a healthy run; used without a classifier"
+    )
+    window: float = setting(default=5.0, at_least=1, doc="consecutive evaluations that count as an onset or a recovery")
+    forming_window: float = setting(default=3.0, at_least=1, doc="consecutive healthy evaluations that count as formed")
 
     def validate(self) -> None:
         if not self.total_share <= self.partial_share < self.healthy_share:

@@ -3,8 +3,8 @@ r"""Support size of a generator, estimated from coincidences among its samples; 
 Let p be the probability that two independent samples coincide. A uniform choice among N samples has p = 1 / N; in
 general 1 / p is the *support size*, the number of equally likely samples that would coincide as often. Among n samples
 there are n (n - 1) / 2 pairs, and the share of coinciding pairs is an unbiased estimate of p. A batch of s samples
-holds a coincidence with a probability of about 1 - exp(-s (s - 1) p / 2), which is one half near s = sqrt(2 ln 2 N):
-the birthday paradox.
+holds a coincidence with a probability of about 1 - exp(-s (s - 1) p / 2), which is 1/2 near s = sqrt(2 ln 2 N): the
+birthday paradox.
 
 Two samples coincide if their distance is below a threshold, which the caller derives from real data.
 
@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
 from gan_jax.metrics.distances import Neighbours, in_blocks, squared_distances
@@ -35,6 +36,10 @@ class Coincidences(NamedTuple):
     Attributes:
         degree: number of other samples within the threshold.
         next: index of the first later sample within the threshold; n if there is none.
+
+    Example:
+        >>> coincidences(jnp.array([[0.0], [5.0], [0.1]]), 0.2).next.tolist()
+        [2, 3, 3]
     """
 
     degree: Array
@@ -46,10 +51,16 @@ class SupportSize(NamedTuple):
 
     Attributes:
         size: estimate of 1 / p; None if no two samples coincide.
-        low, high: confidence interval of it; high is None where it is unbounded.
+        low, high: its confidence interval; high is None where the interval is unbounded.
         pairs: number of coinciding pairs.
         num_samples: n.
         batch_half: batch size at which a coincidence has probability 1/2; None where `size` is None.
+
+    Example:
+        >>> days = np.random.default_rng(0).integers(365, size=2000)  # birthdays of 2,000 people
+        >>> found = support_size(np.bincount(days)[days] - 1)
+        >>> found.low < 365 < found.high, round(found.batch_half)
+        (True, 23)
     """
 
     size: float | None
@@ -61,11 +72,15 @@ class SupportSize(NamedTuple):
 
 
 @jax.jit
-def coincidences(samples: Array, threshold: float | Array) -> Coincidences:
+def coincidences(samples: Float[Array, "n d"], threshold: float | Float[Array, ""]) -> Coincidences:
     """Which samples [n, d] are at most a threshold apart.
 
     In more than 16 dimensions, distances below a thousandth of the samples' spread are lost to rounding: take a larger
     threshold.
+
+    Example:
+        >>> coincidences(jnp.array([[0.0], [5.0], [0.1]]), 0.2).degree.tolist()
+        [1, 0, 1]
     """
     num = samples.shape[0]
     centred = samples - jnp.mean(samples, axis=0, keepdims=True)
@@ -99,13 +114,17 @@ def support_size(degree: np.ndarray, *, confidence: float = 0.95) -> SupportSize
     Raises:
         ValueError: if there are fewer than 3 samples.
 
+    Example:
+        >>> float(support_size(np.array([1, 1, 0, 0])).size)  # one of six pairs coincides
+        6.0
+
     References:
         F. Garwood, "Fiducial limits for the Poisson distribution", Biometrika 28, 1936.
     """
     degree = np.asarray(degree, np.float64)
     num = len(degree)
     if num < 3:
-        raise ValueError(f"there are {num} samples, and a support size takes at least 3: draw more")
+        raise ValueError(f"there are {num} samples, and an estimate of the support size needs at least 3: draw more")
     all_pairs, triples = num * (num - 1) / 2, num * (num - 1) * (num - 2) / 6
     pairs, wedges = degree.sum() / 2, float(np.sum(degree * (degree - 1) / 2))
     p, twice = pairs / all_pairs, wedges / (3 * triples)
@@ -126,7 +145,7 @@ def support_size(degree: np.ndarray, *, confidence: float = 0.95) -> SupportSize
 
 
 def batch_with_chance(size: float, chance: float = 0.5) -> float:
-    """Number s of draws from `size` values of which two coincide with probability `chance`.
+    """Number s of draws from `size` values among which two coincide with probability `chance`.
 
     It solves s (s - 1) / 2 = -size ln(1 - chance).
 
@@ -138,12 +157,17 @@ def batch_with_chance(size: float, chance: float = 0.5) -> float:
 
 
 def chance_in_batch(size: float, batch: float) -> float:
-    """Probability that two samples of a batch of s coincide: 1 - exp(-s (s - 1) / (2 size))."""
+    """Probability that two samples of a batch of s coincide: 1 - exp(-s (s - 1) / (2 size)).
+
+    Example:
+        >>> round(chance_in_batch(365, 23), 2)  # the birthday paradox
+        0.5
+    """
     return -math.expm1(-batch * (batch - 1) / (2 * size))
 
 
 def observed_chances(later: np.ndarray, batch_sizes: list[int]) -> list[tuple[int, int, int]]:
-    """Counts of batches with a coincidence, from the samples cut into batches in their order.
+    """Numbers of batches that hold a coincidence, where batches are consecutive samples.
 
     Args:
         later: `Coincidences.next`, [n].
@@ -151,6 +175,10 @@ def observed_chances(later: np.ndarray, batch_sizes: list[int]) -> list[tuple[in
 
     Returns:
         (s, number of batches, number of batches with a coincidence) for each s.
+
+    Example:
+        >>> observed_chances(np.array([1, 4, 4, 4]), [2, 4])  # samples 0 and 1 coincide
+        [(2, 2, 1), (4, 1, 1)]
     """
     later = np.asarray(later)
     rows = []
@@ -163,7 +191,13 @@ def observed_chances(later: np.ndarray, batch_sizes: list[int]) -> list[tuple[in
 
 
 def closest_pairs(neighbours: Neighbours, num: int) -> np.ndarray:
-    """Indices of the `num` closest pairs of samples, [num, 2], the closest first, each pair once."""
+    """Indices of the `num` closest pairs of samples, [num, 2], the closest first, each pair once.
+
+    Example:
+        >>> neighbours = Neighbours(distance=jnp.array([0.1, 0.1, 2.0]), which=jnp.array([1, 0, 1]))
+        >>> closest_pairs(neighbours, 2).tolist()
+        [[0, 1], [1, 2]]
+    """
     distance, index = np.asarray(neighbours.distance), np.asarray(neighbours.which)
     order = np.argsort(distance, kind="stable")
     pairs = dict.fromkeys((min(i, index[i]), max(i, index[i])) for i in order)

@@ -1,4 +1,4 @@
-"""The verdict on a run: one outcome, when it happened and why, read from the detector's last state."""
+"""The verdict on a run, from the detector's last state: one outcome, its step and its cause."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Int
 
 from gan_jax.diagnostics.detector import CAUSES, LABELS, MODE_NAMES, DetectorState
 
@@ -20,40 +21,40 @@ When = Literal["after forming", "while forming"]
 WHEN: tuple[When, ...] = ("after forming", "while forming")
 
 _LEAST_SHARE = 0.05
-"""Share of the samples from which a mode is named in a sentence."""
+"""Smallest share of the samples for which a sentence names a mode."""
 
 WORDS = {
     "partial": "half the modes or fewer",
     "total": "almost all samples alike",
     "class": "few classes",
-    "intra": "one picture a class",
-    "junk": "samples are no data",
+    "intra": "one picture per class",
+    "junk": "samples unlike the data",
     "nonfinite": "not finite",
 }
-"""What the labels of a failure mean, for people."""
+"""Explanations of the labels of a failure, for sentences."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What became of a run.
+    """The outcome of a run.
 
     Attributes:
-        outcome: `healthy`: formed, no onset, and healthy at the last evaluation; `censored`: formed, no onset by the
-            end, but not healthy there (between, or bad for fewer evaluations than the window); `collapsed`: an onset
-            after forming, or a collapse while forming, which `when` tells apart; `never formed`: neither healthy nor
-            collapsed for a window ever (not a collapse time); `non-finite`: losses or samples stopped being numbers.
-            For survival statistics `healthy`, `censored` and `never formed` are censored at `last_step`.
+        outcome: `healthy`: formed, no onset, and healthy at the last evaluation; `censored`: formed, no onset, but not
+            healthy at the last evaluation (between, or bad for fewer evaluations than the window); `collapsed`: an
+            onset after forming, or a collapse while forming, see `when`; `never formed`: never healthy or collapsed for
+            a whole window (no collapse time); `non-finite`: losses or samples overflowed or became NaN. For survival
+            statistics `healthy`, `censored` and `never formed` are censored at `last_step`.
         last_step: the step of the last evaluation.
         onset_step: of failure of any cause, and of a collapse while forming; None without one.
-        onset_steps: by cause, as in `CAUSES`; None where there is none.
-        cause: label at the onset; for a run that never formed, its last label where that says more than `forming`.
+        onset_steps: by cause, as in `CAUSES`; None where a cause has no onset.
+        cause: label at the onset; for a run that never formed, its last label unless that is `forming`.
         formed_step, recovered_step, cycling_step: None where it did not happen.
         from_start: whether a run that has not formed had very few modes in every evaluation, and credible samples in
             the last ones.
-        when: whether the collapse came after the run had covered the data, or while it had not yet; None without one.
-        persists: whether the last evaluation still was of few modes; None without a collapse.
-        onto: the modes that are left, as (name, share of the samples at the last evaluation), at most three, from the
-            largest down; empty without a collapse, where it does not persist, and where modes are not known.
+        when: whether the run collapsed after it had covered the data, or before; None without a collapse.
+        persists: whether the last evaluation still shows few modes; None without a collapse.
+        onto: the modes that are left, as (name, share of the samples at the last evaluation), at most three, in
+            decreasing order; empty without a collapse, where it does not persist, and where modes are not known.
 
     Example:
         >>> steps = {"any": 30, "collapse": 30, "junk": None, "intra": None}
@@ -75,7 +76,7 @@ class Verdict:
     onto: tuple[tuple[str, float], ...] = ()
 
     def sentence(self) -> str:
-        """One line for people: "collapsed at step 4,200 (total: almost all samples alike; formed at step 900)"."""
+        """The verdict in one line: "collapsed at step 4,200 (total: almost all samples alike; formed at step 900)"."""
         if self.outcome == "collapsed" and self.when == "while forming":
             return f"collapsed while forming at step {self.onset_step:,} ({self._cause()}; {self._uncovered()})"
         formed = f"formed at step {self.formed_step:,}" if self.formed_step is not None else ""
@@ -100,10 +101,10 @@ class Verdict:
 
     def _uncovered(self) -> str:
         before = "few modes from the start" if self.from_start else "never covered the data before"
-        return before + ("; not so at the end" if self.persists is False else "")
+        return before + ("; no longer at the end" if self.persists is False else "")
 
     def onto_words(self) -> str:
-        """The modes that are left: "1 (99 %)" or "mode 3 (60 %), mode 4 (30 %), others (10 %)"; "" without any."""
+        """The modes that are left, such as "mode 3 (60 %), mode 4 (30 %), others (10 %)"; "" where `onto` is empty."""
         named = [(name, share) for name, share in self.onto if share >= _LEAST_SHARE]
         others = 1.0 - sum(share for _, share in named)
         if named and others >= _LEAST_SHARE:
@@ -116,16 +117,17 @@ class Verdict:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Verdict:
-        """The verdict that `to_json` wrote, whatever else stands beside it; also of versions with fewer fields.
+        """The verdict that `to_json` wrote, in this version or an earlier one with fewer fields.
 
         Args:
-            value: JSON. Fields that it lacks, beside the outcome and the last step, did not happen.
+            value: JSON. Other entries are ignored. Only `outcome` and `last_step` are required; an event without an
+                entry did not happen.
 
         Raises:
-            ValueError: if it is no verdict.
+            ValueError: if it is not a verdict.
         """
         if not isinstance(value, dict) or value.get("outcome") not in OUTCOMES or "last_step" not in value:
-            raise ValueError("it is no verdict: it needs an outcome and a last_step, as Verdict.to_json writes them")
+            raise ValueError("it is not a verdict: it needs an outcome and a last_step, as Verdict.to_json writes them")
         names = {field.name for field in dataclasses.fields(cls)}
         absent: dict[str, Any] = {**dict.fromkeys(names), "onset_steps": {}, "from_start": False}
         known = absent | {name: part for name, part in value.items() if name in names}
@@ -134,12 +136,12 @@ class Verdict:
 
 
 def when_collapsed(verdict: Mapping[str, Any]) -> When | None:
-    """`Verdict.when` of a stored verdict: the first versions knew no collapse but after forming."""
+    """`Verdict.when` of a stored verdict. The first versions recorded collapses after forming only."""
     return verdict.get("when") or ("after forming" if verdict["outcome"] == "collapsed" else None)
 
 
 class VerdictArrays(NamedTuple):
-    """The verdict as arrays, made inside a trace; leading axes of runs are kept. -1 is "did not happen".
+    """The verdict as arrays, made inside a trace; leading axes of runs are kept. A step of -1 means "did not happen".
 
     Attributes:
         outcome: int32, index into `OUTCOMES`.
@@ -151,6 +153,12 @@ class VerdictArrays(NamedTuple):
         when: int32, index into `WHEN`; -1 without a collapse.
         persists: bool, see `Verdict`.
         top_modes, top_shares, mode_kind: [..., 3], [..., 3] and scalar, of the last evaluation; see `DetectorState`.
+
+    Example:
+        >>> from gan_jax.diagnostics import init_detector
+        >>> two_runs = jax.tree.map(lambda x: jnp.stack([x, x]), init_detector())
+        >>> jax.jit(jax.vmap(verdict_arrays))(two_runs, jnp.array([20, 30])).sentences()
+        ['never formed in 20 steps', 'never formed in 30 steps']
     """
 
     outcome: Array
@@ -168,21 +176,21 @@ class VerdictArrays(NamedTuple):
     mode_kind: Array
 
     def sentence(self) -> str:
-        """The verdict on one run in a line.
+        """The verdict on one run in one line.
 
         Raises:
-            ValueError: for the verdicts on several runs, which `sentences` gives.
+            ValueError: for several runs: their verdicts are in `sentences`.
         """
         if np.ndim(self.outcome):
             raise ValueError(f"these are verdicts on {np.size(self.outcome)} runs: use sentences()")
         return self.verdict().sentence()
 
     def sentences(self) -> list[str]:
-        """A sentence for each run; leading axes are flattened, the last one varies fastest."""
+        """A sentence for each run; leading axes are flattened, and the last one varies fastest."""
         return [verdict.sentence() for verdict in self.verdicts()]
 
     def verdicts(self) -> Iterator[Verdict]:
-        """The `Verdict` on each run, over all leading axes, the last one fastest."""
+        """The `Verdict` on each run; leading axes are flattened, and the last one varies fastest."""
         shape = np.shape(self.outcome)
         flat = [np.asarray(leaf).reshape(-1, *np.shape(leaf)[len(shape) :]) for leaf in self]
         for index in range(int(np.prod(shape, dtype=int))):
@@ -216,24 +224,33 @@ class VerdictArrays(NamedTuple):
 
 
 def verdict_arrays(
-    state: DetectorState, last_step: Array | int, nonfinite_step: Array | int = -1, credible_window: Array | float = 5.0
+    state: DetectorState,
+    last_step: int | Int[Array, ""],
+    nonfinite_step: int | Int[Array, ""] = -1,
+    credible_window: float | Float[Array, ""] = 5.0,
 ) -> VerdictArrays:
     """The verdict on a run from its detector's state. Traceable; maps over runs.
 
     Args:
         state: after the last evaluation, of one run.
         last_step: the step of that evaluation.
-        nonfinite_step: first step with a value that was not finite; -1 if none.
-        credible_window: evaluations in a row that must be credible for `from_start`.
+        nonfinite_step: first step with a value that was not finite; -1 if all were.
+        credible_window: consecutive credible evaluations that `from_start` needs.
 
     Returns:
         Scalars, and [causes] of onset steps.
+
+    Example:
+        >>> from gan_jax.diagnostics import init_detector
+        >>> verdict = jax.jit(verdict_arrays)(init_detector(), last_step=20, nonfinite_step=5)
+        >>> OUTCOMES[int(verdict.outcome)], verdict.onset_steps.tolist()
+        ('non-finite', [5, -1, -1, -1])
     """
     nonfinite, formed = jnp.asarray(nonfinite_step) >= 0, state.formed_step >= 0
     after, early = state.onset_step[0] >= 0, ~formed & (state.early_step >= 0)
     onset = jnp.where(early & _OF_EARLY, state.early_step, state.onset_step)
     onset = onset.at[0].set(jnp.where(nonfinite, nonfinite_step, onset[0]))
-    # One picture that is no data is junk, though its label is that of samples which are all alike.
+    # A single picture that does not resemble the data is junk, though its label says that all samples are alike.
     collapse, junk = (state.onset_step[CAUSES.index(name)] for name in ("collapse", "junk"))
     onset_cause = jnp.where((collapse < 0) & (junk >= 0), LABELS.index("junk"), state.onset_label)
     healthy = state.label == LABELS.index("healthy")
@@ -263,16 +280,23 @@ def verdict_arrays(
 
 
 def verdict_on(state: Any, *, last_step: int, nonfinite_step: int = -1, credible_window: float = 5.0) -> Verdict:
-    """`verdict_arrays` of one run for the host: a detector's state of NumPy or device arrays to a `Verdict`.
+    """The `Verdict` on one run, on the host, from a detector's state of NumPy or device arrays; see `verdict_arrays`.
 
     Args:
         state: the detector's state after the last evaluation.
         last_step: the step of that evaluation.
-        nonfinite_step: first step with a value that was not finite; -1 if none.
+        nonfinite_step: first step with a value that was not finite; -1 if all were.
         credible_window: as in `verdict_arrays`.
 
     Returns:
         The verdict.
+
+    Example:
+        >>> from gan_jax.diagnostics import init_detector
+        >>> onsets, label = np.array([300, -1, 300, -1]), np.int32(LABELS.index("junk"))  # of any cause, and of junk
+        >>> state = init_detector()._replace(formed_step=np.int32(100), onset_step=onsets, onset_label=label)
+        >>> verdict_on(state, last_step=500).sentence()
+        'collapsed at step 300 (junk: samples unlike the data; formed at step 100)'
     """
     state = jax.tree.map(jnp.asarray, DetectorState(*state))
     return jax.device_get(_arrays(state, last_step, nonfinite_step, credible_window)).verdict()

@@ -117,7 +117,7 @@ def train(
         >>> result.metrics["generator_loss"].shape, result.evaluations.step.tolist()
         ((20,), [10, 20])
         >>> result.verdict.sentence()
-        'never formed in 20 steps (samples are no data)'
+        'never formed in 20 steps (samples unlike the data)'
     """
     if (probe is None) != (probe_every is None):
         raise ValueError("probe and probe_every belong together: give both, or neither")

@@ -120,7 +120,7 @@ def test_a_collapse_while_forming_that_does_not_last_is_told():
     assert play("tttttt").persists
     left = play("tttttbb")
     assert (left.outcome, left.onset_step, left.persists, left.onto) == ("collapsed", 100, False, ())
-    assert "not so at the end" in left.sentence()
+    assert "no longer at the end" in left.sentence()
 
 
 def test_labels_of_a_run_that_collapses_while_forming():

@@ -202,7 +202,7 @@ def test_missing_members_are_told(folders, figureless, caplog):
 
 @pytest.mark.parametrize("wrong", [None, [], "text", {}, {"outcome": "well"}, {"outcome": "healthy"}])
 def test_a_verdict_is_read_or_refused(wrong):
-    with pytest.raises(ValueError, match="it is no verdict"):
+    with pytest.raises(ValueError, match="it is not a verdict"):
         Verdict.from_json(wrong)
     assert Verdict.from_json({"outcome": "censored", "last_step": 3}).sentence()
 

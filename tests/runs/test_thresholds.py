@@ -10,6 +10,7 @@ import pytest
 from gan_jax.cli.main import main
 from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
+from gan_jax.diagnostics.verdict import Verdict
 from gan_jax.runs.thresholds import readings, stored_series, threshold_grid
 from tests.reports.made_folders import make_sweep
 from tests.runs.test_stop_at_collapse import SMALL
@@ -28,8 +29,8 @@ def test_the_thresholds_of_training_give_the_stored_verdict(collapsed):
     for path in (collapsed, FORMER):
         series = stored_series([path])
         (reading,) = readings(series, [{}])
-        stored = [one.verdict for one in series]
-        assert [verdict.sentence() for verdict in reading.verdicts] == [verdict["sentence"] for verdict in stored]
+        stored = [Verdict.from_json(one.verdict) for one in series]
+        assert [verdict.sentence() for verdict in reading.verdicts] == [verdict.sentence() for verdict in stored]
 
 
 def test_other_thresholds_are_those_of_a_run_that_had_them(collapsed, tmp_path, capsys):

@@ -18,13 +18,13 @@ from gan_jax.training.state import TrainState
 from gan_jax.training.steps import train_step
 
 LAGS = (1, 10, 100)
-"""Training steps after which the gradient is compared with that of a checkpoint; the last one for vector data only."""
+"""Training steps after which the gradient is compared with that of a checkpoint; the last lag is for vectors only."""
 _MOST_STARTS = 4
 _DIGITS = 4
 
 
 def lags_of(experiment: Experiment) -> tuple[int, ...]:
-    """The lags that suit the cost of a step."""
+    """The lags for an experiment: fewer for images, whose steps are expensive."""
     return LAGS if len(experiment.data.shape) == 1 else LAGS[:-1]
 
 
@@ -74,7 +74,7 @@ def checkpoint_gradients(
         nothing = jnp.full(old.shape[0], jnp.nan)
         return gradients, nothing, nothing[0]
     related = jax.lax.map(lambda fakes: criterion.relate(real_scores, score(fakes)), old)
-    # Relativistic scores of real examples depend on the fakes: the mean over all T stands for those of the checkpoint.
+    # Relativistic scores of real examples depend on the fakes: their mean over all T checkpoints is used.
     return (
         gradients,
         forgetting.accuracy_on_fakes(related[1], decision_threshold),
@@ -96,7 +96,7 @@ def num_modes_seen(experiment: Experiment, dataset: Any, state: TrainState) -> A
     """
     mixture = mixture_of(experiment.data.source(dataset))
     radii = RADIUS * mixture.std
-    # The modes serve as surroundings: these only scale slopes and prominences, which are not used here.
+    # The modes serve as surroundings, which only scale slopes and prominences; neither is used here.
     return jnp.sum(landscape.local_maximum_test(score_at(experiment, state), mixture.modes, radii, mixture.modes).seen)
 
 
@@ -113,7 +113,7 @@ def lagged_cosines(
         fake: [n, *shape], the fake points.
 
     Returns:
-        JSON-ready, a row for each lag: "step", "lag", and by kind "mean" and "reversed_share".
+        JSON-ready, a row for each lag: "step", "lag", and "mean" and "reversed_share" by kind.
     """
     rows: list[dict[str, Any]] = []
     step, done = int(state.step), 0

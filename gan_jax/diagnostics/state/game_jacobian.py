@@ -1,8 +1,8 @@
 """The game's field and the spectrum of its Jacobian at a training state.
 
-The field is v = (-grad_G L_G, -grad_D L_D), a mean over fixed training batches with fixed random draws. Plain descent
-of both players at once follows it; the optimisers' scaling and the players' learning rates are left out. Penalties,
-label noise and unrolling are part of the losses; batch norm is in training mode.
+The field is v = (-grad_G L_G, -grad_D L_D), a mean over fixed training batches with fixed random draws. Simultaneous
+plain gradient descent of both players follows it; the optimisers' scaling and the players' learning rates are left out.
+Penalties, label noise and unrolling are part of the losses; batch norm is in training mode.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from gan_jax.training.state import Player, TrainState
 from gan_jax.training.steps import Draws, generator_objective
 
 NUM_EXAMPLES = {"vectors": 1024, "images": 256}
-"""Real examples, and fakes, whose mean is the field; rounded down to whole training batches, at least one."""
+"""Number of real examples, and of fakes, in the mean that is the field; rounded down to whole batches, at least one."""
 _TOLERANCE = 1e-4
-"""Of an eigenvalue, relative to the largest magnitude."""
+"""Largest error of an eigenvalue, relative to the largest magnitude."""
 _MEMORY = 2**30
-"""Bytes for the vectors of Arnoldi's method."""
+"""Largest number of bytes for the vectors of Arnoldi's method."""
 
 
 class GamePosition(NamedTuple):
@@ -162,7 +162,7 @@ def game_spectrum(
             raise ValueError(f"step {step:,}: {error}") from error
     if not len(found.values):
         raise ValueError(
-            f"step {step:,}: no eigenvalue converged in {found.num_products} products: ask for fewer with --values"
+            f"step {step:,}: no eigenvalue converged in {found.num_products} products: request fewer with --values"
         )
     return {
         "step": step,

@@ -28,7 +28,7 @@ from gan_jax.training.steps import Draws, generator_objective, train_step
 from gan_jax.unroll import Exact, FirstOrder, Gradient, Implicit, MemoryPolicy, Truncated
 
 STEP_SIZES = (1e-3, 1e-4, 1e-5, 1e-6)
-"""Step sizes of the central differences along a direction of length 1; the best one counts."""
+"""Step sizes of the central differences along a direction of length 1; the one with the smallest error counts."""
 
 UnrolledLoss = Callable[..., Array]
 """(G's parameters, state, real, latent) -> G's loss."""
@@ -41,7 +41,7 @@ class EstimatorAccuracy(NamedTuple):
         num_steps: K.
         gradient_norm: of the exact gradient.
         difference_error: largest |<gradient, d> - central difference| / |gradient| over directions d, at the best step
-            size of each. It includes kinks of ReLUs within the difference.
+            size of each. It includes the effect of kinks of ReLUs between the two points of a difference.
         forward_error: the same for forward mode in place of the difference.
         cosine: cosine to the exact gradient, by estimator.
         norm_ratio: length relative to the exact gradient, by estimator.
@@ -63,7 +63,7 @@ class GradientCost(NamedTuple):
     Attributes:
         num_steps: K.
         memory: the option, see `gan_jax.unroll.unroll`.
-        seconds: median of a compiled evaluation; None if it was only compiled.
+        seconds: median time of a compiled evaluation; None if it was only compiled.
         compile_seconds: time to compile the program.
         temporary_mb: XLA's temporary buffers by its own analysis, in 10^6 bytes.
         difference: from the gradient of the first memory option, relative to its length; None if only compiled.
@@ -96,11 +96,11 @@ def check_hypergradient(
         resources: its data.
         state: at which the gradient is taken.
         num_steps: values of K, each at least 1.
-        memories: memory options to time; empty to time none.
+        memories: memory options to time; an empty sequence skips the timing.
         num_directions: directions along which derivatives are compared; 0 skips the comparison.
         num_rounds: timed evaluations of each program; 0 only compiles them, which gives their memory.
         compiler_options: XLA options of the timed programs; None for the defaults.
-        progress: receives a line before each measurement.
+        progress: is called with a line of text before each measurement.
 
     Returns:
         JSON-ready: "accuracy" and "cost", a list of rows each, and the conditions of the measurement.
@@ -110,7 +110,7 @@ def check_hypergradient(
     """
     for k in num_steps:
         if k < 1:
-            raise ValueError(f"K is {k}, and must be at least 1: there is nothing to unroll")
+            raise ValueError(f"K is {k}, and must be at least 1: with K = 0 nothing is unrolled")
     for memory in memories:
         if memory not in get_args(MemoryPolicy):
             raise ValueError(unknown_name("no memory option", memory, get_args(MemoryPolicy)))
@@ -165,7 +165,7 @@ def check_hypergradient(
 
 
 def estimators(num_steps: int) -> dict[str, Gradient]:
-    """The compared estimators of the gradient by name, the exact one first."""
+    """The estimators of the gradient that are compared, by name, the exact one first."""
     shorter = {f"last {j}": Truncated(num_steps=j) for j in sorted({1, (num_steps + 1) // 2}) if j < num_steps}
     return {"exact": Exact(), "first order": FirstOrder(), **shorter, "implicit": Implicit()}
 

@@ -18,7 +18,7 @@ from gan_jax.training.state import TrainState
 from gan_jax.training.steps import train_step
 
 NUM_GRID, NUM_LINE, NUM_ARROWS, NUM_POINTS = 65, 401, 17, 512
-"""Points along a side of D's surface, of D's curve over a line, along a side of the field; number of real examples."""
+"""Points along a side of D's surface, on D's curve over a line, and along a side of the field; real examples."""
 RADIUS = 3.0
 """Radius of a mode in the local-maximum test, in standard deviations of the mode."""
 _DIGITS = 4
@@ -75,7 +75,7 @@ def plane_checkpoint(experiment: Experiment, dataset: Any, state: TrainState, se
 def plane_frame(modes: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Corners of the surveyed part of the space.
 
-    It holds all modes with a margin of two fifths of their half-range or of 5 standard deviations, whichever is larger.
+    It contains all modes with a margin of two fifths of their half-range or 5 standard deviations, whichever is larger.
 
     Args:
         modes: [K, d], means.
@@ -92,9 +92,9 @@ def plane_frame(modes: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def peak_ceiling(dims: int, noisy: bool) -> float:
-    """Share of real points that are local maxima at twice the radius if D has a radially symmetric bump at each mode.
+    """Share of real points at a local maximum of a D that has a radially symmetric bump at each mode.
 
-    These are the points within the radius of their mode.
+    At twice the radius of the test these are the points within the radius of their mode.
 
     Example:
         >>> round(peak_ceiling(2, True), 4), round(peak_ceiling(1, True), 4)
@@ -161,7 +161,7 @@ def plane_survey(experiment: Experiment, dataset: Any, state: TrainState, seen: 
 
 
 def _decision_threshold(experiment: Experiment) -> float | None:
-    """Score that separates real from fake; None if the objective has none, or relates scores to each other."""
+    """Score that separates real from fake; None if the objective has no such score, or relates scores to each other."""
     criterion = experiment.objective.criterion()
     return (
         None

@@ -1,4 +1,4 @@
-"""Results of diagnoses as JSON-ready numbers with few significant digits."""
+"""Converts results of diagnoses to JSON-ready numbers with few significant digits."""
 
 from __future__ import annotations
 

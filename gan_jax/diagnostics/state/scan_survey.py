@@ -1,11 +1,11 @@
 """A survey of scans D(x + k u) through training, held-out and fake examples at one training state.
 
-See `gan_jax.diagnostics.scans`. k is a Euclidean distance over all values of an example. It extends on both sides to
+See `gan_jax.diagnostics.scans`. k is a Euclidean distance over all values of an example. On both sides it extends to
 the mean distance between two real examples, in 30 steps; "a peak" is a local maximum at that spacing. Along random
 lines every image turns into noise; a line "towards another" training example stays near images for longer.
 
-Raw scores keep falling along a line, so that the half-width of a peak would depend on the length of the scan. For an
-objective of log losses the probability sigmoid(D) is bounded, and the widths and the flat regions refer to it.
+Raw scores keep falling along a line, so that the half-width of a peak would depend on the length of the scan. For log
+losses the probability sigmoid(D) is bounded, and the widths and the flat regions refer to it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gan_jax.losses.objectives import AlphaGAN, Minimax, NonSaturating
 from gan_jax.training.state import TrainState
 
 NUM_OFFSETS = 30
-"""Offsets on each side of a scan."""
+"""Number of offsets on each side of a scan."""
 FLAT_FRACTION = 0.1
 """A point is in a flat region if its gradient is shorter than this fraction of the median over all kinds."""
 DIRECTIONS = ("random", "gradient", "towards another")
@@ -59,12 +59,12 @@ def scan_survey(experiment: Experiment, state: TrainState, seen: Examples, ks: A
 
     Returns:
         "scans": [n, m] scores by kind and direction; "measures": from `scan_measures`, by kind and direction; "slopes":
-        [n] gradient norms by differentiated function and kind; "flat": shares in flat regions, likewise.
+        [n] gradient norms by differentiated function and kind; "flat": shares in flat regions, by the same.
     """
     score = score_at(experiment, state)
     real = {kind: as_seen(experiment, state, examples) for kind, examples in seen.groups.items()}
     targets = as_seen(experiment, state, seen.real)
-    # In another order, so that no training example is its own target.
+    # Shifted by one, so that no training example is its own target.
     targets = jnp.roll(targets, 1, axis=0)
     groups = {**real, "fake": fakes_at(experiment, state, seen.latent)}
     functions: dict[str, scans.Score] = {"score": score}
@@ -100,7 +100,7 @@ def scan_survey(experiment: Experiment, state: TrainState, seen: Examples, ks: A
 
 
 def scan_measures(lines: Array, *, logistic: bool, ks: Array) -> dict[str, Array]:
-    """Measures of scans: peaks of the score, which never saturates; widths and sharpness of the probability if any.
+    """Measures of scans: peaks of the score, which never saturates; widths and sharpness of the probability if defined.
 
     Args:
         lines: [n, m] raw scores.
@@ -157,7 +157,7 @@ def scan_summary(found: dict[str, Any], kinds: Sequence[str]) -> dict[str, Any]:
 
 
 def quartiles(values: np.ndarray) -> dict[str, float | None]:
-    """Median and quartiles over the finite values; None if there is none."""
+    """Median and quartiles over the finite values; None without finite values."""
     known = values[np.isfinite(values)]
     if not known.size:
         return {"median": None, "lower": None, "upper": None}

@@ -24,11 +24,11 @@ from gan_jax.training.state import TrainState
 
 
 def check_scored(experiment: Experiment, what: str) -> None:
-    """Refuses an experiment whose D does not score single samples.
+    """Raises an error if the experiment's D does not score single samples.
 
     Args:
         experiment: its D is checked.
-        what: the diagnosis, which starts the message.
+        what: the diagnosis, for the beginning of the message.
 
     Raises:
         ValueError: if D scores packs of samples, pairs of a sample and a latent, or a sample relative to its batch.
@@ -141,7 +141,7 @@ class Examples(NamedTuple):
 
     @property
     def kinds(self) -> list[str]:
-        """Kinds of real examples in a fixed order: a compiled function sorts the groups by name."""
+        """Kinds of real examples in a fixed order. (A compiled function returns `groups` sorted by name.)"""
         return [kind for kind in ("training", "real", "held-out") if kind in self.groups]
 
 
@@ -149,7 +149,7 @@ def examples(experiment: Experiment, dataset: Any, seed: int, num: int) -> Examp
     """Draws `num` examples of each kind with replacement, and as many latents.
 
     Images have training and held-out examples. A `Weighted` mixture has training points, and fresh points are held out;
-    every other mixture gives fresh points only. Held-out stacked images consist of test images.
+    every other mixture has fresh points only. Held-out stacked images consist of test images.
 
     Args:
         experiment: of the run.

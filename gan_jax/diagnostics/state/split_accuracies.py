@@ -1,7 +1,7 @@
 """D's accuracies on training, held-out and fake examples at one training state, by the mode of its statistics.
 
-Examples are as the data set has them: what a run adds for D (augmentation, noise) is left out. D's dropout is active
-with batch statistics only.
+Examples are those of the data set, without the augmentation and the noise that a run adds for D. D's dropout is active
+only with batch statistics.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from gan_jax.training.state import TrainState
 
 
 class Split(NamedTuple):
-    """Examples that D was trained on, and as many that it was not.
+    """Examples that D was trained on, and as many that it was not trained on.
 
     Attributes:
         train, held_out: [n, *shape].
         note: description, for a table.
-        known: whether memorisation is possible: whether the training set is finite.
+        known: whether the training set is finite, so that memorisation is possible.
     """
 
     train: Array
@@ -79,7 +79,7 @@ def split_examples(experiment: Experiment, dataset: Any, num: int, key: Array) -
         num_points = dataset.points.shape[0]
         note = f"{num:,} draws of {num_points:,} fixed training points, and as many fresh points"
         return Split(source.sample(keys[0], num), held, note)
-    note = f"two sets of {num:,} fresh points: D never sees one twice, so that any gap is chance"
+    note = f"two sets of {num:,} fresh points: D never sees a point twice, so that any gap is due to chance"
     return Split(source.sample(keys[0], num), source.sample(keys[1], num), note, known=False)
 
 
@@ -101,8 +101,8 @@ def split_batches(experiment: Experiment, split: Split, key: Array) -> tuple[Arr
     num = split.train.shape[0] // size
     if num == 0:
         raise ValueError(
-            f"there are {split.train.shape[0]} training or held-out examples, less than a training batch of {size}: "
-            "give --points as many, or take data with more"
+            f"there are {split.train.shape[0]} training or held-out examples, fewer than a training batch of {size}: "
+            "set --points to at least that many, or use more data"
         )
     latent = sample_latent(experiment, key, num * size)
     return (
@@ -118,7 +118,7 @@ def split_accuracies(
 ) -> dict[str, dict[str, DiscriminatorAccuracies]]:
     """D's accuracies and losses at a state.
 
-    Fakes come from G in training batches, as D sees them.
+    Fakes are generated in batches of the training size, as D sees them in training.
 
     Args:
         experiment: `staged`, if it grows.
@@ -129,7 +129,7 @@ def split_accuracies(
 
     Returns:
         By the mode of D's statistics ("running", and "batch" for a D that has statistics), then by criterion: "plain"
-        is the objective's own; "noisy", if D has loss transforms, has random flips replaced by their expectation.
+        is the objective's own; "noisy", if D has loss transforms, applies them with the expectation of random flips.
     """
     context = step_context(experiment, None, state.step, draws=False)
     experiment = context.experiment

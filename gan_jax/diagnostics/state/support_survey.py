@@ -1,9 +1,10 @@
 """Support size of G and distances to the training examples at one training state, by the space of the distances.
 
-Two samples count as the same if they are closer to each other than all but 1 % of held-out examples are to their
-nearest training example: the distance at which real data coincide with the training set by chance. The same rule
+Two samples count as the same if their distance is below a threshold: the 1 % quantile of the distance from a held-out
+example to its nearest training example, at which real data coincide with the training set by chance. The same rule
 applied to real examples gives the value of a perfect generator. Distances are Euclidean, over all values (pixels in
-[-1, 1]) and, for images with a classifier, over its features. Diversity is not quality: noise never repeats itself.
+[-1, 1]) and, for images with a classifier, over its features. A large support does not mean high quality: noise never
+repeats itself.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from gan_jax.training.state import TrainState
 THRESHOLD_QUANTILE = 0.01
 """Share of held-out examples that are closer to a training example than the threshold."""
 NUM_QUERIES = 2000
-"""Fakes, and held-out examples, whose nearest training example is searched."""
+"""Number of fakes, and of held-out examples, whose nearest training example is searched."""
 _MOST_REFERENCES = 60_000
 _BATCHES = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
@@ -61,7 +62,7 @@ class SupportSpace(NamedTuple):
 
 
 def reference_examples(experiment: Experiment, dataset: Any, key: Array, num: int) -> tuple[Array, Array, str]:
-    """The real examples that samples are compared with.
+    """The real examples with which samples are compared.
 
     Args:
         experiment: of the run.
@@ -80,9 +81,9 @@ def reference_examples(experiment: Experiment, dataset: Any, key: Array, num: in
     if isinstance(source, WeightedSource):
         train = dataset.points[:_MOST_REFERENCES]
         held = source.mixture.sample(key, NUM_QUERIES)
-        return train, held, f"{train.shape[0]:,} training points, and {NUM_QUERIES:,} fresh ones for held-out"
+        return train, held, f"{train.shape[0]:,} training points, and {NUM_QUERIES:,} fresh ones as held-out points"
     split = split_examples(experiment, dataset, num, key)
-    note = f"{num:,} fresh examples for training ones, of which there is no set, and {NUM_QUERIES:,} for held-out"
+    note = f"no fixed training set: {num:,} fresh examples in its place, and {NUM_QUERIES:,} as held-out examples"
     return split.train, split.held_out[:NUM_QUERIES], note
 
 
@@ -92,7 +93,7 @@ def support_spaces(train: Array, held_out: Array, classifier: Classifier | None)
     Args:
         train: [m, *shape], training examples.
         held_out: [k, *shape], held-out examples.
-        classifier: whose features are the second space; None for data without one.
+        classifier: its features are the second space; None for data without one.
 
     Returns:
         One or two spaces.
@@ -110,8 +111,8 @@ def support_spaces(train: Array, held_out: Array, classifier: Classifier | None)
         threshold = float(np.quantile(distance, THRESHOLD_QUANTILE))
         if threshold <= 0:
             raise ValueError(
-                f"{THRESHOLD_QUANTILE:.0%} or more of the held-out examples are training examples too ({name}): there "
-                "is no distance below which samples are the same; diagnose a run on data with some spread"
+                f"{THRESHOLD_QUANTILE:.0%} or more of the held-out examples are also training examples ({name}), so "
+                "that the distance below which samples count as the same is 0: diagnose a run on data with some spread"
             )
         spaces.append(SupportSpace(name, embed, known, fresh, distance, threshold))
     return spaces
@@ -163,7 +164,7 @@ def fake_support(space: SupportSpace, fakes: Array) -> tuple[dict[str, Any], tup
 
 @jax.jit
 def support_samples(experiment: Experiment, state: TrainState, latent: Array) -> Array:
-    """Samples of the G that evaluations measure, in training batches if it has batch norm.
+    """Samples of the G that evaluations measure; if it has batch norm, they are generated in training batches.
 
     Args:
         experiment: `staged`, if it grows.

@@ -67,5 +67,5 @@ def test_images_are_told_apart_by_pixels_and_by_the_classifiers_features():
 
 
 def test_data_without_spread_have_no_threshold():
-    with pytest.raises(ValueError, match="1% or more of the held-out examples are training examples too"):
+    with pytest.raises(ValueError, match="1% or more of the held-out examples are also training examples"):
         support_spaces(jnp.ones((50, 2)), jnp.ones((50, 2)), None)
