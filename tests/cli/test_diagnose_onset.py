@@ -212,9 +212,9 @@ def test_branches_start_where_they_are_told_to(fallen, capsys):
     assert (result["branched_from"], result["horizon"]) == (earlier, 60)
     assert all(result["branches"][0]["checked"].values())
     for options, words in (
-        (["--branch-at", str(verdict["onset_step"])], "must be before step"),
+        (["--branch-at", str(verdict["onset_step"])], "must be below"),
         (["--branch-at", "0"], "no checkpoint at or before step 0"),
-        (["--horizon", "2"], "--horizon is 2: an onset takes evaluations over"),
+        (["--horizon", "2"], "--horizon is 2, and must be at least"),
         (["--branch", ","], "--branch is ',', and takes same, key"),
     ):
         assert main(["diagnose", "onset", str(fallen.path), "--branch", "same", *options]) == 2

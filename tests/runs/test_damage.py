@@ -259,7 +259,7 @@ def test_a_state_of_another_structure_is_refused_with_a_leaf(run, monkeypatch, s
 def test_restart_is_of_a_resumed_run_and_changes_nothing_where_all_is_well(run, config, said):
     assert main(["train", config, "--restart", *QUIET]) == 2
     assert main(["sweep", config, "--restart", "--quiet"]) == 2
-    assert said().count("--restart goes with --resume") == 2
+    assert said().count("--restart works only with --resume") == 2
     before = contents(run.path)
     assert resume(run, "--restart") == 0
     assert "is finished" in said()

@@ -39,7 +39,7 @@ def test_a_run_stops_and_can_be_resumed_to_its_end(tmp_path, capsys):
     assert main(["train", "--resume", str(stopped), "--quiet"]) == 0
     assert rows(stopped) == rows(whole)
     assert json.loads((stopped / "verdict.json").read_text())["stopped_at_collapse"] is False
-    assert "trains the rest" not in capsys.readouterr().err
+    assert "trains the remaining steps" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("window", "last_step"), [("2", 4), ("100", 10)])
