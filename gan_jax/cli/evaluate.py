@@ -26,7 +26,7 @@ def add_evaluate(commands: Any, run_help: str) -> Parser:
     """Adds the command's parser.
 
     Args:
-        commands: of all commands.
+        commands: the subparsers of all commands.
         run_help: help of the argument `run`.
 
     Returns:

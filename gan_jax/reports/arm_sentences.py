@@ -1,4 +1,4 @@
-"""A sentence an arm: how many of its runs collapsed, when, and whether that differs from the baseline by chance."""
+"""One sentence per arm: how many of its runs collapsed, when, and whether that differs from the baseline by chance."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def arm_sentences(statistics: dict[str, Any], unit: str, per_unit: float) -> lis
     """Each arm against the baseline, from the smallest p and the fewest collapses up; of one arm its own sentence.
 
     Args:
-        statistics: from `sweep_statistics`.
-        unit: of the times: "step" or "epoch".
+        statistics: the result of `sweep_statistics`.
+        unit: the unit of the times: "step" or "epoch".
         per_unit: steps of one unit.
 
     Returns:

@@ -18,7 +18,7 @@ time: of a step, in that of the plain games where `plain` was played in this fol
 
 
 def bench_rows(scores: Sequence[RemedyScore], games: Sequence[str]) -> list[list[str]]:
-    """A head, and a row a remedy.
+    """A head, and one row per remedy.
 
     Args:
         scores: as `remedy_scores` orders them.

@@ -115,7 +115,7 @@ def _pictured(one: Compared) -> Pictured:
 
 
 def _numbers(runs: Sequence[Compared]) -> Markup:
-    """The last metrics, a row a run."""
+    """The last metrics, one row per run."""
     last = [watched(one.rows[-1]["evaluation"]) for one in runs]
     named = [name for name in METRICS if any(isinstance(values.get(name), (int, float)) for values in last)]
     lines = [

@@ -15,8 +15,8 @@ def successive(result: dict[str, Any], kind: str, what: str) -> list[float | Non
     """Entries of the cosine matrix between each checkpoint and the one before it.
 
     Args:
-        result: of the diagnosis.
-        kind: of the points, "real" or "fake".
+        result: the result of the diagnosis.
+        kind: the kind of the points, "real" or "fake".
         what: "mean" or "reversed_share".
 
     Returns:

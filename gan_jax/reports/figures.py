@@ -82,7 +82,7 @@ def draw_survival(
     """Draws a Kaplan-Meier curve as steps, with its limits as a band and a tick at each time of a censored run.
 
     Args:
-        axes: of matplotlib.
+        axes: the matplotlib axes to draw on.
         curve: from `gan_jax.metrics.survival.kaplan_meier`.
         index: number of the curve in the figure, for its colour and its dashes.
         label: for the legend; None for no entry.

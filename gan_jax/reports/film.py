@@ -27,7 +27,7 @@ def keep_frames(run: Path, name: str, steps: Sequence[int], frames: Sequence[Ima
 
     Args:
         run: folder of the run.
-        name: of the folder of the frames.
+        name: the name of the folder of the frames.
         steps: training step of each frame.
         frames: as many pictures.
 

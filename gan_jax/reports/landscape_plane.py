@@ -98,8 +98,8 @@ def draw_plane(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     """Draws D's contours, the field -dL_G/dx, the fakes with their next step, and the real points.
 
     Args:
-        axes: of matplotlib.
-        result: of the diagnosis.
+        axes: the matplotlib axes to draw on.
+        result: the result of the diagnosis.
         row: one of its checkpoints.
     """
     (left, bottom), (right, top) = result["low"], result["high"]
@@ -148,8 +148,8 @@ def draw_line(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     """Draws D over one-dimensional data, the density of the data or their points, and a histogram of the fakes.
 
     Args:
-        axes: of matplotlib.
-        result: of the diagnosis.
+        axes: the matplotlib axes to draw on.
+        result: the result of the diagnosis.
         row: one of its checkpoints.
     """
     low, high = result["low"][0], result["high"][0]

@@ -35,7 +35,7 @@ class _Onset(NamedTuple):
         moment: step of the event, or the centre of the window.
         quantity: name of the metric that fell, in words.
         departures: signals that left their bands, by step.
-        steps: of the probes in the window.
+        steps: the steps of the probes in the window.
         values: the metric at these steps.
         signals: names of all signals.
     """
@@ -50,11 +50,11 @@ class _Onset(NamedTuple):
 
 
 def story_of_onset(result: dict[str, Any]) -> list[str]:
-    """The account of a collapse.
+    """The account of a collapse in sentences.
 
     Args:
-        result: of `gan-jax diagnose onset`: "event", "step", "quantity", "departures", "step_by_step", "replay" and
-            "close" are used.
+        result: the result of `gan-jax diagnose onset`, of which "event", "step", "quantity", "departures",
+            "step_by_step", "replay" and "close" are used.
 
     Returns:
         Sentences; the last one is on the window that was replayed step by step, if there is one.

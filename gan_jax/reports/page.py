@@ -105,7 +105,7 @@ def html_table(
 
     Args:
         head: names of the columns; empty for a table without a head.
-        rows: one cell a column; the first cell names the row. Columns of numbers are aligned to the right.
+        rows: one cell per column; the first cell names the row. Columns of numbers are aligned to the right.
         caption: text above the table; its first sentence is the table's label for screen readers.
         keys: HTML before the names of the rows, one a row. With keys, the names stay visible when the table scrolls.
 
@@ -120,10 +120,10 @@ def html_table(
         if len(row) != num_columns:
             raise ValueError(
                 f"row {index} of a table has {len(row)} cells ({row!r}), and there are {num_columns} columns "
-                f"({', '.join(head)}): give one cell a column, None where there is no value"
+                f"({', '.join(head)}): give one cell per column, None where there is no value"
             )
     if keys and len(keys) != len(rows):
-        raise ValueError(f"{len(keys)} keys for {len(rows)} rows: give one key a row, or none")
+        raise ValueError(f"{len(keys)} keys for {len(rows)} rows: give one key per row, or none")
     numeric = [
         bool(head) and column > 0 and bool(rows) and all(_is_number(row[column]) for row in rows)
         for column in range(num_columns)

@@ -52,7 +52,7 @@ def samples(source: Any, *, num: int = 64) -> Figure:
         >>> figure = samples(ring)
         >>> figure.axes[0].lines[0].get_xydata().shape
         (8, 2)
-        >>> len(samples(np.zeros((3, 100, 1))).axes)  # three members, one number a sample
+        >>> len(samples(np.zeros((3, 100, 1))).axes)  # three members, one number per sample
         3
     """
     if num < 1:
@@ -178,7 +178,7 @@ def _draw_histograms(axes: Axes, fake: np.ndarray, real: np.ndarray | None) -> N
 
 
 def curves(metrics: Any, names: Iterable[str] | None = None, *, steps: Any = None) -> Figure:
-    """Metrics over training, one panel a name.
+    """Metrics over training, one panel per name.
 
     Args:
         metrics: a result of `gan_jax.train`, a `gan_jax.Run`, or a mapping from names to arrays [steps] or
@@ -201,7 +201,7 @@ def curves(metrics: Any, names: Iterable[str] | None = None, *, steps: Any = Non
         [1.0, 2.0, 3.0]
     """
     table: Mapping[str, Any] = metrics if hasattr(metrics, "keys") else metrics.metrics
-    if hasattr(metrics, "frame"):  # a run, whose series of lists have a row an evaluation
+    if hasattr(metrics, "frame"):  # a run, whose series of lists have one row per evaluation
         table = {name: values for name, values in table.items() if np.ndim(values) == 1}
     found = {str(name): values for name in table.keys() if (values := _series(table[name])) is not None}  # noqa: SIM118
     if steps is None and "step" in found:
@@ -344,7 +344,7 @@ def survival(times: Any, observed: Any = None, groups: Any = None) -> Figure:
         times: a result of `gan_jax.train` under `vmap` (all its runs), a `gan_jax.SweepRun` (its arms are the groups);
             or [n] times of failure, or of the last evaluation of a run without failure; finite, 0 or more, in steps.
         observed: [n] whether the run failed at its time; False if it is censored. Only with an array of times.
-        groups: [n] the group of each run, with one curve a group in order of appearance; None for a single curve.
+        groups: [n] the group of each run, with one curve per group in order of appearance; None for a single curve.
 
     Returns:
         The figure; the legend gives the failures and the runs of each group.

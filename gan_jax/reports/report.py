@@ -79,7 +79,7 @@ def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None 
 
     Args:
         run: folder of the run.
-        rows: of its metrics, at least one.
+        rows: the rows of its metrics, at least one.
         live: state of a page that is served; None for a file.
 
     Returns:

@@ -161,7 +161,7 @@ def dress(axes: Any, title: str, unit: str) -> None:
     """Sets title, labels and ticks of a curve's axes, in sizes that are legible on a phone.
 
     Args:
-        axes: of matplotlib.
+        axes: the matplotlib axes to draw on.
         title: on the left; `$` has no special meaning in it.
         unit: label of the horizontal axis.
     """

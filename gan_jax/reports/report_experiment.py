@@ -62,7 +62,7 @@ def provenance(record: Any, facts: dict[str, Any]) -> Markup:
     """The command, the device and the versions of a run or a sweep.
 
     Args:
-        record: of a run or a sweep.
+        record: the record of a run or a sweep.
         facts: more lines, before the versions; empty ones are left out.
     """
     known = record.environment

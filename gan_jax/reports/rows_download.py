@@ -20,7 +20,7 @@ def rows_download(rows: Sequence[dict[str, Any]], name: str, place: str) -> Mark
 
     Args:
         rows: of JSON; nested names get dots, lists are left out.
-        name: of the file to save.
+        name: the name of the file to save.
         place: the file of the folder that holds the rows.
 
     Returns:

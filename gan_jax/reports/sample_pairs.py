@@ -23,10 +23,10 @@ class Pictured(NamedTuple):
     """The pictures of a run.
 
     Attributes:
-        name: of the run, in alternative texts.
+        name: the name of the run, in alternative texts.
         sentence: text under its pictures.
         pictures: by step, in order; the first and the last are shown.
-        evaluation: of a step, its metrics as in metrics.jsonl; empty where there are none.
+        evaluation: the evaluation of a step, its metrics as in metrics.jsonl; empty where there are none.
     """
 
     name: str

@@ -23,9 +23,9 @@ def summary_sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics
     """Outcomes of all runs, the trend over the arms, and the test over them, in a line without a full stop.
 
     Args:
-        record: of the sweep.
-        rows: of its members.
-        statistics: from `sweep_statistics`.
+        record: the record of the sweep.
+        rows: a row per member.
+        statistics: the result of `sweep_statistics`.
 
     Returns:
         Words.
@@ -56,7 +56,7 @@ def _count(rows: list[dict[str, Any]], outcome: str) -> int:
 
 
 def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
-    """A row an arm: its outcomes; and a second table of its last metrics."""
+    """One row per arm: its outcomes; and a second table of its last metrics."""
     outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
     early = num_early(row["verdict"] for row in rows) > 0
     lines, last = [], []

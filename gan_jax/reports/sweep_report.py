@@ -91,8 +91,8 @@ def render_sweep(
 
     Args:
         directory: folder of the sweep, or several as one.
-        rows: of its members, at least one.
-        statistics: from `sweep_statistics`.
+        rows: the rows of its members, at least one.
+        statistics: the result of `sweep_statistics`.
         live: state of a page that is served; None for a file.
 
     Returns:

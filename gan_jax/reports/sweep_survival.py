@@ -28,8 +28,8 @@ def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: 
     """The statistics of `onsets.onset_summary`, with a trend over the arms if they differ in one numeric setting.
 
     Args:
-        record: of the sweep.
-        rows: of its members.
+        record: the record of the sweep.
+        rows: a row per member.
         baseline: name of the arm that the others are compared with; the first if None.
 
     Returns:
@@ -89,8 +89,8 @@ def trend_words(record: SweepRecord, statistics: dict[str, Any]) -> str:
     """The answer of a study over one number: "the larger rate, the later the failure (trend p = 0.001)"; "" for others.
 
     Args:
-        record: of the sweep.
-        statistics: from `sweep_statistics`.
+        record: the record of the sweep.
+        statistics: the result of `sweep_statistics`.
 
     Returns:
         Words without a full stop.
@@ -110,8 +110,8 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
     """Kaplan-Meier curves of the arms with their bands, and cumulative incidence by cause.
 
     Args:
-        statistics: from `sweep_statistics`.
-        unit: of the time axis: "step" or "epoch".
+        statistics: the result of `sweep_statistics`.
+        unit: the unit of the time axis: "step" or "epoch".
         per_unit: steps of one unit.
 
     Returns:
@@ -162,11 +162,11 @@ def _read_curve(values: dict[str, Any]) -> SurvivalCurve:
 
 
 def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Markup:
-    """A row an arm: failures, median, restricted mean, hazard ratio and log-rank test against the baseline.
+    """One row per arm: failures, median, restricted mean, hazard ratio and log-rank test against the baseline.
 
     Args:
-        statistics: from `sweep_statistics`.
-        unit: of the times: "step" or "epoch".
+        statistics: the result of `sweep_statistics`.
+        unit: the unit of the times: "step" or "epoch".
         per_unit: steps of one unit.
 
     Returns:
@@ -277,7 +277,7 @@ def survival_tests(record: SweepRecord, statistics: dict[str, Any]) -> Markup:
         lines.append(
             f"Power: {power['num_events']} failures were seen. Two arms together have "
             f"{power['num_events_in_two_arms']:.3g} of them on average, which would show a hazard ratio of "
-            f"{power['hazard_ratio_detectable']:.3g} in 80 % of studies; seeds an arm that would: {seeds} "
+            f"{power['hazard_ratio_detectable']:.3g} in 80 % of studies; seeds per arm that would: {seeds} "
             "(Schoenfeld, two-sided 5 %)."
         )
     else:

@@ -1,4 +1,4 @@
-"""How verdicts depend on thresholds, as text: one line a set of thresholds, one column an arm."""
+"""How verdicts depend on thresholds, as text: one line per set of thresholds, one column per arm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def threshold_summary(series: Sequence[StoredSeries], found: Sequence[Reading]) 
     """The outcomes of each arm under each set of thresholds, for JSON.
 
     Args:
-        series: of the runs.
+        series: the series of the runs.
         found: readings of them, that with the thresholds of training first.
 
     Returns:

@@ -112,7 +112,7 @@ WRONG = [
     (
         "folder of another run",
         ["train", "ring", "--run-dir", "taken", "--data.std", "0.5", *RING],
-        "holds another experiment (data.std",
+        "holds a run of another experiment (data.std",
         other_run,
     ),
     (
@@ -142,7 +142,7 @@ WRONG = [
     ),
     ("seed too large", ["train", "ring", "--seed", "99999999999999999999"], "must be at most 4,294,967,295", None),
     ("endless epochs", [*SMALL, "--num-epochs", "inf"], "--num-epochs is inf", None),
-    ("epochs and steps", [*SMALL, "--num-epochs", "1", "--num-steps", "5"], "give one of them", None),
+    ("epochs and steps", [*SMALL, "--num-epochs", "1", "--num-steps", "5"], "give only one of them", None),
     ("picture nowhere", ["data", "show", "digits", "--out", "/nonexistent/x.png"], "/nonexistent/x.png", None),
     ("prepare digits", ["data", "prepare", "digits"], "nothing to prepare", None),
     ("negative pictures", ["train", "ring", "--pictures", "-1"], "--pictures is -1", None),

@@ -145,7 +145,7 @@ def test_scans_of_vectors_in_many_dimensions_with_an_objective_without_probabili
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--step", "15"], "no checkpoint of step 15; it has 10, 20, 30"),
+        (["--step", "15"], "no checkpoint of step 15: give --step one of 10, 20, 30"),
         (["--points", "1"], "--points is 1, and must be at least 2"),
         (["--film", "film.mp4"], "must end in .gif"),
         (["--film", "nowhere/film.gif"], "does not exist: make it first"),

@@ -152,7 +152,7 @@ def test_a_path_of_any_option_may_begin_at_home(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["ring", "--arm", "x", "--seeds", "2"], "ring defines no sweep(), and so has no arms"),
+        (["ring", "--arm", "x", "--seeds", "2"], "ring defines no sweep(), so it has no arms"),
         (
             ["remedies_ring", "--arm", "plain", "--grid", "data.std", "0.1,0.2"],
             "--arm chooses from the arms of the config",

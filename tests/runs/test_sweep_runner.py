@@ -242,14 +242,14 @@ def test_a_damaged_checkpoint_is_reported(config, whole, tmp_path, monkeypatch, 
         if file.is_file() and file.stat().st_size > 200:
             file.write_bytes(file.read_bytes()[:100])
     sweep("--resume", path)
-    assert "using the one before" in capsys.readouterr().err
+    assert "the one before it is used" in capsys.readouterr().err
     assert metrics(path) == metrics(whole)
 
 
 def test_batches_run_one_after_another(config, whole, tmp_path, monkeypatch, capsys):
     path = tmp_path / "sweep"
     interrupt(monkeypatch, 30, [config, "--strategy", "map", "--max-members", "4", "--run-dir", path])
-    assert "split into 2 batches of up to 4, one after another: as asked" in capsys.readouterr().err
+    assert "trained in 2 batches of up to 4, one after another: as --max-members asks" in capsys.readouterr().err
     sweep("--resume", path)
     assert SweepDirectory(path).read_plans()[0].batches == [[0, 1, 2, 3], [4, 5]]
     assert metrics(path) == metrics(whole)
@@ -265,7 +265,7 @@ def test_a_sweep_too_large_for_the_device_is_split():
     tight = make_plan(members, group, resources, SweepOptions(strategy="vmap", memory_bytes=3e5), lines.append)
     assert 1 < len(tight.batches) <= 8
     assert [member for batch in tight.batches for member in batch] == group
-    assert "do not fit the memory" in lines[-1]
+    assert "do not fit into the memory" in lines[-1]
     hopeless = make_plan(members, group, resources, SweepOptions(strategy="auto", memory_bytes=1.0), lines.append)
     assert (hopeless.strategy, hopeless.batches) == ("map", [[member] for member in group])
 
