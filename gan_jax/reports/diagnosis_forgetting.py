@@ -1,4 +1,4 @@
-"""`gan-jax diagnose forgetting` in words and pictures, from its result."""
+"""The result of `gan-jax diagnose forgetting` in words and figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sentence(result: dict[str, Any]) -> str:
         {kind: _mean(successive(result, kind, what)) for kind in result["gradient_cosines"]}
         for what in ("reversed_share", "mean")
     )
-    text = f"From a checkpoint to the next ({gap:,.0f} steps on average) D's gradient "
+    text = f"From one checkpoint to the next ({gap:,.0f} steps on average) D's gradient "
     if None in reversed_share.values():
         text += "has no cosine: it is 0 at all points of a kind"
     else:

@@ -1,4 +1,4 @@
-"""The kinds of `gan-jax diagnose RUN`, and how their stored results are read.
+"""The kinds of `gan-jax diagnose KIND RUN`, and functions that read their stored results.
 
 Each kind has a module `diagnosis_KIND` in this package with three functions of the result: `sentence`, `table` and
 `figure`; and a module `gan_jax.cli.diagnose_KIND`, whose `diagnose` makes the result.
@@ -37,7 +37,7 @@ def read_diagnosis(kind: str, path: Path) -> dict[str, Any]:
     """A stored result, RUN/diagnosis/KIND.json, with the keys of this version.
 
     Raises:
-        TypeError: if the file holds no JSON object.
+        TypeError: if the file does not hold a JSON object.
     """
     return with_present_keys(kind, json.loads(path.read_text(encoding="utf-8")))
 
@@ -46,7 +46,7 @@ def with_present_keys(kind: str, result: Any) -> dict[str, Any]:
     """A result that may be from an earlier version, with the keys of this version.
 
     Raises:
-        TypeError: if it is no JSON object.
+        TypeError: if it is not a JSON object.
     """
     if not isinstance(result, dict):
         raise TypeError(f"a diagnosis is a JSON object, and this is a {type(result).__name__}")

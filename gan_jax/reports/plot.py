@@ -1,7 +1,7 @@
 """Figures of results and arrays: `samples`, `curves`, `landscape` and `survival`, reached as `gan_jax.plot`.
 
-Each function returns a matplotlib `Figure` that belongs to no pyplot session: save it with `figure.savefig(path)`; a
-notebook shows it as the value of a cell.
+Each function returns a matplotlib `Figure` that is independent of pyplot: save it with `figure.savefig(path)`, or let a
+notebook show it as the value of a cell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_PANELS = 16
-"""Members of a result that `samples` draws."""
+"""Largest number of members of a result that `samples` draws."""
 _MAX_POINTS = 1500
 _RUN_SAMPLES = 512
 _BINS = 60
@@ -37,11 +37,11 @@ def samples(source: Any, *, num: int = 64) -> Figure:
             fixed latents); an object with `samples` and, if it has real examples, `real`; or an array of samples.
             Shapes are [n, height, width, channels] for images in [-1, 1] and [n, dim] for points, of which the first
             two coordinates are drawn; [n] is a list of numbers. A further leading axis, [members, n, ...], gives one
-            panel a member, for the first 16 members.
-        num: images of a grid, 1 or more. Scatters draw up to 1,500 points and histograms all numbers.
+            panel per member, for the first 16 members.
+        num: number of images in a grid, at least 1. Scatters draw up to 1,500 points, histograms all numbers.
 
     Returns:
-        The figure. Axes of a scatter hold the real examples, enlarged by a fifth on each side; the legend gives the
+        The figure. The axes of a scatter cover the real examples and a fifth more on each side; the legend gives the
         share of samples outside.
 
     Raises:
@@ -63,7 +63,7 @@ def samples(source: Any, *, num: int = 64) -> Figure:
     if real is not None and (real.shape[2:] != fake.shape[2:] or len(real) not in (1, len(fake))):
         raise ValueError(
             f"samples {fake.shape[1:]} and real examples {real.shape[1:]} of {len(fake)} and {len(real)} members do "
-            "not belong together: give examples of one shape, and as many members"
+            "not belong together: give examples of the same shape, with the same number of members"
         )
     several = np.ndim(given) in (3, 5)
     pairs = [(part, None if real is None else real[min(index, len(real) - 1)]) for index, part in enumerate(fake)]
@@ -99,7 +99,7 @@ def _samples_and_real(source: Any) -> tuple[Any, Any]:
     if hasattr(source, "generator") and hasattr(source, "load_data"):  # a run
         data = source.experiment.data.source(source.load_data().dataset)
         return source.generator().sample(None, _RUN_SAMPLES), data.sample(jax.random.key(0), _RUN_SAMPLES)
-    # An array has a field `real` too, its real part.
+    # An array also has an attribute `real`, its real part.
     return (source.samples, getattr(source, "real", None)) if hasattr(source, "samples") else (source, None)
 
 

@@ -42,11 +42,11 @@ def picture_samples(path: Path, source: Any, samples: np.ndarray, title: str, un
     """Writes a picture of samples beside their data: a grid of 64 images, a scatter, or a histogram.
 
     Args:
-        path: the file, whose ending names the format.
+        path: the file, whose ending determines the format.
         source: the source of the data; mixtures have `modes` [modes, dim], `std` [modes], `weights` [modes] and
             `noisy` [dim].
         samples: [n, height, width, channels] in [-1, 1], or [n, dim], of which the first two coordinates are drawn.
-        title: above a scatter or a histogram; `$` has no special meaning in it.
+        title: title of a scatter or a histogram; `$` has no special meaning in it.
         unit: the unit of the numbers of a histogram; "" for none.
     """
     samples = np.asarray(samples)

@@ -310,7 +310,7 @@ def test_the_report_compares_the_arms(whole):
     assert main(["report", str(whole)]) == 0
     page = (whole / "report.html").read_text()
     assert "6 runs of 3 arms" in page
-    assert "Equal in every number of every seed: rate=0.0 and rate=0.01" in page
+    assert "equal in every number of every seed: rate=0.0 and rate=0.01" in page
     assert "never formed" in page
     assert page.count("data:image/png;base64,") == 6
     assert "http" not in page.replace("http://www.w3.org", "")

@@ -42,7 +42,7 @@ def test_other_thresholds_are_those_of_a_run_that_had_them(collapsed, tmp_path, 
     stored = [json.loads((run / "verdict.json").read_text())["sentence"] for run in (collapsed, path, collapsed)]
     assert sentences == stored
     assert sentences[0] != sentences[1]
-    assert result["sentence"] == "the run sits at a threshold: its number of failures changes under window=100"
+    assert result["sentence"] == "the run depends on a threshold: its number of failures changes under window=100"
 
 
 def test_runs_of_different_lengths_are_read_to_their_own_ends(tmp_path, capsys):
