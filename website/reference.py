@@ -43,8 +43,8 @@ class Public(NamedTuple):
     """A public name.
 
     Attributes:
-        name: as a user writes it, such as "gj.losses.R1".
-        place: where it is defined, such as "gan_jax.losses.penalties.R1".
+        name: the name as a user writes it, such as "gj.losses.R1".
+        place: the full name of the definition, such as "gan_jax.losses.penalties.R1".
         value: the object.
     """
 

@@ -30,7 +30,7 @@ _NUM_POINTS = 256
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """What D forgets between checkpoints, up to `--step` if it is given.
+    """Measures what D forgets between checkpoints, up to `--step` if it is given.
 
     Raises:
         ValueError: if there are fewer than two checkpoints, or D does not score single samples.

@@ -41,7 +41,7 @@ _LONG = 120
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """D's landscape at each requested checkpoint.
+    """Measures D's landscape at each requested checkpoint.
 
     For 2-D data a picture of each goes into RUN/diagnosis/landscape, for the report; `--film` also writes a film.
 

@@ -101,7 +101,7 @@ def path(text: str) -> str:
     """A file or folder, with `~` for the home folder. Also RUN@STEP, SWEEP#MEMBER, and a config with its remedies.
 
     Args:
-        text: as typed.
+        text: the text as typed.
 
     Returns:
         The path as typed, with the home folder in place of `~`.
@@ -144,7 +144,7 @@ def seeds(text: str) -> int | list[int]:
     """A count "5", a list "0,3,7", a range "11-21" with both ends, or a list of both.
 
     Args:
-        text: as typed.
+        text: the text as typed.
 
     Returns:
         The count, or the seeds.

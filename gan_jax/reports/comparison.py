@@ -83,7 +83,7 @@ def render_comparison(runs: Sequence[Compared]) -> str:
     """The HTML of the page, of at most `MAX_BYTES`.
 
     Args:
-        runs: at least two.
+        runs: the runs, at least two.
 
     Returns:
         The whole document.

@@ -44,7 +44,7 @@ def figure_svg(figure: Any, label: str, *, whole: bool = False) -> Markup:
     on a phone, so that its texts stay legible.
 
     Args:
-        figure: of matplotlib; its background is removed.
+        figure: a matplotlib figure; its background is removed.
         label: the text for screen readers; each label may occur only once on a page.
         whole: whether the figure takes the width of the page, rather than a place in a grid.
 

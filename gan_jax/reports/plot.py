@@ -184,7 +184,7 @@ def curves(metrics: Any, names: Iterable[str] | None = None, *, steps: Any = Non
         metrics: a result of `gan_jax.train`, a `gan_jax.Run`, or a mapping from names to arrays [steps] or
             [members, steps] (a dict, or a pandas frame of one run). Of several members the median is drawn, with a band
             that holds the middle 80 % (from the 10 % to the 90 % quantile). Values that are not finite are left out.
-        names: in the order of the panels; None for all metrics that hold numbers.
+        names: names of the metrics, in the order of the panels; None takes all that hold numbers.
         steps: [steps] of the values, ascending; by default the metric "step" if there is one, else 1, 2, 3 and so on.
 
     Returns:

@@ -21,24 +21,24 @@ from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
 _FIRST_NAMES = (("detector.dominant_mode", "detector.heaviest"), ("probe_state.", "looks."))
-"""Beginnings of the names of a state's leaves: today's, and the one that checkpoints have had from the first."""
+"""Prefixes of the names of a state's leaves: the present one, and the one in checkpoints since the first version."""
 
 
 class CheckpointError(ValueError):
-    """No checkpoint can be used; the message says which were tried and why they failed."""
+    """A checkpoint cannot be written or read; the message names it and gives the reason."""
 
 
 class Checkpoints:
     """The checkpoints of one run.
 
-    A step is written under a temporary name and renamed when complete, so a killed write is never picked up. The
-    SHA-256 of the state is stored beside it and checked on reading, so neither is a damaged one.
+    A step is written under a temporary name and renamed when it is complete, so an interrupted write is never read. The
+    SHA-256 of the state is stored with it and checked on reading, so a damaged state is not used either.
 
     Args:
-        directory: where they are kept; made if absent.
-        keep: newest checkpoints that are kept.
-        keep_every_steps: steps that are multiples of this are kept for good, to branch from; None keeps none for good.
-        read_only: neither make nor clean anything.
+        directory: the folder of the checkpoints; created if absent.
+        keep: number of newest checkpoints that are kept.
+        keep_every_steps: checkpoints at multiples of this are never deleted, to branch from; None allows deleting all.
+        read_only: whether nothing in the folder may be created or removed.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Checkpoints:
         """Steps with a complete checkpoint, ascending."""
         with _quiet():
             found = {int(step) for step in self._manager.all_steps(read=True)}
-        return sorted(step for step in found if (self.directory / str(step)).is_dir())  # and not "007"
+        return sorted(step for step in found if (self.directory / str(step)).is_dir())  # a folder "007" is not step 7
 
     def save(self, state: TrainState, step: int | None = None) -> None:
         """Writes a state, and returns when it is safely on disk.
 
         Args:
             state: the state of one run, or of several with a leading axis.
-            step: to write it under; None: its own, which a stacked state has none of.
+            step: step under which it is written; None takes the state's own, which stacked states do not have.
 
         Raises:
             CheckpointError: if it cannot be written, or is not newer than those there (a rewound run must `drop_after`

@@ -32,7 +32,7 @@ def read_member_rows(path: Path, record: Path, remedy: str) -> list[dict[str, An
         if field is None and known[row["member"] : row["member"] + 1] != [(row["arm"], row["seed"])]:
             field = f"member, arm and seed as in {record.name}"
         elif field is None and row["member"] in found:
-            field = "member of its own"
+            field = "member, since an earlier line has the same"
         if field is None:
             found.add(row["member"])
         return field

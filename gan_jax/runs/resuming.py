@@ -44,7 +44,7 @@ class Usable(NamedTuple):
 
         Args:
             metrics: the file of the rows.
-            place: where unreadable checkpoints were moved.
+            place: the folder that unreadable checkpoints were moved to.
 
         Returns:
             Lines to log.
@@ -193,7 +193,7 @@ def cannot_continue(name: str, usable: Usable, metrics: Path, remedy: str) -> st
         name: the name of the run or sweep.
         usable: the result of the search, which has no state.
         metrics: the file of the rows.
-        remedy: what to do if the cause cannot be mended.
+        remedy: what to do if the cause cannot be removed.
 
     Returns:
         The message.

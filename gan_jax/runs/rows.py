@@ -112,5 +112,5 @@ def _number(value: Any) -> Any:
 
 
 def without_long_lists(values: dict[str, Any]) -> dict[str, Any]:
-    """Metrics without the counts of 1,000 modes and the like, which are in metrics.jsonl."""
+    """The metrics without long lists, such as the counts of 1,000 modes, which are only in metrics.jsonl."""
     return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}

@@ -203,13 +203,13 @@ def same_shapes(template: Any, other: Any) -> bool:
 
 
 def state_template(experiment: Experiment) -> TrainState:
-    """Shapes and dtypes of the experiment's state, without computing it; its key is a real one, of the right kind."""
+    """Shapes and dtypes of the experiment's state, without computing it; only the key is an actual key."""
     key = jax.random.key(0)
     return init_shapes(experiment, key)._replace(key=key)
 
 
 def stacked_template(experiment: Experiment, num: int) -> TrainState:
-    """The template of the states of `num` runs, with a leading axis."""
+    """The template of the states of `num` runs, stacked along a leading axis."""
     template = state_template(experiment)
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((num, *leaf.shape), leaf.dtype), template._replace(key=template.step)
@@ -218,7 +218,7 @@ def stacked_template(experiment: Experiment, num: int) -> TrainState:
 
 
 def spaced(experiment: Experiment, num: int) -> int:
-    """Steps between `num` evenly spaced evaluations; a multiple of `eval_every_steps`."""
+    """The number of steps between `num` evenly spaced evaluations, a multiple of `eval_every_steps`."""
     evaluations = -(-experiment.num_steps // experiment.eval_every_steps)
     return max(1, round(evaluations / max(1, num))) * experiment.eval_every_steps
 

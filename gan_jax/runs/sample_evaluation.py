@@ -108,7 +108,7 @@ def _inversion(generator: TrainedGenerator, dataset: Any) -> dict[str, Any]:
         "real": float(jnp.mean(reachable)),
         "floor": 0.0,
         "better": "low",
-        "meaning": "error of held-out images made from the best latents; beside it, of its own samples",
+        "meaning": "error of held-out images made from the best latents (real data: of G's own samples)",
         "definition": f"mean squared error per pixel in [-1, 1] of {len(order)} held-out images, 300 steps of Adam on "
         f"latents from {_NUM_STARTS} starts; bootstrap over images",
     }

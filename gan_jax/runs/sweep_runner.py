@@ -89,7 +89,7 @@ def run_sweep(
 
 
 class _BatchRunner:
-    """One batch of members, from its newest checkpoint to its end."""
+    """Trains one batch of members, from its newest checkpoint to its end."""
 
     def __init__(
         self,
@@ -255,7 +255,7 @@ class _BatchRunner:
         return hosts.num_hosts() * len(strategy.devices)
 
     def _gather(self, strategy: Strategy, tree: Any, num: int) -> Any:
-        """Results of all members of the batch, on the host of every process."""
+        """The results of all members of the batch, on the host of every process."""
         return hosts.gather(strategy.gather(tree, num), len(self.batch))
 
     def _label(self, host: Any) -> str:

@@ -35,7 +35,7 @@ class ReplayedWindow(NamedTuple):
 
     Attributes:
         steps: [probes], the step of each probe, ascending.
-        signals: by name, [probes]: the values of `gan_jax.training.probes`, and under "training/" the means of the
+        signals: arrays [probes] by name: the values of `gan_jax.training.probes`, and under "training/" means of the
             training metrics over the steps since the previous probe.
         metrics: the detector's metrics at the probes, by name, [probes]; scalars only.
         checked: for each checkpoint on the way, by step, whether the replayed players equal it bit for bit.
