@@ -1,10 +1,10 @@
-"""The grid of 25 Gaussians as a fixed training set, and a GAN that covers half of it: what AdaGAN's rounds are made of.
+"""The grid of 25 Gaussians as a fixed training set, and a GAN that covers half of it: the GAN of each round of AdaGAN.
 
-Claim: AdaGAN covers with T small GANs what none of them covers alone, and more than T independent ones side by side
-    (the paper's claim, on mixtures in the plane with another layout and other nets); bagging is run beside them.
+Claim: T small GANs boosted by AdaGAN cover modes that none of them covers alone, and more than T independent ones (the
+    paper's claim, on mixtures in the plane with another layout and other networks); bagging is run for comparison.
 Command: python -m benchmarks.adagan --pictures DIR
     the GAN of one round: gan-jax train adagan_grid
-Cost: about 1.5 seconds a round on two cores after compilation, 2 to 3 with the density-ratio classifier; the study (3
+Cost: about 1.5 seconds per round on two cores after compilation, 2 to 3 with the density-ratio classifier; the study (3
     seeds, 10 rounds, five methods) 6 to 8 minutes.
 Figure: modes captured of 25 after 6 rounds, of three seeds: 25, 25, 25 by theorem 1 and 24, 25, 25 by theorem 2; 17,
     20, 14 by independent runs; 9, 13, 8 by one; see docs/remedies.md.

@@ -1,4 +1,4 @@
-"""CollapseBench: games of different causes and data that collapse, and that a remedy is scored on.
+"""CollapseBench: games on different data that collapse for different reasons, on which remedies are scored.
 
 Claim: each game collapses with the seeds that configs/collapsebench.json names; a remedy's score is the share of these
     collapses that it prevents.

@@ -1,7 +1,7 @@
-"""The game of `ring` pushed in six directions, to find runs that form and collapse, for `gan-jax diagnose onset`.
+"""Six variants of the game of `ring`, to find runs that form and then collapse, for `gan-jax diagnose onset`.
 
-Claim: none. Each arm changes one setting of the plain game of `ring`, and the sweep finds the runs that form and then
-    collapse. No run is made to collapse at a given time.
+Claim: none was published. Each arm changes one setting of the plain game of `ring`, and the sweep finds the runs that
+    form and then collapse. No run is made to collapse at a given time.
 Command: gan-jax sweep collapses_ring
     one of its runs, with the arm's settings: gan-jax train collapses_ring --seed 3
     its onset: gan-jax diagnose onset RUN --branch all

@@ -1,8 +1,8 @@
-"""The two cities of `temperatures` pushed in fifteen directions: runs that form and then lose a city for good.
+"""Fifteen variants of the two cities of `temperatures`, to find runs that form and then lose a city for good.
 
-Claim: none. Each arm changes one small game in one way, and the sweep finds the runs that hold both cities and then
-    lose one. No run is made to collapse at a given time. An onset takes ten evaluations in a row, which are 1,000
-    steps, so that an oscillation of a few hundred steps does not count.
+Claim: none was published. Each arm changes one setting of a small game, and the sweep finds the runs that cover both
+    cities and then lose one. No run is made to collapse at a given time. An onset takes ten evaluations in a row, which
+    are 1,000 steps, so that an oscillation of a few hundred steps does not count.
 Command: gan-jax sweep collapses_temperatures --strategy map
     one of its runs, with the arm's settings: gan-jax train collapses_temperatures --seed N
     its onset: gan-jax diagnose onset RUN --branch all

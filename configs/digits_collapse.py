@@ -1,7 +1,7 @@
 """Two MLPs on scikit-learn's handwritten digits, which lose class after class while their samples stay well made.
 
-Claim: two small MLPs without batch norm, Adam with b1 = .9 and five updates of D a step lose the classes of real
-    handwriting one after another, with next to no junk at the end.
+Claim: two small MLPs without batch norm, trained by Adam with b1 = .9 and five updates of D per step, lose the classes
+    of real handwriting one after another, with next to no junk at the end.
 Command: gan-jax train digits_collapse
 Cost: 4 minutes (83 steps/s) on two busy cores.
 Figure: seed 0: "collapsed while forming at step 3,750 (class: few classes; onto 3 (100 %); ...)"; effective classes 2.6

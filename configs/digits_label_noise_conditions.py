@@ -1,7 +1,7 @@
 """On what does the effect of label noise depend? The games of digits_label_noise with one setting changed at a time.
 
-Claim: none is published. Plain and 10 % exact flips, each as in digits_collapse, with one update of D a step instead of
-    five, with batch norm in both players, and with b1 = .5.
+Claim: none was published. Plain and 10 % exact flips, each as in digits_collapse, with one update of D per step instead
+    of five, with batch norm in both players, and with b1 = .5.
 Command: gan-jax sweep digits_label_noise_conditions [--seeds 0-3]
 Cost: 8 arms by 8 seeds, 64 runs of 20,000 steps: one to two hours on two cores.
 Figure: see docs/results.md.

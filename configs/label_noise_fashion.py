@@ -1,6 +1,6 @@
 """The label-noise DCGAN on Fashion-MNIST at 64x64.
 
-Claim: none was published: the study names Fashion-MNIST, and its code does not load it. All else is
+Claim: none was published; the study names Fashion-MNIST, but its code does not load it. Everything else is as in
     `label_noise_mnist`.
 Command: gan-jax train label_noise_fashion --data DIR --discriminator.transforms.0.rate 0.1
     gan-jax sweep label_noise_fashion --data DIR [--seeds 20]

@@ -1,4 +1,4 @@
-"""The label-noise DCGAN on MNIST at 64x64, to the letter.
+"""The label-noise DCGAN on MNIST at 64x64, as published.
 
 Claim: flipping a share of D's labels postpones the collapse of a DCGAN: it comes at epoch 13 with 0 %, 15 with 1 %, 25
     with 5 %, and after 70 with 10, 15 and 20 % (mean of 5 runs, found by eye). 0 % and 1 % are the same program, since
@@ -8,10 +8,10 @@ Command: gan-jax train label_noise_mnist --data DIR --discriminator.transforms.0
     gan-jax sweep label_noise_mnist --data DIR [--seeds 20]: 6 rates, both label rules, both generators
     gan-jax sweep label_noise_mnist --data DIR --grid discriminator.transforms.0.rate 0,0.01,0.05,0.10,0.15,0.20
         for the published table alone
-Cost: 65,660 steps of 0.14 TFLOP a run: hours on a GPU of today, weeks on two CPU cores; the sweep has 24 arms.
-    --num-steps 100 shows that it runs. On two cores take `label_noise_small`.
-Figure: the epoch of collapse, from the detector; see docs/results.md for what has been measured. It takes 33 seeds an
-    arm to tell hazards apart that differ by a factor of 2, if all runs collapse; 5 were published.
+Cost: 65,660 steps of 0.14 TFLOP per run: hours on a current GPU, weeks on two CPU cores; the sweep has 24 arms.
+    --num-steps 100 shows that it runs. On two cores use `label_noise_small`.
+Figure: the epoch of collapse, from the detector; see docs/results.md for what has been measured. To tell hazards apart
+    that differ by a factor of 2 takes 33 seeds per arm, if all runs collapse; 5 were published.
 
 References:
     R. Patwa et al., "Exploring mode collapse in GANs" (README and src/model.py of gans-mode-collapse).

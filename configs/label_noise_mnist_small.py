@@ -1,8 +1,8 @@
 """The label-noise DCGAN on MNIST at 32x32 and half width, for a CPU.
 
-Claim: as `label_noise_mnist`, at a size that two cores train in minutes; whether it carries over is to be measured.
+Claim: that of `label_noise_mnist`, at a size that two cores train in minutes; whether it holds here is to be measured.
 Command: gan-jax train label_noise_mnist_small --data DIR --num-epochs 5
-Cost: about 80 seconds an epoch on two cores.
+Cost: about 80 seconds per epoch on two cores.
 Figure: readable digits after 5 epochs; see docs/results.md.
 """
 

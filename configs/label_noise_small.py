@@ -1,9 +1,9 @@
 """The label-noise DCGAN on MNIST at 28x28 and a quarter of the width: the whole study on two cores.
 
-Claim: as `label_noise_mnist`, at a size of which two cores train 30 runs in an hour or two; whether it carries over to
-    the published size is another question.
+Claim: that of `label_noise_mnist`, at a size at which two cores train 30 runs in an hour or two. Whether a result at
+    this size holds at the published size is another question.
 Command: gan-jax sweep label_noise_small --data DIR [--seeds 20]
-Cost: 6 rates x 5 seeds x 12 epochs of 60,000 digits: 4 to 7 minutes an epoch of all 30 on two idle cores.
+Cost: 6 rates x 5 seeds x 12 epochs of 60,000 digits: 4 to 7 minutes per epoch of all 30 on two idle cores.
 Figure: no collapse by epoch 9, and no difference between the arms; see docs/scale.md. The 0 % and 1 % arms are the same
     program, and must coincide.
 """

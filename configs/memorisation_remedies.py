@@ -1,4 +1,4 @@
-"""Which remedy keeps D from memorising 1,000 training digits, and does G last longer with it?
+"""Which remedy keeps D from memorising 1,000 training digits, and does G then collapse later?
 
 Claim: flipped labels keep D from overfitting and so prevent collapse (the label-noise study); augmentation does so
     (Karras et al. 2020 and Zhao et al. 2020, on other data).

@@ -1,8 +1,8 @@
-"""Two cities, a pair that learns too fast, a fixed set of readings: do more readings, or a remedy, postpone collapse?
+"""Two cities, players that learn too fast, a fixed set of readings: do more readings, or a remedy, postpone collapse?
 
-Claim: none: whether more data postpone collapse is an open question. On digits no run has collapsed, whatever D has
-    memorised (docs/why_it_collapsed.md); here collapse is common enough to be counted. Each arm has one set of
-    readings, the same for all seeds.
+Claim: none was published; whether more data postpone collapse is an open question. On digits no run collapsed, however
+    much D memorised (docs/why_it_collapsed.md); here collapse is common enough to be counted. Each arm has one set of
+    readings, which is the same for all seeds.
 Command: gan-jax sweep memorisation_temperatures --strategy vmap && gan-jax report runs/memorisation_temperatures-sweep
     (Kaplan-Meier curves, log-rank tests, and in signals.jsonl D's accuracy on training and held-out readings)
 Cost: 7 arms x 24 seeds x 10,000 steps of batch 128: 13 minutes on one busy core.

@@ -1,7 +1,7 @@
 """A GAN of two MLPs on MNIST at 28x28, which ends in well-made samples of a single digit.
 
-Claim: two MLPs without batch norm, Adam with b1 = .9 and five updates of D a step go from several digits to one, "1",
-    within 3,500 to 5,000 steps; the samples stay digits.
+Claim: two MLPs without batch norm, trained by Adam with b1 = .9 and five updates of D per step, go from several digits
+    to a single one, "1", within 3,500 to 5,000 steps; the samples remain digits.
 Command: gan-jax train mnist_collapse_mlp --data DIRECTORY
 Cost: not measured yet.
 Figure: "collapsed while forming" onto 1, effective classes 1.0; a picture of ones.

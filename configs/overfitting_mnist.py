@@ -1,10 +1,10 @@
-"""MNIST at 16x16: D's score along lines through digits, where a GAN does well, collapses, and overfits.
+"""MNIST at 16x16: D's score along lines through digits, for GANs that do well, that collapse, and that overfit.
 
-Claim: scans D(x + k u) along random lines have their maximum at real examples where a GAN does well, none where it
-    collapses by forgetting, and sharper ones, among flat regions, where D overfits (Gainetdinov's figures 2 to 4).
+Claim: scans D(x + k u) along random lines have their maximum at real examples if a GAN does well, have none there if it
+    collapses by forgetting, and have sharper ones, among flat regions, if D overfits (Gainetdinov's figures 2 to 4).
 Command: python -m benchmarks.overfitting_mnist --data DIR --pictures DIR
     one of them: gan-jax train overfitting_mnist --data DIR && gan-jax diagnose landscape RUN
-Cost: 4 arms x 3 seeds x 4,000 steps: 15 minutes on a core of its own, the scans included.
+Cost: 4 arms x 3 seeds x 4,000 steps: 15 minutes on one idle core, scans included.
 Figure: peaks at 52, 14, 12 and 82 % of the training digits, half-widths 0.9, 5.6, 7.3, 0.8; docs/why_it_collapsed.md.
 
 References:

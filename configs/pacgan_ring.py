@@ -1,10 +1,10 @@
-"""PacGAN's ring, to its settings: does packing keep eight modes that a plain GAN drops?
+"""PacGAN's ring with its published settings: does packing keep eight modes that a plain GAN drops?
 
 Claim: modes of 8 (high-quality share, reverse KL), means of 10 trials and standard errors after 400 epochs of 1,000
     batches: GAN 6.3 +- 0.5 (98.2 %, 0.45); ALI 6.6 +- 0.3; PacGAN2 7.9 +- 0.1 (95.6 %, 0.07); PacGAN3 7.8 +- 0.1;
     PacGAN4 7.8 +- 0.1.
 Command: gan-jax sweep pacgan_ring [--num-steps 400000 --seeds 10]
-Cost: the published length is 400,000 steps, far beyond two cores; 4,000 steps of 2 seeds an arm took 20 minutes of CPU.
+Cost: the published length is 400,000 steps, far beyond two cores; 4,000 steps of 2 seeds per arm took 20 CPU minutes.
 Figure: at 4,000 steps no arm has settled; docs/remedies.md.
 
 References:

@@ -1,4 +1,4 @@
-"""Progressive growing on MNIST, from 4x4 to 32x32, with everything that the paper brings.
+"""Progressive growing on MNIST, from 4x4 to 32x32, with all parts of the published method.
 
 Claim: growth, equalised learning rates, pixelwise normalisation, the minibatch's standard deviation, WGAN-GP with drift
     and an average of G train stably; the normalisation stops an escalation of signal magnitudes when D overshoots.

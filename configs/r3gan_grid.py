@@ -1,7 +1,7 @@
-"""R3GAN's four losses and its negatives, on the grid of 25 Gaussians.
+"""R3GAN's four losses, and the settings that its paper calls harmful, on the grid of 25 Gaussians.
 
 Claim: relativistic pairing with R1 and R2 covers all modes; R1 alone diverges with either loss; penalties that are
-    applied in every eighth step only, b2 = .999, and batch norm in both players do harm.
+    applied only in every eighth step, b2 = .999, and batch norm in both players do harm.
 Command: gan-jax sweep r3gan_grid
 Cost: see docs/results.md.
 Figure: modes of 25, share of high-quality samples, and outcomes; see docs/results.md.

@@ -1,6 +1,6 @@
 """Every remedy on MNIST at 16x16 with a narrow DCGAN, all else equal.
 
-Claim: none. It is the third table beside `remedies_ring` and `remedies_grid`, on real digits.
+Claim: none was published. This is the study of `remedies_ring` and `remedies_grid` on real digits.
 Command: gan-jax sweep remedies_mnist --data DIR [--seeds 8]
     one of them: gan-jax train remedies_mnist+packing_2 --data DIR
 Cost: 50 arms x 3 seeds x 2 epochs of 60,000 digits; one seed and one epoch take 25 minutes on a busy core.

@@ -1,7 +1,7 @@
-"""A small residual pair on MNIST in the manner of BigGAN: hinge, spectral norm, orthogonality, an average of G.
+"""Small residual networks on MNIST in the style of BigGAN: hinge loss, spectral norm, orthogonality, an average of G.
 
-Claim: none. These are the networks of the memorisation study, small enough for a CPU. Samples of a truncated latent:
-    gan-jax evaluate RUN --truncation 1.
+Claim: none was published. These are the networks of the memorisation study, small enough for a CPU. To measure samples
+    of truncated latents: gan-jax evaluate RUN --truncation 1.
 Command: gan-jax train resnet_mnist --data DIR
 Cost: 16 channels at 28x28, 2 epochs of batch 64: not run to its end yet.
 Figure: none yet: effective classes of 10.

@@ -1,9 +1,9 @@
 """A DCGAN whose batch of 512 divides over many devices.
 
-Claim: none. It is the label-noise DCGAN at 64x64 without noise, batch 512, with epochs that wrap, so that 2, 4, 8, ...
-    devices split every batch evenly.
+Claim: none was published. This is the label-noise DCGAN at 64x64 without noise, batch 512, with epochs that wrap, so
+    that 2, 4, 8, ... devices split every batch evenly.
 Command: gan-jax train scaling --data DIR --data-parallel
-Cost: 117 steps of 1.1 TFLOP an epoch.
+Cost: 117 steps of 1.1 TFLOP per epoch.
 Figure: examples/s by number of devices; see docs/scale.md.
 """
 

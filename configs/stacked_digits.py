@@ -1,7 +1,7 @@
 """Stacks of three of scikit-learn's digits, 1,000 modes, with MLPs: the thousand-mode game that needs no download.
 
-Claim: without a remedy G covers a part of the 1,000 modes; unrolling, packing and R3GAN's loss are each published to
-    cover more of Stacked MNIST, of which this is a small form.
+Claim: without a remedy G covers a part of the 1,000 modes. Unrolling, packing and R3GAN's loss are each reported to
+    cover more modes of Stacked MNIST, of which this is a small version.
 Command: gan-jax sweep stacked_digits
     one of them: gan-jax train stacked_digits+r3gan
 Cost: see docs/results.md.

@@ -2,7 +2,7 @@
 
 Claim: of the 1,000 modes, G captures 628.0 +- 140.9 (KL 2.58 +- 0.75 nats) without unrolling, 524 (2.44) with 1 step
     of D unrolled, 732.0 +- 45.0 (1.66 +- 0.09) with 5 and 817 (1.43) with 10. Another group's plain GAN with these nets
-    has 487.7 +- 34.6 (2.24 +- 0.15; 50 runs, +- a standard error). All else is `stacked_mnist_unrolled_quarter`.
+    has 487.7 +- 34.6 (2.24 +- 0.15; 50 runs, +- a standard error). All else is as in `stacked_mnist_unrolled_quarter`.
 Command: gan-jax train stacked_mnist_unrolled_half --data DIR
     (--generator.unroll.num-steps 10 for more, 0 for the plain GAN)
 Cost: as `stacked_mnist_unrolled_quarter`.

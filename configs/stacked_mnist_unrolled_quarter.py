@@ -5,13 +5,13 @@ Claim: of the 1,000 modes, G captures 30.6 +- 20.7 (KL 5.99 +- 0.42 nats) withou
     78.5 +- 17.6 (5.21 +- 0.19; 50 runs, +- a standard error). A perfect sampler has 1,000 and 0.020.
 Command: gan-jax train stacked_mnist_unrolled_quarter --data DIR
     (--generator.unroll.num-steps 10 for more, 0 for the plain GAN)
-Cost: 500,000 steps of batch 128: on two busy cores 2 steps a second, 5 without unrolling, and 20 seconds an evaluation,
-    so days; the whole is for a GPU. --num-steps 200 --eval-every-steps 100 shows in minutes that it runs.
+Cost: 500,000 steps of batch 128: on two busy cores 2 steps/s, 5 without unrolling, and 20 seconds per evaluation, so
+    days; the full length needs a GPU. --num-steps 200 --eval-every-steps 100 shows in minutes that it runs.
 Figure: modes of 1,000 and KL in nats to the uniform distribution, of 25,600 samples; see docs/results.md.
 
-The published rule counts every sample, whatever the classifier thinks of it, and one captures a mode. That is `modes`;
-`modes_sure` beside it counts readable samples only, and the detector's labels go by `modes_held`, which is not moved by
-strays.
+The published rule counts every sample, however unsure the classifier is, and a single one captures a mode. That number
+is `modes`. `modes_sure` counts only readable samples, and the detector uses `modes_held`, which single stray samples
+do not change.
 
 References:
     L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, section 3.3.1 and table 1.

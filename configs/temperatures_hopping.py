@@ -1,4 +1,4 @@
-"""Two cities, one thermometer, and a generator that hops between them for as long as one watches.
+"""Two cities, one thermometer, and a generator that never stops hopping between them.
 
 Claim: G finds one city, D learns that readings from it are fake, G moves to the other, and so on: neither player has an
     incentive to cover both. Here it does so: small networks, a latent of one dimension, momentum, and a G that learns

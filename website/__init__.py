@@ -1,1 +1,1 @@
-"""The parts of the documentation site that are made from the code when it is built (`mkdocs build`)."""
+"""The parts of the documentation site that are generated from the code when it is built (`mkdocs build`)."""

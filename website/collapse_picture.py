@@ -18,7 +18,7 @@ from gan_jax.metrics.survival import Onset, kaplan_meier
 from gan_jax.reports.figures import draw_survival, new_figure
 
 STEPS = (2_250, 5_250, 20_000)
-"""Steps of the samples; of each the nearest picture of the run is shown."""
+"""Steps of the samples; the picture of the run that is nearest to each is shown."""
 
 
 def picture_of(run: Path, step: int) -> tuple[int, Path]:

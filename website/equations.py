@@ -28,7 +28,7 @@ class _Inline(InlineProcessor):
 
 
 class Equations(Extension):
-    """$...$ in running text; code spans come first, and keep their dollars."""
+    """Matches $...$ in running text; code spans are matched before, and keep their dollars."""
 
     def extendMarkdown(self, md: Markdown) -> None:
         md.inlinePatterns.register(_Inline(_INLINE), "equation", 175)  # below backticks (190) and escapes (180)

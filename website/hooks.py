@@ -1,4 +1,4 @@
-"""What mkdocs calls while it builds the site: it adds the generated pages, and leaves out what is not there.
+"""Hooks that mkdocs calls while it builds the site: they add the generated pages, and leave out missing ones.
 
 Nothing generated is committed. `mkdocs build --strict` reads mkdocs.yml, which names this file.
 """
@@ -44,7 +44,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def completed(entry: Any, there: set[str]) -> Any:
-    """An entry of the navigation, without pages that are not there; "FOLDER/*.md" becomes the pages of that folder."""
+    """An entry of the navigation without missing pages; "FOLDER/*.md" is replaced by the pages of that folder."""
     if isinstance(entry, str):
         return entry if entry in there else None
     ((title, inside),) = entry.items()

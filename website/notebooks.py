@@ -60,7 +60,7 @@ def as_markdown(cell: Any, index: int, target: Path) -> Iterator[str]:
 
 
 def processor_seconds() -> float:
-    """Processor time of the kernels that have ended."""
+    """Processor time, in seconds, of the kernels that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

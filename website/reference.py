@@ -27,7 +27,7 @@ PAGES = {
     "diagnostics": ("Diagnostics", "Detectors of collapse, verdicts, and measurements of why."),
     "runs": ("Runs and figures", "What lies on a disk, read as arrays; figures of it."),
 }
-"""Title and line of each page, by its name."""
+"""Title and first line of each page, by its name."""
 _OF_MODULE = {
     "training.optimizers": "optimizers",
     "training.growth": "optimizers",
@@ -36,15 +36,15 @@ _OF_MODULE = {
     "reports.plot": "runs",
     "experiment": "experiment",
 }
-"""Pages of modules and rooms that have no page of their own name; the longest match decides."""
+"""Pages of modules and folders that have no page under their own name; the longest match counts."""
 
 
 class Public(NamedTuple):
     """A public name.
 
     Attributes:
-        name: as a user writes it, such as "gj.losses.R1".
-        place: where it is defined, such as "gan_jax.losses.penalties.R1".
+        name: the name as a user writes it, such as "gj.losses.R1".
+        place: the full name of the definition, such as "gan_jax.losses.penalties.R1".
         value: the object.
     """
 
@@ -54,7 +54,7 @@ class Public(NamedTuple):
 
 
 def public_names() -> list[Public]:
-    """Every public name of `gj` and of the rooms that it names, each object once, in the order of the stubs."""
+    """Every public name of `gj` and of its subpackages, each object once, in the order of the stubs."""
     places = stub_places(ROOT / "__init__.pyi", "gan_jax")
     found: dict[str, Public] = {}
     for name in gj.__all__:
@@ -71,7 +71,7 @@ def public_names() -> list[Public]:
 
 
 def of_module(module: ModuleType, prefix: str) -> Iterator[Public]:
-    """The public names of a module, or of a room with a stub."""
+    """The public names of a module, or of a subpackage with a stub."""
     stub = Path(module.__file__ or "").with_name("__init__.pyi")
     if hasattr(module, "__path__"):
         for name, place in stub_places(stub, module.__name__).items():
@@ -84,7 +84,7 @@ def of_module(module: ModuleType, prefix: str) -> Iterator[Public]:
 
 
 def stub_places(stub: Path, package: str) -> dict[str, str]:
-    """The place of each name that a stub imports from a module."""
+    """The full name of each object that a stub imports from a module."""
     lines = re.findall(r"^from \.([\w.]+) import (\w+) as (\w+)$", stub.read_text(encoding="utf-8"), flags=re.M)
     return {name: f"{package}.{module}.{own}" for module, own, name in lines}
 

@@ -1,4 +1,4 @@
-"""Pages that are tables of what the code knows: configs, remedies, metrics, diagnoses, the command line."""
+"""Pages generated from the code: tables of configs, remedies, metrics and diagnoses, and the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_jax.reports.diagnosis_kinds import RUN_KINDS
 from website.reference import page_of, public_names
 
 _WIDTH = "88"
-"""Columns of the help texts."""
+"""Width of the help texts, in characters."""
 
 
 def pages() -> dict[str, str]:
@@ -54,7 +54,7 @@ def remedies() -> str:
         try:
             changed = "; ".join(gj.diff(base, gj.apply_remedy(base, name)))
         except ValueError as error:
-            changed = f"needs another game: {error}"
+            changed = f"does not fit `ring`: {error}"
         rows.append(f"| `{name}` | {remedy.family} | {remedy.summary} | {_cell(changed)} |")
     head = (
         "# Remedies by name\n\n`gan-jax train ring+NAME`, `gj.apply_remedy(experiment, NAME)`. Equations, measured "
@@ -65,7 +65,7 @@ def remedies() -> str:
 
 
 def metrics() -> str:
-    """The public names of `gj.metrics` by module, a line each."""
+    """The public names of `gj.metrics` by module, one line each."""
     return "# Metrics\n\nArrays in, arrays out; all work under `jit`.\n\n" + _by_module("metrics")
 
 
@@ -88,7 +88,7 @@ def command_line() -> str:
     parts = [f"# Command line\n\n```\n{_help(parser)}\n```\n"]
     for name, command in commands_of(parser).items():
         if name == "diagnose":
-            parts.append("## `gan-jax diagnose`\n\nA page of its own: [diagnoses](diagnoses.md).\n")
+            parts.append("## `gan-jax diagnose`\n\nIt has its own page: [diagnoses](diagnoses.md).\n")
             continue
         parts.append(f"## `gan-jax {name}`\n\n```\n{_help(command)}\n```\n")
         for action, inner in commands_of(command).items():

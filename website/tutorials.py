@@ -1,4 +1,4 @@
-"""The notebooks of examples/ as pages: executed if `python -m website.notebooks` has run, else their text and code."""
+"""The notebooks of examples/ as pages: with results if `python -m website.notebooks` has run, else text and code."""
 
 from __future__ import annotations
 

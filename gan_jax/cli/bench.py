@@ -1,4 +1,4 @@
-"""`gan-jax bench`: how fast this machine is at what a laboratory of GANs does, a JSON row a measurement."""
+"""`gan-jax bench`: measures how fast this machine trains, unrolls, sweeps and evaluates; a JSON row per measurement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_jax.cli.option_types import Several, Whole, path
 from gan_jax.cli.parser import OK, Parser, Settings, UsageError
 
 BENCH_KINDS = ("step", "unroll", "sweep", "compile", "metrics", "checkpoint", "diagnostics")
-_ABOUT = """Measures, and prints a JSON row a case; docs/performance.md has the schema.
+_ABOUT = """Measures speed, and prints one JSON row per case; docs/performance.md says what the keys mean.
 
   gan-jax bench step --case ring,dcgan28 --precision bfloat16 --out rows.jsonl
   gan-jax bench unroll --inner-steps 10 --memory sqrt
@@ -22,23 +22,39 @@ _ABOUT = """Measures, and prints a JSON row a case; docs/performance.md has the 
 
 def add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
     """Adds the command and its options."""
-    bench = commands.add_parser("bench", help="how fast this machine is, a row a measurement", description=_ABOUT)
+    bench = commands.add_parser("bench", help="measure how fast this machine is", description=_ABOUT)
     bench.add_argument("kind", metavar="KIND", help=f"{', '.join(BENCH_KINDS)}, or compare")
-    bench.add_argument("sides", nargs="*", type=path, metavar="A B", help="of compare: two files of rows, or checkouts")
-    bench.option("--case", type=Several(str), metavar="NAME,..", help="ring, mlp, dcgan28, dcgan32, dcgan64; ring")
-    bench.option("--batch-size", type=Whole(1), metavar="N", help="the case's own if not given")
-    bench.option("--precision", default="float32", metavar="NAME", help="float32, tensorfloat32 or bfloat16")
-    bench.option("--steps", type=Whole(1), metavar="N", help="training steps of a round")
-    bench.option("--rounds", type=Whole(1), default=6, metavar="N", help="that count; 6")
-    bench.option("--inner-steps", type=Whole(), default=5, metavar="K", help="of unroll; 5")
-    bench.option("--memory", default="step", metavar="NAME", help="of unroll: what is stored; step")
-    bench.option("--members", type=Whole(1), default=30, metavar="N", help="of sweep; 30")
-    bench.option("--strategy", default="vmap", metavar="NAME", help="of sweep; vmap")
-    bench.option("--out", type=path, metavar="FILE", help="file that rows are appended to")
+    bench.add_argument(
+        "sides", nargs="*", type=path, metavar="A B", help="for compare: two files of rows, or checkouts"
+    )
+    bench.option(
+        "--case", type=Several(str), metavar="NAME,..", help="ring, mlp, dcgan28, dcgan32, dcgan64 (default: ring)"
+    )
+    bench.option("--batch-size", type=Whole(1), metavar="N", help="batch size (default: that of the case)")
+    bench.option(
+        "--precision",
+        default="float32",
+        metavar="NAME",
+        help="float32, tensorfloat32 or bfloat16 (default: float32)",
+    )
+    bench.option("--steps", type=Whole(1), metavar="N", help="training steps per round (default: by the case)")
+    bench.option("--rounds", type=Whole(1), default=6, metavar="N", help="timed rounds, without warm-up (default: 6)")
+    bench.option(
+        "--inner-steps", type=Whole(), default=5, metavar="K", help="for unroll: unrolled updates (default: 5)"
+    )
+    bench.option(
+        "--memory",
+        default="step",
+        metavar="NAME",
+        help="for unroll: what the forward pass stores for the reverse pass (default: step)",
+    )
+    bench.option("--members", type=Whole(1), default=30, metavar="N", help="for sweep: number of runs (default: 30)")
+    bench.option("--strategy", default="vmap", metavar="NAME", help="for sweep: strategy (default: vmap)")
+    bench.option("--out", type=path, metavar="FILE", help="file that the rows are appended to")
 
 
 def bench_command(options: argparse.Namespace, settings: Settings) -> int:
-    """Measures the cases, and prints a row each."""
+    """Measures the cases, and prints one row for each."""
     from gan_jax.bench.rows import emit
 
     out = Path(options.out) if options.out else None
@@ -51,7 +67,7 @@ def bench_command(options: argparse.Namespace, settings: Settings) -> int:
 
         raise UsageError(unknown_name("bench: no kind", options.kind, (*BENCH_KINDS, "compare")))
     if options.sides:
-        raise UsageError(f"bench {options.kind} takes no {options.sides[0]}: name cases with --case")
+        raise UsageError(f"bench {options.kind} takes no files, and got {options.sides[0]}: name cases with --case")
     from gan_jax.bench.kinds import Sizes, measure_kind
 
     given = {name: getattr(options, name) for name in Sizes._fields}

@@ -1,4 +1,4 @@
-"""`gan-jax collapsebench`: remedies scored on known collapses."""
+"""`gan-jax collapsebench`: scores remedies on games that are known to collapse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_jax.cli.parser import OK, Settings, UsageError
 
 
 def collapsebench_command(options: argparse.Namespace, settings: Settings) -> int:
-    """Plays the games with each remedy, and prints the table of all scores that are in the folder."""
+    """Trains the games with each remedy, and prints the table of all scores in the folder."""
     from gan_jax.experiment.component import unknown_name
     from gan_jax.metrics.prevention import remedy_scores
     from gan_jax.reports.bench_table import bench_json, bench_table

@@ -1,4 +1,4 @@
-"""Commands on configs: the list of those that are shipped, a new one to start from, and completion for shells."""
+"""`gan-jax configs`, `new` and `completion`: list the shipped configs, write a new one, complete them in a shell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 def configs_command(options: argparse.Namespace, settings: Settings) -> int:
-    """Prints the configs with a line, the cost and the figure of each; `--json` prints all parts of their headers."""
+    """Prints each config with its summary, cost and figure; `--json` prints all parts of the headers."""
     from gan_jax.experiment.configs import config_header, config_names
     from gan_jax.runs.json_text import json_text
 
@@ -30,35 +30,35 @@ def configs_command(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def new_command(options: argparse.Namespace, settings: Settings) -> int:
-    """Writes NAME.py, the code of a shipped config under a header of its own.
+    """Writes NAME.py: the code of a shipped config under a new header.
 
     Args:
-        options: `name`, of the new file, and `base`, the config to start from.
-        settings: none.
+        options: `name` of the new file, and `base`, the config to start from.
+        settings: not used.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: if the name is no name of a Python file, or the file or its folder stands in the way.
+        UsageError: if the name cannot be that of a Python module, the file exists, or its folder does not.
     """
     from gan_jax.experiment.configs import config_path
     from gan_jax.runs.files import write_text
 
     target = Path(options.name).with_suffix(".py")
     if not target.stem.isidentifier() or Path(options.name).suffix not in ("", ".py"):
-        raise UsageError(f"{options.name} is no name of a config: use letters, digits and _, such as my_ring")
+        raise UsageError(f"{options.name} cannot name a config: use letters, digits and _, such as my_ring")
     if target.exists():
-        raise UsageError(f"{target} exists and is left as it is: choose another name")
+        raise UsageError(f"{target} exists already, and was not changed: choose another name")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"the folder of {target} does not exist: make it first")
     write_text(target, config_text(config_path(options.base).read_text(encoding="utf-8"), options.base, target))
-    print_text(f"{target}, from {options.base}: edit it, then gan-jax train {target}")
+    print_text(f"wrote {target}, a copy of {options.base}: edit it, then run gan-jax train {target}")
     return OK
 
 
 def config_text(source: str, base: str, target: Path) -> str:
-    """The code of a config under the header of a new one.
+    """The text of a new config: a header to fill in, and the code of an existing config.
 
     Args:
         source: text of the config to start from.
@@ -66,13 +66,13 @@ def config_text(source: str, base: str, target: Path) -> str:
         target: file of the new config.
 
     Returns:
-        The text of the new config, whose header has the parts that `gan-jax configs` shows.
+        The text. Its header has the parts that `gan-jax configs` shows.
     """
     header = ast.parse(source).body[0]
     code = "".join(source.splitlines(keepends=True)[header.end_lineno :])
     return (
-        f'"""What this experiment is, in a line. It began as the config {base}.\n\n'
-        "Claim: what it should show.\n"
+        f'"""What this experiment is, in one line. It began as a copy of the config {base}.\n\n'
+        "Claim: what the experiment should show.\n"
         f"Command: gan-jax train {target}\n"
         "Cost: steps, batch size, time on your machine.\n"
         'Figure: what to look at, and its value.\n"""\n' + code
@@ -80,7 +80,7 @@ def config_text(source: str, base: str, target: Path) -> str:
 
 
 def completion_command(options: argparse.Namespace, settings: Settings) -> int:
-    """Prints the script that completes commands, options and names of configs in a shell."""
+    """Prints the script that makes a shell complete commands, options and names of configs."""
     import shtab
 
     from gan_jax.cli.arguments import build_parser

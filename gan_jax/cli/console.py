@@ -1,4 +1,4 @@
-"""What is printed: names and messages may come from a folder of a stranger, and must not steer the terminal."""
+"""Printing to the terminal. Text may come from a stranger's folder, so control characters are escaped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def visible(text: str) -> str:
-    r"""A text with its control characters, and others that are not seen, as escapes; line breaks and tabs are kept.
+    r"""The text with control and other invisible characters written as escapes; line breaks and tabs are kept.
 
     Example:
         >>> visible("never \x1b[2Jformed")
@@ -22,10 +22,10 @@ def visible(text: str) -> str:
 
 
 def print_text(text: object) -> None:
-    """A text on standard output, at once, so that one that is not taken (a full disk) is no success.
+    """Prints a text to standard output and flushes it, so that a failed write (a full disk) raises here.
 
     Raises:
-        OSError: naming standard output.
+        OSError: if the text cannot be written; its file name is "standard output".
     """
     try:
         print(visible(str(text)), flush=True)
@@ -35,5 +35,5 @@ def print_text(text: object) -> None:
 
 
 def log(message: str) -> None:
-    """A line on standard error."""
+    """Prints a line to standard error."""
     print(visible(message), file=sys.stderr, flush=True)

@@ -30,10 +30,10 @@ _NUM_POINTS = 256
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """What D forgets between checkpoints, up to `--step` if it is given.
+    """Measures what D forgets between checkpoints, up to `--step` if it is given.
 
     Raises:
-        ValueError: if there are fewer than two checkpoints, or D has no score of a single sample.
+        ValueError: if there are fewer than two checkpoints, or D does not score single samples.
     """
     states = open_states(options.run, options.data, allowed_code(options))
     experiment, dataset = states.experiment, states.resources.dataset
@@ -52,7 +52,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     cosines = jax.device_get({kind: cosine_matrix(of) for kind, of in slopes.items()})
     lags = []
     for step in gradients.lag_starts(steps):
-        say(f"step {step:,}: {gradients.lags_of(experiment)[-1]} steps on")
+        say(f"step {step:,}: continuing for {gradients.lags_of(experiment)[-1]} steps")
         lags += gradients.lagged_cosines(staged(experiment, step), dataset, restored[step], seen.real, fakes[-1])
     result = {
         "score": describe_score(experiment),
@@ -74,22 +74,22 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
 
 
 def spaced_steps(states: RunStates, until: int | None) -> list[int]:
-    """The evenly spaced checkpoints (those kept as branch points) up to a step, and the last one; all if these are few.
+    """The evenly spaced checkpoints (the branch points) up to a step, and the last one; all, if those are at most two.
 
     Raises:
         RunError: if there is no checkpoint of that step, or none before it.
     """
     if until is not None and until not in states.steps:
         known = ", ".join(f"{step:,}" for step in states.steps)
-        raise RunError(f"{states.name} has no checkpoint of step {until}; it has {known}")
+        raise RunError(f"{states.name} has no checkpoint of step {until}: give --step one of {known}")
     steps = [step for step in states.steps if until is None or step <= until]
     every = states.stored.record.keep_every_steps
     spaced = [step for step in steps if (every and step % every == 0) or step == steps[-1]]
     chosen = spaced if len(spaced) > 2 else steps
     if len(chosen) < 2:
         raise RunError(
-            f"forgetting is between checkpoints, and {states.name} has one up to step {chosen[-1]:,}: train on, or "
-            "train with more --branch-points"
+            f"forgetting is measured between checkpoints, and {states.name} has only one up to step {chosen[-1]:,}: "
+            "train longer, or with more --branch-points"
         )
     return chosen
 

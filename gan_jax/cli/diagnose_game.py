@@ -19,16 +19,16 @@ from gan_jax.scaling.programs import compiler_options
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """Eigenvalues at the checkpoints; of image runs at the newest only, unless `--step` names one.
+    """Eigenvalues at the checkpoints; for images at the newest one only, unless `--step` names one.
 
     Raises:
-        ValueError: if the run does not suffice, or its losses are not finite.
+        ValueError: if the run has no checkpoint, or its losses are not finite.
     """
     states = open_states(options.run, options.data, allowed_code(options))
     experiment, dataset = states.experiment, states.resources.dataset
     steps = chosen_steps(states, options)
     if len(experiment.data.shape) > 1 and options.step is None and len(steps) > 1:
-        say(f"at the newest of {len(steps)} checkpoints, since images take minutes each: --step for another")
+        say(f"measuring only the newest of {len(steps)} checkpoints, since each takes minutes: --step takes another")
         steps = steps[-1:]
     rows, template = [], state_template(experiment)
     for step in steps:

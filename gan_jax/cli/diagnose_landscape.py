@@ -4,7 +4,7 @@
     1-D     the score over the line, and the density of the data
     else    scans D(x + k u), see `gan_jax.diagnostics.state.scan_survey`
 
-Each reports whether D has local maxima at the real data.
+Each form says whether D has local maxima at the real data.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import RunStates, chosen_steps, open_states
 
 _LONG = 120
-"""Seconds of remaining work from which its estimate is printed."""
+"""If more seconds than this remain, an estimate of them is printed."""
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """D's landscape at each requested checkpoint.
+    """Measures D's landscape at each requested checkpoint.
 
     For 2-D data a picture of each goes into RUN/diagnosis/landscape, for the report; `--film` also writes a film.
 
     Raises:
-        ValueError: if D has no score of a single sample, or the options do not suit the run.
+        ValueError: if D does not score single samples, or the options do not suit the run.
     """
     states = open_states(options.run, options.data, allowed_code(options))
     data = states.experiment.data
     check_scored(states.experiment, "the landscape")
     if options.film and data.shape != (2,):
-        raise RunError(f"--film is of 2-D data, and {type(data).__name__} is not: leave it out")
+        raise RunError(f"--film needs 2-D data, and the run's data ({type(data).__name__}) are not 2-D: leave it out")
     steps = chosen_steps(states, options)
     result: dict[str, Any] = {"score": describe_score(states.experiment)}
     if data.shape not in ((1,), (2,)):
@@ -87,7 +87,7 @@ def _scans(
     seen = examples(experiment, dataset, options.seed, options.points)
     reach = float(mean_distance(seen.real))
     if not reach > 0:
-        raise RunError("all real examples are alike, so that there is no distance to scan over: diagnose other data")
+        raise RunError("all real examples are equal, so there is no distance to scan over: this needs other data")
     ks = scans.offsets(reach, NUM_OFFSETS)
     checkpoints = []
     for index, step in enumerate(steps):
@@ -96,7 +96,7 @@ def _scans(
         found = jax.device_get(scan_survey(staged(experiment, step), states.restore(step), seen, ks))
         left = (len(steps) - 1 - index) * (time.monotonic() - began)
         if index == 0 and left > _LONG:
-            say(f"about {left / 60:.0f} minutes to go; --step takes one checkpoint, --points fewer scans")
+            say(f"about {left / 60:.0f} minutes remain; --step measures one checkpoint only, --points fewer scans")
         checkpoints.append({"step": step, **scan_summary(found, [*seen.kinds, "fake"])})
     return {
         "num_scans": options.points,

@@ -1,7 +1,7 @@
 """`gan-jax diagnose magnitudes RUN`: magnitudes inside both players, and the signals that moved before an onset.
 
-The probe records of the run's recorder, if it has one; otherwise a probe at each checkpoint. The singular values of the
-last state are exact.
+It reads the probe records of the run's recorder, if it has one, and otherwise probes each checkpoint. The singular
+values of the last state are exact.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _row(states: RunStates, step: int) -> dict[str, Any]:
 
 
 def _update_ratios(states: RunStates, steps: list[int]) -> dict[str, list[float | None]]:
-    """Means of the update ratios since the last evaluation, at each probe; from metrics.jsonl."""
+    """The update ratios at each probe, from metrics.jsonl: means over the steps between evaluations."""
     rows = [row for row in states.stored.read_metrics() if "generator_update_ratio" in row["train"]]
     found: dict[str, list[float | None]] = {}
     for name in ("generator_update_ratio", "discriminator_update_ratio"):

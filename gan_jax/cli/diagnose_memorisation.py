@@ -24,7 +24,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     """Accuracies and losses of D at the kept checkpoints.
 
     Raises:
-        ValueError: if the run or the examples do not suffice.
+        ValueError: if the run has no checkpoint, or there are too few examples.
     """
     states = open_states(options.run, options.data, allowed_code(options))
     steps = chosen_steps(states, options)

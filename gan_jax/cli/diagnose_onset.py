@@ -1,4 +1,4 @@
-"""`gan-jax diagnose onset`: a collapse replayed step by step; what led, what followed, what would have changed it."""
+"""`gan-jax diagnose onset RUN`: replays a collapse step by step, to see what changed before it and what prevents it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _QUANTITIES = {
     "partial": ("modes",),
     "nonfinite": ("modes", "variance_ratio"),
 }
-"""Metrics that show a collapse, by its cause; the first that the detector measures is taken."""
+"""Metrics that show a collapse, by its cause; the first one that the detector measures is used."""
 
 
 def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """Replays the window around a run's onset, and branches from before it if asked to.
+    """Replays the window around a run's onset, and with `--branch` trains variations from before it.
 
     Raises:
         RunError: for a run without an onset (and without `--step`), or without a checkpoint before it.
@@ -61,7 +61,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     if event is not None and stride > 1:
         around = max(_CLOSE, 2 * stride)
         first, end = event.step - max(_CLOSE_BEFORE[images], around), event.step + around
-        say(f"and steps {first:,} to {end:,} one by one")
+        say(f"replaying steps {first:,} to {end:,} one by one")
         close = replay_window(states, max(first, start), min(end, stop), 1)
         event = refine_event(event, close.steps, _height(close, quantity))
     moment = event.step if event is not None else centre
@@ -94,24 +94,26 @@ def _check_branches(states: RunStates, centre: int, options: argparse.Namespace,
     """Checks the options of branches before the replay, which takes a while.
 
     Raises:
-        RunError: if there is no checkpoint to branch from, or the branches are too short for an onset.
+        RunError: if there is no checkpoint to branch from, or the branches are too short to show an onset.
     """
     nearest(states, centre - 1 if options.branch_at is None else options.branch_at)
     if options.branch_at is not None and options.branch_at >= centre:
-        raise RunError(f"--branch-at is {options.branch_at}, and must be before step {centre}")
+        raise RunError(f"--branch-at is {options.branch_at}, and must be below {centre}, the step of the collapse")
     if options.horizon is not None and options.horizon < least:
         raise RunError(
-            f"--horizon is {options.horizon}: an onset takes evaluations over {least} steps, give at least that"
+            f"--horizon is {options.horizon}, and must be at least {least}, the steps of a detector's window"
         )
 
 
 def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
-    """(step at the centre of the window, cause of the collapse)."""
+    """The step at the centre of the window, and the cause of the collapse."""
     verdict = states.verdict
     cause = (verdict or {}).get("cause") or "total"
     if step is not None:
         if not states.steps[0] <= step <= max(states.steps[-1], _last_step(states)):
-            raise RunError(f"--step is {step}, and the replay reaches from step {states.steps[0]} to the run's end")
+            raise RunError(
+                f"--step is {step}, and must be between {states.steps[0]}, the first checkpoint, and the run's end"
+            )
         return step, cause
     onset = (verdict or {}).get("onset_step")
     if verdict is None:  # an unfinished run: its newest state may hold an onset
@@ -122,7 +124,7 @@ def _centre(states: RunStates, step: int | None) -> tuple[int, str]:
             onset, cause = known, LABELS[int(detector.early_label if early else detector.onset_label)]
     if onset is None:
         what = verdict["sentence"] if verdict else "it has not ended"
-        raise RunError(f"{states.name} has no onset ({what}): give a step with --step")
+        raise RunError(f"{states.name} has no onset ({what}): choose the step to replay with --step")
     return int(onset), cause
 
 
@@ -131,7 +133,7 @@ def _last_step(states: RunStates) -> int:
 
 
 def _height(seen: ReplayedWindow, quantity: str) -> np.ndarray:
-    """The metric with a sign that makes it high in a healthy run."""
+    """The metric, negated if necessary, so that a healthy run has high values."""
     return -seen.metrics[quantity] if quantity == "junk" else seen.metrics[quantity]
 
 

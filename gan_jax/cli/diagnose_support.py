@@ -36,17 +36,17 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     """Support size and nearest neighbours at the checkpoints; for images at the newest one, unless `--step` names one.
 
     Raises:
-        ValueError: if the run or the samples do not suffice.
+        ValueError: if the run has no checkpoint, or its samples are not finite.
     """
     states = open_states(options.run, options.data, allowed_code(options))
     experiment = states.experiment
     steps = chosen_steps(states, options)
     if len(experiment.data.shape) > 1 and options.step is None and len(steps) > 1:
-        say(f"at the newest of {len(steps)} checkpoints, since each takes a while: --step for another")
+        say(f"measuring only the newest of {len(steps)} checkpoints, since each takes a while: --step takes another")
         steps = steps[-1:]
     size = experiment.batch_size
     num = -(-options.samples // size) * size  # whole batches, for batch norm in training mode
-    say("distances between real examples")
+    say("measuring distances between real examples")
     keys = jax.random.split(jax.random.key(options.seed), 4)
     dataset = states.resources.dataset
     train, held_out, note = reference_examples(experiment, dataset, keys[0], num)
@@ -60,7 +60,7 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
         state = states.restore(step)
         fakes = support_samples(staged(experiment, step), state, latent)
         if not bool(jnp.all(jnp.isfinite(fakes))):
-            raise RunError(f"step {step:,}: samples are not finite: take an earlier checkpoint with --step")
+            raise RunError(f"the samples of step {step:,} are not finite: take an earlier checkpoint with --step")
         measured = {space.name: fake_support(space, fakes) for space in spaces}
         rows.append({"step": step, "spaces": {name: numbers for name, (numbers, _) in measured.items()}})
         if len(experiment.data.shape) > 1 and step == steps[-1]:

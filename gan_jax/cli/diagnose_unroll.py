@@ -22,8 +22,8 @@ def diagnose(options: argparse.Namespace, say: Callable[[str], None]) -> dict[st
     """Checks and costs of the unrolled gradient, at a run's newest state or after a warm-up from a config.
 
     Args:
-        options: of the command; `settings` are the experiment's settings as (path, value).
-        say: receives progress.
+        options: options of the command; `settings` are the experiment's settings as (path, value).
+        say: receives lines of progress.
 
     Raises:
         ValueError: if the options do not suit the experiment.

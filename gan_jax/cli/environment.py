@@ -1,4 +1,4 @@
-"""Settings that jax needs before it finds its devices: other processes, devices of a CPU, the compilation cache."""
+"""Settings that JAX needs before it starts: other processes, the number of CPU devices, the compilation cache."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gan_jax.cli.parser import UsageError
 
 
 def prepare_devices(options: argparse.Namespace) -> None:
-    """Sets up what jax needs before it finds its devices: other processes, and the devices of a CPU.
+    """Joins the other processes, sets the number of CPU devices, and makes JAX find its devices.
 
     Raises:
-        UsageError: if there are no such devices.
+        UsageError: if JAX finds no device, or fewer than `--devices`.
     """
     if options.command in ("train", "sweep", "collapsebench"):
         _prepare_training(options)
@@ -28,18 +28,18 @@ def prepare_devices(options: argparse.Namespace) -> None:
 def _prepare_training(options: argparse.Namespace) -> None:
     import jax
 
-    # Members, or the parts of a batch, are dealt out to devices: on a CPU one a core, unless the environment says more.
+    # Members, or the parts of a batch, are divided over devices; on a CPU, one per core unless XLA_FLAGS says more.
     deals = options.data_parallel if options.command == "train" else options.strategy not in ("map", "vmap")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if options.devices is not None or (deals and "device_count" not in os.environ.get("XLA_FLAGS", "")):
         try:
             jax.config.update("jax_num_cpu_devices", options.devices or cores)
-        except RuntimeError:  # an earlier command in this process has started jax: its devices stay
+        except RuntimeError:  # an earlier command in this process has started JAX, whose devices cannot change
             num = jax.local_device_count()
             if options.devices is not None and options.devices > num:
                 raise UsageError(
-                    f"--devices is {options.devices}, and this process has started with {num}: give fewer, or start "
-                    "the command in a process of its own"
+                    f"--devices is {options.devices}, but JAX has started with {num} in this process: give at most "
+                    f"{num}, or run the command in a new process"
                 ) from None
     if options.distributed or any(
         value is not None for value in (options.coordinator, options.num_processes, options.process_id)
@@ -60,7 +60,7 @@ def _find_devices() -> None:
         reason = reason.partition(" (set JAX_PLATFORMS")[0].rstrip(".")
         raise UsageError(
             f"JAX finds no device{f' for JAX_PLATFORMS={asked}' if asked else ''} ({reason}): unset JAX_PLATFORMS to "
-            "take what there is, or set JAX_PLATFORMS=cpu"
+            "use the devices of this machine, or set JAX_PLATFORMS=cpu"
         ) from error
 
 
@@ -68,8 +68,8 @@ def _find_devices() -> None:
 def without_nan_checks() -> Iterator[None]:
     """Disables JAX_DEBUG_NANS and JAX_DEBUG_INFS for a command.
 
-    They look at all results of a program, and metrics that do not exist are NaN there (the KL of no samples). A run
-    stops by itself when its players are not finite.
+    They check all results of a program, in which an undefined metric is NaN (the KL of no samples). A run stops by
+    itself when a player is no longer finite.
     """
     names = ("JAX_DEBUG_NANS", "JAX_DEBUG_INFS")
     if "jax" not in sys.modules and not any(name in os.environ for name in names):
@@ -80,15 +80,15 @@ def without_nan_checks() -> Iterator[None]:
     flags = [name for name in names if getattr(jax.config, name.lower())]
     if flags:
         log(
-            f"gan-jax: {' and '.join(flags)} is off in this command, whose metrics may be NaN (the KL of no samples); "
-            "a run stops by itself at weights that are not finite, and names the step"
+            f"gan-jax: {' and '.join(flags)} is off in this command, since an undefined metric is NaN (the KL of no "
+            "samples); a run stops by itself when weights are no longer finite, and names the step"
         )
     with jax.debug_nans(False), jax.debug_infs(False):
         yield
 
 
 def leave_other_processes(failed: bool = False) -> None:
-    """Tells other processes, if there are any, that this one ends; after an error of communication, hears from them."""
+    """Tells the other processes, if any, that this one ends; after a failed transfer, waits for their messages."""
     if "gan_jax.scaling.hosts" in sys.modules:
         from gan_jax.scaling import hosts
 
@@ -119,7 +119,7 @@ def prepare_cache(options: argparse.Namespace) -> None:
 
 
 def cache_folder() -> Path | None:
-    """The user's folder for compiled programs; None where the system knows no home directory."""
+    """The user's folder for compiled programs; None if the system has no home directory."""
     try:
         root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:

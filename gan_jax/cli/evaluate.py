@@ -1,4 +1,4 @@
-"""`gan-jax evaluate`: a run's generator measured again, or all metrics of anybody's samples."""
+"""`gan-jax evaluate`: measures the generator of a run again, or samples that any program made."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gan_jax.cli.code_options import allowed_code
+from gan_jax.cli.code_options import add_cache_option, allowed_code
 from gan_jax.cli.console import print_text
 from gan_jax.cli.option_types import SEED, Number, Whole, path
 from gan_jax.cli.parser import OK, Parser, Settings, UsageError
 
-_EVALUATE = """Measures a run's generator again, by the detector's metrics; with --metrics by others. Or measures
-samples that any program made: images in a .npz, a .npy or a folder of pictures, or points of a mixture.
+_EVALUATE = """Measures the generator of a run again, by the metrics of the detector, or by those that --metrics names.
+With --samples it measures samples that any program made: images in a .npz file, a .npy file or a folder of pictures,
+or points of a mixture.
 
   gan-jax evaluate runs/ring-seed0 --num-samples 51200 --seed 1
   gan-jax evaluate runs/digits-seed0 --metrics all --num-samples 1000
@@ -25,43 +26,49 @@ def add_evaluate(commands: Any, run_help: str) -> Parser:
     """Adds the command's parser.
 
     Args:
-        commands: of all commands.
-        run_help: what a run is.
+        commands: the subparsers of all commands.
+        run_help: help of the argument `run`.
 
     Returns:
         The parser.
     """
     parser = commands.add_parser(
-        "evaluate", help="measure a run's generator, or anybody's samples", description=_EVALUATE
+        "evaluate", help="measure the generator of a run, or samples of any program", description=_EVALUATE
     )
     parser.add_argument("run", nargs="?", type=path, help=run_help)
     parser.option(
-        "--samples", type=path, metavar="FILE", help="samples to measure, without a run: .npz, .npy or a folder"
+        "--samples", type=path, metavar="FILE", help="samples to measure instead of a run: .npz, .npy or a folder"
     )
     parser.option(
         "--metrics",
         metavar="all|NAME,..",
-        help="modes, frechet, kid, prdc, vendi, memorisation, ...; all for --samples",
+        help="modes, frechet, kid, prdc, vendi, memorisation, ... (default: all with --samples; else the detector's)",
     )
-    parser.option("--reference", type=path, metavar="train|test|FILE", help="real data to compare with; train")
+    parser.option(
+        "--reference", type=path, metavar="train|test|FILE", help="real data to compare with (default: train)"
+    )
     parser.option(
         "--features",
         metavar="auto|pixels|FILE.npz",
-        help="the validated classifier's, pixels, or Inception by its weights",
+        help="features of the validated classifier where there is one, pixels, or Inception's by a file of weights",
     )
-    parser.option("--step", type=Whole(), help="of the checkpoint; the newest if not given")
-    parser.option("--num-samples", type=Whole(1), metavar="N", help="samples to draw; as in training if not given")
-    parser.option("--seed", type=SEED, help="of fresh latents; the run's own bank if not given")
-    parser.option("--truncation", type=Number(above=0), metavar="T", help="draw latents within [-T, T]; not truncated")
+    parser.option("--step", type=Whole(), help="step of the checkpoint (default: the newest)")
+    parser.option("--num-samples", type=Whole(1), metavar="N", help="number of samples (default: as in training)")
+    parser.option("--seed", type=SEED, help="seed of fresh latents (default: the run's own, as in its evaluations)")
+    parser.option(
+        "--truncation", type=Number(above=0), metavar="T", help="draw latents within [-T, T] (default: no truncation)"
+    )
     parser.option(
         "--data",
         type=path,
         metavar="DIR|NAME",
-        help="where a run's data set lies; of --samples: a data set, a mixture's config",
+        help="folder of the data set; with --samples, the data they imitate: a data set, or the config of a mixture",
     )
-    parser.option("--no-intervals", action="store_true", help="leave the intervals out, which take most of the time")
+    parser.option(
+        "--no-intervals", action="store_true", help="skip the confidence intervals, which take most of the time"
+    )
     parser.option("--json", action="store_true", help="print the result as JSON")
-    parser.option("--no-compilation-cache", action="store_true", help="compile anew; do not keep compiled programs")
+    add_cache_option(parser)
     return parser
 
 
@@ -77,7 +84,7 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.runs.json_text import json_text
 
     if (options.run is None) == (options.samples is None):
-        raise UsageError("evaluate takes a run or --samples FILE: give one of them")
+        raise UsageError("evaluate measures either a run or --samples FILE: give exactly one of them")
     if options.samples is not None:
         result, shown = _of_samples(options), sample_table
     elif options.metrics is not None:
@@ -85,7 +92,7 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
     else:
         for name in ("reference", "features", "no_intervals"):
             if getattr(options, name):
-                raise UsageError(f"--{name.replace('_', '-')} goes with --metrics or --samples: add --metrics all")
+                raise UsageError(f"--{name.replace('_', '-')} needs --metrics or --samples: add --metrics all")
         shown = evaluation_table
         result = evaluate_run(
             options.run,
@@ -106,14 +113,19 @@ def _of_samples(options: argparse.Namespace) -> dict[str, Any]:
 
     for name in ("step", "truncation", "code_config", "trust"):
         if getattr(options, name):
-            raise UsageError(f"--{name.replace('code_', '')} is of runs, and --samples needs none: leave it out")
+            raise UsageError(
+                f"--{name.replace('code_', '')} is for runs, and has no meaning with --samples: leave it out"
+            )
     if options.data is None:
-        raise UsageError("--samples needs --data NAME: what the samples should look like (mnist, digits, ring, ...)")
+        raise UsageError("--samples needs --data NAME, the data that the samples imitate (mnist, digits, ring, ...)")
     data, location = _named_data(options.data)
     samples = read_samples(Path(options.samples))
     if options.num_samples is not None:
         if options.num_samples > len(samples):
-            raise UsageError(f"--num-samples is {options.num_samples:,}, and {options.samples} holds {len(samples):,}")
+            raise UsageError(
+                f"--num-samples is {options.num_samples:,}, but {options.samples} holds only {len(samples):,}: give at "
+                "most that"
+            )
         samples = samples[: options.num_samples]
     return evaluate_samples(
         samples, data, location=location, source=options.samples, **_common(options, options.metrics or "all")
@@ -124,7 +136,9 @@ def _of_run(options: argparse.Namespace) -> dict[str, Any]:
     from gan_jax.runs.sample_evaluation import evaluate_run_samples
 
     if options.truncation is not None:
-        raise UsageError("--truncation goes with the detector's metrics: leave out --metrics, or --truncation")
+        raise UsageError(
+            "--truncation works only with the metrics of the detector: leave out --metrics or --truncation"
+        )
     return evaluate_run_samples(
         options.run,
         step=options.step,

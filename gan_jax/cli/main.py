@@ -1,9 +1,9 @@
 """The command line: gan-jax train | sweep | collapsebench | evaluate | sample | diagnose | thresholds | report |
 watch | data | configs | new | completion | bench.
 
-Exit codes: 0 done, whatever the verdict; 2 what was asked cannot be done, for the reason given in a line or two; 3 the
-run stopped at values that are not finite; 4 another process of the command has ended; 130 interrupted (what was saved
-can be resumed). GAN_JAX_TRACEBACK=1 in the environment shows the traceback behind a message.
+Exit codes: 0 done, whatever the verdict; 2 the request cannot be met, for the reason that the message gives; 3 the run
+stopped because its values were no longer finite; 4 another process of the command has ended; 130 interrupted (what was
+saved can be resumed). GAN_JAX_TRACEBACK=1 in the environment shows the traceback behind a message.
 """
 
 from __future__ import annotations
@@ -44,10 +44,13 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code. What a user can mend is a message of a line or two, no traceback."""
+    """Runs a command and returns its exit code.
+
+    An error that a user can mend is reported by a message of one or two lines, without a traceback.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    # Where one array of a checkpoint cannot be written, nobody awaits the others, and asyncio logs their tracebacks.
+    # If one array of a checkpoint cannot be written, nobody awaits the others, and asyncio would log their tracebacks.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     typed = arguments
     try:
@@ -73,9 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         leave_other_processes(failed=True)
         if "RESOURCE_EXHAUSTED" not in str(error) or os.environ.get("GAN_JAX_TRACEBACK"):
             raise
-        return _refuse(f"the memory does not suffice ({_first_line(error)}): make batches, networks or samples smaller")
+        return _refuse(f"out of memory ({_first_line(error)}): use smaller batches or networks, or fewer samples")
     except MemoryError:
-        return _refuse("the memory does not suffice: make batches, networks or samples smaller")
+        return _refuse("out of memory: use smaller batches or networks, or fewer samples")
     except ValueError as error:
         if os.environ.get("GAN_JAX_TRACEBACK"):
             raise
@@ -85,16 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _refuse(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
     except KeyboardInterrupt:
-        log(
-            "gan-jax: interrupted; a run continues with gan-jax train --resume RUN, a sweep with gan-jax sweep --resume"
-        )
+        log("gan-jax: interrupted; continue with gan-jax train --resume RUN, or gan-jax sweep --resume SWEEP")
         return INTERRUPTED
 
 
 def _refuse(message: str) -> int:
-    """Says in at most two lines why nothing was done. Returns the exit code."""
+    """Logs, in at most two lines, why the request is refused. Returns the exit code."""
     lines = [line for line in message.splitlines() if line.strip()][:2]
-    log("gan-jax: " + "\n".join(lines or ["it cannot be done"]))
+    log("gan-jax: " + "\n".join(lines or ["the request cannot be met; GAN_JAX_TRACEBACK=1 shows why"]))
     return USAGE
 
 
@@ -103,7 +104,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _settings_help(parser: Parser, own: list[str], settings: Settings) -> int:
-    """The command's help, and with a config the settings of its experiment."""
+    """Prints the command's help, then the settings of the config that was given, or else the list of all configs."""
     parser.print_help()
     config = parser.parse_args([word for word in own if word not in ("--help", "-h")]).config
     if config is not None:
@@ -119,7 +120,7 @@ def _settings_help(parser: Parser, own: list[str], settings: Settings) -> int:
             if isinstance(value, tuple):
                 shown = ",".join(type(v).__name__ if is_component(v) else str(v) for v in value) or "none"
             takes = describe(setting.field, setting.annotation)
-            if setting.path == "data":  # its option is the folder of the data; another kind of data is another config
+            if setting.path == "data":  # --data is the folder of the data; other data need another config
                 print(f"  data: {shown}\n      {setting.field.metadata.get('doc', '')}")
                 continue
             flag = "--" + setting.path.replace("_", "-")
@@ -129,25 +130,25 @@ def _settings_help(parser: Parser, own: list[str], settings: Settings) -> int:
 
         print("\nconfigs:")
         for name in config_names():
-            print(f"  {name:28} {config_summary(name)}")
+            print(f"  {name:31} {config_summary(name)}")
     return OK
 
 
 def entry() -> NoReturn:
-    """The console script."""
+    """The console script `gan-jax`."""
     guard_streams()
-    if sys.argv[1:2] in (["report"], ["watch"]):  # they draw, and take no memory from a run on an accelerator
+    if sys.argv[1:2] in (["report"], ["watch"]):  # they only draw: leave the accelerator's memory to training
         os.environ["JAX_PLATFORMS"] = "cpu"
     code: int | str | None
     try:
         code = main()
-    except SystemExit as ended:  # of --help
+    except SystemExit as ended:  # argparse raises it after --help and --version
         code = ended.code
     sys.exit(_delivered(code))
 
 
 def _delivered(code: int | str | None) -> int | str | None:
-    """The exit code once all is written that was printed; that of a refusal if standard output does not take it."""
+    """The exit code after standard output is flushed; that of a refusal if the output cannot be written."""
     try:
         sys.stdout.flush()
     except OSError as error:

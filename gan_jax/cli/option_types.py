@@ -1,4 +1,4 @@
-"""What the commands' options take: whole numbers, numbers, lists of them, and paths. Each is checked as it is read."""
+"""Types of the commands' options: whole numbers, numbers, lists of them, and paths, each checked as it is parsed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Whole(NamedTuple):
 
     Attributes:
         least: lower bound.
-        most: upper bound; what a step or a count of 32 bits can hold if not given.
+        most: upper bound; the default is the largest 32-bit integer, the type of steps and counts.
 
     Example:
         >>> Whole(least=1)("12")
@@ -46,7 +46,7 @@ class Number(NamedTuple):
 
     Attributes:
         least: lower bound.
-        most: upper bound; none if it is infinite.
+        most: upper bound; infinity means no bound.
         above: strict lower bound.
 
     Example:
@@ -75,10 +75,10 @@ class Number(NamedTuple):
 
 
 class Several(NamedTuple):
-    """A list with commas, without gaps.
+    """A list of values, separated by commas.
 
     Attributes:
-        part: reads one of its words.
+        part: parses one value.
 
     Example:
         >>> Several(Whole(least=1))("1,5,10")
@@ -90,7 +90,7 @@ class Several(NamedTuple):
     def __call__(self, text: str) -> list[Any]:
         words = [word.strip() for word in text.split(",")]
         if "" in words:
-            raise ArgumentTypeError(f"is {_short(text)}, and takes values with commas between them")
+            raise ArgumentTypeError(f"is {_short(text)}, and must be values separated by commas")
         return [self.part(word) for word in words]
 
 
@@ -101,16 +101,16 @@ def path(text: str) -> str:
     """A file or folder, with `~` for the home folder. Also RUN@STEP, SWEEP#MEMBER, and a config with its remedies.
 
     Args:
-        text: as typed.
+        text: the text as typed.
 
     Returns:
-        The path as typed, but for the home folder.
+        The path as typed, with the home folder in place of `~`.
 
     Raises:
-        ArgumentTypeError: if it names nothing, or its home folder is not known.
+        ArgumentTypeError: if the text is empty, or the home folder is not known.
     """
     if not text.strip() or "\0" in text:
-        raise ArgumentTypeError(f"is {_short(text)}, and must name a file or a folder")
+        raise ArgumentTypeError(f"is {_short(text)}, and must be the name of a file or a folder")
     try:
         return expanded(text)
     except PlaceError as error:
@@ -121,7 +121,7 @@ class NewFile(NamedTuple):
     """A file to be written, in a folder that exists.
 
     Attributes:
-        endings: which its name may have; any if there are none.
+        endings: endings that its name may have; () allows any.
     """
 
     endings: tuple[str, ...] = ()
@@ -144,13 +144,13 @@ def seeds(text: str) -> int | list[int]:
     """A count "5", a list "0,3,7", a range "11-21" with both ends, or a list of both.
 
     Args:
-        text: as typed.
+        text: the text as typed.
 
     Returns:
         The count, or the seeds.
 
     Raises:
-        ArgumentTypeError: if it is none of these, or asks for more seeds than a sweep takes.
+        ArgumentTypeError: if the text has another form, or there are more seeds than a sweep may have.
 
     Example:
         >>> seeds("5"), seeds("2-4"), seeds("0,3,7-9")
@@ -161,17 +161,17 @@ def seeds(text: str) -> int | list[int]:
         first, dash, last = word.strip().partition("-")
         if not (first.isdecimal() and (not dash or last.isdecimal())):
             raise ArgumentTypeError(
-                f"is {_short(text)}, and takes a count, seeds or ranges (5, or 0,3,7, or 11-21), without gaps"
+                f"is {_short(text)}, and must be a count, seeds or ranges (5, or 0,3,7, or 11-21), without spaces"
             )
         begin = SEED(first)
         end = SEED(last) if dash else begin
         if end < begin:
-            raise ArgumentTypeError(f"is {_short(text)}: {word} ends before it begins, and a range is FIRST-LAST")
+            raise ArgumentTypeError(f"is {_short(text)}: {word} ends before it begins; write a range as FIRST-LAST")
         ranges.append(range(begin, end + 1))
     count = len(ranges) == 1 and "-" not in text
     num = ranges[0].start if count else sum(map(len, ranges))
     if not 1 <= num <= _MOST_SEEDS:
-        raise ArgumentTypeError(f"is {_short(text)}: {num:,} seeds, and must be between 1 and {_MOST_SEEDS:,}")
+        raise ArgumentTypeError(f"is {_short(text)}: these are {num:,} seeds, and a sweep takes 1 to {_MOST_SEEDS:,}")
     return ranges[0].start if count else [seed for part in ranges for seed in part]
 
 

@@ -1,4 +1,4 @@
-"""The parser of the commands: errors of one line, and settings of the experiment told from options."""
+"""The parser of the commands: it reports errors in one line, and separates an experiment's settings from options."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Settings = list[tuple[str, str]]
 
 
 class UsageError(ValueError):
-    """A command line that asks for something that does not exist."""
+    """A command line that cannot be understood, or whose options contradict each other."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with errors of one line, and with the options it knows by name."""
+    """argparse's parser with errors of one line, and with a table of the options that it knows."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.known: dict[str, int] = {}  # how many values each option takes
@@ -32,25 +32,27 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(name, **kwargs)
 
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
-        """As argparse's own, but a command refuses what it does not know itself, and proposes what it knows."""
+        """As argparse's own, but refuses an unknown option and proposes the known one that is most like it."""
         for word in args[0] if args and args[0] is not None else ():
-            if word.endswith("=--") and word.startswith("--"):  # argparse takes the value for the end of the options
-                self.error(f"{word.removesuffix('=--')} has no value")
+            if word.endswith("=--") and word.startswith("--"):  # argparse would take this -- as the end of the options
+                self.error(f"{word.removesuffix('=--')} needs a value")
         options, unknown = super().parse_known_args(*args, **kwargs)
         if unknown:
             name = unknown[0].partition("=")[0]
             near = nearest_option(name, self.known) if name.startswith("-") else None
-            self.error(f"no option {name}; did you mean {near}?" if near else f"unrecognized arguments: {unknown[0]}")
+            self.error(
+                f"there is no option {name}; did you mean {near}?" if near else f"unrecognised argument {unknown[0]}"
+            )
         return options, unknown
 
     def error(self, message: str) -> NoReturn:
-        # What a type of `option_types` says goes on after the option's name.
+        # The messages of `option_types` continue a sentence that begins with the option's name.
         message = re.sub(r"^argument (\S+): (is |holds )", r"\1 \2", message)
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def nearest_option(name: str, known: Iterable[str]) -> str | None:
-    """The known option that a mistyped one is most like; None if it is like none."""
+    """The known option that is most like a mistyped one; None if none is similar."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)), None)
 
 

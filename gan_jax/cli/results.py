@@ -1,4 +1,4 @@
-"""Commands on what has been trained: diagnose, thresholds, report, watch; and data."""
+"""The commands that read stored runs, `diagnose`, `thresholds`, `report` and `watch`; and the command `data`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def diagnose_command(options: argparse.Namespace, settings: Settings) -> int:
     shown = importlib.import_module(f"gan_jax.reports.diagnosis_{options.kind}")
     options.settings = settings
     result, kept = kind.diagnose(options, say), None
-    if options.kind != "unroll":  # which is of a config, and has no folder of a run
+    if options.kind != "unroll":  # its subject is a config, which has no folder to keep the result in
         from gan_jax.runs.run_states import keep_diagnosis
         from gan_jax.runs.stored_run import open_run
 
@@ -68,14 +68,14 @@ def report_command(options: argparse.Namespace, settings: Settings) -> int:
     are_sweeps = [(folder / "sweep.json").is_file() for folder in (path, *more)]
     if more and not any(are_sweeps):
         if options.baseline is not None:
-            raise UsageError("--baseline is for sweeps; runs are compared with the first")
+            raise UsageError("--baseline is for sweeps: leave it out; runs are compared with the first one given")
         print_text(write_comparison([path, *more], out, allowed_code(options)))
     elif more or are_sweeps[0]:
         if not all(are_sweeps):
-            raise UsageError("a run and a sweep are not read as one: give runs, which are compared, or sweeps")
+            raise UsageError("a run and a sweep cannot share a report: give only runs, or only sweeps")
         print_text(write_sweep_report(path, out, options.baseline, more, allowed_code(options)))
     elif options.baseline is not None:
-        raise UsageError(f"--baseline is for sweeps, and {path} is none")
+        raise UsageError(f"--baseline is for sweeps, and {path} is not a sweep: leave it out")
     else:
         print_text(write_report(path, out, allowed_code(options)))
     return OK

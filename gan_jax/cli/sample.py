@@ -1,4 +1,4 @@
-"""`gan-jax sample`: samples of a stored generator as arrays or pictures."""
+"""`gan-jax sample`: writes samples of a stored generator as arrays or pictures."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from gan_jax.cli.parser import OK, Settings, UsageError
 
 
 def sample_command(options: argparse.Namespace, settings: Settings) -> int:
-    """Writes samples of a run's generator; the kind of output follows from the name of `--out`.
+    """Writes samples of a run's generator; the ending of `--out` decides the format.
 
     Args:
-        options: as parsed.
-        settings: none; the experiment is the run's.
+        options: the parsed options.
+        settings: not used; the experiment is that of the run.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: for a number of samples or an output that cannot be.
+        UsageError: if the output has another ending or no folder, or the samples do not fit into memory.
     """
     from gan_jax.runs.run import Run
 
@@ -54,16 +54,16 @@ def write_samples(
     Args:
         run: a `Run`.
         out: FILE.npz, FILE.png, or a folder.
-        step: of the checkpoint; None: the newest.
-        num: how many samples.
-        seed: of fresh latents; None: the run's own bank.
-        location: of the data set, for labels.
+        step: step of the checkpoint; None takes the newest.
+        num: number of samples.
+        seed: seed of fresh latents; None takes those of the run's evaluations.
+        location: folder of the data set, for labels.
 
     Returns:
-        What was written.
+        The file or folder that was written.
 
     Raises:
-        UsageError: for a folder of samples that are no images.
+        UsageError: if a folder is given for samples that are not images, or they do not fit into memory.
         RunError: if there is no such checkpoint.
     """
     import jax
@@ -76,7 +76,9 @@ def write_samples(
         raise UsageError(f"samples of {run.name} are points, not images: write them to a .npz or a .png file")
     each = 4 * (math.prod(run.experiment.data.shape) + run.experiment.generator.latent_dim)
     if num * each > free_bytes():
-        raise UsageError(f"--num is {num:,}, which the memory does not hold: {free_bytes() // (4 * each):,} would fit")
+        raise UsageError(
+            f"--num is {num:,}, which does not fit into memory: give at most {free_bytes() // (4 * each):,}"
+        )
     generator = run.generator(step)
     key = None if seed is None else jax.random.key(seed)
     latents, samples = (np.asarray(part) for part in (generator.latents(key, num), generator.sample(key, num)))
@@ -102,15 +104,16 @@ def write_samples(
 
 
 def sample_labels(experiment: Any, data: Any, samples: np.ndarray) -> dict[str, np.ndarray] | None:
-    """What each sample is: "labels" int32 [n], and for images the classifier's "confidence" [n].
+    """The class or mode of each sample.
 
     Args:
-        experiment: of the run.
+        experiment: the experiment of the run.
         data: its data.
         samples: [n, *shape].
 
     Returns:
-        Classes by the validated classifier for images, nearest modes for mixtures; None where neither is known.
+        "labels", int32 [n]: the class by the validated classifier for images, the nearest mode for mixtures; for images
+        also "confidence" [n], the classifier's probability of that class. None if neither is known.
     """
     import jax
     import jax.numpy as jnp
@@ -130,15 +133,15 @@ def sample_labels(experiment: Any, data: Any, samples: np.ndarray) -> dict[str, 
 
 
 def made_of(run: Any, step: int, seed: int | None) -> dict[str, Any]:
-    """Where samples come from, for the file that holds them.
+    """The origin of samples, stored in the file that holds them.
 
     Args:
         run: a `Run`.
-        step: of the checkpoint.
-        seed: of the latents; None: the run's own bank.
+        step: step of the checkpoint.
+        seed: seed of the latents; None means those of the run's evaluations.
 
     Returns:
-        JSON: run, step, seed, experiment, versions.
+        A JSON object: run, step, seed, experiment, versions.
     """
     from gan_jax.experiment.settings import to_json
     from gan_jax.runs.run_directory import environment

@@ -1,4 +1,4 @@
-"""Standard streams that never stop a command: readers that have gone, streams that are closed, letters they lack."""
+"""Standard streams that never stop a command: not by a closed pipe or stream, nor by a missing character."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 
 class _Lenient(io.FileIO):
-    """A file descriptor; what its reader no longer takes is dropped, and what follows on an error that was raised."""
+    """A file descriptor that drops output after its reader has gone, or after a write error, which it raises once."""
 
     failed = False
 
@@ -24,10 +24,11 @@ class _Lenient(io.FileIO):
 
 
 def guard_streams() -> None:
-    """Makes standard output and error go on when nobody reads them, as under `| head -1`.
+    """Lets standard output and error survive a reader that stops reading, as under `| head -1`.
 
-    One that is closed becomes the null device, before another file gets its number and with it what C++ writes there.
-    Results have a descriptor of their own: with several processes, number 1 is left to the messages of C++.
+    A closed stream is replaced by the null device before another file can get its descriptor number, and with it the
+    output that C++ libraries write there. Results get a descriptor of their own: with several processes, number 1 is
+    left to the messages of C++ libraries.
     """
     before = {"stdin": sys.stdin, "stdout": sys.stdout, "stderr": sys.stderr}
     for number, old in enumerate(before.values()):
@@ -41,8 +42,8 @@ def guard_streams() -> None:
 
 
 def _is_usable(number: int) -> bool:
-    """Whether a descriptor is open, and for writing if it is not that of the input."""
+    """Whether a descriptor is open; those of the outputs must be open for writing."""
     try:
         return number == 0 or os.write(number, b"") == 0
     except OSError as error:
-        return error.errno != errno.EBADF  # a full device is open
+        return error.errno != errno.EBADF  # a descriptor on a full device is open too

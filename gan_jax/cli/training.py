@@ -1,4 +1,4 @@
-"""`gan-jax train` and `gan-jax sweep`: from options to a finished folder."""
+"""`gan-jax train` and `gan-jax sweep`: they turn options into a request and print the result."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.scaling import hosts
 
     if options.resume and options.branch_from:
-        raise UsageError("--resume continues a run and --branch-from starts another: give one of them")
+        raise UsageError("--resume continues a run, and --branch-from starts a new one: give only one of them")
     if options.restart and not options.resume:
-        raise UsageError("--restart goes with --resume RUN: a new run starts from step 0 anyway")
+        raise UsageError("--restart works only with --resume RUN: leave it out, since a new run starts from step 0")
     if not (options.config or options.resume or options.branch_from):
         from gan_jax.experiment.configs import config_names
 
-        raise UsageError(f"train needs a config, one of {', '.join(config_names())}, or a Python file")
+        raise UsageError(f"train needs a config: a Python file, or one of {', '.join(config_names())}")
     host = HostOptions(
         num_pictures=options.pictures,
         keep=options.keep_checkpoints,
@@ -60,7 +60,10 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
     if hosts.is_leader():
         print_text(json_text(done.to_json(), indent=2) if options.json else done.line())
     if done.verdict.get("stopped_at_collapse"):
-        log(f"stopped at step {done.verdict['last_step']:,}; gan-jax train --resume {done.path} trains the rest")
+        log(
+            f"stopped at step {done.verdict['last_step']:,}, after the collapse; gan-jax train --resume {done.path} "
+            "trains the remaining steps"
+        )
     if done.message:
         log(f"gan-jax: {done.message}")
         return NONFINITE
@@ -68,7 +71,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
-    """Runs or resumes a sweep, and prints a line an arm."""
+    """Runs or resumes a sweep, and prints one line per arm."""
     from gan_jax.experiment.configs import config_names
     from gan_jax.reports.sample_pictures import picture_samples
     from gan_jax.reports.text_tables import arms_table
@@ -79,17 +82,17 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
     from gan_jax.scaling.strategies import STRATEGIES
 
     if not (options.config or options.resume):
-        raise UsageError(f"sweep needs a config, one of {', '.join(config_names())}, or a Python file")
+        raise UsageError(f"sweep needs a config: a Python file, or one of {', '.join(config_names())}")
     if options.resume and (options.config or options.grid or options.arm or options.seeds is not None or settings):
         raise UsageError(
-            "--resume continues a sweep as it is: leave out the config, --grid, --arm, --seeds and settings"
+            "--resume continues a sweep unchanged: leave out the config, --grid, --arm, --seeds and settings"
         )
     if options.arm and options.grid:
-        raise UsageError("--arm chooses from the config's own sweep, and --grid makes another: give one of them")
+        raise UsageError("--arm chooses from the arms of the config, and --grid makes new ones: give only one of them")
     if options.strategy not in (*STRATEGIES, "auto"):
         raise UsageError(f"--strategy is {options.strategy!r}, and must be one of {', '.join(STRATEGIES)}, auto")
     if options.restart and not options.resume:
-        raise UsageError("--restart goes with --resume SWEEP: a new sweep starts from step 0 anyway")
+        raise UsageError("--restart works only with --resume SWEEP: leave it out, since a new sweep starts from step 0")
     if options.parquet:
         sweep_session.check_parquet()
     host = sweep_session.SweepOptions(
@@ -125,17 +128,17 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def grid_axes(typed: Sequence[Sequence[str]], settings: Settings) -> dict[str, list[str]]:
-    """The values of each `--grid`, by path.
+    """The values that `--grid` gives to each setting.
 
     Args:
-        typed: (path, values with commas) of each.
-        settings: the other settings that were typed.
+        typed: (path, values separated by commas) of each `--grid`.
+        settings: the settings that were given as options.
 
     Returns:
         The values by path.
 
     Raises:
-        UsageError: for values with gaps, or a path that is set twice.
+        UsageError: if a value is empty, or a path is set twice.
 
     Example:
         >>> grid_axes([("data.std", "0.01,0.02")], [])
@@ -146,8 +149,8 @@ def grid_axes(typed: Sequence[Sequence[str]], settings: Settings) -> dict[str, l
     for name, text in typed:
         path, values = name.replace("-", "_"), [word.strip() for word in text.split(",")]
         if "" in values:
-            raise UsageError(f"--grid {name} is {text!r}, and takes values with commas between them")
+            raise UsageError(f"--grid {name} is {text!r}, and must be values separated by commas")
         if path in axes or path in given:
-            raise UsageError(f"{name} is set twice: give it once, as a setting of all arms or as --grid {name}")
+            raise UsageError(f"{name} is set twice: give it once, either as --{name} for all arms or as --grid {name}")
         axes[path] = values
     return axes

@@ -1,4 +1,4 @@
-"""A sentence an arm: how many of its runs collapsed, when, and whether that differs from the baseline by chance."""
+"""One sentence per arm: how many of its runs collapsed, when, and the test of its difference from the baseline."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 from gan_jax.metrics.survival import COLLAPSES
 
 _SMALLEST_P = 1e-9
-"""p below which only this bound is written."""
+"""A smaller p is written as "p < 1e-9"."""
 
 
 def arm_sentences(statistics: dict[str, Any], unit: str, per_unit: float) -> list[str]:
-    """Each arm against the baseline, from the smallest p and the fewest collapses up; of one arm its own sentence.
+    """A sentence for each arm against the baseline, ordered by p and number of collapses; for a single arm, its own.
 
     Args:
-        statistics: from `sweep_statistics`.
-        unit: of the times: "step" or "epoch".
+        statistics: the result of `sweep_statistics`.
+        unit: the unit of the times: "step" or "epoch".
         per_unit: steps of one unit.
 
     Returns:

@@ -11,21 +11,21 @@ import numpy as np
 from gan_jax.metrics.prevention import RemedyScore, Share
 from gan_jax.reports.text_tables import text_table
 
-_COLUMNS = """prevented: of the known collapses, runs without collapse, junk or non-finite values; the mean over games
-covered: of all, the prevented runs that formed: well-made samples of most modes; the mean over games
-quality, modes: of the prevented runs at their end, the share of well-made samples and of modes
-time: of a step, in that of the plain games where `plain` was played in this folder; a game's cell: prevented / known"""
+_COLUMNS = """prevented: share of known collapses that do not recur (nor junk or non-finite values); mean over games
+covered: share of known collapses prevented in a run that forms (well-made samples of most modes); mean over games
+quality, modes: share of well-made samples, and of the modes, at the end of the prevented runs
+time: time of a step relative to the plain games, if `plain` is in this folder; cell of a game: prevented / known"""
 
 
 def bench_rows(scores: Sequence[RemedyScore], games: Sequence[str]) -> list[list[str]]:
-    """A head, and a row a remedy.
+    """A head row, and one row per remedy.
 
     Args:
-        scores: as `remedy_scores` orders them.
-        games: all games, in order.
+        scores: the scores, in the order of `remedy_scores`.
+        games: the names of all games, in order.
 
     Returns:
-        Cells.
+        The cells of each row.
     """
     head = ["remedy", "prevented (95 %)", "covered (95 %)", "quality", "modes", "time", *games]
     return [head, *(_row(one, scores, games) for one in scores)]
@@ -62,11 +62,11 @@ def bench_table(scores: Sequence[RemedyScore], known: Mapping[str, Any]) -> str:
     """The table for the terminal.
 
     Args:
-        scores: as `remedy_scores` orders them.
-        known: the frozen collapses.
+        scores: the scores, in the order of `remedy_scores`.
+        known: the result of `known_collapses`.
 
     Returns:
-        Rows, the meaning of the columns, and by how much chance alone prevents.
+        The table, the meaning of its columns, and the share that chance alone would prevent.
     """
     games = list(known["games"])
     rates = [f"{name} {len(game['collapses'])} of {game['tried']}" for name, game in known["games"].items()]
@@ -77,7 +77,7 @@ def bench_table(scores: Sequence[RemedyScore], known: Mapping[str, Any]) -> str:
         + f"the plain games collapse with {', '.join(rates)} seeds",
     ]
     missing = {one.remedy: [name for name in games if name not in one.games] for one in scores}
-    lines += [f"{remedy} is missing in {', '.join(names)}" for remedy, names in missing.items() if names]
+    lines += [f"{remedy} has no scores yet in {', '.join(names)}" for remedy, names in missing.items() if names]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The report on several runs: their verdicts, what differs between them, samples and curves beside each other."""
+"""The report on several runs: their verdicts, the settings that differ, samples and curves side by side."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from gan_jax.runs.run_record import RunRecord
 from gan_jax.runs.runner import read_verdict
 
 MAX_RUNS = 8
-"""Runs that a page can keep apart; more are a sweep."""
+"""Largest number of runs on a page, for which the lines of the curves differ."""
 
 
 class Compared(NamedTuple):
-    """A run of the comparison: its folder, its name on the page, and what is in the folder."""
+    """A run of the comparison: its folder, its name on the page, and the contents of the folder."""
 
     run: RunDirectory
     name: str
@@ -51,14 +51,16 @@ def write_comparison(paths: Sequence[Path], out: Path | None, allowed: AllowedCo
         The file that was written.
 
     Raises:
-        RunError: if there is no file to write, a folder is no run, has no metrics yet, or stands there twice.
+        RunError: if no file is given, a folder is not a run or has no metrics yet, or a folder is given twice.
     """
     if out is None:
-        raise RunError("several runs are compared: say where their report goes, --out FILE")
+        raise RunError("several runs share one report: say where it should be written, with --out FILE")
     if len(paths) > MAX_RUNS:
-        raise RunError(f"{len(paths)} runs are too many to compare; a page holds {MAX_RUNS}, and a sweep holds more")
+        raise RunError(
+            f"{len(paths)} runs are too many to compare: give at most {MAX_RUNS}, or train them as one sweep"
+        )
     if len({path.resolve() for path in paths}) < len(paths):
-        raise RunError("a run stands there twice: give folders of different runs")
+        raise RunError("a run is given twice: give folders of different runs")
     runs = [_read(path, allowed) for path in paths]
     try:
         write_text(out, render_comparison(runs))
@@ -81,7 +83,7 @@ def render_comparison(runs: Sequence[Compared]) -> str:
     """The HTML of the page, of at most `MAX_BYTES`.
 
     Args:
-        runs: at least two.
+        runs: the runs, at least two.
 
     Returns:
         The whole document.
@@ -115,7 +117,7 @@ def _pictured(one: Compared) -> Pictured:
 
 
 def _numbers(runs: Sequence[Compared]) -> Markup:
-    """The last metrics, a row a run."""
+    """The last metrics, one row per run."""
     last = [watched(one.rows[-1]["evaluation"]) for one in runs]
     named = [name for name in METRICS if any(isinstance(values.get(name), (int, float)) for values in last)]
     lines = [
@@ -124,7 +126,9 @@ def _numbers(runs: Sequence[Compared]) -> Markup:
     ]
     head = ["run", "step", *(METRICS[name] for name in named)]
     rules = {one.rows[-1]["rule"] for one in runs}
-    caption = "Last evaluations." if len(rules) == 1 else "Last evaluations. Their rules differ, and so may numbers."
+    caption = "Last evaluations."
+    if len(rules) > 1:
+        caption = "Last evaluations. The runs measured by different rules, so the numbers may not be comparable."
     return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
 
@@ -141,7 +145,7 @@ def _differences(runs: Sequence[Compared]) -> Markup:
             if before != after:
                 lines.append([one.name, what, str(before), str(after)])
     if not lines:
-        return paragraph("Nothing: the settings, the seed and the data are the same.")
+        return paragraph("Nothing differs: the settings, the seed and the data are the same.")
     return html_table(["run", "setting", first.name, "here"], lines)
 
 

@@ -1,4 +1,4 @@
-"""`gan-jax diagnose forgetting` in words and pictures, from its result."""
+"""The result of `gan-jax diagnose forgetting` in words and figures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def successive(result: dict[str, Any], kind: str, what: str) -> list[float | Non
     """Entries of the cosine matrix between each checkpoint and the one before it.
 
     Args:
-        result: of the diagnosis.
-        kind: of the points, "real" or "fake".
+        result: the result of the diagnosis.
+        kind: the kind of the points, "real" or "fake".
         what: "mean" or "reversed_share".
 
     Returns:
@@ -33,7 +33,7 @@ def sentence(result: dict[str, Any]) -> str:
         {kind: _mean(successive(result, kind, what)) for kind in result["gradient_cosines"]}
         for what in ("reversed_share", "mean")
     )
-    text = f"From a checkpoint to the next ({gap:,.0f} steps on average) D's gradient "
+    text = f"From one checkpoint to the next ({gap:,.0f} steps on average) D's gradient "
     if None in reversed_share.values():
         text += "has no cosine: it is 0 at all points of a kind"
     else:

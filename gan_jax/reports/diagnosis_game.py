@@ -1,4 +1,4 @@
-"""`gan-jax diagnose game` in words and pictures, from its result."""
+"""The result of `gan-jax diagnose game` in words and figures."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def sentence(result: dict[str, Any]) -> str:
     if right > 1e-6 * np.hypot(real, imaginary):
         text += f", and {row['share_repelling']:.0%} repel, with real parts up to {right:.3g}"
     elif row["largest_step"] is None:
-        text += f", and none repels, nor do all attract: the most positive real part is {right:.3g}"
+        text += f"; none repels, but not all attract: the most positive real part is {right:.3g}"
     else:
-        text += f", and all attract: plain descent of both players at once holds here with steps below {_largest(row)}"
+        text += f"; all attract: simultaneous gradient descent is stable here with step sizes below {_largest(row)}"
     own, between = _curvature(row)
-    return f"{text}. The players' own curvature has the norm {own:.3g}, their interaction {between:.3g}."
+    return f"{text}. The players' own curvature has the norm {own:.3g}, their interaction the norm {between:.3g}."
 
 
 def _largest(row: dict[str, Any]) -> str:
@@ -35,7 +35,7 @@ def _largest(row: dict[str, Any]) -> str:
 
 
 def _curvature(row: dict[str, Any]) -> tuple[float, float]:
-    """Norms of the diagonal and of the other blocks."""
+    """Norms of the diagonal blocks, and of the other blocks."""
     norms = np.array(row["blocks"]["norms"])
     return float(np.hypot(*np.diag(norms))), float(np.hypot(norms[0, 1], norms[1, 0]))
 
@@ -73,14 +73,15 @@ def table(result: dict[str, Any]) -> str:
     notes = [
         f"{result['objective']}; {size['generator']:,} parameters of G, {size['discriminator']:,} of D; mean over "
         f"{result['num_examples']:,} examples; without learning rates and the optimisers' scaling",
-        "complex, rotation (mean |Im| / |lambda|), attraction (mean -Re / |lambda|), repelling (Re > 0): of the "
-        "eigenvalues found that are not 0",
-        "G by D: norm of the block of J for the change of G's descent with D's parameters; an estimate ± its error",
-        "antisymmetric: share of the squared norm of J",
+        "complex, rotation (mean |Im| / |lambda|), attraction (mean -Re / |lambda|), repelling (Re > 0): over the "
+        "nonzero eigenvalues that were found",
+        "G by D: norm of the block of the Jacobian J that gives the change of G's descent with D's parameters; "
+        "an estimate ± its error",
+        "antisymmetric: share of the antisymmetric part in the squared norm of J",
     ]
     for row in result["rows"]:
         if row["missing"]:
-            notes.append(f"step {row['step']:,}: {row['missing']} more did not converge")
+            notes.append(f"step {row['step']:,}: {row['missing']} more eigenvalues did not converge")
     return "\n".join([text_table(rows), *notes])
 
 
@@ -145,6 +146,6 @@ def _draw_values(axes: Any, row: dict[str, Any]) -> None:
 
 
 def _threshold(values: np.ndarray) -> float:
-    """Where the scale becomes linear: at the smallest part above rounding, so that no value is flattened."""
+    """The value below which the scale is linear: the smallest part above rounding, so that no value is flattened."""
     sizes = np.abs(values)
     return float(np.min(sizes[sizes > 1e-3 * np.max(sizes)])) if np.any(sizes) else 1.0

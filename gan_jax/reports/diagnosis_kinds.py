@@ -1,4 +1,4 @@
-"""The kinds of `gan-jax diagnose RUN`, and how their stored results are read.
+"""The kinds of `gan-jax diagnose KIND RUN`, and functions that read their stored results.
 
 Each kind has a module `diagnosis_KIND` in this package with three functions of the result: `sentence`, `table` and
 `figure`; and a module `gan_jax.cli.diagnose_KIND`, whose `diagnose` makes the result.
@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 RUN_KINDS = {
-    "onset": "replay the collapse of a run step by step: what led, what followed; branches from just before it",
-    "landscape": "D's surface: contours and the field that moves the fakes (2-D data), scans D(x + k u) (images)",
-    "forgetting": "cosines of D's gradient over training, D's accuracy on earlier fakes, local maxima at real modes",
-    "memorisation": "D's accuracy on training, held-out and fake examples through training, and on flipped labels",
-    "magnitudes": "per layer of both players: activations, gradients, singular values; logits, update ratios",
-    "game": "eigenvalues of the game's Jacobian: rotation against attraction",
-    "support": "how many different samples G can make (birthday paradox), and its nearest neighbours in the data",
+    "onset": "replay the collapse of a run step by step: which quantities changed before it, which after; and branch "
+    "from before it",
+    "landscape": "measure D's surface: contours and the field that moves the fakes (2-D data), or scans D(x + k u) "
+    "(images)",
+    "forgetting": "measure cosines of D's gradient over training, its accuracy on earlier fakes, and its local maxima "
+    "at real modes",
+    "memorisation": "measure D's accuracy on training, held-out and fake examples through training, and on flipped "
+    "labels",
+    "magnitudes": "measure activations, gradients and singular values per layer of both players, logits and update "
+    "ratios",
+    "game": "compute eigenvalues of the game's Jacobian: rotation against attraction",
+    "support": "estimate how many different samples G can make (birthday paradox), and how close they are to the data",
 }
 """A line of help, by kind."""
 
@@ -32,7 +37,7 @@ def read_diagnosis(kind: str, path: Path) -> dict[str, Any]:
     """A stored result, RUN/diagnosis/KIND.json, with the keys of this version.
 
     Raises:
-        TypeError: if the file holds no JSON object.
+        TypeError: if the file does not hold a JSON object.
     """
     return with_present_keys(kind, json.loads(path.read_text(encoding="utf-8")))
 
@@ -41,7 +46,7 @@ def with_present_keys(kind: str, result: Any) -> dict[str, Any]:
     """A result that may be from an earlier version, with the keys of this version.
 
     Raises:
-        TypeError: if it is no JSON object.
+        TypeError: if it is not a JSON object.
     """
     if not isinstance(result, dict):
         raise TypeError(f"a diagnosis is a JSON object, and this is a {type(result).__name__}")

@@ -1,4 +1,4 @@
-"""`gan-jax diagnose landscape` in words and pictures, from its result: of a plane, a line, or scans."""
+"""The result of `gan-jax diagnose landscape` in words and figures, for a plane, a line or scans."""
 
 from __future__ import annotations
 

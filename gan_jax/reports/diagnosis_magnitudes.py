@@ -1,4 +1,4 @@
-"""`gan-jax diagnose magnitudes` in words and pictures, from its result."""
+"""The result of `gan-jax diagnose magnitudes` in words and figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sentence(result: dict[str, Any]) -> str:
         if grown:
             layer = max(grown, key=lambda name: grown[name])
             parts.append(f"{word}'s largest singular value grew most in {layer}, {grown[layer]:.3g} times")
-    text = f"From step {steps[0]:,} to {steps[-1]:,}: {'; '.join(parts)}." if parts else "No layer has weights."
+    text = f"From step {steps[0]:,} to {steps[-1]:,}, {'; '.join(parts)}." if parts else "No layer has weights."
     if onset is None:
         return text
     first = [departure for departure in left if departure["step"] < onset]

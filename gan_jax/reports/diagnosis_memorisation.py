@@ -1,4 +1,4 @@
-"""`gan-jax diagnose memorisation` in words and pictures, from its result."""
+"""The result of `gan-jax diagnose memorisation` in words and figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_jax.reports.text_tables import text_table
 
 _COLOURS = {"train": REAL, "held-out": HELD_OUT, "fake": FAKE}
 _LEAST_GAP = 0.02
-"""A smaller gap is not called memorisation, however significant it is."""
+"""A gap below this is not called memorisation, even if it is significant."""
 
 
 def sentence(result: dict[str, Any]) -> str:
@@ -23,7 +23,7 @@ def sentence(result: dict[str, Any]) -> str:
         return (
             f"At step {last['step']:,} D's mean score is {seen['train_score']:.3g} for training examples, "
             f"{seen['held_out_score']:.3g} for held-out ones and {seen['fake_score']:.3g} for fakes; its objective has "
-            "no decision threshold, so that there are no accuracies."
+            "no decision threshold, so accuracies are not defined."
         )
     width = gap_interval(seen["train"], seen["held_out"], result["num"])
     text = (
@@ -32,9 +32,9 @@ def sentence(result: dict[str, Any]) -> str:
         f"{_points(seen['gap'])} ± {100 * width:.1f} points"
     )
     if not result["known"]:
-        return f"{text}; its training data are fresh draws, so that it has nothing to memorise."
+        return f"{text}; its training data are fresh draws, so there is nothing to memorise."
     known = seen["gap"] > max(width, _LEAST_GAP)
-    text += ": it memorises training examples" if known else ": no sign of memorisation"
+    text += ": D memorises training examples" if known else ": there is no sign of memorisation"
     gaps = [row["modes"][result["shown"]]["plain"]["gap"] for row in result["rows"]]
     most = int(np.argmax(gaps))
     if known and most != len(gaps) - 1:
@@ -69,13 +69,15 @@ def table(result: dict[str, Any]) -> str:
                 line.append(_sum(*floor.values()))
             rows.append(line)
     notes = [
-        f"{result['examples']}; {result['num']:,} of each kind, as many fakes",
+        f"{result['examples']}; {result['num']:,} examples of each kind, and as many fakes",
         "train, held-out: share classified as real; fake: share classified as fake; gap in points, 95 % interval",
         "overfitting: (mean score of train - held-out) / (train - fake) (Karras et al. 2020)",
     ]
     if noisy:
         names = ", ".join(result["transforms"])
-        notes.append(f"fresh labels: mean of D's loss on both sides under {names}, over fresh flips; floor: of any D")
+        notes.append(
+            f"fresh labels: D's loss on both sides under {names}, averaged over fresh flips; floor: least loss of any D"
+        )
     return "\n".join([text_table(rows), *notes])
 
 

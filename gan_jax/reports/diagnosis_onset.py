@@ -1,4 +1,4 @@
-"""`gan-jax diagnose onset` in words and pictures, from its result; the account of the collapse is in `onset_story`."""
+"""The result of `gan-jax diagnose onset` in words and figures; the account of the collapse is in `onset_story`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gan_jax.runs.branches import judgement
 
 
 def sentence(result: dict[str, Any]) -> str:
-    """What fell and when, what left its band before, and what branches with another key did."""
+    """Which quantity fell and when, which signals left their bands before, and what branches with another key did."""
     return " ".join(filter(None, [headline_of_onset(result), judgement(result["branches"], result["horizon"] or 0)]))
 
 
@@ -22,7 +22,7 @@ def table(result: dict[str, Any]) -> str:
     lines = [f"- {line}" for line in result["story"]]
     moment = result["event"]["step"] if result["event"] else result["step"]
     if result["departures"]:
-        rows = [["signal", "left its band at", "from the event", "usual", "extreme", "factor"]]
+        rows = [["signal", "left its band at", "steps from the event", "usual value", "extreme", "factor"]]
         for found in result["departures"][:24]:
             factor = "-" if found["factor"] is None else f"{found['factor']:.3g}"
             rows.append(
@@ -52,7 +52,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def figure(result: dict[str, Any]) -> Any:
-    """The window, and its middle step by step: the quantity that fell, losses, scores, norms; the event is marked."""
+    """The window, and its middle step by step: the quantity that fell, losses, scores, norms, with the event marked."""
     moment = result["event"]["step"] if result["event"] else result["step"]
     windows = [window for window in (result["replay"], result["close"]) if window is not None]
     num = len(_panels(windows[0], result["quantity"]))

@@ -1,4 +1,4 @@
-"""`gan-jax diagnose support` in words and pictures, from its result."""
+"""The result of `gan-jax diagnose support` in words and figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sentence(result: dict[str, Any]) -> str:
 
 
 def _size(size: dict[str, Any]) -> str:
-    """Like "1,200 (900 to 1,700)" or "more than 40,000"."""
+    """A size with its interval, such as "1,200 (900 to 1,700)" or "more than 40,000"."""
     if size["size"] is None:
         return f"more than {_count(size['low'])}"
     high = "no bound" if size["high"] is None else _count(size["high"])
@@ -69,7 +69,7 @@ def table(result: dict[str, Any]) -> str:
         [
             text_table(rows),
             f"{result['num_samples']:,} samples; {result['examples']}; samples are the same below {thresholds}",
-            "half chance at: batch in which two are the same with probability 1/2 (birthday paradox)",
+            "half chance at: size of a batch in which two samples are the same with probability 1/2 (birthday paradox)",
             "near training: share of fakes closer to a training example than the threshold; of held-out examples it is "
             f"{result['quantile']:.0%}",
             "distance ratio: median distance to the nearest training example, fakes over held-out examples",

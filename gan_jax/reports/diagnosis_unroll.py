@@ -1,4 +1,4 @@
-"""`gan-jax diagnose unroll` in words and pictures, from its result."""
+"""The result of `gan-jax diagnose unroll` in words and figures."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def figure(result: dict[str, Any]) -> Any:
         ValueError: if neither derivatives nor costs were measured.
     """
     if not result["accuracy"] and not result["cost"]:
-        raise ValueError("nothing to plot: compare derivatives (--directions) or time memory options (--memory)")
+        raise ValueError(
+            "there is nothing to plot: compare derivatives (--directions) or time memory options (--memory)"
+        )
     lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in result["accuracy"]:
         for name, value in row["cosine"].items():

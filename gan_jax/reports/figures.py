@@ -35,11 +35,11 @@ def new_figure(width: float, height: float) -> Figure:
         >>> figure.axes
         []
     """
-    # Here, and not above: whoever needs only the colours does not wait for matplotlib.
+    # Imported here, so that modules which need only the colours do not import matplotlib.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # A letter that the font lacks, such as an emoji, is drawn as a box; its name in a warning helps nobody.
+    # A character that the font lacks, such as an emoji, is drawn as a box; a warning would not help.
     warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
@@ -57,9 +57,9 @@ def series_style(index: int) -> tuple[str, str]:
 
 
 def plain_text(text: str) -> str:
-    r"""A text from a file as a label of matplotlib, which would read `$...$` as a formula and hide `_...` in a legend.
+    r"""A text as a label for matplotlib, which would read `$...$` as a formula and hide `_...` in a legend.
 
-    Characters that XML does not allow become spaces, and the middle of a text too long for a label becomes dots.
+    Characters that XML does not allow become spaces, and the middle of a long text is replaced by dots.
 
     Example:
         >>> print(plain_text(r"$\lr$ up"))
@@ -79,13 +79,13 @@ def draw_survival(
     label: str | None = None,
     per_unit: float = 1.0,
 ) -> None:
-    """Draws a Kaplan-Meier curve as steps, with its limits as a band and a tick at each time of a censored run.
+    """Draws a Kaplan-Meier curve as steps, with its limits as a band and a tick at each censored time.
 
     Args:
-        axes: of matplotlib.
-        curve: from `gan_jax.metrics.survival.kaplan_meier`.
+        axes: the matplotlib axes to draw on.
+        curve: the result of `gan_jax.metrics.survival.kaplan_meier`.
         index: number of the curve in the figure, for its colour and its dashes.
-        label: for the legend; None for no entry.
+        label: its text in the legend; None makes no entry.
         per_unit: steps of one unit of the time axis: 1 for steps, the steps of an epoch for epochs.
     """
     times = np.asarray(curve.times, float) / per_unit

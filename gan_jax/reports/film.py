@@ -11,11 +11,11 @@ from typing import Any
 from PIL import Image
 
 FRAME_MS, LAST_FRAME_MS = 350, 1800
-"""Durations of a frame of the film and of the last one, in milliseconds."""
+"""Durations of a frame of the film, and of its last frame, in milliseconds."""
 
 
 def picture(figure: Any, dpi: int = 80) -> Image.Image:
-    """A figure as a picture of at most 256 colours: the limit of a GIF, and a small PNG."""
+    """A figure as a picture with at most 256 colours, which is the limit of a GIF and makes a PNG small."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     buffer.seek(0)
@@ -27,12 +27,12 @@ def keep_frames(run: Path, name: str, steps: Sequence[int], frames: Sequence[Ima
 
     Args:
         run: folder of the run.
-        name: of the folder of the frames.
+        name: the name of the folder of the frames.
         steps: training step of each frame.
-        frames: as many pictures.
+        frames: the pictures, one per step.
 
     Returns:
-        Their files, relative to the run's folder.
+        The files, relative to the run's folder.
     """
     folder = run / "diagnosis" / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -44,12 +44,12 @@ def keep_frames(run: Path, name: str, steps: Sequence[int], frames: Sequence[Ima
 
 
 def write_film(path: str | Path, frames: Sequence[Image.Image]) -> None:
-    """Writes frames of one size as a GIF that repeats for ever.
+    """Writes frames of the same size as a GIF that repeats for ever.
 
     Raises:
         ValueError: if there is no frame.
     """
     if not frames:
-        raise ValueError("a film needs at least one frame, and there is none")
+        raise ValueError("a film needs at least one frame: give some frames")
     durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
     frames[0].save(path, save_all=True, append_images=list(frames[1:]), duration=durations, loop=0)

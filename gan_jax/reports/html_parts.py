@@ -24,7 +24,7 @@ def _environment() -> Environment:
 
 
 def render_template(template: str, /, **values: Any) -> Markup:
-    """The HTML that a template makes of some values.
+    """The HTML of a template with some values.
 
     Args:
         template: name of a file `templates/NAME.html.j2`.

@@ -1,4 +1,4 @@
-"""D's landscape over a plane or a line in words and pictures; see `diagnosis_landscape`."""
+"""D's landscape over a plane or a line in words and figures; see `diagnosis_landscape`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def sentence(result: dict[str, Any]) -> str:
     last, num = result["checkpoints"][-1], len(result["modes"])
     return (
         f"At step {last['step']:,} D has a peak at {last['modes_seen']} of {num} modes; {last['real_at_peak']:.1%} of "
-        f"real points are at a local maximum of D ({result['ceiling']:.1%} if every mode were a round peak), and from "
-        f"{last['real_attracted']:.1%} of them ascent of D ends at their mode."
+        f"real points are at a local maximum of D ({result['ceiling']:.1%} if every mode were a round peak), and "
+        f"gradient ascent on D from {last['real_attracted']:.1%} of them ends at their mode."
     )
 
 
@@ -98,8 +98,8 @@ def draw_plane(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     """Draws D's contours, the field -dL_G/dx, the fakes with their next step, and the real points.
 
     Args:
-        axes: of matplotlib.
-        result: of the diagnosis.
+        axes: the matplotlib axes to draw on.
+        result: the result of the diagnosis.
         row: one of its checkpoints.
     """
     (left, bottom), (right, top) = result["low"], result["high"]
@@ -148,8 +148,8 @@ def draw_line(axes: Any, result: dict[str, Any], row: dict[str, Any]) -> None:
     """Draws D over one-dimensional data, the density of the data or their points, and a histogram of the fakes.
 
     Args:
-        axes: of matplotlib.
-        result: of the diagnosis.
+        axes: the matplotlib axes to draw on.
+        result: the result of the diagnosis.
         row: one of its checkpoints.
     """
     low, high = result["low"][0], result["high"][0]

@@ -1,4 +1,4 @@
-"""Scans of D's score in words and pictures; see `diagnosis_landscape`."""
+"""Scans of D's score in words and figures; see `diagnosis_landscape`."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def scan_row(checkpoint: dict[str, Any], kind: str, direction: str) -> dict[str,
     """The row of a checkpoint with one kind and direction.
 
     Args:
-        checkpoint: of the result.
-        kind: of examples.
+        checkpoint: the checkpoint of the result.
+        kind: the kind of examples, such as "fake".
         direction: "random", "gradient" or "towards another".
 
     Returns:

@@ -28,14 +28,14 @@ _VANISHED, _ESCALATED, _JUMPED = 0.1, 1.5, 1.5
 
 
 class _Onset(NamedTuple):
-    """What the account is made of.
+    """The parts of the result from which the account is written.
 
     Attributes:
-        event: the fall, or None if nothing fell within the window.
+        event: the fall of the metric; None if it did not fall within the window.
         moment: step of the event, or the centre of the window.
-        quantity: name of the metric that fell, in words.
+        quantity: the metric that fell, in words.
         departures: signals that left their bands, by step.
-        steps: of the probes in the window.
+        steps: the steps of the probes in the window.
         values: the metric at these steps.
         signals: names of all signals.
     """
@@ -50,11 +50,11 @@ class _Onset(NamedTuple):
 
 
 def story_of_onset(result: dict[str, Any]) -> list[str]:
-    """The account of a collapse.
+    """The account of a collapse in sentences.
 
     Args:
-        result: of `gan-jax diagnose onset`: "event", "step", "quantity", "departures", "step_by_step", "replay" and
-            "close" are used.
+        result: the result of `gan-jax diagnose onset`, of which "event", "step", "quantity", "departures",
+            "step_by_step", "replay" and "close" are used.
 
     Returns:
         Sentences; the last one is on the window that was replayed step by step, if there is one.
@@ -78,13 +78,13 @@ def story_of_onset(result: dict[str, Any]) -> list[str]:
 
 
 def headline_of_onset(result: dict[str, Any]) -> str:
-    """A sentence: what fell and when, and how many signals left their bands before."""
+    """A sentence: which quantity fell and when, and how many signals left their bands before."""
     onset = _read(result)
     if onset.event is None:
         return (
-            f"No fall of {onset.quantity} within the window around step {onset.moment:,}: before and after it the "
-            f"value varies between {np.nanmin(onset.values):.3g} and {np.nanmax(onset.values):.3g}, so that the "
-            "detector met a run of low values."
+            f"There was no fall of {onset.quantity} within the window around step {onset.moment:,}: before and after "
+            f"this step the value varies between {np.nanmin(onset.values):.3g} and {np.nanmax(onset.values):.3g}, so "
+            "the detector has reported a run of low values, not a fall."
         )
     first = [d for d in onset.departures if d.step < onset.moment]
     levels = f"from {abs(onset.event.before):.3g} to {abs(onset.event.after):.3g}"
@@ -122,7 +122,7 @@ def _steps(num: int) -> str:
 
 
 def _course(departure: Departure, moment: int) -> str:
-    """When the signal left its band, and its extreme value."""
+    """When a signal left its band, and its extreme value, in words."""
     if departure.factor is None:
         extreme = f"from {departure.level:.3g} to {departure.extreme:.3g}"
     else:
@@ -133,7 +133,7 @@ def _course(departure: Departure, moment: int) -> str:
 def _fall(onset: _Onset) -> str:
     event = onset.event
     if event is None:
-        return f"Nothing fell: {onset.quantity} did not go down over the window."
+        return f"Nothing fell: {onset.quantity} did not decrease over the window."
     return (
         f"The fall of {onset.quantity} from {abs(event.before):.3g} to {abs(event.after):.3g} took "
         f"{_steps(event.ends - event.begins)}, {event.begins:,} to {event.ends:,}; the middle was passed at step "

@@ -1,6 +1,6 @@
-"""A report's page: one HTML file without anything from outside, its sections, tables and texts to copy.
+"""The page of a report: one HTML file that loads nothing from elsewhere, with sections, tables and texts to copy.
 
-page.css and page.js are part of every page; page_live.js of those that `gan-jax watch` serves.
+page.css and page.js are part of every page; page_live.js is part of pages that `gan-jax watch` serves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gan_jax.experiment.settings import walk
 from gan_jax.reports.html_parts import render_template
 
 MAX_BYTES = 9_500_000
-"""Largest size of a page: below the 10 MB that most mail servers accept."""
+"""Largest size of a page in bytes: below the 10 MB that most mail servers accept."""
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E"
     "%3Ccircle cx='4' cy='4' r='3' fill='%232a78d6'/%3E%3C/svg%3E"
@@ -44,13 +44,13 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Live:
-    """State of a page that is served and keeps itself up to date.
+    """The state of a page that is served and updates itself.
 
     Attributes:
         version: number of the page.
-        seconds: between two requests to the server.
-        ended: whether the page will not change any more.
-        status: a line on what the run is doing.
+        seconds: seconds between two requests to the server.
+        ended: whether the page is final.
+        status: a line on the state of the run.
     """
 
     version: int
@@ -65,11 +65,11 @@ def document(title: str, about: str, sections: Sequence[Section], live: Live | N
     Args:
         title: the heading.
         about: the line under the heading.
-        sections: in order; those without a body are left out.
+        sections: the sections, in order; those without a body are left out.
         live: state of a page that is served; None for a file.
 
     Returns:
-        The whole document; characters that UTF-8 cannot hold are replaced.
+        The complete document; characters that UTF-8 cannot encode are replaced.
     """
     page = render_template(
         "page",
@@ -101,11 +101,11 @@ def slug(text: str) -> str:
 def html_table(
     head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", keys: Sequence[Markup] = ()
 ) -> Markup:
-    """A table, which scrolls in a box of its own where the page is narrow.
+    """A table, which scrolls in its own box if the page is narrow.
 
     Args:
         head: names of the columns; empty for a table without a head.
-        rows: one cell a column; the first cell names the row. Columns of numbers are aligned to the right.
+        rows: one cell per column; the first cell names the row. Columns of numbers are aligned to the right.
         caption: text above the table; its first sentence is the table's label for screen readers.
         keys: HTML before the names of the rows, one a row. With keys, the names stay visible when the table scrolls.
 
@@ -113,17 +113,17 @@ def html_table(
         HTML; the cells are escaped.
 
     Raises:
-        ValueError: if a row has more or fewer cells than there are columns, or there are not as many keys as rows.
+        ValueError: if a row does not have one cell per column, or the number of keys is not that of rows.
     """
     num_columns = len(head) if head or not rows else len(rows[0])
     for index, row in enumerate(rows):
         if len(row) != num_columns:
             raise ValueError(
                 f"row {index} of a table has {len(row)} cells ({row!r}), and there are {num_columns} columns "
-                f"({', '.join(head)}): give one cell a column, None where there is no value"
+                f"({', '.join(head)}): give one cell per column, None where there is no value"
             )
     if keys and len(keys) != len(rows):
-        raise ValueError(f"{len(keys)} keys for {len(rows)} rows: give one key a row, or none")
+        raise ValueError(f"{len(keys)} keys for {len(rows)} rows: give one key per row, or none")
     numeric = [
         bool(head) and column > 0 and bool(rows) and all(_is_number(row[column]) for row in rows)
         for column in range(num_columns)
@@ -144,7 +144,7 @@ def _is_number(value: Any) -> bool:
 
 
 def show(value: Any) -> str:
-    """A value as the text of a cell: four significant digits of a float, a dash for None.
+    """A value as the text of a cell: a float with four significant digits, None as a dash.
 
     Example:
         >>> show(12345), show(0.123456), show(None)
@@ -164,11 +164,11 @@ def settings_table(experiment: Any) -> Markup:
             value = ", ".join(type(v).__name__ if is_component(v) else str(v) for v in value) or "none"
         shown = type(value).__name__ if is_component(value) else str(value)
         rows.append([setting.path, shown, setting.field.metadata.get("doc", "")])
-    return folded(f"{len(rows)} settings", html_table(["setting", "value", "what it is"], rows))
+    return folded(f"{len(rows)} settings", html_table(["setting", "value", "meaning"], rows))
 
 
 def folded(summary: str, body: Markup) -> Markup:
-    """HTML that opens at a click on its summary; two of one page need two summaries."""
+    """HTML that opens at a click on its summary; each summary may occur only once on a page."""
     return render_template("details", name=slug(summary), summary=summary, body=body)
 
 

@@ -40,13 +40,13 @@ def swatch(index: int) -> Markup:
 def figure_svg(figure: Any, label: str, *, whole: bool = False) -> Markup:
     """A figure as an element of the page, in the page's colours.
 
-    A figure that is large as SVG (thousands of points) becomes a picture on white. A wide one scrolls in a box of its
-    own on a phone, so that its texts stay legible.
+    A figure that is large as SVG (thousands of points) becomes a picture on white. A wide figure scrolls in its own box
+    on a phone, so that its texts stay legible.
 
     Args:
-        figure: of matplotlib; its background is removed.
-        label: the text for screen readers; two figures of one page need two labels.
-        whole: whether it takes the page's width, rather than a place in a grid.
+        figure: a matplotlib figure; its background is removed.
+        label: the text for screen readers; each label may occur only once on a page.
+        whole: whether the figure takes the width of the page, rather than a place in a grid.
 
     Returns:
         HTML of a `figure` element; of a paragraph, if matplotlib cannot draw it.
@@ -56,7 +56,7 @@ def figure_svg(figure: Any, label: str, *, whole: bool = False) -> Markup:
     try:
         _clear(figure)
         svg = _to_svg(figure, label, style)
-    # Layouts, texts and scales fail in ways of their own, and a figure never costs the page.
+    # Layouts, texts and scales can raise any error, which must not prevent the page.
     except Exception as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return paragraph(f"A figure cannot be drawn ({why}): {label}")
@@ -133,10 +133,10 @@ def _own_reference(value: str, prefix: str) -> str:
 
 
 def _page_colours(root: ElementTree.Element) -> dict[str, str]:
-    """The page's colour for each of a figure's that has one."""
+    """The page's colour for each colour of a figure that has one."""
     values = {value for element in root.iter() for _, value in _declarations(element.get("style", ""))}
     greys = {value for value in values if len(value) == 7 and value[0] == "#" and value[1:3] == value[3:5] == value[5:]}
-    # More greys than these belong to a colour map, where they carry values.
+    # If there are more greys than this, they belong to a colour map, in which they stand for values.
     return _ON_PAGE | {grey: _grey(grey) for grey in greys if len(greys) <= _MAX_GREYS or grey == "#000000"}
 
 

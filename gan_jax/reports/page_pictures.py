@@ -1,4 +1,4 @@
-"""Pictures inside a page, reduced where they would not fit, and frames over time with a slider."""
+"""Pictures inside a page, made smaller if they would not fit, and frames over time with a slider."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Frame(NamedTuple):
     """A picture of a film.
 
     Attributes:
-        picture: the PNG file's bytes, when asked for; None if they cannot be read.
-        caption: what it shows, in a few words: "step 500: healthy".
+        picture: returns the bytes of the PNG file; None if they cannot be read.
+        caption: a few words on what it shows, such as "step 500: healthy".
     """
 
     picture: Callable[[], bytes | None]
@@ -31,7 +31,7 @@ class Frame(NamedTuple):
 
 
 def read_png(path: Path) -> bytes | None:
-    """A PNG file's bytes; None if it is missing, or not written to its end."""
+    """The bytes of a PNG file; None if it is missing or incomplete."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -40,7 +40,7 @@ def read_png(path: Path) -> bytes | None:
 
 
 def picture_uri(png: bytes, room: float) -> str:
-    """A picture as a data address of at most about `room` bytes; a JPEG if the PNG is larger."""
+    """A picture as a data URI of at most about `room` bytes; a JPEG if the PNG is larger."""
     for encode in (lambda: png, *(lambda width=width: as_jpeg(png, width) for width in (_WIDTH, 360, 180))):
         data = encode()
         if len(data) * _ENCODED <= room:
@@ -64,7 +64,7 @@ def as_jpeg(png: bytes, width: int = _WIDTH) -> bytes:
 
 
 def spread(num: int, most: int) -> list[int]:
-    """At most `most` of the indices below `num`, evenly spaced, the first and the last among them.
+    """At most `most` of the indices below `num`, evenly spaced and including the first and the last.
 
     Example:
         >>> spread(10, 4)
@@ -76,7 +76,7 @@ def spread(num: int, most: int) -> list[int]:
 
 
 def fit(frames: Sequence[Frame], room: float) -> list[tuple[str, str]]:
-    """As many frames as `room` bytes of the page hold, as (address, caption); PNG if up to 40 of them fit."""
+    """As many frames as fit into `room` bytes, as (data URI, caption); PNG files if up to 40 of them fit."""
     for most, small in (
         (_MAX_FRAMES, False),
         (_MAX_FRAMES, True),
@@ -95,9 +95,9 @@ def fit(frames: Sequence[Frame], room: float) -> list[tuple[str, str]]:
 
 
 def fit_all(pictures: Sequence[Path], room: float) -> list[str] | None:
-    """All of some PNG files as addresses that hold them, reduced if needed; None if they do not fit `room` bytes.
+    """PNG files as data URIs, made smaller if necessary; None if they do not fit into `room` bytes.
 
-    The address of a file that cannot be read is empty.
+    The URI of a file that cannot be read is empty.
     """
     data = [read_png(path) for path in pictures]
     for width in (None, _WIDTH, 360, 180):
@@ -114,14 +114,14 @@ def slider(
     """Frames over time, the last one visible, with a slider, a button that plays them, and buttons for some of them.
 
     Args:
-        frames: in order of time.
-        name: its id within the page.
-        subject: what the frames show, for their alternative texts: "samples".
-        room: bytes of the page that they may take; with less, fewer and smaller frames are shown.
-        marks: (text of a button, index into `frames`).
+        frames: the frames, in order of time.
+        name: id of the element within the page.
+        subject: what the frames show, such as "samples", for their alternative texts.
+        room: bytes of the page that the frames may take; if they do not fit, fewer and smaller ones are shown.
+        marks: buttons for single frames: (text of the button, index into `frames`).
 
     Returns:
-        HTML; empty without a frame that can be read.
+        HTML; empty if no frame can be read.
     """
     shown = fit(frames, room)
     if not shown:

@@ -1,7 +1,7 @@
 """Figures of results and arrays: `samples`, `curves`, `landscape` and `survival`, reached as `gan_jax.plot`.
 
-Each function returns a matplotlib `Figure` that belongs to no pyplot session: save it with `figure.savefig(path)`; a
-notebook shows it as the value of a cell.
+Each function returns a matplotlib `Figure` that is independent of pyplot: save it with `figure.savefig(path)`, or let a
+notebook show it as the value of a cell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_PANELS = 16
-"""Members of a result that `samples` draws."""
+"""Largest number of members of a result that `samples` draws."""
 _MAX_POINTS = 1500
 _RUN_SAMPLES = 512
 _BINS = 60
@@ -37,11 +37,11 @@ def samples(source: Any, *, num: int = 64) -> Figure:
             fixed latents); an object with `samples` and, if it has real examples, `real`; or an array of samples.
             Shapes are [n, height, width, channels] for images in [-1, 1] and [n, dim] for points, of which the first
             two coordinates are drawn; [n] is a list of numbers. A further leading axis, [members, n, ...], gives one
-            panel a member, for the first 16 members.
-        num: images of a grid, 1 or more. Scatters draw up to 1,500 points and histograms all numbers.
+            panel per member, for the first 16 members.
+        num: number of images in a grid, at least 1. Scatters draw up to 1,500 points, histograms all numbers.
 
     Returns:
-        The figure. Axes of a scatter hold the real examples, enlarged by a fifth on each side; the legend gives the
+        The figure. The axes of a scatter cover the real examples and a fifth more on each side; the legend gives the
         share of samples outside.
 
     Raises:
@@ -52,7 +52,7 @@ def samples(source: Any, *, num: int = 64) -> Figure:
         >>> figure = samples(ring)
         >>> figure.axes[0].lines[0].get_xydata().shape
         (8, 2)
-        >>> len(samples(np.zeros((3, 100, 1))).axes)  # three members, one number a sample
+        >>> len(samples(np.zeros((3, 100, 1))).axes)  # three members, one number per sample
         3
     """
     if num < 1:
@@ -63,7 +63,7 @@ def samples(source: Any, *, num: int = 64) -> Figure:
     if real is not None and (real.shape[2:] != fake.shape[2:] or len(real) not in (1, len(fake))):
         raise ValueError(
             f"samples {fake.shape[1:]} and real examples {real.shape[1:]} of {len(fake)} and {len(real)} members do "
-            "not belong together: give examples of one shape, and as many members"
+            "not belong together: give examples of the same shape, with the same number of members"
         )
     several = np.ndim(given) in (3, 5)
     pairs = [(part, None if real is None else real[min(index, len(real) - 1)]) for index, part in enumerate(fake)]
@@ -99,7 +99,7 @@ def _samples_and_real(source: Any) -> tuple[Any, Any]:
     if hasattr(source, "generator") and hasattr(source, "load_data"):  # a run
         data = source.experiment.data.source(source.load_data().dataset)
         return source.generator().sample(None, _RUN_SAMPLES), data.sample(jax.random.key(0), _RUN_SAMPLES)
-    # An array has a field `real` too, its real part.
+    # An array also has an attribute `real`, its real part.
     return (source.samples, getattr(source, "real", None)) if hasattr(source, "samples") else (source, None)
 
 
@@ -178,13 +178,13 @@ def _draw_histograms(axes: Axes, fake: np.ndarray, real: np.ndarray | None) -> N
 
 
 def curves(metrics: Any, names: Iterable[str] | None = None, *, steps: Any = None) -> Figure:
-    """Metrics over training, one panel a name.
+    """Metrics over training, one panel per name.
 
     Args:
         metrics: a result of `gan_jax.train`, a `gan_jax.Run`, or a mapping from names to arrays [steps] or
             [members, steps] (a dict, or a pandas frame of one run). Of several members the median is drawn, with a band
             that holds the middle 80 % (from the 10 % to the 90 % quantile). Values that are not finite are left out.
-        names: in the order of the panels; None for all metrics that hold numbers.
+        names: names of the metrics, in the order of the panels; None takes all that hold numbers.
         steps: [steps] of the values, ascending; by default the metric "step" if there is one, else 1, 2, 3 and so on.
 
     Returns:
@@ -201,7 +201,7 @@ def curves(metrics: Any, names: Iterable[str] | None = None, *, steps: Any = Non
         [1.0, 2.0, 3.0]
     """
     table: Mapping[str, Any] = metrics if hasattr(metrics, "keys") else metrics.metrics
-    if hasattr(metrics, "frame"):  # a run, whose series of lists have a row an evaluation
+    if hasattr(metrics, "frame"):  # a run, whose series of lists have one row per evaluation
         table = {name: values for name, values in table.items() if np.ndim(values) == 1}
     found = {str(name): values for name in table.keys() if (values := _series(table[name])) is not None}  # noqa: SIM118
     if steps is None and "step" in found:
@@ -344,7 +344,7 @@ def survival(times: Any, observed: Any = None, groups: Any = None) -> Figure:
         times: a result of `gan_jax.train` under `vmap` (all its runs), a `gan_jax.SweepRun` (its arms are the groups);
             or [n] times of failure, or of the last evaluation of a run without failure; finite, 0 or more, in steps.
         observed: [n] whether the run failed at its time; False if it is censored. Only with an array of times.
-        groups: [n] the group of each run, with one curve a group in order of appearance; None for a single curve.
+        groups: [n] the group of each run, with one curve per group in order of appearance; None for a single curve.
 
     Returns:
         The figure; the legend gives the failures and the runs of each group.

@@ -1,4 +1,4 @@
-"""The report on a run: one self-contained HTML file with the verdict, its onset, samples, curves and settings."""
+"""The report on a run: one self-contained HTML file with the verdict, the onset, samples, curves and settings."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ METRICS = {
     "intra_class_ratio": "variance ratio in a class",
     "kl": "KL of modes (nats)",
 }
-"""The metrics that are shown first, in this order, with their names on the page."""
+"""The metrics that the page shows first, in this order, with their names on it."""
 _PIXEL_METRICS = {"pairwise_ratio": "pairwise distance ratio", "pixel_std": "pixel standard deviation"}
 _SHARES = ("high_quality", "junk")
 _MAX_TILES = 6
-_BOUNDS_NOTE = "The ceiling is the value of real data, the floor that of finite samples of a perfect generator."
+_BOUNDS_NOTE = "The ceiling is the value that real data get, the floor what finite samples of a perfect generator get."
 
 
 def write_report(path: Path, out: Path | None = None, allowed: AllowedCode = NO_CODE) -> Path:
@@ -56,7 +56,7 @@ def write_report(path: Path, out: Path | None = None, allowed: AllowedCode = NO_
         The file that was written.
 
     Raises:
-        RunError: if the folder is no run, has no metrics yet, or the report cannot be written.
+        RunError: if the folder is not a run, has no metrics yet, or the report cannot be written.
     """
     run = RunDirectory.open(path, allowed)
     rows = run.read_metrics()
@@ -79,11 +79,11 @@ def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None 
 
     Args:
         run: folder of the run.
-        rows: of its metrics, at least one.
+        rows: the rows of its metrics, at least one.
         live: state of a page that is served; None for a file.
 
     Returns:
-        The whole document.
+        The complete document.
     """
     record, verdict = run.read_record(), read_verdict(run)
     last = None if verdict is None else verdict["last_step"]
@@ -102,7 +102,7 @@ def render_run(run: RunDirectory, rows: list[dict[str, Any]], live: Live | None 
         sections = [*first, Section("Samples over training", samples), *drawn, *seen, *rest]
         return document(title_of(record), _about(record, rows), sections, live)
 
-    # Texts and figures come first; pictures take what these leave.
+    # Texts and figures come first; pictures get the remaining space.
     room = MAX_BYTES - len(page(Markup(), Markup()).encode())
     landscape = film(run, 0.4 * room)
     return page(_samples(run, rows, verdict, room - len(landscape)), landscape)
@@ -157,7 +157,7 @@ def _bound_text(name: str, bound: dict[str, Any]) -> str:
 
 
 def watched(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The metrics of the mode of batch norm that the detector reads."""
+    """The metrics under the mode of batch norm that the detector uses."""
     return evaluation.get("batch") or evaluation.get("running") or {}
 
 
@@ -210,7 +210,7 @@ def _samples(run: RunDirectory, rows: list[dict[str, Any]], verdict: dict[str, A
 
 
 def _first_and_last(run: RunDirectory, rows: list[dict[str, Any]], room: float) -> Markup:
-    """The first and the last picture beside each other, with the classes of their samples."""
+    """The first and the last picture side by side, with the classes of their samples."""
     at = {row["step"]: row["evaluation"] for row in rows}
     pictures = {int(picture.stem.removeprefix("step_")): picture for picture in run.pictures()}
     pictured = Pictured("samples", "", pictures, lambda step: watched(at.get(step, {})))

@@ -1,4 +1,4 @@
-"""The curves of a run: training metrics with their bands, evaluations with their ceilings, recorded probe values."""
+"""The curves of a run: training metrics with bands, evaluations with ceilings, and recorded probe values."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ CURVES = {
     "KL of modes (nats)": ("evaluation", ("kl",)),
     "Spread inside modes": ("evaluation", ("spread",)),
 }
-"""By title, the group of a row of metrics.jsonl and the metrics that are drawn together."""
+"""By title of the figure: the group in a row of metrics.jsonl, and the metrics that are drawn together."""
 
 MAX_POINTS = 240
 _MAX_GROUPS = 24
 _LOG_FROM = 30
 CURVE_WIDTH, CURVE_HEIGHT = 4.2, 2.8
-"""Of a curve's figure, in inches."""
+"""Size of a curve's figure, in inches."""
 
 
 class Series(NamedTuple):
-    """A curve with its band; each array is of length [points]. Without a spread, `low` and `high` are the values."""
+    """A curve with its band, in arrays [points]. Without a spread, `low` and `high` equal the values."""
 
     steps: np.ndarray
     values: np.ndarray
@@ -52,9 +52,10 @@ class Series(NamedTuple):
 
 
 def make_series(points: Iterable[tuple[int, float, float, float]], most: int = MAX_POINTS) -> Series | None:
-    """A curve of (step, value, low, high), by step; None without finite values.
+    """A curve from points (step, value, low, high), sorted by step; None without finite values.
 
-    More than `most` points are put together: the mean of the values, and the band from the lowest to the highest.
+    If there are more than `most` points, neighbours are merged: the mean of their values, and a band from the lowest to
+    the highest.
     """
     kept = sorted(point for point in points if all(map(math.isfinite, point)))
     if not kept:
@@ -76,10 +77,10 @@ def run_curves(rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -
     notes = []
     if any("train_band" in row for row in rows):
         notes.append(
-            "Training metrics are means of the steps since the last evaluation; the bands hold the middle 80 % of them."
+            "Training metrics are means over the steps since the last evaluation; the bands hold the middle 80 %."
         )
     else:
-        notes.append("Training metrics are means of the steps since the last evaluation.")
+        notes.append("Training metrics are means over the steps since the last evaluation.")
     if len(rows) > MAX_POINTS:
         notes.append(f"{len(rows):,} rows are drawn as {MAX_POINTS} points, with bands from the lowest to the highest.")
     note = " ".join([*notes, _marks_note(verdict)])
@@ -179,8 +180,8 @@ def dress(axes: Any, title: str, unit: str) -> None:
     """Sets title, labels and ticks of a curve's axes, in sizes that are legible on a phone.
 
     Args:
-        axes: of matplotlib.
-        title: on the left; `$` has no special meaning in it.
+        axes: the matplotlib axes to draw on.
+        title: the title, on the left; `$` has no special meaning in it.
         unit: label of the horizontal axis.
     """
     axes.set_title(plain_text(title), fontsize=10, loc="left")
@@ -195,10 +196,11 @@ def dress(axes: Any, title: str, unit: str) -> None:
 
 
 def probe_curves(run: RunDirectory, verdict: dict[str, Any] | None) -> Markup:
-    """The figures of signals.jsonl, one a group: "player/quantity" of "player/quantity/layer", "kind" of "kind/name".
+    """The figures of signals.jsonl, one per group of names.
 
-    A row is {"step": int, "signals": {name: number}}. A group whose values are all positive and differ by more than 30
-    times is drawn on a logarithmic scale. The result is empty without the file.
+    The group of "player/quantity/layer" is "player/quantity", that of "kind/name" is "kind". A row is {"step": int,
+    "signals": {name: number}}. A group is drawn on a logarithmic scale if its values are positive and differ by a
+    factor of more than 30. The result is empty without the file.
     """
     found: dict[str, dict[str, list[tuple[int, float, float, float]]]] = {}
     for row in run.read_signals():
@@ -218,9 +220,9 @@ def probe_curves(run: RunDirectory, verdict: dict[str, Any] | None) -> Markup:
         return Markup()
     figures = [_probe_figure(group, groups[group], verdict) for group in list(groups)[:_MAX_GROUPS]]
     left_out = list(groups)[_MAX_GROUPS:]
-    note = "Values that the recorder's probes gave during training."
+    note = "Values that the recorder measured during training."
     if any(len(points) > MAX_POINTS for own in found.values() for points in own.values()):
-        note += " Bands: the lowest and the highest of the values that are drawn as one point."
+        note += " Bands reach from the lowest to the highest of the values that are drawn as one point."
     if left_out:
         note += f" Not drawn: {', '.join(left_out)}."
     return render_template("plots", note=note, key="", figures=figures)

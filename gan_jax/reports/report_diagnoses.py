@@ -1,6 +1,6 @@
 """The results of `gan-jax diagnose` in a run's report: the onset, and a section for each other kind.
 
-A file that is broken, or that today's code cannot draw, costs its own section and no more.
+If a file is damaged, or the present code cannot draw it, only its own section is missing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAX_TABLE = 60_000
 
 
 class Shown(NamedTuple):
-    """A diagnosis as HTML: its sentences, and its figure and table."""
+    """A diagnosis as HTML: its sentences, its figure and its table."""
 
     title: str
     words: Markup
@@ -45,7 +45,7 @@ class Shown(NamedTuple):
 
 
 def onset_section(run: RunDirectory, verdict: dict[str, Any] | None) -> Section:
-    """The diagnosis of the onset; without one, the command that makes it."""
+    """The diagnosis of the onset; if there is none yet, the command that makes it."""
     title = _TITLES["onset"]
     path = run.path / "diagnosis" / "onset.json"
     if path.is_file():
@@ -53,12 +53,12 @@ def onset_section(run: RunDirectory, verdict: dict[str, Any] | None) -> Section:
     if not verdict or verdict["outcome"] != "collapsed":
         return Section(title, Markup())
     line = f"gan-jax diagnose onset {shlex.quote(str(run.path))}"
-    text = "There is no diagnosis of it yet. This command replays the steps around it and adds the order of events:"
+    text = "It has not been diagnosed yet. This command replays the steps around it, and adds the order of events here:"
     return Section(title, paragraph(text) + command(line, "onset-command"))
 
 
 def diagnoses(run: RunDirectory) -> dict[str, Shown]:
-    """The diagnoses in a run's folder by kind, except that of the onset."""
+    """The diagnoses in a run's folder, by kind, without that of the onset."""
     paths = {path.stem: path for path in sorted((run.path / "diagnosis").glob("*.json"))}
     order = [kind for kind in RUN_KINDS if kind in paths] + [kind for kind in paths if kind not in RUN_KINDS]
     return {kind: _diagnosis(kind, paths[kind]) for kind in order if kind != "onset"}
@@ -66,7 +66,7 @@ def diagnoses(run: RunDirectory) -> dict[str, Shown]:
 
 def _diagnosis(kind: str, path: Path) -> Shown:
     if kind not in RUN_KINDS:
-        return _failure(f"Diagnosis: {kind}", f"{path} is of no known kind ({', '.join(RUN_KINDS)})")
+        return _failure(f"Diagnosis: {kind}", f"{path} has an unknown kind; the kinds are {', '.join(RUN_KINDS)}")
     title = _TITLES[kind]
     try:
         result = read_diagnosis(kind, path)
@@ -74,7 +74,7 @@ def _diagnosis(kind: str, path: Path) -> Shown:
         sentence, text = str(result["sentence"]), module.table(result)
         story = [str(line) for line in result.get("story", ())]
         figure = figure_svg(module.figure(result), f"{title}. {sentence}", whole=True)
-    # Files of other versions and half-written ones fail in ways of their own.
+    # Files of other versions and incomplete files can raise any error.
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         again = f"gan-jax diagnose {kind} {shlex.quote(str(path.parent.parent))}"
@@ -91,11 +91,11 @@ def _failure(title: str, line: str) -> Shown:
 
 
 def film(run: RunDirectory, room: float) -> Markup:
-    """D's landscape over training with a slider: the pictures that landscape.json names; empty without them."""
+    """D's landscape over training, with a slider: the pictures that landscape.json names; empty without any."""
     try:
         names = json.loads((run.path / "diagnosis" / "landscape.json").read_text(encoding="utf-8")).get("frames") or []
         inside = run.path.resolve()
-        # A path that leads out of the folder is no picture of this run.
+        # A path that leads out of the folder cannot be a picture of this run.
         files = [file for name in names if (file := (inside / name).resolve()).is_relative_to(inside)]
     except (OSError, ValueError, TypeError, AttributeError):
         return Markup()

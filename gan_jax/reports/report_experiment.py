@@ -1,4 +1,4 @@
-"""The experiment in a report: its differences from the config, all its settings, and the command that repeats it."""
+"""The experiment in a report: its differences from the config, all its settings, and the command that made it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gan_jax.runs.folder_code import AllowedCode
 
 
 def experiment_settings(config: str, made: Experiment, allowed: AllowedCode) -> Markup:
-    """The settings in which an experiment differs from its config as that is today, and all its settings, folded.
+    """The settings in which an experiment differs from the present version of its config; and all settings, folded.
 
     Args:
-        config: name or path of the config, remedies after it; "" if there was none.
+        config: name or path of the config, followed by remedies; "" if there was none.
         made: the experiment of the run, or of an arm.
         allowed: code that may be executed; a shipped config always may.
 
@@ -42,13 +42,13 @@ def _changes(config: str, made: Experiment, allowed: AllowedCode) -> Markup:
 
 
 def _base(config: str, allowed: AllowedCode) -> Experiment:
-    """The experiment of a config: a shipped one, or one that the user names. A record's path is not followed.
+    """The experiment of a shipped config, or of one that the user names. A path in a record is not followed.
 
     Raises:
-        ValueError: if it is neither, or cannot be loaded.
+        ValueError: if the config is neither, or cannot be loaded.
     """
     if is_file_name(config) and allowed.config is None:
-        raise ConfigError("a config file is executed only if it is named (gan-jax report RUN --config FILE)")
+        raise ConfigError("a config file is executed only if you name it: gan-jax report RUN --config FILE")
     return load(split_remedies(allowed.config)[0] if is_file_name(config) and allowed.config else config)
 
 
@@ -62,8 +62,8 @@ def provenance(record: Any, facts: dict[str, Any]) -> Markup:
     """The command, the device and the versions of a run or a sweep.
 
     Args:
-        record: of a run or a sweep.
-        facts: more lines, before the versions; empty ones are left out.
+        record: the record of a run or a sweep.
+        facts: more lines, shown before the versions; empty ones are left out.
     """
     known = record.environment
     versions = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())

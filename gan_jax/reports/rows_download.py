@@ -12,16 +12,16 @@ from gan_jax.reports.html_parts import render_template
 from gan_jax.runs.sweep_directory import csv_text
 
 _MAX_BYTES = 2_000_000
-"""Largest CSV file that a page holds; a longer table is named by its file."""
+"""Largest CSV file that a page contains, in bytes; for a longer table, the page names the file in the folder."""
 
 
 def rows_download(rows: Sequence[dict[str, Any]], name: str, place: str) -> Markup:
-    """A link that saves rows as CSV, without a request.
+    """A link that saves rows as a CSV file, which is part of the page.
 
     Args:
-        rows: of JSON; nested names get dots, lists are left out.
-        name: of the file to save.
-        place: the file of the folder that holds the rows.
+        rows: rows of JSON; nested names are joined by dots, lists are left out.
+        name: the name of the file to save.
+        place: the file in the folder that holds the rows.
 
     Returns:
         HTML.

@@ -1,4 +1,4 @@
-"""The first and the last samples of runs side by side, each with the classes or modes that its samples are of."""
+"""The first and the last samples of runs side by side, each with the classes or modes of the samples."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gan_jax.reports.page_pictures import fit_all
 from gan_jax.runs.stored_shapes import is_number
 
 _COUNTED = {"class": "class_share", "mode": "counts"}
-"""What is counted, and the metric that has the shares."""
+"""What is counted: the metric with the shares, by the word for it."""
 _MOST_NAMED = 5
 _LEAST_SHARE = 0.02
-"""Share of the samples from which a class is named."""
+"""Smallest share of the samples with which a class is named."""
 
 
 class Pictured(NamedTuple):
     """The pictures of a run.
 
     Attributes:
-        name: of the run, in alternative texts.
+        name: the name of the run, in alternative texts.
         sentence: text under its pictures.
-        pictures: by step, in order; the first and the last are shown.
-        evaluation: of a step, its metrics as in metrics.jsonl; empty where there are none.
+        pictures: the files by step, in order; the first and the last are shown.
+        evaluation: returns the metrics of the evaluation at a step, as in metrics.jsonl; {} if there is none.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Pictured(NamedTuple):
 
 
 def shares_words(evaluation: Mapping[str, Any]) -> str:
-    """The classes or the modes that samples are of, from the largest share down.
+    """The classes or modes of samples in words, from the largest share down.
 
     Args:
         evaluation: metrics of one evaluation, by name.
 
     Returns:
-        Words; empty where neither classes nor modes were counted.
+        The words; "" if neither classes nor modes were counted.
 
     Example:
         >>> shares_words({"class_share": [0.0, 0.25, 0.75], "junk": 0.1})
@@ -75,15 +75,15 @@ def _are_numbers(value: Any) -> bool:
 
 
 def sample_pairs(groups: Mapping[str, Sequence[Pictured]], room: float, note: str) -> Markup | None:
-    """The first and the last picture of runs, in groups.
+    """The first and the last picture of each run, in groups.
 
     Args:
         groups: runs by the heading of their group; no heading is shown for "".
-        room: bytes of the page that they may take.
+        room: bytes of the page that the pictures may take.
         note: text above them.
 
     Returns:
-        HTML; empty without a picture that can be read, None if they do not fit the room.
+        HTML; empty if no picture can be read, None if the pictures do not fit.
     """
     chosen = [
         (group, run, step)

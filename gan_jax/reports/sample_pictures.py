@@ -42,11 +42,12 @@ def picture_samples(path: Path, source: Any, samples: np.ndarray, title: str, un
     """Writes a picture of samples beside their data: a grid of 64 images, a scatter, or a histogram.
 
     Args:
-        path: the file, whose ending names the format.
-        source: of the data; mixtures have `modes` [modes, dim], `std` [modes], `weights` [modes] and `noisy` [dim].
+        path: the file, whose ending determines the format.
+        source: the source of the data; mixtures have `modes` [modes, dim], `std` [modes], `weights` [modes] and
+            `noisy` [dim].
         samples: [n, height, width, channels] in [-1, 1], or [n, dim], of which the first two coordinates are drawn.
-        title: above a scatter or a histogram; `$` has no special meaning in it.
-        unit: of the numbers of a histogram; "" for none.
+        title: title of a scatter or a histogram; `$` has no special meaning in it.
+        unit: the unit of the numbers of a histogram; "" for none.
     """
     samples = np.asarray(samples)
     if samples.ndim == 4:
@@ -110,7 +111,7 @@ def draw_points(axes: Any, points: np.ndarray) -> None:
     """Real data that are points without noise, as lines over the axis of numbers.
 
     Args:
-        axes: of matplotlib.
+        axes: the matplotlib axes to draw on.
         points: [n].
     """
     for index, point in enumerate(points):

@@ -9,14 +9,14 @@ from gan_jax.reports.text_tables import text_table
 
 _ARROWS = {"low": "↓", "high": "↑", "real": "="}
 _LEGEND = (
-    "↓ lower is better, ↑ higher is better, = as near to real data as may be\n"
-    "real data: the same metric of real examples that are not in the reference\n"
-    "floor: what a perfect sampler gets in expectation at these numbers, where that is known in closed form"
+    "↓ lower is better, ↑ higher is better, = closer to real data is better\n"
+    "real data: the same metric for real examples that are not in the reference\n"
+    "floor: the expected value of a perfect sampler with as many samples, if it is known in closed form"
 )
 
 
 def sample_table(result: dict[str, Any]) -> str:
-    """A row for each number, with its interval, the value of real data and what it says; then the grid of modes."""
+    """A row for each number, with its interval, the value of real data and its meaning; then the grid of modes."""
     rows = [["", "metric", "value", "95 % interval", "real data", "floor", "what it says"]]
     for name, row in result["values"].items():
         ends = row["interval"]
@@ -57,7 +57,7 @@ def _grid_table(grid: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Four digits, whole numbers as such, "-" for what is not defined."""
+    """A number with four digits, a whole number as such, and "-" for an undefined value."""
     if value is None or math.isnan(value):
         return "-"
     if float(value).is_integer() and abs(value) < 1e6:

@@ -1,4 +1,4 @@
-"""What became of a sweep's runs: the outcomes in a sentence and in tables by arm, and arms that are equal."""
+"""The outcomes of a sweep's runs, in a sentence and in tables by arm; and arms that are equal."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
 
 
 def summary_sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[str, Any]) -> str:
-    """Outcomes of all runs, the trend over the arms, and the test over them, in a line without a full stop.
+    """The outcomes of all runs, the trend over the arms and the test over them, in one line without a full stop.
 
     Args:
-        record: of the sweep.
-        rows: of its members.
-        statistics: from `sweep_statistics`.
+        record: the record of the sweep.
+        rows: a row per member.
+        statistics: the result of `sweep_statistics`.
 
     Returns:
         Words.
@@ -38,7 +38,7 @@ def summary_sentence(record: SweepRecord, rows: list[dict[str, Any]], statistics
 
 
 def _early_words(rows: list[dict[str, Any]], outcome: str) -> str:
-    """How many of the collapses were while forming, in brackets; empty without any."""
+    """The number of collapses while forming, in brackets; "" if there are none."""
     early = num_early(row["verdict"] for row in rows)
     if outcome != "collapsed" or not early:
         return ""
@@ -56,7 +56,7 @@ def _count(rows: list[dict[str, Any]], outcome: str) -> int:
 
 
 def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
-    """A row an arm: its outcomes; and a second table of its last metrics."""
+    """One row per arm: its outcomes; and a second table of its last metrics."""
     outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
     early = num_early(row["verdict"] for row in rows) > 0
     lines, last = [], []
@@ -64,7 +64,7 @@ def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
         own = [row for row in rows if row["arm"] == arm]
         counts = [_count(own, name) for name in outcomes] + [num_early(row["verdict"] for row in own)] * early
         lines.append([arm, len(own), *counts])
-        # Of the metrics of all arms: one that an arm lacks is an empty cell.
+        # The columns are the metrics of all arms; a metric that an arm lacks is an empty cell.
         last.append([arm, *(_last_values(own, name) for name in metrics)])
     head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early]
     caption = "Outcomes of the runs."
@@ -73,7 +73,7 @@ def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
     keys = [swatch(index) for index in range(len(lines))]
     shown = html_table(head, lines, caption, keys)
     if metrics:
-        caption = "Last metrics. Median over seeds, in brackets the smallest and the largest."
+        caption = "Last metrics: the median over seeds, and in brackets the smallest and the largest value."
         shown += html_table(["arm", *(METRICS[name] for name in metrics)], last, caption, keys)
     return shown
 
@@ -90,7 +90,7 @@ def _last_values(own: list[dict[str, Any]], name: str) -> str:
 
 
 def coinciding_arms(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Markup:
-    """A line on the arms that are equal in every metric of every seed; empty if there are none."""
+    """A line that names arms which are equal in every metric of every seed; empty if there are none."""
     of_member = {row["member"]: (row["arm"], row["seed"]) for row in rows}
     curves: dict[str, list[Any]] = {}
     for row in metrics:
@@ -103,7 +103,7 @@ def coinciding_arms(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -
         for other in arms[index + 1 :]
         if curves.get(one) and _sorted(curves[one]) == _sorted(curves.get(other, []))
     ]
-    return paragraph(f"Equal in every number of every seed: {'; '.join(same)}.") if same else Markup()
+    return paragraph(f"These arms are equal in every number of every seed: {'; '.join(same)}.") if same else Markup()
 
 
 def _sorted(curve: list[Any]) -> str:

@@ -54,11 +54,11 @@ def write_sweep_report(
         The report's file.
 
     Raises:
-        RunError: if a folder is no sweep, has no evaluation yet or no such arm, if the sweeps do not fit together, or
-            the report cannot be written.
+        RunError: if a folder is not a sweep, has no evaluation yet or no such arm, if the sweeps do not fit together,
+            or the report cannot be written.
     """
     if more and out is None:
-        raise RunError("several sweeps are read as one: say where their report goes, --out FILE")
+        raise RunError("several sweeps share one report: say where it should be written, with --out FILE")
     directory = open_sweeps([path, *more], allowed)
     rows = directory.read_members()
     if not rows:
@@ -91,8 +91,8 @@ def render_sweep(
 
     Args:
         directory: folder of the sweep, or several as one.
-        rows: of its members, at least one.
-        statistics: from `sweep_statistics`.
+        rows: the rows of its members, at least one.
+        statistics: the result of `sweep_statistics`.
         live: state of a page that is served; None for a file.
 
     Returns:
@@ -106,7 +106,7 @@ def render_sweep(
     title = f"{config_label(record.config) or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
     named = [(group, name) for group, names in CURVES.values() for name in names]
     figures = [_curve(group, name, metrics, rows, unit, per_unit) for group, name in named]
-    note = f"Medians over seeds; bands from the smallest to the largest. By {unit}."
+    note = f"Curves are medians over seeds, bands reach from the smallest to the largest value, all by {unit}."
     before = [
         Section(
             "Arms",
@@ -143,17 +143,17 @@ def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[s
         rest = html_table([], [[f"{sentence}."] for sentence in others])
         shown += render_template("details", name="arms", summary="The other arms against the baseline", body=rest)
     if ended < num:
-        shown += paragraph(f"{ended} of {num} runs have ended; the others count by what they have done so far.")
+        shown += paragraph(f"{ended} of {num} runs have ended; the others are counted with their results so far.")
     return shown
 
 
 def _time_unit(record: SweepRecord) -> tuple[str, float]:
-    """("epoch", steps of one) where all arms have epochs of one length; else ("step", 1)."""
+    """("epoch", its number of steps) if all arms have epochs of the same length; otherwise ("step", 1)."""
     return ("step", 1.0) if record.steps_per_epoch is None else ("epoch", record.steps_per_epoch)
 
 
 def _key(rows: list[dict[str, Any]]) -> Markup:
-    """The line of each arm, for all figures."""
+    """The legend of the arms' lines, for all figures."""
     lines = [(swatch(index), arm) for index, arm in enumerate(arm_names(rows))]
     return render_template("key", label="Lines of the arms", lines=lines)
 
@@ -182,7 +182,7 @@ def _curve(
 def _over_seeds(
     metrics: list[dict[str, Any]], arm_of: dict[int, str], arm: str, group: str, metric: str
 ) -> Series | None:
-    """The median of a metric over the seeds of an arm, with the smallest and the largest."""
+    """The median of a metric over the seeds of an arm, with the smallest and the largest value."""
     at: dict[int, list[float]] = {}
     for row in metrics:
         if arm_of.get(row["member"]) == arm:
@@ -195,7 +195,7 @@ def _over_seeds(
 def _samples(
     directory: SweepDirectory | JoinedSweeps, rows: list[dict[str, Any]], metrics: list[dict[str, Any]], room: float
 ) -> Markup:
-    """First and last pictures of the first seeds of every arm; of fewer seeds or arms where room is short."""
+    """First and last pictures of the first seeds of every arm; fewer seeds or arms if they do not fit."""
     arms, at = arm_names(rows), {(row["member"], row["step"]): row["evaluation"] for row in metrics}
     for num_seeds, num_arms in ((_PICTURES_PER_ARM, len(arms)), *((1, len(arms) // part) for part in (1, 4, 16, 64))):
         groups = {
@@ -207,11 +207,11 @@ def _samples(
         }
         seeds = "seed" if num_seeds == 1 else f"{num_seeds} seeds"
         of = "every arm" if num_arms == len(arms) else f"the first {num_arms} arms of {len(arms)}"
-        note = f"The first and the last samples of the first {seeds} of {of}; the same latents in all arms."
+        note = f"The first and the last samples of the first {seeds} of {of}. All arms use the same latents."
         shown = sample_pairs(groups, room, note)
         if shown is not None:
             return shown or paragraph("No pictures were kept.")
-    return paragraph("The pictures are too many for one page; they are in the folder.")
+    return paragraph("There are too many pictures for one page; they are in the folder of the sweep.")
 
 
 def _pictured(
@@ -230,7 +230,7 @@ def _settings(directory: SweepDirectory | JoinedSweeps, record: SweepRecord) -> 
     lines = [[arm.name, ", ".join(f"{k} = {v}" for k, v in arm.settings.items()) or "–"] for arm in record.sweep.arms]
     first = record.sweep.arms[0]
     return (
-        html_table(["arm", "what sets it apart"], lines)
+        html_table(["arm", "its own settings"], lines)
         + render_template("heading", text=first.name)
         + experiment_settings(record.config, first.experiment, directory.allowed)
     )

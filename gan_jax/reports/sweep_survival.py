@@ -19,24 +19,24 @@ from gan_jax.runs.sweep_directory import SweepRecord
 
 _CAUSE_WORDS = {"any collapse": "collapse", "collapse": "collapse after forming"}
 _LEVEL = 0.05
-"""p of a trend below which it is called one."""
+"""Level of significance: a trend with a smaller p is reported as one."""
 _LONG_LABEL = 26
-"""Length of a label in characters above which the legend has one column."""
+"""If a label has more characters than this, the legend has a single column."""
 
 
 def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: str | None = None) -> dict[str, Any]:
-    """The statistics of `onsets.onset_summary`, with a trend over the arms if they differ in one numeric setting.
+    """The statistics of `onsets.onset_summary`, with a trend over the arms if they differ only in one numeric setting.
 
     Args:
-        record: of the sweep.
-        rows: of its members.
+        record: the record of the sweep.
+        rows: a row per member.
         baseline: name of the arm that the others are compared with; the first if None.
 
     Returns:
-        Values for JSON, with the statistics of the time to forming under "forming".
+        Values for JSON; the statistics of the time to forming are under "forming".
 
     Raises:
-        ValueError: if the baseline is no arm.
+        ValueError: if the baseline is not the name of an arm.
     """
     arms: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -48,7 +48,7 @@ def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: 
 
 
 def _forming(arms: dict[str, list[dict[str, Any]]], covariate: dict[str, float] | None) -> dict[str, Any]:
-    """The same statistics with forming as the event: runs that have not formed are censored at their last step."""
+    """The same statistics with forming as the event; runs that have not formed are censored at their last step."""
     times = {
         name: [
             Onset(v["last_step"], None) if v["formed_step"] is None else Onset(v["formed_step"], "collapse")
@@ -69,7 +69,7 @@ def _forming(arms: dict[str, list[dict[str, Any]]], covariate: dict[str, float] 
 
 
 def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str, float], float] | None:
-    """(path, number by arm, a twentieth of their range in round digits) if one numeric setting is all that differs."""
+    """(path, value by arm, a twentieth of their range, rounded) if the arms differ only in one numeric setting."""
     paths = {path for arm in record.sweep.arms for path in arm.settings}
     if len(paths) != 1 or len(arms) < 2:
         return None
@@ -78,7 +78,7 @@ def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str
     for arm in record.sweep.arms:
         try:
             values[arm.name] = float(arm.settings[path])
-        except (KeyError, TypeError, ValueError):  # an arm may leave the setting as it is
+        except (KeyError, TypeError, ValueError):  # an arm may not set it
             return None
     values = {name: values[name] for name in arms}
     span = max(values.values()) - min(values.values())
@@ -86,11 +86,11 @@ def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str
 
 
 def trend_words(record: SweepRecord, statistics: dict[str, Any]) -> str:
-    """The answer of a study over one number: "the larger rate, the later the failure (trend p = 0.001)"; "" for others.
+    """The trend in words, such as "the larger the rate, the later a run fails (trend p = 0.001)"; "" without one.
 
     Args:
-        record: of the sweep.
-        statistics: from `sweep_statistics`.
+        record: the record of the sweep.
+        statistics: the result of `sweep_statistics`.
 
     Returns:
         Words without a full stop.
@@ -110,8 +110,8 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
     """Kaplan-Meier curves of the arms with their bands, and cumulative incidence by cause.
 
     Args:
-        statistics: from `sweep_statistics`.
-        unit: of the time axis: "step" or "epoch".
+        statistics: the result of `sweep_statistics`.
+        unit: the unit of the time axis: "step" or "epoch".
         per_unit: steps of one unit.
 
     Returns:
@@ -132,7 +132,7 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
         figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     figures = [figure_svg(figure, "Kaplan-Meier curves of the arms")]
     kinds = _collapses(statistics)
-    # Both kinds of collapse together, and apart where there are both.
+    # Both kinds of collapse together, and separately if both occur.
     for cause in ("any collapse", *(kinds if len(kinds) > 1 else ()), "junk"):
         figure = new_figure(CURVE_WIDTH, CURVE_HEIGHT)
         axes = figure.add_subplot()
@@ -149,7 +149,7 @@ def survival_plots(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
 
 
 def _collapses(statistics: dict[str, Any]) -> list[str]:
-    """The kinds of collapse that any run had."""
+    """The kinds of collapse that occur."""
     return [kind for kind in COLLAPSES if any(arm["num_events"][kind] for arm in statistics["arms"].values())]
 
 
@@ -162,11 +162,11 @@ def _read_curve(values: dict[str, Any]) -> SurvivalCurve:
 
 
 def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Markup:
-    """A row an arm: failures, median, restricted mean, hazard ratio and log-rank test against the baseline.
+    """One row per arm: failures, median, restricted mean, hazard ratio and log-rank test against the baseline.
 
     Args:
-        statistics: from `sweep_statistics`.
-        unit: of the times: "step" or "epoch".
+        statistics: the result of `sweep_statistics`.
+        unit: the unit of the times: "step" or "epoch".
         per_unit: steps of one unit.
 
     Returns:
@@ -205,10 +205,10 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
     ]
     head += ["hazard ratio (95 %)", "log-rank p (Holm)"]
     caption = (
-        "Of all runs, from step 0. A collapse is a failure after forming and while forming; a run that never formed, "
-        "whose samples are no data, is censored at its last step. Censored times are never averaged: a run without "
-        "failure counts as lasting at least as long as it was seen. A hazard ratio above 1 fails sooner than the "
-        "baseline."
+        "All runs count, from step 0. A collapse is a failure, be it after forming or while forming; a run that never "
+        "formed, whose samples do not resemble the data, is censored at its last step. Censored times are not "
+        "averaged: it is only known that such a run lasts longer. A hazard ratio above 1 means that the arm fails "
+        "sooner than the baseline."
     )
     return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 
@@ -257,7 +257,8 @@ def survival_tests(record: SweepRecord, statistics: dict[str, Any]) -> Markup:
         line = f"Time to forming, over all runs and arms: log-rank p = {forming['log_rank']['p']:.2g}"
         if forming["trend"] and forming["trend"]["p"] is not None:
             line += (
-                f"; trend z = {forming['trend']['z']:.3g} (below 0: more forms later), p = {forming['trend']['p']:.2g}"
+                f"; trend z = {forming['trend']['z']:.3g} (below 0: larger values form later), "
+                f"p = {forming['trend']['p']:.2g}"
             )
         lines.append(line + ".")
     numbers = _covariate(record, statistics["arms"])
@@ -268,16 +269,16 @@ def survival_tests(record: SweepRecord, statistics: dict[str, Any]) -> Markup:
         ratio = trend["hazard_ratio_per_unit"]
         if ratio["ratio"] is not None:
             line += (
-                f"; for each {trend['unit']:g} more the hazard is multiplied by {ratio['ratio']:.3g} "
+                f"; each increase by {trend['unit']:g} multiplies the hazard by {ratio['ratio']:.3g} "
                 f"({ratio['lower']:.3g} to {ratio['upper']:.3g})"
             )
         lines.append(line + ".")
     if power["hazard_ratio_detectable"] is not None:
         seeds = ", ".join(f"{number} for a ratio of {ratio}" for ratio, number in power["seeds_per_arm"].items())
         lines.append(
-            f"Power: {power['num_events']} failures were seen. Two arms together have "
-            f"{power['num_events_in_two_arms']:.3g} of them on average, which would show a hazard ratio of "
-            f"{power['hazard_ratio_detectable']:.3g} in 80 % of studies; seeds an arm that would: {seeds} "
+            f"Power: {power['num_events']} failures were observed. Two arms together have "
+            f"{power['num_events_in_two_arms']:.3g} of them on average, enough to detect a hazard ratio of "
+            f"{power['hazard_ratio_detectable']:.3g} in 80 % of studies. Seeds needed per arm: {seeds} "
             "(Schoenfeld, two-sided 5 %)."
         )
     else:

@@ -1,4 +1,4 @@
-"""How verdicts depend on thresholds, as text: one line a set of thresholds, one column an arm."""
+"""The dependence of verdicts on thresholds, as text: one line per set of thresholds, one column per arm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_jax.reports.text_tables import text_table
 from gan_jax.runs.thresholds import Reading, StoredSeries
 
 _MOVED = 1 / 3
-"""Share of an arm's runs whose verdict a threshold has to move for the arm to be named."""
+"""Share of an arm's runs whose verdict must change under a set of thresholds for the arm to be named."""
 _NUM_CHANGED = 8
 
 
@@ -20,12 +20,12 @@ def threshold_summary(series: Sequence[StoredSeries], found: Sequence[Reading]) 
     """The outcomes of each arm under each set of thresholds, for JSON.
 
     Args:
-        series: of the runs.
-        found: readings of them, that with the thresholds of training first.
+        series: the series of the runs.
+        found: their readings, of which the first has the thresholds of training.
 
     Returns:
-        "changed": stored verdicts that the thresholds of training do not give (those of older versions, mostly);
-        "readings": by set, its thresholds, the outcomes by arm, the log-rank test over the arms; and "sentence".
+        "changed": stored verdicts that differ from those of the thresholds of training (mostly from older versions);
+        "readings": for each set its thresholds, the outcomes by arm, the log-rank test over the arms; and "sentence".
     """
     arms = list(dict.fromkeys(one.arm for one in series))
     lines = []
@@ -69,7 +69,7 @@ def _failed(counts: dict[str, int]) -> int:
 
 
 def _sentence(summary: dict[str, Any]) -> str:
-    """Which arms sit at a threshold."""
+    """A sentence that names the arms whose number of failures depends on a threshold."""
     first, *others = summary["readings"]
     moved: dict[str, list[str]] = {}
     for line in others:
@@ -77,11 +77,11 @@ def _sentence(summary: dict[str, Any]) -> str:
             if abs(_failed(counts) - _failed(first["arms"][arm])) >= max(1.0, _MOVED * counts["runs"]):
                 moved.setdefault(arm, []).append(line["thresholds"])
     if not others:
-        return "no other thresholds were asked for"
+        return "no other thresholds were tried"
     if not moved:
         return f"no arm changes by a third of its runs under any of {len(others)} other sets of thresholds"
     return "; ".join(
-        f"{arm or 'the run'} sits at a threshold: its number of failures changes under {', '.join(names)}"
+        f"{arm or 'the run'} depends on a threshold: its number of failures changes under {', '.join(names)}"
         for arm, names in moved.items()
     )
 
@@ -90,10 +90,10 @@ def threshold_table(summary: dict[str, Any]) -> str:
     """The summary as lines for the terminal.
 
     Args:
-        summary: from `threshold_summary`.
+        summary: the result of `threshold_summary`.
 
     Returns:
-        Lines. A cell "9+2 of 12" is nine collapses after forming and two while forming among twelve runs.
+        Lines. A cell "9+2 of 12" means nine collapses after forming and two while forming among twelve runs.
     """
     arms = list(summary["readings"][0]["arms"])
     several = summary["num_runs"] > 1
@@ -103,12 +103,12 @@ def threshold_table(summary: dict[str, Any]) -> str:
         cells = [_cell(line["arms"][arm]) for arm in arms] if several else line["verdicts"]
         p = line["log_rank_p"]
         rows.append([line["thresholds"], *cells, *[f"{p:.2g}" if p is not None else "-"] * (len(arms) > 1)])
-    note = "collapsed after forming + while forming, of all runs (n: never formed, x: not finite)"
+    note = "each cell: collapses after forming + while forming, of all runs (n: never formed, x: not finite)"
     same = summary["num_runs"] - len(summary["changed"])
     lines = [note] if several else []
     lines += [
         text_table(rows),
-        f"{same} of {summary['num_runs']} stored verdicts are those of the thresholds as trained",
+        f"{same} of {summary['num_runs']} stored verdicts are confirmed by the thresholds as trained",
     ]
     lines += [f"  {one['run']}: {one['stored']} -> {one['read']}" for one in summary["changed"][:_NUM_CHANGED]]
     if len(summary["changed"]) > _NUM_CHANGED:

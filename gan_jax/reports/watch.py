@@ -1,4 +1,4 @@
-"""`gan-jax watch`: the report of a run or a sweep in progress, served to a browser on this machine."""
+"""`gan-jax watch`: serves the report of a run or a sweep in progress to a browser on this machine."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-
 
 
 class Drawing(NamedTuple):
-    """A folder's page, as of the last change of its files.
+    """The page of a folder, as of the last change of its files.
 
     Attributes:
-        files: name, time and size of each.
+        files: name, time and size of each file.
         version: number of the page, counted from 1.
-        page: HTML; "" before the first.
+        page: HTML; "" before the first page.
         phase: "waiting" for the first metrics, "going on", or "ended".
-        line: on the state of the run.
+        line: a line on the state of the run.
     """
 
     files: frozenset[tuple[str, int, int]] = frozenset()
@@ -59,13 +59,13 @@ def watch(path: Path, *, port: int, every: float, log: Callable[[str], None], al
 
     Args:
         path: the folder of a run or a sweep.
-        port: the first to try; 0 for any that is free.
+        port: the first port to try; 0 takes any free port.
         every: seconds between two checks of the folder.
         log: called with a line for each event.
         allowed: code that may be executed, to compare the experiment with its config.
 
     Raises:
-        RunError: if the folder is neither, or no port is free.
+        RunError: if the folder is neither a run nor a sweep, or no port is free.
     """
     with contextlib.suppress(KeyboardInterrupt):
         drawing = draw_page(path, Drawing(), every, allowed)
@@ -73,7 +73,7 @@ def watch(path: Path, *, port: int, every: float, log: Callable[[str], None], al
             server.drawing = drawing
             threading.Thread(target=server.serve_forever, daemon=True).start()
             taken = f"port {port} is taken; " if port not in (0, server.server_port) else ""
-            log(f"{taken}{path} is shown at http://{HOST}:{server.server_port}/ (Ctrl-C ends this)")
+            log(f"{taken}{path} is shown at http://{HOST}:{server.server_port}/ (Ctrl-C ends the server)")
             log(drawing.line)
             for later in drawings(path, drawing, every, log, allowed):
                 if later.phase != server.drawing.phase:
@@ -84,13 +84,13 @@ def watch(path: Path, *, port: int, every: float, log: Callable[[str], None], al
 def drawings(
     path: Path, drawing: Drawing, every: float, log: Callable[[str], None], allowed: AllowedCode = NO_CODE
 ) -> Iterator[Drawing]:
-    """A new page each time that the folder's files have changed, without end.
+    """Draws a new page each time that files in the folder have changed, without end.
 
     Args:
         path: the folder of a run or a sweep.
-        drawing: the page before.
+        drawing: the previous page.
         every: seconds between two checks of the folder.
-        log: called with a line when the folder cannot be drawn; the last page then stays.
+        log: called with a line when the folder cannot be drawn; the last page is then kept.
         allowed: code that may be executed.
 
     Yields:
@@ -106,16 +106,16 @@ def drawings(
         try:
             drawing, problem = draw_page(path, drawing, every, allowed), ""
             yield drawing
-        # A file that is being written can be wrong in any way. What was drawn last stays until it is right.
+        # A file that is being written can raise any error. The last page is kept until the file is complete.
         except Exception as error:
             if str(error) != problem:
-                log(f"{path} cannot be drawn now ({type(error).__name__}: {error}); trying again")
+                log(f"{path} cannot be drawn at present ({type(error).__name__}: {error}); trying again")
             problem = str(error)
         rest = max(every, _REST * (time.monotonic() - began))
 
 
 def seen(path: Path) -> frozenset[tuple[str, int, int]]:
-    """Name, time and size of each file that the page is made of."""
+    """Name, time and size of each file from which the page is made."""
     found = set()
     for part in (path, path / "samples", path / "diagnosis"):
         for file in part.iterdir() if part.is_dir() else ():
@@ -129,19 +129,19 @@ def seen(path: Path) -> frozenset[tuple[str, int, int]]:
 
 
 def draw_page(path: Path, before: Drawing, every: float, allowed: AllowedCode = NO_CODE) -> Drawing:
-    """The page of a folder as it is now; without metrics, a page that waits for them.
+    """The page of a folder in its present state; without metrics, a page that waits for them.
 
     Args:
         path: the folder of a run or a sweep.
-        before: the page before, for the number of this one.
-        every: seconds between two checks of the folder, which the page repeats; at most 5 on the page.
+        before: the previous page, from whose number the new one follows.
+        every: seconds between two checks of the folder; the page itself asks as often, but at least every 5 s.
         allowed: code that may be executed.
 
     Returns:
         The page and the state of the run.
 
     Raises:
-        RunError: if it is the folder of no run and no sweep.
+        RunError: if the folder is neither that of a run nor that of a sweep.
     """
     files, version = seen(path), before.version + 1
     if (path / "sweep.json").is_file():
@@ -149,7 +149,9 @@ def draw_page(path: Path, before: Drawing, every: float, allowed: AllowedCode = 
     elif (path / "experiment.json").is_file():
         phase, line, render = _run(RunDirectory.open(path, allowed))
     else:
-        raise RunError(f"{path} holds no run and no sweep: give a folder that train or sweep has made")
+        raise RunError(
+            f"{path} holds neither a run nor a sweep: give a folder that gan-jax train or gan-jax sweep wrote"
+        )
     live = Live(version, min(every, 5.0), phase == "ended", line[:1].upper() + line[1:])
     return Drawing(files, version, render(live), phase, line)
 
@@ -175,7 +177,7 @@ def _sweep(directory: SweepDirectory) -> tuple[str, str, Callable[[Live], str]]:
 
 
 def _waiting(title: str, live: Live) -> str:
-    body = paragraph("There is no evaluation yet. This page shows the first one as soon as it is there.")
+    body = paragraph("There is no evaluation yet. This page will show the first one as soon as it is written.")
     return document(title, "Nothing to report yet", [Section("Waiting", body)], live)
 
 
@@ -183,7 +185,7 @@ def _waiting(title: str, live: Live) -> str:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers with `drawing`, which is replaced as a whole. Of too many connections the oldest is closed."""
+    """Answers with `drawing`, which is replaced as a whole. If there are too many connections, the oldest is closed."""
 
     daemon_threads = True
     request_queue_size = _MAX_CONNECTIONS
@@ -201,7 +203,7 @@ class Server(http.server.ThreadingHTTPServer):
             oldest = next(iter(self._open)) if len(self._open) > _MAX_CONNECTIONS else None
             if oldest is not None:
                 del self._open[oldest]
-                with contextlib.suppress(OSError):  # it has just ended by itself
+                with contextlib.suppress(OSError):  # the connection may just have ended by itself
                     oldest.shutdown(socket.SHUT_RDWR)
         super().process_request(request, client_address)
 
@@ -212,13 +214,13 @@ class Server(http.server.ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that has gone away is no error; others are shown as usual."""
+        """Ignores that a browser has closed the connection; other errors are shown as usual."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """The page at /, its version at /state; nothing else, no file of the disk among it."""
+    """Serves the page at / and its version at /state, and nothing else: no file of the disk."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -228,19 +230,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         drawing = self.server.drawing
         host = self.headers.get("Host", "").partition(":")[0]
         if host not in (HOST, "localhost"):
-            self._answer(403, "text/plain", "this page is for this machine only\n")
+            self._answer(403, "text/plain", "this page is only for browsers on this machine\n")
         elif self.path == "/":
             self._answer(200, "text/html; charset=utf-8", drawing.page)
         elif self.path == "/state":
             state = {"version": drawing.version, "ended": drawing.phase == "ended"}
             self._answer(200, "application/json", json.dumps(state))
         else:
-            self._answer(404, "text/plain", "there is only /\n")
+            self._answer(404, "text/plain", "this server has only one page, at /\n")
 
     do_HEAD = do_GET
 
     def _refuse(self) -> None:
-        self._answer(405, "text/plain", "only GET and HEAD\n", Allow="GET, HEAD", Connection="close")
+        self._answer(405, "text/plain", "only GET and HEAD are allowed\n", Allow="GET, HEAD", Connection="close")
 
     do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse
 
@@ -260,10 +262,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def make_server(port: int) -> Server:
-    """A server on the first free port from `port` on; of this machine's own address only.
+    """A server on the first free port from `port` on, bound to the loopback address.
 
     Raises:
-        RunError: if none of them is free.
+        RunError: if none of the ports is free.
     """
     last = min(port + _PORTS, 65536) if port else 1
     for candidate in range(port, last):
@@ -272,4 +274,4 @@ def make_server(port: int) -> Server:
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-    raise RunError(f"no port from {port} to {last - 1} is free: choose another --port, or 0 for any")
+    raise RunError(f"no port from {port} to {last - 1} is free: choose another --port, or 0 for any free port")

@@ -1,4 +1,4 @@
-"""Training on from just before a collapse, with variations side by side: was it the state, or the luck?"""
+"""Trains variations from just before a collapse, side by side: did it follow from the state, or from chance?"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FEWEST = 4
 def _slower(experiment: Experiment) -> Experiment:
     def halved(player: Any) -> Any:
         if isinstance(player.learning_rate, Schedule):
-            raise ValueError("a learning rate is a schedule, and this branch halves a constant one")
+            raise ValueError("the learning rate is a schedule, and this branch can only halve a constant")
         return dataclasses.replace(player, learning_rate=player.learning_rate / 2)
 
     generator, discriminator = map(halved, (experiment.generator, experiment.discriminator))
@@ -62,8 +62,8 @@ VARIATIONS: dict[str, tuple[str, Callable[[Experiment], Experiment]]] = {
     _NEW_D: ("a new D", lambda experiment: experiment),
     "packing_2": ("a new D that scores two samples at once", lambda experiment: apply_remedy(experiment, "packing_2")),
 }
-"""What `all` stands for. By name: a variation in words, and what it makes of the experiment. All but `same` have keys
-of their own. `new_d` is the control of those that change D's parameters, and so begin with a new D."""
+"""The variations of `all`, by name: a description, and a function that changes the experiment. All but `same` get new
+keys. `new_d` is the control for variations that change the shapes of D's parameters, and so start with a new D."""
 
 
 def _variation(name: str) -> tuple[str, Callable[[Experiment], Experiment]]:
@@ -77,30 +77,30 @@ def chosen_variations(text: str) -> list[str]:
     """The variations that `--branch` names: those of `VARIATIONS`, and any remedy.
 
     Raises:
-        RunError: for a name that is none.
+        RunError: if a name is unknown.
     """
     names = list(VARIATIONS) if text == "all" else [name.replace("-", "_") for name in text.split(",") if name]
     for name in names:
         if name not in VARIATIONS and name not in REMEDIES:
             raise RunError(unknown_name("no variation", name, dict.fromkeys((*VARIATIONS, "all", *REMEDIES))))
     if not names:
-        raise RunError(f"--branch is {text!r}, and takes {', '.join(VARIATIONS)}, a remedy, or all")
+        raise RunError(f"--branch is {text!r}, and must be one of {', '.join(VARIATIONS)}, a remedy, or all")
     return names
 
 
 def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say: Callable[[str], None]) -> Any:
-    """Trains `num` branches of a variation from a checkpoint; `same` is one, compared with the run itself.
+    """Trains `num` branches of a variation from a checkpoint; `same` is a single one, compared with the run itself.
 
     Args:
-        states: of the run.
+        states: the states of the run.
         begin: step of the checkpoint.
         horizon: step at which the branches end.
-        name: of the variation.
-        num: branches.
-        say: for progress.
+        name: the name of the variation.
+        num: number of branches.
+        say: called with lines of progress.
 
     Returns:
-        A row of JSON: labels at each evaluation, and how many branches collapsed by the detector's own rule.
+        A row of JSON: labels at each evaluation, and the number of branches that collapsed by the detector's rule.
     """
     words, change = _variation(name)
     state = without_recorder_state(states.restore(begin))
@@ -111,7 +111,7 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
         return {"name": name, "words": words, "refused": str(error)}
     experiment = dataclasses.replace(experiment, num_steps=horizon)
     specs = list(plan(experiment, states.resources, begin))
-    say(f"branch {name}: {1 if name == 'same' else num} x {horizon - begin:,} steps")
+    say(f"training branch {name}: {1 if name == 'same' else num} x {horizon - begin:,} steps")
     if name == "same":
         return {"name": name, "words": words, **_same(states, experiment, state, specs)}
     state = state._replace(detector=without_onset(state.detector))
@@ -142,9 +142,9 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
 
 
 def _start(experiment: Experiment, state: TrainState, *, new_discriminator: bool) -> Callable[[Array], TrainState]:
-    """Makes a branch's first state from its key: the run's state, with a new D if the variation changes its parameters.
+    """Returns a function from a key to a branch's first state: the run's state, with a new D if its parameters change.
 
-    Memories (of replay, of penalties) that the run does not have begin empty.
+    A memory (of replay, of a penalty) that the run does not have starts empty.
 
     Raises:
         ValueError: if the variation changes anything else in the state.
@@ -153,7 +153,7 @@ def _start(experiment: Experiment, state: TrainState, *, new_discriminator: bool
     new_discriminator |= not _same_shapes(_trained(template.discriminator), _trained(state.discriminator))
     rest = template._replace(generator=state.generator, discriminator=state.discriminator)
     if not _same_shapes((_trained(template.generator), rest), (_trained(state.generator), state)):
-        raise ValueError("it changes G's parameters or what is measured, so it can't begin from a state of the run")
+        raise ValueError("it changes G's parameters or the measurements, so it cannot start from a state of the run")
 
     def start(key: Array) -> TrainState:
         fresh = jax.jit(init)(experiment, key)
@@ -171,7 +171,7 @@ def _trained(player: Player) -> Player:
 
 
 def _continued(fresh: Player, own: Player) -> Player:
-    """A player as it is, with a fresh memory if the present one does not fit."""
+    """The player, with a fresh memory if its present one does not fit."""
     if _same_shapes(fresh, own):
         return own
     return own._replace(variables=own.variables._replace(memory=fresh.variables.memory))
@@ -214,16 +214,14 @@ def _same(states: RunStates, experiment: Experiment, state: TrainState, specs: l
 
 
 def judgement(rows: list[dict[str, Any]], horizon: int) -> str:
-    """What the branches say, in a sentence; "" where fewer than four had other keys."""
+    """The conclusion from the branches in one sentence; "" if fewer than four had another key."""
     other = next((row for row in rows if row["name"] == "key"), None)
     if other is None or other.get("num", 0) < _FEWEST:
         return ""
     share = other["collapsed"] / other["num"]
-    counted = (
-        f"{other['collapsed']} of {other['num']} branches with another key collapse as well within {horizon:,} steps"
-    )
+    counted = f"{other['collapsed']} of {other['num']} branches with another key also collapse within {horizon:,} steps"
     if share >= 0.75:
-        return f"It was mostly the state: {counted}."
+        return f"The collapse follows mostly from the state: {counted}."
     if share <= 0.25:
-        return f"It was mostly the luck of the run: {counted}."
-    return f"State and luck both had a part: {counted}."
+        return f"The collapse was mostly chance: {counted}."
+    return f"The collapse came partly from the state and partly from chance: {counted}."

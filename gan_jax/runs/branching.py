@@ -1,4 +1,4 @@
-"""A new run from an old state of another one."""
+"""Starts a new run from a stored state of another one."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from gan_jax.training.state import TrainState
 
 
 def split_step(parent: str) -> tuple[str, str]:
-    """(the run, its step or "") of "RUN@STEP", in which the last @ counts, or of the name of a run that exists.
+    """Splits "RUN@STEP" at its last @ into the run and the step; the step is "" for the name of an existing run.
 
     Raises:
-        RunError: if what follows the @ is no step.
+        RunError: if the text after the @ is not a step.
     """
     name, at, step = parent.rpartition("@")
     if at and step.isdecimal() and (Path(name.partition("#")[0]).is_dir() or not Path(parent).is_dir()):
         return name, step
     if at and not Path(parent.partition("#")[0]).is_dir():
-        raise RunError(f"--branch-from takes RUN@STEP, and {step!r} is not a step")
+        raise RunError(f"--branch-from takes RUN@STEP, and {step!r} is not a step: give a whole number")
     return parent, ""
 
 
 def branch_state(parent: StoredRun, step: int | None, record: RunRecord, new_key: bool) -> TrainState:
-    """An old state of a run, under another experiment of the same shapes.
+    """A stored state of a run, to be trained under another experiment with the same shapes.
 
     Args:
         parent: the run to branch from.
-        step: which of its checkpoints; None: the newest.
-        record: of the branch. Its experiment may differ in anything that leaves the state's shapes alone.
-        new_key: whether the branch takes its own seed's key rather than the parent's.
+        step: the step of the checkpoint; None takes the newest.
+        record: the record of the branch. Its experiment may differ in anything that does not change the state's shapes.
+        new_key: whether the branch takes the key of its own seed, rather than the key in the state.
 
     Returns:
         The state.
@@ -47,7 +47,7 @@ def branch_state(parent: StoredRun, step: int | None, record: RunRecord, new_key
     template = state_template(parent.experiment)
     if not same_shapes(template, state_template(record.experiment)):
         raise RunError(
-            f"a state of {parent.name} does not fit the branch's networks or optimisers: "
+            f"the state of {parent.name} does not fit the branch's networks or optimisers; leave these as they are: "
             + "; ".join(parent.record.differences(record)[:4])
         )
 
@@ -56,7 +56,7 @@ def branch_state(parent: StoredRun, step: int | None, record: RunRecord, new_key
     def read() -> None:
         nonlocal arrays
         if not parent.steps:
-            raise RunError(f"{parent.name} has no checkpoint to branch from")
+            raise RunError(f"{parent.name} has no checkpoint to branch from: let it train to its first evaluation")
         arrays = to_host(parent.restore(parent.steps[-1] if step is None else step))
 
     hosts.from_leader(read)
@@ -65,7 +65,7 @@ def branch_state(parent: StoredRun, step: int | None, record: RunRecord, new_key
 
 
 def branch_place(source: StoredRun, step: int) -> tuple[Path, str]:
-    """(folder, name) of a branch by default: beside its parent, or beside the sweep that its parent is a member of."""
+    """Default (folder, name) of a branch: beside its parent, or beside the sweep of which its parent is a member."""
     path = source.directory.path
     if source.member is None:
         return path.parent, f"{path.name}-branch{step}"

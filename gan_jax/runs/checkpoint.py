@@ -21,24 +21,24 @@ from gan_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
 _FIRST_NAMES = (("detector.dominant_mode", "detector.heaviest"), ("probe_state.", "looks."))
-"""Beginnings of the names of a state's leaves: today's, and the one that checkpoints have had from the first."""
+"""Prefixes of the names of a state's leaves: the present one, and the one in checkpoints since the first version."""
 
 
 class CheckpointError(ValueError):
-    """No checkpoint can be used; the message says which were tried and why they failed."""
+    """A checkpoint cannot be written or read; the message names it and gives the reason."""
 
 
 class Checkpoints:
     """The checkpoints of one run.
 
-    A step is written under a temporary name and renamed when complete, so a killed write is never picked up. The
-    SHA-256 of the state is stored beside it and checked on reading, so neither is a damaged one.
+    A step is written under a temporary name and renamed when it is complete, so an interrupted write is never read. The
+    SHA-256 of the state is stored with it and checked on reading, so a damaged state is not used either.
 
     Args:
-        directory: where they are kept; made if absent.
-        keep: newest checkpoints that are kept.
-        keep_every_steps: steps that are multiples of this are kept for good, to branch from; None keeps none for good.
-        read_only: neither make nor clean anything.
+        directory: the folder of the checkpoints; created if absent.
+        keep: number of newest checkpoints that are kept.
+        keep_every_steps: checkpoints at multiples of this are never deleted, to branch from; None allows deleting all.
+        read_only: whether nothing in the folder may be created or removed.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Checkpoints:
         """Steps with a complete checkpoint, ascending."""
         with _quiet():
             found = {int(step) for step in self._manager.all_steps(read=True)}
-        return sorted(step for step in found if (self.directory / str(step)).is_dir())  # and not "007"
+        return sorted(step for step in found if (self.directory / str(step)).is_dir())  # a folder "007" is not step 7
 
     def save(self, state: TrainState, step: int | None = None) -> None:
         """Writes a state, and returns when it is safely on disk.
 
         Args:
-            state: of one run, or of several with a leading axis.
-            step: to write it under; None: its own, which a stacked state has none of.
+            state: the state of one run, or of several with a leading axis.
+            step: step under which it is written; None takes the state's own, which stacked states do not have.
 
         Raises:
             CheckpointError: if it cannot be written, or is not newer than those there (a rewound run must `drop_after`
@@ -87,25 +87,27 @@ class Checkpoints:
                 saved = self._manager.save(step, args=args)
                 self._manager.wait_until_finished()
         except Exception as error:  # orbax reports a full disk as OSError, ValueError, ...
-            remedy = "make space for it, and go on from the one before with --resume"
+            remedy = "free some space, and continue from the checkpoint before it with --resume"
             raise CheckpointError(
                 f"{self.directory / str(step)} cannot be written ({_reason(error)}): {remedy}"
             ) from error
         if not saved:
-            raise CheckpointError(f"step {step} was not saved: {self.directory} has steps up to {self.steps()[-1:]}")
+            raise CheckpointError(
+                f"step {step} was not saved, since {self.directory} already has steps up to {self.steps()[-1:]}"
+            )
 
     def restore(self, template: TrainState, step: int) -> TrainState:
-        """Reads one step. What the detector keeps today and did not when it was written is as before any evaluation.
+        """Reads the state of one step. Fields of the detector that an older version did not store get initial values.
 
         Args:
             template: the shapes and dtypes of the state (of `jax.eval_shape`), or a state.
-            step: which.
+            step: the step of the checkpoint.
 
         Raises:
             CheckpointError: if it is absent, damaged, or of another structure.
         """
         if step not in self.steps():
-            raise CheckpointError(f"{self.directory} has no checkpoint of step {step}; it has {self.steps()}")
+            raise CheckpointError(f"{self.directory} has no checkpoint of step {step}: choose one of {self.steps()}")
         target = to_host(template)
         _ignore_late_answers()
         try:
@@ -114,8 +116,8 @@ class Checkpoints:
                 lacking = _lacking(target, stored)
                 if other := sorted(stored ^ (set(target) - set(lacking))):
                     raise ValueError(
-                        f"its state is of another structure (other networks, optimisers or version; {other[0]} is "
-                        f"{'not expected' if other[0] in stored else 'not there'})"
+                        f"its state has another structure (other networks, optimisers or version; {other[0]} is "
+                        f"{'not expected' if other[0] in stored else 'missing'})"
                     )
                 known = {name: value for name, value in target.items() if name not in lacking}
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(known), meta=ocp.args.JsonRestore())
@@ -128,15 +130,15 @@ class Checkpoints:
         return from_host(template, arrays | lacking)
 
     def _stored_names(self, step: int) -> set[str]:
-        # The file, and not orbax's metadata(), which opens the arrays too and leaks a coroutine where they are damaged.
+        # Reads the file itself: orbax's metadata() also opens the arrays, and leaks a coroutine if one is damaged.
         record = json.loads((self.directory / str(step) / "state" / "_METADATA").read_text(encoding="utf-8"))
         return {entry["key_metadata"][0]["key"] for entry in record["tree_metadata"].values()}
 
     def restore_latest(self, template: TrainState) -> tuple[TrainState | None, list[str]]:
-        """The newest checkpoint that can be read, and what was wrong with each newer one.
+        """The newest checkpoint that can be read, and the problem of each newer one.
 
         Returns:
-            (state, or None if there is none at all that can be read; messages, newest first).
+            (the state, or None if no checkpoint can be read; messages, newest first).
         """
         problems: list[str] = []
         for step in reversed(self.steps()):
@@ -166,7 +168,7 @@ def _reason(error: Exception) -> str:
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
-    """Orbax waits for all processes at every step unless this one is declared to act alone."""
+    """Options that declare this process to act alone; otherwise orbax waits for all processes at every step."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
     own = jax.process_index()
@@ -189,15 +191,15 @@ def to_host(state: Any) -> Any:
         return np.asarray(value)
 
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    # Flat and by name: orbax turns named tuples into lists, and empty nodes into errors.
+    # A flat dict by name, since orbax turns named tuples into lists and fails on empty nodes.
     return {stored_name(path): leaf(value) for path, value in leaves}
 
 
 def stored_name(path: Any) -> str:
-    """The name of a state's leaf in checkpoints. Fields that were renamed keep their first name there.
+    """The name of a leaf of the state in checkpoints, where renamed fields keep their first name.
 
     Args:
-        path: of the leaf, as `jax.tree_util` gives it.
+        path: the path of the leaf, as `jax.tree_util` gives it.
     """
     name = jax.tree_util.keystr(path, simple=True, separator=".")
     for now, first in _FIRST_NAMES:
@@ -220,14 +222,14 @@ def from_host(template: Any, arrays: dict[str, Any]) -> Any:
 
 
 def _lacking(target: dict[str, Any], stored: set[str]) -> dict[str, Any]:
-    """Leaves of the detector that a checkpoint of an earlier version does not have, as before any evaluation.
+    """Initial values of the detector's leaves that a checkpoint of an earlier version does not have.
 
     Args:
         target: leaves by name, as `to_host` makes them of a template; stacked states have a leading axis.
         stored: names in the checkpoint.
 
     Returns:
-        By name; empty for a checkpoint that has them all.
+        Leaves by name; {} for a checkpoint that has them all.
     """
     fresh = to_host({"detector": init_detector()})
     return {
@@ -238,7 +240,7 @@ def _lacking(target: dict[str, Any], stored: set[str]) -> dict[str, Any]:
 
 
 def tree_hash(arrays: dict[str, Any]) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes."""
+    """SHA-256 over the names, dtypes, shapes and bytes of arrays."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         value = np.ascontiguousarray(arrays[name])
@@ -248,12 +250,12 @@ def tree_hash(arrays: dict[str, Any]) -> str:
 
 
 def stored_steps(folder: Path) -> list[int]:
-    """Steps of the checkpoints in a folder, ascending; none if there is no folder. Nothing is written."""
+    """Steps of the checkpoints in a folder, ascending; [] if there is no folder. Nothing is written."""
     return Checkpoints(folder, read_only=True).steps() if folder.is_dir() else []
 
 
 def _ignore_late_answers() -> None:
-    """Drops the tracebacks of reads that end after orbax has closed their event loop, at the first read that failed."""
+    """Suppresses tracebacks of reads that end after orbax has closed their event loop, because another read failed."""
     former = sys.unraisablehook
     if getattr(former, "ignores_late_answers", False):
         return
@@ -268,7 +270,7 @@ def _ignore_late_answers() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Orbax reports damage in pages of log lines; what matters is in the exceptions."""
+    """Silences orbax, which reports damage in pages of log lines; the exceptions say all that matters."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

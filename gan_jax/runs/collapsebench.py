@@ -1,7 +1,7 @@
-"""CollapseBench: games whose collapses are known, played with a remedy.
+"""CollapseBench: trains games whose collapses are known with a remedy.
 
-`configs/collapsebench.py` defines the games, and `configs/collapsebench.json` holds their collapses: by game and seed
-the step of the onset, with the versions and the device that gave them.
+`configs/collapsebench.py` defines the games, and `configs/collapsebench.json` holds their collapses: for each game and
+seed the step of the onset, with the versions and the device that gave it.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ SCORES = "scores.jsonl"
 
 
 def known_collapses() -> dict[str, Any]:
-    """The frozen collapses.
+    """The known collapses, which are frozen in a file.
 
     Returns:
-        "games": by name "collapses" (the step of the onset by seed), "tried" (number of seeds), "experiment" (hash of
-        the game's settings), "versions" and "device".
+        "games": for each game "collapses" (the step of the onset by seed), "tried" (number of seeds), "experiment"
+        (hash of the game's settings), "versions" and "device".
     """
     return json.loads((config_directory() / f"{BENCH}.json").read_text(encoding="utf-8"))
 
 
 def experiment_hash(experiment: Experiment) -> str:
-    """12 hexadecimal digits that differ for experiments with different settings.
+    """A hash of the settings of an experiment, 12 hexadecimal digits.
 
     Settings at their defaults are left out, so that a new setting of a component changes no hash.
     """
@@ -63,10 +63,10 @@ def freeze(directories: Sequence[SweepDirectory]) -> dict[str, Any]:
     """The content of the frozen file, from sweeps of the plain games that have ended.
 
     Args:
-        directories: of the sweeps, each of some games.
+        directories: the folders of the sweeps, each with some of the games.
 
     Returns:
-        As `known_collapses`.
+        The same as `known_collapses`.
 
     Raises:
         RunError: if a sweep has not ended.
@@ -90,7 +90,7 @@ def freeze(directories: Sequence[SweepDirectory]) -> dict[str, Any]:
 
 
 def is_collapse(verdict: Mapping[str, Any]) -> bool:
-    """Whether a verdict, as JSON, is a collapse onto few modes; junk is none."""
+    """Whether a verdict, as JSON, is a collapse onto few modes; a fall to junk does not count."""
     return verdict["outcome"] == "collapsed" and verdict["cause"] != "junk"
 
 
@@ -104,16 +104,16 @@ def play(
     log: Callable[[str], None],
     bench: str = BENCH,
 ) -> None:
-    """Plays all games with a remedy, and adds a row a run to the scores. Games with rows are not played again.
+    """Trains all games with a remedy, and adds one row per run to the scores. Games with rows are not trained again.
 
     Args:
         root: folder of the scores and of the sweeps.
         remedy: a name of `REMEDIES`, several joined by "+", or a Python file that defines `remedy(experiment)`.
-        known: from `known_collapses`.
-        location: of the data sets that are not embedded.
-        options: of the host.
-        command: for the records.
-        log: takes a line for people.
+        known: the result of `known_collapses`.
+        location: the folder of the data sets that are not embedded.
+        options: the options of the host.
+        command: the command line, for the records.
+        log: called with each line of progress.
         bench: the config that defines the games, as arms of its sweep.
 
     Raises:
@@ -126,7 +126,7 @@ def play(
     experiments = {arm.name: arm.experiment for arm in sweep.arms}
     for game, frozen in known["games"].items():
         if game not in experiments:
-            log(f"gan-jax: {name} does not fit {game}")
+            log(f"gan-jax: game {game} is left out, since {name} cannot be applied to it")
             continue
         experiment = experiments[game]
         done = [row for row in read_scores(root) if (row["remedy"], row["game"]) == (name, game)]
@@ -152,7 +152,7 @@ def play(
 
 
 def _sweep(request: Request, seeds: Sequence[int], options: SweepOptions, log: Callable[[str], None]) -> SweepDirectory:
-    """A sweep that has ended, whether it has to be started, resumed or only read."""
+    """Starts or resumes a sweep, unless it has ended, and returns its folder."""
     assert request.run_dir is not None
     path = Path(request.run_dir)
     if (path / "sweep.json").is_file():
@@ -163,7 +163,7 @@ def _sweep(request: Request, seeds: Sequence[int], options: SweepOptions, log: C
 
 
 def read_scores(root: Path) -> list[dict[str, Any]]:
-    """The rows of the scores, a row a run; [] without any."""
+    """The rows of the scores, one row per run; [] if there is no file."""
     path = root / SCORES
     return read_lines(path) if path.is_file() else []
 
@@ -194,14 +194,14 @@ def _score_rows(remedy: str, game: str, experiment: Experiment, directory: Sweep
 
 
 def _quality(values: Mapping[str, Any]) -> float | None:
-    """The share of samples that are data: of high quality, or of which the classifier is sure."""
+    """The share of well-made samples: those of high quality, or those of which the classifier is sure."""
     if values.get("high_quality") is not None:
         return float(values["high_quality"])
     return None if values.get("junk") is None else 1.0 - float(values["junk"])
 
 
 def _modes(experiment: Experiment, values: Mapping[str, Any]) -> float | None:
-    """The share of the modes that the samples have."""
+    """The share of the modes that the samples cover."""
     if isinstance(experiment.data, StackedImages):
         held, num = values.get("modes_held"), NUM_MODES
     elif isinstance(experiment.data, ImageData):

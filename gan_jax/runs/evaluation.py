@@ -1,4 +1,4 @@
-"""Measuring the generator of a finished or running run again: other samples, more of them, its average too."""
+"""Measures the generator of a finished or unfinished run again: on other or more samples, and its average too."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def measure_generator(
 ) -> dict[str, Any]:
     """Metrics of G, and of its average where there is one, by "G" or "average of G" and the mode of batch norm.
 
-    With a truncation, fresh latents are drawn until every number of them is within it (Brock et al., ICLR 2019,
-    section 3.1): better samples, and less varied ones.
+    With a truncation, every number of the latents is drawn until it lies within it (Brock et al., ICLR 2019, section
+    3.1), which gives better but less varied samples.
 
     Args:
-        experiment: at its present stage, if it grows.
-        resources: from `load_data`.
-        state: of the run.
-        key: of fresh latents.
-        fresh: whether latents are fresh, rather than the run's own bank.
-        truncation: greatest size of a number in the latents; None disables it.
+        experiment: the experiment, at its present stage if it grows.
+        resources: the result of `load_data`.
+        state: the state of the run.
+        key: the key of fresh latents.
+        fresh: whether to draw fresh latents, rather than use those of the run's evaluations.
+        truncation: largest absolute value of a latent's coordinates; None disables truncation.
 
     Returns:
         The detector's metrics by player and mode of batch norm.
@@ -80,19 +80,19 @@ def evaluate_run(
 
     Args:
         name: the run's folder, or "SWEEP#MEMBER".
-        step: of the checkpoint; None: the newest that can be read.
-        num_samples: to draw; None: as many as in training.
-        seed: of fresh latents; None: the run's own bank, which gives the numbers of its log.
-        location: of the data set; None: where the run found it.
-        truncation: greatest size of a number in the latents, which are then fresh; None: not truncated.
+        step: the step of the checkpoint; None takes the newest that can be read.
+        num_samples: number of samples; None draws as many as in training.
+        seed: the seed of fresh latents; None takes those of the run's evaluations, which gives the numbers of its log.
+        location: the folder of the data set; None takes the one that the run used.
+        truncation: largest absolute value of a latent's coordinates, which are then drawn anew; None disables it.
         allowed: code that may be executed to read the run's record.
 
     Returns:
-        JSON: metrics with their ceilings, floors and definition, and what they are of.
+        JSON: metrics with their ceilings, floors and definition, and the run, step and latents that they belong to.
 
     Raises:
         RunError: if there is no such run or checkpoint, or the latents cannot be truncated.
-        MemoryNeedError: if so many samples cannot fit the memory.
+        MemoryNeedError: if so many samples do not fit into memory.
     """
     stored = open_run(name, allowed)
     record, experiment = stored.record, stored.experiment
@@ -105,11 +105,11 @@ def evaluate_run(
     else:
         state, problems = stored.restore(step), []
     if isinstance(experiment.data, ImageData) and fingerprint(resources.dataset) != record.data:
-        problems.append("the data are not those of the run: their contents differ")
+        problems.append("these are not the data that the run was trained on: their contents differ")
     if truncation is not None and not (0 < truncation < math.inf and experiment.generator.latent == "normal"):
         raise RunError(
-            f"--truncation is {truncation} and the latents are {experiment.generator.latent}: it takes a finite number "
-            "above 0, and normal latents"
+            f"--truncation is {truncation} and the latents are {experiment.generator.latent}: truncation needs a "
+            "finite number above 0, and normal latents"
         )
     key = jax.random.key(0 if seed is None else seed)
     grown = experiment

@@ -1,4 +1,4 @@
-"""Files of runs and reports: text is UTF-8 in every locale; what replaces a file is written beside it and renamed."""
+"""Files of runs and reports: UTF-8 in every locale; a new version of a file is written beside it, and renamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Errors that name no file, such as that of a full disk, name this one."""
+    """Adds the name of a file to errors that name none, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -31,10 +31,10 @@ def _naming(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of `path` once it is complete; if anything fails, `path` is as before.
+    """A temporary file that replaces `path` once it is complete; if anything fails, `path` is unchanged.
 
     Args:
-        path: the file to replace or to make. A link is replaced, and what it points to is left alone.
+        path: the file to replace or create. A link itself is replaced, not the file that it points to.
 
     Yields:
         A path in the same folder, with the same ending.
@@ -51,12 +51,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file at once, so that no reader sees half of it.
+    """Writes a text file atomically, so that no reader sees a part of it.
 
-    A link is followed. What is not a regular file, such as /dev/stdout, is written to directly.
+    A link is followed. Anything other than a regular file, such as /dev/stdout, is written to directly.
 
     Raises:
-        OSError: if the file cannot be written; what was there before is kept.
+        OSError: if the file cannot be written; the old content is then kept.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
@@ -67,13 +67,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON at once; a link is replaced."""
+    """Writes a JSON file atomically; a link is replaced."""
     with _naming(path), replacing(path) as temporary:
         temporary.write_text(json_text(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Writes a file of JSON lines at once; a link is replaced."""
+    """Writes a file of JSON lines atomically; a link is replaced."""
     with _naming(path), replacing(path) as temporary:
         temporary.write_text(_lines(rows), encoding="utf-8")
 
@@ -82,7 +82,7 @@ def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Adds rows to a file of JSON lines.
 
     Raises:
-        OSError: if it cannot be written, or is a link, which could lead out of the folder.
+        OSError: if the file cannot be written, or is a link, which could lead out of the folder.
     """
     with _naming(path), open(path, "a", encoding="utf-8", opener=_open_no_link) as file:
         file.write(_lines(rows))
@@ -91,14 +91,14 @@ def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 def read_lines(
     path: Path, damaged: Callable[[Any], str | None] = lambda row: None, remedy: str = ""
 ) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines; none if it is absent. What is no row is left out, and told once in a line.
+    """The rows of a file of JSON lines; [] if it is absent. Damaged lines are left out, and one warning counts them.
 
-    What is no regular file, such as a pipe or a device, counts as absent: reading it could go on without end.
+    Anything other than a regular file, such as a pipe or a device, counts as absent, since reading it might never end.
 
     Args:
-        path: the file. In its place there may be a compressed one, with ".gz" behind its name, as stored results have.
-        damaged: names the field of a row that is missing or of another type; None of a whole row.
-        remedy: what to do about lines that are lost.
+        path: the file. A compressed one, with ".gz" after its name, may take its place, as in stored results.
+        damaged: returns the field of a row that is missing or has another type; None for a correct row.
+        remedy: what to do about lost lines, for the warning.
 
     Returns:
         The rows in their order.
@@ -124,7 +124,7 @@ def read_lines(
         if field is None:
             rows.append(row)
         else:
-            lost.append(f"line {number} is no row" if not field else f"line {number} has no valid {field}")
+            lost.append(f"line {number} is not a row" if not field else f"line {number} has no valid {field}")
     if lost:
         tell_once(f"{path}: {len(lost)} of {len(lost) + len(rows)} lines are damaged and left out ({lost[0]}){remedy}")
     return rows
@@ -132,12 +132,12 @@ def read_lines(
 
 @functools.lru_cache(maxsize=1024)
 def tell_once(line: str) -> None:
-    """Says a line on a damaged folder, once a process, however often it is read."""
+    """Logs a line about a damaged folder once per process, however often the folder is read."""
     _log.warning("gan-jax: %s", line)
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder so that a kill leaves all of it or nothing under its name."""
+    """Removes a folder such that a kill leaves either all of it under its name, or nothing."""
     former = path.with_name(f".{path.name}.removed")
     shutil.rmtree(former, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
@@ -149,11 +149,11 @@ def set_aside(folder: Path, paths: Iterable[Path]) -> Path:
     """Moves files and folders into a new folder `set_aside/N`, where nothing reads or deletes them.
 
     Args:
-        folder: of the run or sweep.
-        paths: inside it; those that are not there are left out.
+        folder: the folder of the run or sweep.
+        paths: files and folders inside it; those that do not exist are left out.
 
     Returns:
-        The place.
+        The new folder.
     """
     number = 1
     while (place := folder / "set_aside" / str(number)).exists():

@@ -1,7 +1,7 @@
-"""The source that a folder keeps of its config, and which code a reader of the folder may execute.
+"""The source of the config that a folder keeps, and the code that may be executed to read the folder.
 
-A folder may come from a stranger. Nothing of it is executed, and nothing outside it that its record names, unless the
-user names a config or trusts the folder. Without code, a user's own components are stand-ins, which can be shown.
+A folder may come from a stranger. No code in it, and no code elsewhere that its record names, is executed unless the
+user names a config or trusts the folder. Otherwise a user's own components are placeholders, which can be shown.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gan_jax.experiment.records import own_components
 from gan_jax.experiment.settings import OWN
 
 Source = dict[str, Any]
-"""Of a record: {"config": name of the config's file, "files": SHA-256 by name}; {} for a shipped config."""
+"""The source entry of a record: {"config": name of the file, "files": SHA-256 by name}; {} for a shipped config."""
 
 
 @dataclasses.dataclass(frozen=True)
 class AllowedCode:
-    """What may be executed to read a folder.
+    """The code that may be executed to read a folder.
 
     Attributes:
         config: a config that the user names; it defines the components.
@@ -38,10 +38,10 @@ NO_CODE = AllowedCode()
 
 
 def source_of(config: str) -> tuple[Source, dict[str, bytes]]:
-    """(what a record says of a config's source, the files to be kept); both empty for a shipped config.
+    """(the source entry of a record, the files to store); both are empty for a shipped config.
 
     Args:
-        config: as it was given to train or sweep; it has been imported.
+        config: the config as given to train or sweep; it has been imported.
     """
     path = own_file(config)
     if path is None:
@@ -59,24 +59,24 @@ def keep_source(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def kept_source(folder: Path, source: Source) -> dict[str, bytes]:
-    """The files of the source that a folder keeps, unread by Python.
+    """The source files that a folder keeps, as bytes; none of them is executed.
 
     Args:
-        folder: of the run or the sweep.
-        source: of its record.
+        folder: the folder of the run or the sweep.
+        source: the source of its record.
 
     Returns:
         Contents by name.
 
     Raises:
-        ConfigError: if a file is missing, leads outside the folder, or is not as it was when the run began.
+        ConfigError: if a file is missing, leads outside the folder, or has changed since the run began.
     """
-    inside = folder.resolve() / "source"  # which a link would lead elsewhere
+    inside = folder.resolve() / "source"  # if this were a link, files would resolve to another place
     found: dict[str, bytes] = {}
     for name, known in dict(source.get("files", {})).items():
         file = inside / str(name)
         if PurePosixPath(name).is_absolute() or not file.resolve().is_relative_to(inside) or not file.is_file():
-            raise ConfigError(f"{folder} keeps no source {name}: name the config with --config FILE")
+            raise ConfigError(f"{folder} has no source file {name}: name the config with --config FILE")
         found[name] = file.read_bytes()
         if hashlib.sha256(found[name]).hexdigest() != known:
             raise ConfigError(f"{file} has been changed since the run began: name the config with --config FILE")
@@ -84,12 +84,12 @@ def kept_source(folder: Path, source: Source) -> dict[str, bytes]:
 
 
 def folder_code(folder: Path, record: Mapping[str, Any], allowed: AllowedCode) -> ConfigCode | None:
-    """The code of a record's own components, executed; None if it has none, or none may be executed.
+    """Executes the code of a record's own components; None if it has none, or none may be executed.
 
     Args:
-        folder: of the run or the sweep.
+        folder: the folder of the run or the sweep.
         record: content of its record's JSON.
-        allowed: what may be executed.
+        allowed: the code that may be executed.
 
     Returns:
         The code, which defines every component of the record.
@@ -104,26 +104,26 @@ def folder_code(folder: Path, record: Mapping[str, Any], allowed: AllowedCode) -
     for name in sorted(names):
         if code.component(name) is None:
             raise ConfigError(
-                f"{code.path} defines no component {name.rpartition(':')[2]}, which {folder} has: "
-                "name its config with --config FILE"
+                f"{code.path} does not define the component {name.rpartition(':')[2]} that {folder} uses: "
+                "name the right config with --config FILE"
             )
     return code
 
 
 def own_code(config: str) -> ConfigCode:
-    """The code of the user's file that a config names, or of the shipped config, executed."""
+    """Executes the user's file that a config names, or the shipped config, and returns its code."""
     return execute(own_file(config) or config_path(config))
 
 
 def check_readable(config: str, record: Mapping[str, Any]) -> None:
-    """Refuses a record whose components the source of its config does not define, before anything is written.
+    """Checks, before anything is written, that the source of the config defines all components of the record.
 
     Args:
-        config: as it was given to train or sweep.
-        record: content of its record's JSON.
+        config: the config as given to train or sweep.
+        record: content of the record's JSON.
 
     Raises:
-        ConfigError: naming the component.
+        ConfigError: if it lacks one; the message names the component.
     """
     others = [
         Path(name) for name in split_remedies(config)[1] if name.endswith(".py") and Path(name) != own_file(config)
@@ -132,8 +132,8 @@ def check_readable(config: str, record: Mapping[str, Any]) -> None:
         is_of_another = name.startswith(f"{OWN}:") and any(execute(other).component(name) for other in others)
         if is_of_another or own_code(config).component(name) is None:
             raise ConfigError(
-                f"{config}: the component {name.rpartition(':')[2]} could not be found again by a reader of the run: "
-                "define it at the top level of the config, or of a module that it imports, and there alone"
+                f"{config}: a reader of the run could not find the component {name.rpartition(':')[2]} again: define "
+                "it at the top level of the config or of a module that it imports, and only there"
             )
 
 
@@ -142,21 +142,21 @@ def _trusted_code(folder: Path, record: Mapping[str, Any]) -> ConfigCode:
     if source:
         files = kept_source(folder, source)
         if source["config"] not in files:
-            raise ConfigError(f"{folder} keeps no source {source['config']}: name the config with --config FILE")
+            raise ConfigError(f"{folder} has no source file {source['config']}: name the config with --config FILE")
         return execute(folder / "source" / source["config"])
-    # A record of version 0.1.0 has the place of the config, and the folder no copy of it.
+    # A record of version 0.1.0 stores only the path of the config, and the folder has no copy of it.
     path = Path(split_remedies(str(record.get("config")))[0])
     if path.suffix != ".py" or not path.is_file():
-        raise ConfigError(f"{folder} keeps no source of its config: name it with --config FILE")
+        raise ConfigError(f"{folder} has no source of its config: name the config with --config FILE")
     return execute(path)
 
 
 def changed_files(source: Source, code: ConfigCode | None) -> list[str]:
-    """Names of the files in which code differs from the source that a record names; empty where either is unknown."""
+    """Names of the files in which the code differs from the source of a record; [] if one of them is unknown."""
     if code is None or not source:
         return []
     known, now = dict(source["files"]), _hashes(code.files)
-    # The config may have another name today.
+    # The config may have been renamed since.
     known[code.path.name] = known.pop(source["config"], None)
     return sorted(name for name in known.keys() | now.keys() if known.get(name) != now.get(name))
 

@@ -1,4 +1,4 @@
-"""Folders of runs and sweeps: made whole or not at all, written by one process at a time, with pictures by step."""
+"""Folders of runs and sweeps: created completely or not at all, locked for one process at a time; pictures by step."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class RunError(ValueError):
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Holds a folder for this process; the system releases it even after a kill.
+    """Locks a folder for this process; the system releases the lock even after a kill.
 
-    Where it cannot be locked (a file system without locks, something else in the place of the file `.lock`), a line
-    says that a second writer would not be noticed.
+    If it cannot be locked (a file system without locks, or `.lock` is not a regular file), a warning says so, since a
+    second writer would then not be noticed.
 
     Raises:
         RunError: if another process is writing there.
@@ -58,14 +58,14 @@ def exclusive(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_folder(choose: Callable[[], Path], create: Callable[[Path], Any]) -> Iterator[Path]:
-    """The folder of a new run or sweep, made by the leader. If the block fails without results, nothing of it is left.
+    """The folder of a new run or sweep, made by the leader. It is removed if the block fails without results.
 
     Args:
-        choose: which folder.
-        create: makes it.
+        choose: returns the folder to make.
+        create: makes the folder.
 
     Yields:
-        The folder. It has results from its first row of metrics on, and then stays.
+        The folder. From its first row of metrics on it has results, and is kept.
     """
     absent: list[Path] = []
 
@@ -86,15 +86,15 @@ def new_folder(choose: Callable[[], Path], create: Callable[[Path], Any]) -> Ite
 
 
 def make_folder(path: Path, kind: str, fill: Callable[[], None]) -> None:
-    """Makes the folder of a run or a sweep (its `kind`). If it cannot be filled, nothing of it is left.
+    """Makes the folder of a run or a sweep (its `kind`). If it cannot be filled, it is removed.
 
     Args:
         path: the folder.
         kind: "run" or "sweep".
-        fill: writes what it begins with.
+        fill: writes the first files.
 
     Raises:
-        RunError: if it holds anything, or cannot be written.
+        RunError: if it is not empty, or cannot be written.
     """
     try:
         if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
@@ -115,7 +115,7 @@ def _absent(path: Path) -> list[Path]:
 
 
 def _remove_contents(path: Path, absent: list[Path]) -> None:
-    """Empties a folder, and removes those of it and the folders above it that were absent before."""
+    """Empties a folder, and removes it and those folders above it that did not exist before."""
     with contextlib.suppress(OSError):
         for inside in path.iterdir():
             shutil.rmtree(inside) if inside.is_dir() and not inside.is_symlink() else inside.unlink()
@@ -124,7 +124,7 @@ def _remove_contents(path: Path, absent: list[Path]) -> None:
 
 
 def new_run_path(root: Path, name: str) -> Path:
-    """`root/name`, or with the first free number behind it."""
+    """The path `root/name`, with the first free number after it if it exists."""
     path, number = root / name, 1
     while path.exists():
         number += 1
@@ -138,6 +138,6 @@ def picture_step(picture: Path) -> int:
 
 
 def numbered_pictures(folder: Path, prefix: str) -> list[Path]:
-    """The pictures PREFIXstep.png in a folder, in the order of their steps; other files are left out."""
+    """The pictures PREFIX<step>.png in a folder, in the order of their steps; other files are left out."""
     found = [p for p in folder.glob(f"{prefix}*.png") if p.stem.removeprefix(prefix).isdecimal()]
     return sorted(found, key=picture_step)

@@ -1,4 +1,4 @@
-"""Several sweeps read as one: the parts of a study that was cut into hours, arms that were added later, or two studies.
+"""Several sweeps read as one: the parts of a study that was run in portions, later arms, or two studies.
 
 Where two studies use one name for different experiments, the arms of that name get their folder's name in addition.
 """
@@ -19,7 +19,7 @@ from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory, SweepRecord
 
 
 class JoinedSweeps:
-    """What `SweepDirectory` reads, over several folders. Members are numbered anew: by seed, then by arm.
+    """The reading methods of `SweepDirectory` over several folders. Members are numbered anew: by seed, then by arm.
 
     Args:
         sweeps: at least one. Two of them may hold the same arm with different seeds.
@@ -43,14 +43,14 @@ class JoinedSweeps:
                     first, second = sweeps[found[key][0]].path, sweeps[place].path
                     raise RunError(
                         f"{first} and {second} both hold seed {member.seed} of {member.arm.name}: "
-                        "each run may be counted once"
+                        "a run may be counted only once, so leave one of the sweeps out"
                     )
                 found[key] = (place, number)
         self._members = [found[key] for key in sorted(found)]
         self._numbers = {own: number for number, own in enumerate(self._members)}
 
     def num_members(self) -> int:
-        """Runs in all sweeps, started or not."""
+        """Number of runs in all sweeps, started or not."""
         return len(self._members)
 
     def locate(self, number: int) -> tuple[SweepDirectory, int]:
@@ -60,12 +60,12 @@ class JoinedSweeps:
             RunError: if there is no such member.
         """
         if not 0 <= number < len(self._members):
-            raise RunError(f"the sweeps have members 0 to {len(self._members) - 1}, and no member {number}")
+            raise RunError(f"the sweeps have no member {number}: give one from 0 to {len(self._members) - 1}")
         place, own = self._members[number]
         return self._sweeps[place], own
 
     def read_record(self) -> SweepRecord:
-        """The record of the whole: all arms, all seeds."""
+        """The joined record, with all arms and all seeds."""
         return self._record
 
     def read_plans(self) -> list[GroupPlan]:
@@ -137,7 +137,9 @@ def _joined_record(records: Sequence[SweepRecord], paths: Sequence[Path]) -> Swe
             arms.setdefault(arm.name, arm)
         for name, contents in record.data.items():
             if data.setdefault(name, contents) != contents:
-                raise RunError(f"{paths[0]} and {path} were trained on different data under the name {name!r}")
+                raise RunError(
+                    f"{paths[0]} and {path} were trained on different data under the name {name!r}: report them apart"
+                )
     seeds = sorted({seed for record in records for seed in record.sweep.seeds})
     lengths = {record.steps_per_epoch for record in records}
     return dataclasses.replace(
@@ -151,7 +153,7 @@ def _joined_record(records: Sequence[SweepRecord], paths: Sequence[Path]) -> Swe
 
 
 def _joined_values(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Each value that all share as it is; others as text, one after another."""
+    """Values that all environments share, unchanged; values that differ, as text joined by semicolons."""
     made: dict[str, Any] = {}
     for name in dict.fromkeys(name for environment in environments for name in environment):
         values = [environment.get(name) for environment in environments]
@@ -165,17 +167,17 @@ def _joined_values(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def open_sweeps(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> SweepDirectory | JoinedSweeps:
-    """The folder of a sweep, or several as one.
+    """Opens the folder of a sweep, or several sweeps as one.
 
     Args:
         paths: folders, at least one.
         allowed: code that may be executed to read their records.
 
     Returns:
-        What reports read.
+        The sweep, or the joined sweeps.
 
     Raises:
-        RunError: if one is no sweep, or they do not fit together.
+        RunError: if a folder is not a sweep, or the sweeps do not fit together.
     """
     sweeps = [SweepDirectory.open(path, allowed) for path in paths]
     return sweeps[0] if len(sweeps) == 1 else JoinedSweeps(sweeps)

@@ -1,4 +1,4 @@
-"""JSON as every reader takes it: what is not a finite number is null."""
+"""JSON that every reader accepts: numbers that are not finite are written as null."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """A value as JSON. NaN and infinities, for which JSON has no words, become null.
+    """A value as JSON. NaN and infinities, which JSON cannot express, become null.
 
     Args:
-        value: of dicts, lists, texts, numbers, booleans and None.
-        indent: spaces a level; None: all in one line.
+        value: a value of dicts, lists, texts, numbers, booleans and None.
+        indent: spaces per level; None writes a single line.
 
     Returns:
         The text.

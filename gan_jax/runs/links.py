@@ -1,4 +1,4 @@
-"""Links in a folder that may come from a stranger: nothing is written where they lead."""
+"""Checks for links in a folder that may come from a stranger, so that nothing is written outside the folder."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from gan_jax.runs.folders import RunError
 
 
 def refuse_links(folder: Path, *targets: Path) -> None:
-    """Refuses to write through links that lead out of a folder.
+    """Checks that no link leads out of a folder in which something is about to be written.
 
     Args:
-        folder: that the user names; it may be a link itself.
-        *targets: files in it that are about to be written; without any, everything in it is checked.
+        folder: the folder that the user named; it may itself be a link.
+        *targets: files in it that are about to be written; if none are given, everything in it is checked.
 
     Raises:
-        RunError: naming the first such link.
+        RunError: if a link does; the message names the first one.
     """
     inside = folder.resolve()
     for path in _below(folder, targets) if targets else _everything(folder):
         if path.is_symlink() and not path.resolve().is_relative_to(inside):
-            raise RunError(f"{path} is a link out of {folder}, and nothing is written there: remove the link")
+            raise RunError(f"{path} is a link that leads out of {folder}, so nothing is written there: remove the link")
 
 
 def _below(folder: Path, targets: tuple[Path, ...]) -> Iterator[Path]:
-    """The targets and the folders between them and the folder, outermost first."""
+    """The targets, and the folders between them and `folder`, outermost first."""
     for target in targets:
         path = folder
         for part in target.relative_to(folder).parts:

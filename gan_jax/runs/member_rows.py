@@ -1,4 +1,4 @@
-"""The rows of members.jsonl, checked against the record: a row is of one member, its arm and its seed."""
+"""Reads the rows of members.jsonl, and checks that each has the arm and the seed of its member in the record."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gan_jax.runs.stored_shapes import damaged_member
 
 
 def read_member_rows(path: Path, record: Path, remedy: str) -> list[dict[str, Any]]:
-    """The rows of members; of several of one member the first. What is none is left out, and told in a line.
+    """The rows of members; if a member has several, the first. Damaged rows are left out, and a line is logged.
 
     Args:
         path: the file of the rows.
-        record: of the sweep.
-        remedy: what to do about rows that are lost.
+        record: the record of the sweep.
+        remedy: what to do about lost rows, for that line.
 
     Returns:
         The rows in their order.
@@ -32,7 +32,7 @@ def read_member_rows(path: Path, record: Path, remedy: str) -> list[dict[str, An
         if field is None and known[row["member"] : row["member"] + 1] != [(row["arm"], row["seed"])]:
             field = f"member, arm and seed as in {record.name}"
         elif field is None and row["member"] in found:
-            field = "member of its own"
+            field = "member, since an earlier line has the same"
         if field is None:
             found.add(row["member"])
         return field
@@ -41,7 +41,7 @@ def read_member_rows(path: Path, record: Path, remedy: str) -> list[dict[str, An
 
 
 def _arms_and_seeds(record: Path) -> list[tuple[str, int]]:
-    """Of the members by number. Unlike `SweepDirectory.read_record`, a process reads this alone."""
+    """(arm, seed) of each member, by number. Unlike `SweepDirectory.read_record`, each process reads this itself."""
     try:
         value = json.loads(record.read_text(encoding="utf-8"))
         return [(arm["name"], seed) for seed in value["seeds"] for arm in value["arms"]]

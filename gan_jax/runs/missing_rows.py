@@ -1,4 +1,4 @@
-"""Evaluations of which a folder has no row: each reader of a run or sweep says so in a line."""
+"""Warns about evaluations for which the folder of a run or sweep has no row."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gan_jax.runs.files import tell_once
 def tell_missing_rows(
     path: Path, experiment: Experiment, rows: Sequence[Mapping[str, Any]], last: int | None, first: int = 0
 ) -> None:
-    """Says in a line which evaluations of a run have no row.
+    """Logs one line if evaluations of a run have no row.
 
     Args:
         path: the run's metrics.jsonl.
-        experiment: of the run.
-        rows: that were read.
-        last: step of the last evaluation; None: that of the last row.
+        experiment: the experiment of the run.
+        rows: the rows that were read.
+        last: step of the last evaluation; None takes that of the last row.
         first: step at which the run began.
     """
     num, step = _missing(experiment, [row["step"] for row in rows], last, first)
@@ -36,20 +36,20 @@ def tell_missing_member_rows(
     members: Sequence[Mapping[str, Any]],
     rows: Iterable[Mapping[str, Any]],
 ) -> None:
-    """Says in a line which evaluations of a sweep's members have no row, and which members have none.
+    """Logs one line each if evaluations of a sweep's members have no row, or members have no row.
 
     Args:
         path: the sweep's folder.
-        experiments: by arm.
-        members: rows of members.jsonl.
-        rows: of metrics.jsonl.
+        experiments: the experiments by arm.
+        members: the rows of members.jsonl.
+        rows: the rows of metrics.jsonl.
     """
     steps: dict[int, list[int]] = {}
     for row in rows:
         steps.setdefault(row["member"], []).append(row["step"])
     lacking, num = 0, 0
     for member in members:
-        # A run with values that are not finite is not evaluated after them.
+        # A run whose values are no longer finite is not evaluated any more.
         last = None if member["verdict"]["outcome"] == "non-finite" else member["verdict"]["last_step"]
         missing, _ = _missing(experiments[member["arm"]], steps.get(member["member"], []), last, 0)
         num, lacking = num + missing, lacking + (missing > 0)
@@ -62,9 +62,9 @@ def tell_missing_member_rows(
 
 
 def _missing(experiment: Experiment, steps: Sequence[int], last: int | None, first: int) -> tuple[int, int]:
-    """(how many evaluations up to a step have no row, the step of the first)."""
+    """(number of evaluations up to a step that have no row, the step of the first of them)."""
     every, found = experiment.eval_every_steps, set(steps)
-    if not isinstance(every, int) or every < 1:  # of a record whose components are stand-ins nothing is checked
+    if not isinstance(every, int) or every < 1:  # a record with placeholders cannot be checked
         return 0, 0
     last = max(steps, default=first) if last is None else last
     expected = range((first // every + 1) * every, last + 1, every)

@@ -1,11 +1,11 @@
-"""The flight recorder: what a run keeps of the time around its collapse, for `gan-jax diagnose onset`.
+"""The flight recorder: stores metrics and states around the collapse of a run, for `gan-jax diagnose onset`.
 
-RUN/onset/signals.npz    every training metric of every step around the onset: arrays [steps], and "step" beside them
-RUN/onset/checkpoints/   the states at the evaluations around it
-RUN/recent/STEP.npz      the same metrics up to each of the last evaluations, from which a resumed run goes on
+RUN/onset/signals.npz    every training metric of every step around the onset: arrays [steps], and "step"
+RUN/onset/checkpoints/   the states at the evaluations around the onset
+RUN/recent/STEP.npz      the same metrics up to each of the last evaluations, with which a resumed run continues
 
-The last checkpoints of a run are a ring buffer of full states, long enough to reach from the evaluation at which the
-detector is sure back to one before the onset. From them the window can be replayed with any other measurement.
+The last checkpoints of a run form a ring buffer of full states. It is long enough to reach from the evaluation at which
+the detector reports the onset back to one before it, so that the window can be replayed with any other measurement.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from gan_jax.runs.files import remove_folder, replacing
 
 _log = logging.getLogger(__name__)
 MARGIN = 3
-"""Evaluations before the onset whose states are kept."""
+"""Number of evaluations before the onset whose states are kept."""
 
 
 class FlightRecorder:
-    """The last metrics of every step, in memory and for a resumed run on the disk; and what is kept of an onset.
+    """Holds the last metrics of every step in memory, and on disk for a resumed run; stores those around an onset.
 
-    Nothing in it stops the run: what cannot be written is logged.
+    An error in it never stops the run: if a file cannot be written, a line is logged.
 
     Args:
-        folder: RUN/onset.
-        window: evaluations that the detector needs to be sure.
-        recent: RUN/recent; None keeps the last metrics in memory alone.
+        folder: the folder RUN/onset.
+        window: number of evaluations that make an onset.
+        recent: the folder RUN/recent; None keeps the last metrics only in memory.
     """
 
     def __init__(self, folder: Path, window: float, recent: Path | None = None) -> None:
@@ -48,11 +48,11 @@ class FlightRecorder:
         return (self.folder / "signals.npz").is_file()
 
     def note(self, start: int, metrics: dict[str, Any], evaluates: bool) -> None:
-        """A chunk's metrics, each [steps], which began at step `start`; and whether it ended in an evaluation.
+        """Takes the metrics of a chunk.
 
         Args:
             start: step at which the chunk began.
-            metrics: by name, each [steps].
+            metrics: the metrics by name, each [steps].
             evaluates: whether the chunk ended in an evaluation.
         """
         self._parts.append((start, {name: np.asarray(series) for name, series in metrics.items()}, evaluates))
@@ -62,7 +62,7 @@ class FlightRecorder:
             self._evaluations -= evaluated
 
     def store(self, step: int) -> None:
-        """Writes the metrics since the evaluation before, of an evaluation at `step`, and drops those too old."""
+        """Writes the metrics between the previous evaluation and the one at `step`, and deletes the oldest files."""
         if self._recent is None:
             return
         parts = list(self._parts)
@@ -76,7 +76,7 @@ class FlightRecorder:
             _log.warning("gan-jax: the metrics of single steps up to step %d are not kept: %s", step, error)
 
     def load(self, step: int) -> None:
-        """Reads what `store` wrote up to a step, at which the run goes on; what came after it is dropped."""
+        """Reads the files of `store` up to the step at which the run is resumed, and deletes later ones."""
         for path in self._stored():
             if int(path.stem) > step:
                 path.unlink()
@@ -89,15 +89,15 @@ class FlightRecorder:
                 _log.warning("gan-jax: %s is damaged (%s): an onset near it lacks metrics of single steps", path, error)
 
     def forget(self) -> None:
-        """Drops what was kept of a collapse while forming that the run has undone by forming."""
+        """Deletes the stored window of a collapse while forming, after the run has formed."""
         remove_folder(self.folder)
 
     def keep(self, checkpoints: Path, onset: int | None = None) -> None:
-        """Writes the metrics, and copies the checkpoints that are there (by links, where the disk has them).
+        """Writes the metrics, and copies the present checkpoints (as hard links, if the disk supports them).
 
         Args:
-            checkpoints: of the run.
-            onset: its step, if it is known; a line says so if the metrics begin after it.
+            checkpoints: the folder of the run's checkpoints.
+            onset: the step of the onset, if it is known; a warning is logged if the metrics begin after it.
         """
         try:
             self._keep(checkpoints)
@@ -115,7 +115,7 @@ class FlightRecorder:
             )
 
     def _keep(self, checkpoints: Path) -> None:
-        if not self.has_fired:  # a kill may have left a part of it
+        if not self.has_fired:  # a kill may have left an incomplete folder
             remove_folder(self.folder)
         kept = self.folder / "checkpoints"
         kept.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ class FlightRecorder:
 
 
 def _write_parts(path: Path, parts: list[tuple[int, dict[str, np.ndarray], bool]]) -> None:
-    """Metrics that all parts have, joined, and their steps, as an .npz."""
+    """Joins the metrics that all parts have, and writes them with their steps as an .npz file."""
     names = sorted(set.intersection(*(set(metrics) for _, metrics, _ in parts)))
     arrays: dict[str, Any] = {name: np.concatenate([metrics[name] for _, metrics, _ in parts]) for name in names}
     steps = [np.arange(start, start + len(metrics[names[0]])) for start, metrics, _ in parts]
@@ -143,7 +143,7 @@ def _write_parts(path: Path, parts: list[tuple[int, dict[str, np.ndarray], bool]
 
 
 def read_signals(folder: Path) -> dict[str, np.ndarray]:
-    """What `keep` wrote: arrays [steps] by name; empty if it wrote nothing, or (told in a line) if it is damaged."""
+    """Reads the file of `keep`: arrays [steps] by name; {} if it is absent, or damaged, of which a line is logged."""
     path = folder / "signals.npz"
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Progress for people, on standard error: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a training on standard error: a bar in a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingProgress:
-    """Steps done, steps/s (without compilation), time left, and the detector's label. Use as a context manager."""
+    """Shows steps done, steps/s without compilation, time left and the detector's label. It is a context manager."""
 
     def __init__(self, total_steps: int, start_step: int = 0, *, enabled: bool = True, every_seconds: float = 15.0):
         self._total, self._enabled, self._every = total_steps, enabled, every_seconds
@@ -42,16 +42,16 @@ class TrainingProgress:
 
     @property
     def steps_per_second(self) -> float | None:
-        """Speed over all chunks whose program was compiled before; None until there is one."""
+        """Mean speed of the chunks whose program was already compiled; None before the first of them."""
         return self._timed_steps / self._timed_seconds if self._timed_seconds > 0 else None
 
     def update(self, step: int, seconds: float, label: str, program: object) -> None:
         """Reports a chunk.
 
         Args:
-            step: after the chunk.
-            seconds: that it took.
-            label: of the last evaluation.
+            step: the step after the chunk.
+            seconds: the duration of the chunk.
+            label: the label of the last evaluation.
             program: identifies the compiled program; its first chunk includes compilation and is not timed.
         """
         if program in self._compiled:

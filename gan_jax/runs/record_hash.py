@@ -1,4 +1,4 @@
-"""Hashes of the fields that define a run or a sweep, so that a record which was edited is noticed before it goes on."""
+"""Hashes of the fields that define a run or a sweep, so that an edited record is noticed before the run continues."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _DEPTH = 3
 
 
 def field_hashes(record: Mapping[str, Any]) -> dict[str, str]:
-    """Hashes of the fields that decide a run's numbers, by their names.
+    """Hashes of the fields that determine a run's numbers.
 
     Args:
         record: content of a record's JSON.
 
     Returns:
-        The beginnings of SHA-256 sums, by dotted name.
+        The first digits of SHA-256 sums, by dotted name of the field.
 
     Example:
         >>> field_hashes({"seed": 0, "command": "gan-jax train ring"})
@@ -34,7 +34,7 @@ def field_hashes(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def edited_fields(record: Mapping[str, Any]) -> list[str]:
-    """The fields of a record that are not as they were written; none of a record that keeps no hashes.
+    """The fields of a record that were changed after it was written; [] for a record without hashes.
 
     Args:
         record: content of a record's JSON.

@@ -1,4 +1,4 @@
-"""A request for a run: the config with its overrides, the data, and lengths in epochs."""
+"""A request for a run or a sweep: the config with its overrides, the data, and the length, also in epochs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ RUNS = Path("runs")
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What was asked for.
+    """A request, as the command line gives it.
 
-    `settings` are (dotted path, text) overrides of the config's experiment; `arms` are names of the arms of its sweep
-    that are wanted, None for all. `allowed` is the code that may be executed to read a folder; a config is executed
-    because it is named.
+    `settings` are (dotted path, text) overrides of the config's experiment. `arms` names the arms of the config's sweep
+    to run; None runs all. `allowed` is the code that may be executed to read a folder; a config that is named may be
+    executed anyway.
     """
 
     config: str | None = None
@@ -42,12 +42,12 @@ class Request:
 
 
 def warn_of_pixels_only(experiment: Experiment, resources: LoadedData, say: Callable[[str], None]) -> None:
-    """Warns where no validated classifier serves the images.
+    """Warns if there is no validated classifier for the images.
 
     Args:
         experiment: the settings.
         resources: its data.
-        say: takes a line for people.
+        say: called with each line of progress.
     """
     if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
         say(f"gan-jax: {experiment.data.name} at {experiment.data.image_size} pixels: {PIXELS_ONLY}")
@@ -60,25 +60,25 @@ def apply_settings(experiment: Experiment, request: Request) -> Experiment:
 
 
 def check_request(request: Request) -> None:
-    """Checks what a request says beside its settings.
+    """Checks the length and the seed of a request.
 
     Raises:
-        RunError: for a length or a seed that cannot be, or two lengths.
+        RunError: if one is out of bounds, or the length is given twice.
     """
     if request.num_epochs is not None:
         if not 0 < request.num_epochs < 1e6:
             raise RunError(f"--num-epochs is {request.num_epochs}, and must be above 0 and below a million")
         if any(path.replace("-", "_") == "num_steps" for path, _ in request.settings):
-            raise RunError("--num-epochs and --num-steps both say how long: give one of them")
+            raise RunError("--num-epochs and --num-steps both set the length: give only one of them")
     if request.seed is not None and not 0 <= request.seed < 2**32:
         raise RunError(f"--seed is {request.seed}, and must be at least 0 and below 2**32")
 
 
 def check_epochs(experiment: Experiment, request: Request) -> Experiment:
-    """The same experiment, if the request's length suits its data.
+    """Returns the experiment unchanged, after a check that its data have epochs if the length is given in epochs.
 
     Raises:
-        RunError: for a length in epochs where there are none.
+        RunError: if the data have no epochs.
     """
     if request.num_epochs is not None and not isinstance(experiment.data, ImageData):
         raise RunError(
@@ -90,19 +90,19 @@ def check_epochs(experiment: Experiment, request: Request) -> Experiment:
 def prepare_data(
     experiment: Experiment, request: Request, location: str | None = None
 ) -> tuple[Experiment, LoadedData, str]:
-    """(the experiment with its length in steps, its resources, the fingerprint of its data).
+    """Loads the data of an experiment, and converts a length in epochs to steps.
 
     Args:
         experiment: the settings.
-        request: what was asked for.
-        location: of the data, if the request names none.
+        request: the request, as the command line gives it.
+        location: the folder of the data, if the request names none.
 
     Returns:
         (the experiment with its length in steps, its data, the data's fingerprint or "").
 
     Raises:
         RunError: if the folder of the data does not exist.
-        MemoryNeedError: if the experiment cannot fit the memory.
+        MemoryNeedError: if the experiment does not fit into memory.
     """
     place = request.location or location
     if place is not None and isinstance(experiment.data, ImageData) and not Path(place).exists():
@@ -115,7 +115,7 @@ def prepare_data(
 
 
 def steps_per_epoch(experiment: Experiment, resources: LoadedData) -> float | None:
-    """Training steps of an epoch; None for data without epochs."""
+    """Number of training steps in an epoch; None for data without epochs."""
     if not isinstance(experiment.data, ImageData):
         return None
     num_examples = experiment.data.epoch_size(resources.dataset)
@@ -127,12 +127,12 @@ def steps_per_epoch(experiment: Experiment, resources: LoadedData) -> float | No
 
 
 def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: float) -> Experiment:
-    """The experiment with its length given in epochs of its data set.
+    """The experiment with `num_steps` set from a number of epochs.
 
     Args:
         experiment: the settings.
         resources: its data.
-        num_epochs: its length.
+        num_epochs: length in epochs.
 
     Returns:
         The experiment.
@@ -142,12 +142,12 @@ def with_num_epochs(experiment: Experiment, resources: LoadedData, num_epochs: f
     """
     epoch_steps = steps_per_epoch(experiment, resources)
     if epoch_steps is None:
-        raise RunError("--num-epochs needs epochs, and data.protocol='fresh' has none: use --num-steps")
+        raise RunError("--num-epochs needs data with epochs, and data.protocol='fresh' has none: use --num-steps")
     return override(experiment, "num_steps", round(num_epochs * epoch_steps))
 
 
 def stored_config(config: str) -> str:
-    """A config as the record keeps it, for people: files by their full paths, with the remedies after it."""
+    """The config as the record shows it: files by their full paths, followed by the remedies."""
     if not config:
         return config
     base, remedies = split_remedies(config)

@@ -1,4 +1,4 @@
-"""Which code and which source a run goes on with, when it is resumed or branched."""
+"""Decides which code and which source a resumed or branched run continues with."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from gan_jax.scaling import hosts
 
 
 def resume_code(config: str | None, allowed: AllowedCode) -> AllowedCode:
-    """The code that may be executed to continue or to branch a run: what is allowed, or a config file that is named.
+    """The code that may be executed to continue or branch a run: the allowed code, or a config file that is named.
 
     Args:
-        config: that the command names beside the run.
-        allowed: by the command's options.
+        config: the config that the command names beside the run.
+        allowed: the code that the command's options allow.
     """
     named = config if config and own_file(config) else None
     return allowed if allowed != NO_CODE else AllowedCode(config=named)
@@ -37,13 +37,13 @@ def check_source(record_path: Path, source: Source, config: str | None, allowed:
     """Compares the code of a run's own components with the source that it was started with.
 
     Args:
-        record_path: of the run or the sweep.
-        source: of its record.
-        config: that the command names beside the run.
-        allowed: by the command's options.
+        record_path: the file of the record of a run or a sweep.
+        source: the source of its record.
+        config: the config that the command names beside the run.
+        allowed: the code that the command's options allow.
 
     Returns:
-        None if they are equal, or the run has no components of its own; else a line for people.
+        None if they are equal, or the run has no components of its own; otherwise a line to log.
 
     Raises:
         RunError: if they differ, and the user has not said which of them to execute.
@@ -56,20 +56,20 @@ def check_source(record_path: Path, source: Source, config: str | None, allowed:
     line = f"{', '.join(files)} {verb} from the source that {record_path.parent} was started with"
     if allowed == NO_CODE:
         raise RunError(
-            f"{line}: --config {code.path} goes on with it as it is now, --trust with the source that is kept"
+            f"{line}: continue with the present file by --config {code.path}, or with the stored source by --trust"
         )
-    return f"{line}: it goes on with {code.path}"
+    return f"{line}: the run continues with {code.path}"
 
 
 def replace_source(folder: Path, config: str) -> Source:
-    """Keeps the source that a run goes on with, in place of the one that it was started with, which is set aside.
+    """Stores the source that a run continues with; the source that it was started with is set aside.
 
     Args:
-        folder: of the run or the sweep.
-        config: whose code is executed from now on.
+        folder: the folder of the run or the sweep.
+        config: the config whose code is executed from now on.
 
     Returns:
-        What the record says of it.
+        The description of the source for the record.
     """
     source, files = source_of(config)
     if hosts.is_leader():
@@ -81,16 +81,16 @@ def replace_source(folder: Path, config: str) -> Source:
 def branch_source(
     folder: Path, source: Source, config: str | None, allowed: AllowedCode
 ) -> tuple[Source, dict[str, bytes]]:
-    """The source of a branch: of the config that the command names, else what its parent's folder keeps.
+    """The source of a branch: that of the config which the command names, or else the one in its parent's folder.
 
     Args:
-        folder: of the parent.
-        source: of the parent's record.
-        config: that the command names beside the parent.
-        allowed: by the command's options.
+        folder: the folder of the parent.
+        source: the source of the parent's record.
+        config: the config that the command names beside the parent.
+        allowed: the code that the command's options allow.
 
     Returns:
-        (what the branch's record says of it, its files).
+        (the description of the source for the branch's record, its files).
     """
     named = config or allowed.config
     if named:

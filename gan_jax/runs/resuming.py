@@ -1,4 +1,4 @@
-"""Where a run goes on: at its newest state that can be read, if nothing that came before it is missing."""
+"""Finds the state from which a run continues: the newest readable one before which no row is missing."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gan_jax.training.state import TrainState
 
 
 class Usable(NamedTuple):
-    """The state that a run goes on from.
+    """The state from which a run continues.
 
     Attributes:
-        state: the newest that can be used; None if there is none.
-        step: of its checkpoint; 0 if there is none.
-        unreadable: by step of a newer checkpoint, why it cannot be read.
-        missing: step of the first evaluation whose row is missing, because of which newer states are not used.
+        state: the newest usable state; None if there is none.
+        step: the step of its checkpoint; 0 if there is none.
+        unreadable: for each newer checkpoint that cannot be read, by step, the reason.
+        missing: step of the first evaluation whose row is missing; states after it are not used.
     """
 
     state: TrainState | None
@@ -40,21 +40,23 @@ class Usable(NamedTuple):
         return bool(self.unreadable) or self.missing is not None
 
     def lines(self, metrics: Path, place: Path | None) -> list[str]:
-        """What is wrong and what follows, a line each.
+        """The problems that were found and their consequences, one line each.
 
         Args:
             metrics: the file of the rows.
-            place: where unreadable checkpoints were moved.
+            place: the folder that unreadable checkpoints were moved to.
 
         Returns:
-            Lines for people.
+            Lines to log.
         """
-        lines = [f"{problem}; using the one before (it is moved to {place})" for problem in self.unreadable.values()]
+        lines = [
+            f"{problem}; it was moved to {place}, and the one before it is used" for problem in self.unreadable.values()
+        ]
         if self.state is None:
-            lines = [f"{problem}; moved to {place}" for problem in self.unreadable.values()]
+            lines = [f"{problem}; it was moved to {place}" for problem in self.unreadable.values()]
         if self.missing is not None:
             lines.append(
-                f"{metrics} lacks the row of step {self.missing}: all after step {self.step} is computed again"
+                f"{metrics} lacks the row of step {self.missing}: everything after step {self.step} is computed again"
             )
         return lines
 
@@ -62,16 +64,16 @@ class Usable(NamedTuple):
 def newest_usable(
     folder: Path, template: TrainState, steps: Sequence[int], first_missing: Callable[[TrainState, int], int | None]
 ) -> Usable:
-    """The newest state that can be read and before which nothing is missing. Nothing is written.
+    """The newest state that can be read and before which no row is missing. Nothing is written.
 
     Args:
-        folder: of the checkpoints.
-        template: of the state.
-        steps: of the checkpoints to choose from, ascending.
-        first_missing: of a state and its step: the first evaluation up to it whose row is missing, or None.
+        folder: the folder of the checkpoints.
+        template: the template of the state.
+        steps: the steps of the checkpoints to choose from, ascending.
+        first_missing: given a state and its step, returns the first evaluation up to it whose row is missing, or None.
 
     Returns:
-        The state, and what is wrong with newer ones.
+        The state, and the problems of newer ones.
     """
     candidates, unreadable, found = list(steps), dict[int, str](), None
     checkpoints = Checkpoints(folder, read_only=True) if candidates else None
@@ -96,10 +98,10 @@ def evaluated_steps(experiment: Experiment, first: int, last: int) -> list[int]:
     Args:
         experiment: the settings.
         first: step at which the run began.
-        last: the last step to count.
+        last: upper bound of the steps.
 
     Returns:
-        Those after `first`, up to `last`.
+        The steps after `first`, up to `last`.
     """
     every = experiment.eval_every_steps
     steps = list(range((first // every + 1) * every, last + 1, every))
@@ -114,21 +116,22 @@ def has_all_rows(run: RunDirectory, record: RunRecord) -> bool:
 
 
 def resume(run: RunDirectory, record: RunRecord, *, restart: bool = False) -> tuple[TrainState, list[str]]:
-    """The state from which a run continues bit for bit, and what is wrong with newer ones, a line each.
+    """The state from which a run continues bit for bit, and the problems of newer ones, one line each.
 
-    What the run wrote after that state is dropped from its folder, to be made again; checkpoints that cannot be read
-    are set aside. A run that was killed before its first checkpoint starts over from its key, with the same numbers.
+    Rows and pictures after that state are removed from the folder, since the run makes them again; checkpoints that
+    cannot be read are set aside. A run that was killed before its first checkpoint starts anew from its key, with the
+    same numbers.
 
     Args:
         run: the folder.
-        record: what it is a run of.
-        restart: whether a run without a usable state is trained anew, and what is there set aside.
+        record: the experiment, seed and data of the run.
+        restart: whether a run without a usable state is trained anew; its old files are then set aside.
 
     Returns:
-        (the state, lines for people).
+        (the state, lines to log).
 
     Raises:
-        RunError: if there is no usable state, or (with `restart`) the run is a branch, whose first state is lost.
+        RunError: if there is no usable state, or (with `restart`) the run is a branch, and its first state is lost.
     """
     template = state_template(record.experiment)
     arrays = to_host(template)
@@ -169,7 +172,7 @@ def _resume_here(
 
 
 def _steps_on_plan(run: RunDirectory, record: RunRecord) -> list[int]:
-    """Steps of checkpoints, up to the end of a run that has been prolonged since: it would not be evaluated there."""
+    """Steps of the checkpoints before any former end of the run that, now prolonged, it would not evaluate."""
     every, first, last = record.experiment.eval_every_steps, record.began_at(), record.experiment.num_steps
     steps = stored_steps(run.checkpoints_path)
     off_plan = [step for step in steps if step % every and step not in (first, last)]
@@ -177,30 +180,30 @@ def _steps_on_plan(run: RunDirectory, record: RunRecord) -> list[int]:
 
 
 def _refusal(run: RunDirectory, record: RunRecord, usable: Usable) -> str:
-    remedy = f"train anew from step 0 with --restart, which moves what is there to {run.path / 'set_aside'}"
+    remedy = f"train anew from step 0 with --restart, which moves the old files to {run.path / 'set_aside'}"
     if record.began_at():
         remedy = f"start the branch again with --branch-from {record.parent}"
     return cannot_continue(f"{run.path}", usable, run.metrics_path, remedy)
 
 
 def cannot_continue(name: str, usable: Usable, metrics: Path, remedy: str) -> str:
-    """Why something cannot be continued, and what to do: two lines.
+    """The message that a run or sweep cannot be continued: the reason, and on a second line what to do.
 
     Args:
-        name: of the run or sweep.
-        usable: what was found, without a state.
+        name: the name of the run or sweep.
+        usable: the result of the search, which has no state.
         metrics: the file of the rows.
-        remedy: what to do if the cause cannot be mended.
+        remedy: what to do if the cause cannot be removed.
 
     Returns:
         The message.
     """
-    what = next(iter(usable.unreadable.values()), "it had begun, and its checkpoints are gone")
+    what = next(iter(usable.unreadable.values()), "it had begun, but its checkpoints are missing")
     if len(usable.unreadable) > 1:
         what = f"none of {len(usable.unreadable)} checkpoints can be used: {what}"
     if usable.missing is not None and not usable.unreadable:
         what = f"{metrics} lacks the row of step {usable.missing}, and there is no checkpoint before it"
     return (
-        f"{name} cannot be continued, and is left as it is: {what}\n"
-        f"mend the cause (access rights, another version, an edited optimiser, a copy of the file), or {remedy}"
+        f"{name} cannot be continued, and nothing was changed: {what}\n"
+        f"remove the cause (access rights, another version, an edited optimiser, a lost file), or {remedy}"
     )

@@ -26,10 +26,10 @@ def metrics_row(
     Args:
         experiment: the settings.
         step: steps done.
-        evaluation: at that step.
+        evaluation: the evaluation at that step.
         series: training metrics by name, in parts [steps] since the last row.
-        label: of the detector.
-        speed: steps per second; None where it is not known.
+        label: the label of the detector.
+        speed: steps per second; None if it is not known.
 
     Returns:
         JSON.
@@ -47,15 +47,15 @@ def metrics_row(
 
 
 def signals_rows(signals: dict[str, Any], end: int, num_steps: int) -> list[dict[str, Any]]:
-    """Rows of signals.jsonl: one a probe.
+    """Rows of signals.jsonl, one per probe.
 
     Args:
-        signals: of a chunk, each [probes].
+        signals: the signals of a chunk, each [probes].
         end: step of the last probe.
-        num_steps: full steps of the chunk, which the probes divide into equal parts.
+        num_steps: number of full steps of the chunk, which the probes divide into equal parts.
 
     Returns:
-        JSON, a row a probe.
+        JSON, one row per probe.
     """
     series = {name: np.asarray(values) for name, values in signals.items()}
     num = len(next(iter(series.values())))
@@ -71,13 +71,13 @@ def signals_rows(signals: dict[str, Any], end: int, num_steps: int) -> list[dict
 def member_row(
     number: int, member: Member, state: dict[str, Any], window: float, last: dict[str, Any], ends: bool
 ) -> dict[str, Any]:
-    """A row of members.jsonl: what a member of a sweep is, its verdict so far, its last metrics.
+    """A row of members.jsonl: arm, settings and seed of a member of a sweep, its verdict so far, its last metrics.
 
     Args:
-        number: of the member.
+        number: the number of the member.
         member: its arm and seed.
         state: its detector, step and nonfinite_step.
-        window: of its detector, in evaluations.
+        window: the window of its detector, in evaluations.
         last: its last evaluation, as in metrics.jsonl.
         ends: whether its batch has ended.
 
@@ -112,5 +112,5 @@ def _number(value: Any) -> Any:
 
 
 def without_long_lists(values: dict[str, Any]) -> dict[str, Any]:
-    """Metrics without the counts of 1,000 modes and the like, which are in metrics.jsonl."""
+    """The metrics without long lists, such as the counts of 1,000 modes, which are only in metrics.jsonl."""
     return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}

@@ -1,4 +1,4 @@
-"""From a folder to arrays: `Run` and `SweepRun`, for notebooks and scripts."""
+"""`Run` and `SweepRun`: stored runs and sweeps as arrays, for notebooks and scripts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run on a disk: its settings, verdict, metrics, states and generators. Nothing is written.
+    """A stored run: its settings, verdict, metrics, states and generators. Nothing is written.
 
-    No code of the folder is executed unasked. Of a run with components of the user's own, `metrics`, `verdict`, `seed`
-    and `steps` are there without it; the rest needs `config` or `trust`.
+    No code in the folder is executed unasked. If the run has components of the user's own, `metrics`, `verdict`, `seed`
+    and `steps` are available anyway; everything else needs `config` or `trust`.
 
     Args:
         path: the run's folder, or "SWEEP#MEMBER" for a member of a sweep.
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def path(self) -> Path:
-        """The run's folder; of a member of a sweep, the folder of what belongs to it alone."""
+        """The run's folder; for a member of a sweep, the folder of its own files within the sweep."""
         return self._stored.directory.path
 
     @property
@@ -77,31 +77,31 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Seed of the run's key."""
+        """The seed of the run's key."""
         return self._stored.record.seed
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Steps with a checkpoint, ascending."""
+        """The steps that have a checkpoint, ascending."""
         return self._stored.steps
 
     @property
     def verdict(self) -> Verdict | None:
-        """Outcome, onset and cause; None for a run that has not ended."""
+        """Outcome, onset and cause; None if the run has not ended."""
         return None if self._stored.verdict is None else Verdict.from_json(self._stored.verdict)
 
     @functools.cached_property
     def metrics(self) -> dict[str, np.ndarray]:
         """Series over the evaluations by name, each [evaluations] (or [evaluations, ...]).
 
-        "step"; "label"; "train/NAME", means of the training metrics since the evaluation before; "batch/NAME" and
-        "running/NAME", the detector's metrics by mode of G's batch norm.
+        The names are "step"; "label"; "train/NAME", means of the training metrics since the previous evaluation; and
+        "batch/NAME" and "running/NAME", the detector's metrics by mode of G's batch norm.
         """
         return metric_arrays(self._stored.read_metrics())
 
     @functools.cached_property
     def recorded(self) -> dict[str, np.ndarray]:
-        """Values of the run's recorder by name, each [probes], and "step"; empty without a recorder."""
+        """Values of the run's recorder by name, each [probes], and "step"; {} without a recorder."""
         rows = self._stored.read_signals()
         names = dict.fromkeys(name for row in rows for name in row["signals"])
         series = {name: np.array([row["signals"].get(name) for row in rows], dtype=float) for name in names}
@@ -115,10 +115,10 @@ class Run:
         """The data that the run was trained on.
 
         Args:
-            location: where they lie, if they have moved.
+            location: the folder of the data, if they have moved.
 
         Raises:
-            RunError: if there are no such data, or their contents are others.
+            RunError: if the data are not found, or their contents have changed.
         """
         return self._stored.load_data(location)
 
@@ -126,7 +126,7 @@ class Run:
         """The state of a checkpoint.
 
         Args:
-            step: which; None: the newest that can be read.
+            step: the step of the checkpoint; None takes the newest that can be read.
 
         Raises:
             RunError: if there is no such checkpoint, or it cannot be read.
@@ -135,14 +135,14 @@ class Run:
             return self._stored.restore_latest()[0]
         if step not in self.steps:
             known = ", ".join(f"{known:,}" for known in self.steps) or "none"
-            raise RunError(f"{self._stored.name} has no checkpoint of step {step:,}; it has {known}")
+            raise RunError(f"{self._stored.name} has no checkpoint of step {step:,}: choose one of {known}")
         return self._stored.restore(step)
 
     def generator(self, step: int | None = None) -> TrainedGenerator:
-        """The generator of a checkpoint: the one that evaluations are of (current, or its moving average).
+        """The generator of a checkpoint, as it is evaluated: the current one, or its moving average.
 
         Args:
-            step: which; None: the newest that can be read.
+            step: the step of the checkpoint; None takes the newest that can be read.
 
         Raises:
             RunError: if there is no such checkpoint, or it cannot be read.
@@ -155,10 +155,10 @@ class TrainedGenerator:
     """A generator at a step of a run.
 
     Attributes:
-        experiment: the settings, networks at the step's stage and schedule.
+        experiment: the settings, with the networks at the stage of the step.
         state: the run's state.
         variables: parameters and statistics of G.
-        step: steps done.
+        step: number of training steps done.
 
     Example:
         Samples of a checkpoint, and of points between two latents::
@@ -174,7 +174,7 @@ class TrainedGenerator:
     step: int
 
     def latents(self, key: Array | None, num: int) -> Array:
-        """Latents [num, latent_dim]: fresh from a key, or with None the first of the run's fixed ones."""
+        """Latents [num, latent_dim]: drawn from a key; None takes the first of the run's fixed latents."""
         if key is None:
             return latent_bank(self.experiment, self.state, num)
         return sample_latent(self.experiment, key, num)
@@ -182,12 +182,12 @@ class TrainedGenerator:
     def sample(self, key: Array | None, num: int) -> Array:
         """Samples in data units; images in [-1, 1].
 
-        A generator with batch norm normalises by the statistics of training-sized batches where `num` is a multiple of
-        the batch size ("batch" mode, as the detector sees samples), else by those of all `num` samples.
+        A generator with batch norm normalises by the statistics of batches of the training size if `num` is a multiple
+        of it ("batch" mode, as for the detector), and otherwise by those of all `num` samples.
 
         Args:
-            key: typed PRNG key; None: the run's fixed latents, those of its pictures.
-            num: how many.
+            key: typed PRNG key; None takes the run's fixed latents, those of its pictures.
+            num: the number of samples.
 
         Returns:
             [num, *shape].
@@ -199,8 +199,8 @@ class TrainedGenerator:
         """`sample` by mode of batch norm: "running" statistics, and "batch" where G has statistics.
 
         Args:
-            key: as in `sample`.
-            num: as in `sample`.
+            key: as for `sample`.
+            num: as for `sample`.
         """
         return _sample_modes(self.experiment, self.variables, self.latents(key, num))
 
@@ -209,11 +209,11 @@ _sample_modes = jax.jit(sample_modes)
 
 
 def trained_generator(experiment: Experiment, state: TrainState) -> TrainedGenerator:
-    """The generator of a state, as `Run.generator` gives it.
+    """The generator of a state, as `Run.generator` returns it.
 
     Args:
         experiment: the settings.
-        state: of a run of it.
+        state: a state of a run with these settings.
     """
     step = int(state.step)
     stage = None if experiment.growth is None else experiment.growth.stage(step, num_stages(experiment))
@@ -222,24 +222,24 @@ def trained_generator(experiment: Experiment, state: TrainState) -> TrainedGener
 
 
 class SweepRun:
-    """A sweep on a disk. `sweep.member(3)` is one of its runs, `for run in sweep` goes through all.
+    """A stored sweep. `sweep.member(3)` is one of its runs, `for run in sweep` iterates over all.
 
     Args:
         path: the sweep's folder.
-        more: folders of further sweeps, which are read with it as one: arms of one name are one experiment, and their
-            seeds differ. Members are then numbered by seed, then by arm.
+        more: folders of further sweeps, which are joined with it: arms of the same name must be the same experiment
+            with other seeds. Members are then numbered by seed, then by arm.
         config: a config to execute, which defines the sweep's own components.
         trust: whether to execute the config's source that each folder keeps.
 
     Raises:
-        RunError: if one is no sweep, or they do not fit together (a `ValueError`).
+        RunError: if a folder is not a sweep, or the sweeps do not fit together (a `ValueError`).
 
     Example:
         A study of 6 arms by 5 seeds, made by `gan-jax sweep ring_label_noise`::
 
             sweep = gan_jax.SweepRun("runs/ring_label_noise-sweep")
             len(sweep), sweep.frame()["verdict.outcome"].value_counts()
-            gan_jax.plot.survival(sweep)                    # a curve an arm
+            gan_jax.plot.survival(sweep)                    # one curve per arm
             sweep.member(7).verdict.sentence()
     """
 
@@ -261,7 +261,7 @@ class SweepRun:
 
     @property
     def path(self) -> Path:
-        """The sweep's folder; of several, the first."""
+        """The sweep's folder; the first, if there are several."""
         return self._directory.path
 
     @property
@@ -277,7 +277,7 @@ class SweepRun:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """A row a member: arm, settings, seed, whether it has ended, verdict, last metrics."""
+        """One row per member: arm, settings, seed, whether it has ended, verdict, last metrics."""
         return self._directory.read_members()
 
     @property
@@ -286,7 +286,7 @@ class SweepRun:
         return [Verdict.from_json(row["verdict"]) for row in self.rows]
 
     def frame(self) -> pandas.DataFrame:
-        """`rows` as a pandas frame indexed by member, nested settings and metrics with dotted names."""
+        """`rows` as a pandas frame indexed by member; nested settings and metrics have dotted names."""
         import pandas as pd
 
         rows = [flat(row) for row in self.rows]
@@ -296,7 +296,7 @@ class SweepRun:
         """A member as a run.
 
         Args:
-            number: as in `rows`.
+            number: the number of the member, as in `rows`.
 
         Raises:
             RunError: if there is no such member.

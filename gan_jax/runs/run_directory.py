@@ -1,16 +1,16 @@
-"""The folder of a run: what it is a run of, its metrics, pictures, checkpoints and verdict.
+"""The folder of a run: its record, metrics, pictures, checkpoints and verdict.
 
 experiment.json   the experiment, seed, data fingerprint and their hashes; versions, device, command, parent of a branch
 source/           a copy of the config, if it is a file, and of the modules beside it that it imports
-metrics.jsonl     a row an evaluation
-signals.jsonl     a row a probe, if the experiment has a recorder
+metrics.jsonl     one row per evaluation
+signals.jsonl     one row per probe, if the experiment has a recorder
 recent/           training metrics of every step up to the last evaluations, from which onset/ is made
-onset/            of a run that failed: metrics of every step and states around its onset (`gan_jax.runs.onset_window`)
-diagnosis/        what `gan-jax diagnose` found
-samples/          pictures of fixed latents, step_00000500.png
-checkpoints/      one folder a step
-set_aside/        what could not be read when the run was resumed
-verdict.json      at the end
+onset/            if the run failed: metrics of every step and states around its onset (`gan_jax.runs.onset_window`)
+diagnosis/        results of `gan-jax diagnose`
+samples/          pictures of samples from fixed latents, step_00000500.png
+checkpoints/      one folder per step
+set_aside/        files that could not be read when the run was resumed
+verdict.json      the verdict, written at the end
 report.html       written by `gan-jax report`
 """
 
@@ -39,12 +39,12 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class RunDirectory:
-    """The folder of one run: the paths of its files, and how each is read and written.
+    """The folder of one run: paths of its files, and methods that read and write them.
 
     Args:
         path: the folder.
         allowed: code that may be executed to read its record.
-        root: the folder that the user names, if it is not this one: the sweep of a member.
+        root: the folder that the user named, if it is not this one: for a member of a sweep, the sweep.
     """
 
     def __init__(self, path: Path, allowed: AllowedCode = NO_CODE, root: Path | None = None) -> None:
@@ -72,20 +72,20 @@ class RunDirectory:
 
         Args:
             path: the folder.
-            record: what it is a run of. It is written last, so that a folder with a record is whole.
-            source: files of its config's source, by name.
+            record: the record of the run. It is written last, so that a folder with a record is complete.
+            source: source files of the config, by name.
             prepare: writes what must be there before the record, such as the first state of a branch.
 
         Returns:
             The folder.
 
         Raises:
-            RunError: if it holds a run or anything else, or cannot be written.
+            RunError: if the folder is not empty, or cannot be written.
         """
         run = cls(path)
         if run.record_path.exists():
             lines = run.read_record().differences(record)
-            why = f"holds another experiment ({'; '.join(lines[:4])})" if lines else "already holds this run"
+            why = f"holds a run of another experiment ({'; '.join(lines[:4])})" if lines else "already holds this run"
             remedy = "choose another --run-dir" if lines else f"continue it with --resume {path}"
             raise RunError(f"{path} {why}: {remedy}")
 
@@ -107,16 +107,18 @@ class RunDirectory:
             allowed: code that may be executed to read its record.
 
         Raises:
-            RunError: if it is none.
+            RunError: if it is not the folder of a run.
         """
         run = cls(path, allowed)
         if not hosts.from_leader(run.record_path.is_file):
-            raise RunError(f"{path} is not a run folder (it has no experiment.json): give a folder that train made")
+            raise RunError(
+                f"{path} is not a run folder (it has no experiment.json): give a folder that gan-jax train wrote"
+            )
         run.read_record()
         return run
 
     def read_record(self) -> RunRecord:
-        """The record, which in several processes the leader reads for all."""
+        """The record; of several processes, the leader reads it for all."""
         return parse_record(self.record_path, RunRecord.from_json, self.allowed)
 
     def read_metrics(self) -> list[dict[str, Any]]:
@@ -138,7 +140,7 @@ class RunDirectory:
         append_lines(self.signals_path, rows)
 
     def forget_after(self, step: int) -> None:
-        """Drops rows, pictures, the verdict and the onset of steps that a resumed run will make again."""
+        """Removes rows, pictures, the verdict and the onset after a step, since a resumed run will make them again."""
         for path, rows in ((self.metrics_path, self.read_metrics()), (self.signals_path, self.read_signals())):
             if path.is_file():
                 write_lines(path, [row for row in rows if row["step"] <= step])
@@ -151,7 +153,7 @@ class RunDirectory:
         self.verdict_path.unlink(missing_ok=True)
 
     def written(self) -> list[Path]:
-        """What training wrote: all but the record."""
+        """The files and folders that training writes: all but the record."""
         rows = [self.metrics_path, self.signals_path, self.verdict_path]
         return [*rows, self.checkpoints_path, self.onset_path, self.recent_path, self.samples_path]
 
@@ -159,16 +161,16 @@ class RunDirectory:
         return self.samples_path / f"step_{step:08d}.png"
 
     def pictures(self) -> list[Path]:
-        """Those that the run has drawn, in the order of their steps."""
+        """The pictures that the run has drawn, in the order of their steps."""
         return numbered_pictures(self.samples_path, "step_")
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Holds the folder for this process; see `exclusive`."""
+        """Locks the folder for this process; see `exclusive`."""
         return exclusive(self.path)
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and of the packages, and the device, as a run's record keeps them."""
+    """Versions of Python and the packages, and the device, for the record of a run."""
     versions = {}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""The record of a run, experiment.json: what it is a run of, and how the record is read."""
+"""The record of a run, experiment.json: experiment, seed, data, versions; and how it is read and checked."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _R = TypeVar("_R")
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
-    """What a folder is a run of. `experiment`, `seed` and `data` decide the numbers; the rest is for people.
+    """The record of a run. `experiment`, `seed` and `data` determine its numbers; the other fields are information.
 
     Attributes:
-        experiment: the settings; a user's own components are stand-ins where their code has not been executed.
-        seed: of the run's key.
+        experiment: the settings; a user's own components are placeholders if their code was not executed.
+        seed: the seed of the run's key.
         data: fingerprint of the data set's contents; "" for data made from settings.
         config: name or path that the run was started with.
-        location: where the data were read, as given; None for the default places.
+        location: the folder of the data, as given; None for the default places.
         parent: "RUN@STEP" for a branch.
         environment: versions and device.
         command: the command line.
         keep_every_steps: checkpoints at multiples of this are kept for good.
-        first_step: where the run began: 0, or the step of its parent that it branched from.
+        first_step: step at which the run began: 0, or for a branch the step of its parent's checkpoint.
         source: the config's file and the modules beside it, with their SHA-256; {} for a shipped config.
-        continued: commands that continued it otherwise than it was started: longer, or with other source.
+        continued: commands that changed the run when they continued it: its length, or its source.
     """
 
     experiment: Experiment
@@ -66,12 +66,12 @@ class RunRecord:
         return cls(**{**fields, "experiment": read_experiment(value["experiment"], code)})
 
     def began_at(self) -> int:
-        """The step at which the run began. Records of version 0.1.0 have a branch's in its parent's name alone."""
+        """The step at which the run began. Records of version 0.1.0 store it only in the name of a branch's parent."""
         step = (self.parent or "").rpartition("@")[2]
         return self.first_step or (int(step) if step.isdecimal() else 0)
 
     def differences(self, other: RunRecord) -> list[str]:
-        """What makes `other` a different run: settings, seed, data."""
+        """The settings, seed and data in which `other` differs, one line each."""
         lines = diff(self.experiment, other.experiment)
         if self.seed != other.seed:
             lines.append(f"seed: {self.seed} -> {other.seed}")
@@ -83,15 +83,15 @@ class RunRecord:
 def parse_record(
     path: Path, parse: Callable[[dict[str, Any], ConfigCode | None], _R], allowed: AllowedCode = NO_CODE
 ) -> _R:
-    """Reads a record file, which in several processes the leader does for all.
+    """Reads the file of a record; of several processes, the leader reads it for all.
 
     Args:
         path: the file.
-        parse: takes its JSON, and the code of its own components if that may be executed.
+        parse: called with its JSON, and with the code of the user's own components if that may be executed.
         allowed: code that may be executed.
 
     Returns:
-        What `parse` returns.
+        The result of `parse`.
 
     Raises:
         RunError: if it cannot be read.
@@ -107,33 +107,33 @@ def parse_record(
 
 
 def read_code(path: Path, allowed: AllowedCode) -> ConfigCode | None:
-    """The code of the own components of a record file, executed; None if it has none, or none may be executed.
+    """Executes the code of a record's own components; None if it has none, or none may be executed.
 
     Raises:
-        ConfigError: as `folder_code`.
+        ConfigError: as for `folder_code`.
     """
     return parse_record(path, lambda value, code: code, allowed)
 
 
 def check_unedited(path: Path) -> None:
-    """Refuses a record in which a field that decides the numbers was changed by hand.
+    """Checks that no field which determines the numbers was changed by hand.
 
     Raises:
-        RunError: naming the fields.
+        RunError: if one was; the message names the fields.
     """
     names = edited_fields(hosts.from_leader(lambda: json.loads(path.read_text(encoding="utf-8"))))
     if names:
         raise RunError(
-            f"{path} was edited since it was written ({', '.join(names[:4])}): it would go on with other numbers; undo "
-            "the edit, or start another run with the change (train --branch-from)"
+            f"{path} was edited after it was written ({', '.join(names[:4])}), so the run would continue with other "
+            "numbers: undo the edit, or start a new run with the change (train --branch-from)"
         )
 
 
 def require_components(name: object, *parts: Any) -> None:
-    """Refuses to use parts of a record's experiment that are stand-ins.
+    """Checks that the components of a record's experiment are real ones, not placeholders.
 
     Args:
-        name: of the run or the sweep, for the message.
+        name: the name of the run or the sweep, for the message.
         *parts: the experiment, or components of it.
 
     Raises:
@@ -142,6 +142,6 @@ def require_components(name: object, *parts: Any) -> None:
     missing = missing_components(parts)
     if missing:
         raise RunError(
-            f"{name} has components of its own ({', '.join(missing)}), and no code is executed unasked: name its "
-            "config with --config FILE, or execute the source that it keeps with --trust (Python: config=, trust=True)"
+            f"{name} has components of its own ({', '.join(missing)}), whose code is not executed unasked: name the "
+            "config with --config FILE, or execute the source in the folder with --trust (Python: config=, trust=True)"
         )

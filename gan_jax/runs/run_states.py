@@ -1,4 +1,4 @@
-"""A stored run with its data, and where results of diagnoses are kept."""
+"""A stored run with its data, for diagnoses, and the files in which their results are kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunStates(NamedTuple):
     Attributes:
         stored: the run, or the member of a sweep.
         resources: its data.
-        steps: of the checkpoints that are there, ascending; those around the onset among them.
+        steps: the steps of its checkpoints, ascending, including those around the onset.
     """
 
     stored: StoredRun
@@ -48,7 +48,7 @@ class RunStates(NamedTuple):
 
     @property
     def verdict(self) -> dict[str, Any] | None:
-        """What verdict.json holds; None if the run has not ended."""
+        """The content of verdict.json; None if the run has not ended."""
         return self.stored.verdict
 
     @property
@@ -66,14 +66,14 @@ def open_states(name: str | Path, location: str | None = None, allowed: AllowedC
 
     Args:
         name: the run's folder, or "SWEEP#MEMBER".
-        location: of the data, if they have moved.
+        location: the folder of the data, if they have moved.
         allowed: code that may be executed to read its record.
 
     Returns:
         The run.
 
     Raises:
-        RunError: if it is no run, has no checkpoint, or its data are not those that it was trained on.
+        RunError: if it is not a run, has no checkpoint, or the data are not those that it was trained on.
     """
     stored = open_run(name, allowed)
     require_components(stored.name, stored.record.experiment)
@@ -84,17 +84,17 @@ def open_states(name: str | Path, location: str | None = None, allowed: AllowedC
 
 
 def chosen_steps(states: RunStates, options: argparse.Namespace) -> list[int]:
-    """The checkpoints that `--step` asks for: one, or all that are there."""
+    """The steps of the checkpoints to measure: that of `--step`, or all."""
     if options.step is None:
         return list(states.steps)
     if options.step not in states.steps:
         known = ", ".join(f"{step:,}" for step in states.steps)
-        raise RunError(f"{states.name} has no checkpoint of step {options.step}; it has {known}")
+        raise RunError(f"{states.name} has no checkpoint of step {options.step}: give --step one of {known}")
     return [options.step]
 
 
 def diagnosis_path(run: RunDirectory, kind: str) -> Path:
-    """Where the result of a diagnosis is kept, to be shown in the report."""
+    """The file in which the result of a diagnosis is kept, to be shown in the report."""
     return run.path / "diagnosis" / f"{kind}.json"
 
 
@@ -103,14 +103,14 @@ def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path
 
     Args:
         run: the folder.
-        kind: of the diagnosis.
-        result: as JSON.
+        kind: the kind of the diagnosis.
+        result: the result, as JSON.
 
     Returns:
-        The file that was written; None if it cannot be, which is told in a line.
+        The file that was written; None if it cannot be written, of which a line is logged.
 
     Raises:
-        RunError: if a link leads out of the folder there.
+        RunError: if the path is a link that leads out of the folder.
     """
     path = diagnosis_path(run, kind)
     refuse_links(run.root, path)
@@ -118,13 +118,14 @@ def keep_diagnosis(run: RunDirectory, kind: str, result: dict[str, Any]) -> Path
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, result)
     except OSError as error:
-        _log.warning("gan-jax: the result is not kept in %s (%s): --out FILE keeps it", path, error.strerror or error)
+        reason = error.strerror or error
+        _log.warning("gan-jax: the result cannot be kept in %s (%s): --out FILE writes it elsewhere", path, reason)
         return None
     return path
 
 
 def read_diagnoses(run: RunDirectory) -> dict[str, dict[str, Any]]:
-    """By kind, the results that are in a run's folder; a damaged file is left out, and told in a line."""
+    """The results in a run's folder, by kind; a damaged file is left out, and a line is logged."""
     found = {}
     for path in sorted((run.path / "diagnosis").glob("*.json")):
         try:

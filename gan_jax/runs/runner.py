@@ -1,4 +1,4 @@
-"""Training on the host's side: the loop over chunks that logs, draws, checkpoints, resumes and branches."""
+"""Training on the side of the host: the loop over chunks that logs, draws pictures and writes checkpoints."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ _players_finite = jax.jit(players_finite)
 
 @dataclasses.dataclass(frozen=True)
 class HostOptions:
-    """What the host does beside training. None of it changes a number of the run, but `data_parallel` its rounding.
+    """What the host does beside training. No option changes the numbers of a run, except `data_parallel` by rounding.
 
     Attributes:
-        num_pictures: sample pictures over the run, evenly spaced; the last evaluation always gets one.
-        keep: newest checkpoints that are kept, if more than the flight recorder needs.
-        num_branch_points: checkpoints kept for good, evenly spaced, to branch from.
+        num_pictures: number of sample pictures over the run, evenly spaced; the last evaluation always gets one.
+        keep: number of newest checkpoints that are kept; never fewer than the flight recorder needs.
+        num_branch_points: number of evenly spaced checkpoints that are never deleted, to branch from.
         progress: whether to report progress on standard error.
         tensorboard: whether to also write TensorBoard event files (extra `tensorboard`).
-        data_parallel: whether each batch is split over the devices; several processes always do.
-        num_devices: how many of them; None: all.
-        stop_at_collapse: whether the run ends at the evaluation that fills the window of its first onset, of a collapse
-            (also while forming) or of junk. Resumed without it, the run goes on.
-        draw: writes a picture of samples: (file, source, samples, title). None: the run has no pictures. An error in it
-            is logged and never stops the run.
-        metrics: names of sample metrics, with commas, that are measured at each evaluation; None: those of the detector
+        data_parallel: whether each batch is split over the devices; several processes always split it.
+        num_devices: number of devices; None takes all.
+        stop_at_collapse: whether the run ends at the evaluation that fills the window of its first onset, be it of a
+            collapse (also while forming) or of junk. Resumed without this option, the run continues.
+        draw: writes a picture of samples: (file, source, samples, title). None disables pictures. An error in it is
+            logged and never stops the run.
+        metrics: names of sample metrics, with commas, that are measured at each evaluation. None: those of the detector
             alone.
     """
 
@@ -77,10 +77,10 @@ class RunResult:
 
     Attributes:
         verdict: outcome, onset and cause.
-        metrics: of the last evaluation, by mode of G's batch norm.
+        metrics: the metrics of the last evaluation, by mode of G's batch norm.
         steps_per_second: without compilation; None where it is not known.
-        message: what stopped the run early, if values were not finite; None otherwise.
-        record: what verdict.json holds.
+        message: why the run stopped early, if values were not finite; None otherwise.
+        record: the content of verdict.json.
     """
 
     verdict: Verdict
@@ -103,18 +103,18 @@ def train_run(
 ) -> RunResult:
     """Trains from a state to the experiment's end, filling the run folder.
 
-    A checkpoint is written after every evaluation, so a kill loses at most what followed the last one. Values that are
-    not finite stop the run; the state that holds them is never saved.
+    A checkpoint is written after every evaluation, so a kill loses at most the steps after the last one. Values that
+    are not finite stop the run; a state that holds them is never saved.
 
     Args:
-        run: the folder; in several processes only the leader writes there.
-        record: what it is a run of.
-        resources: of the experiment.
-        state: where to start; donated.
-        options: of the host.
+        run: the folder; of several processes, only the leader writes there.
+        record: the experiment, seed and data of the run.
+        resources: the resources of the experiment.
+        state: the state to start from; it is donated.
+        options: the options of the host.
         on_chunk: called after every chunk with its state.
-        advance: `compiled_chunk`, or what `make_parallel_chunk` returns; replicas are then compared.
-        measure: of the samples of an evaluation; its values are in the row's "samples".
+        advance: `compiled_chunk`, or the result of `make_parallel_chunk`, after which replicas are compared.
+        measure: measures the samples of an evaluation; its values are the row's "samples". None disables it.
 
     Returns:
         The verdict and the last metrics.
@@ -211,13 +211,13 @@ def same_shapes(template: Any, other: Any) -> bool:
 
 
 def state_template(experiment: Experiment) -> TrainState:
-    """Shapes and dtypes of the experiment's state, without computing it; its key is a real one, of the right kind."""
+    """Shapes and dtypes of the experiment's state, without computing it; only the key is an actual key."""
     key = jax.random.key(0)
     return init_shapes(experiment, key)._replace(key=key)
 
 
 def stacked_template(experiment: Experiment, num: int) -> TrainState:
-    """The template of the states of `num` runs, with a leading axis."""
+    """The template of the states of `num` runs, stacked along a leading axis."""
     template = state_template(experiment)
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((num, *leaf.shape), leaf.dtype), template._replace(key=template.step)
@@ -226,14 +226,14 @@ def stacked_template(experiment: Experiment, num: int) -> TrainState:
 
 
 def spaced(experiment: Experiment, num: int) -> int:
-    """Steps between `num` evenly spaced evaluations; a multiple of `eval_every_steps`."""
+    """The number of steps between `num` evenly spaced evaluations, a multiple of `eval_every_steps`."""
     evaluations = -(-experiment.num_steps // experiment.eval_every_steps)
     return max(1, round(evaluations / max(1, num))) * experiment.eval_every_steps
 
 
 def _nonfinite_message(state: TrainState, start: int, stop: int, checkpoints: Checkpoints) -> str:
     good = checkpoints.steps()
-    last = f"the last good checkpoint is of step {good[-1]} in {checkpoints.directory}" if good else "no checkpoint yet"
+    last = f"the last good checkpoint is step {good[-1]} in {checkpoints.directory}" if good else "no checkpoint yet"
     return f"values stopped being finite at step {int(state.nonfinite_step)} (chunk of steps {start}-{stop}); {last}"
 
 
@@ -245,7 +245,7 @@ def _finish(
     row: dict[str, Any] | None,
     ending: tuple[float | None, str | None, bool],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(metrics of the last evaluation, what verdict.json holds)."""
+    """(metrics of the last evaluation, content of verdict.json)."""
     if row is None:  # a resumed run that had nothing left to do: its last row is on the disk
         rows = run.read_metrics()
         row = rows[-1] if rows else {"evaluation": {}}
@@ -265,12 +265,12 @@ def _finish(
 
 
 def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, title: str, data: Any) -> None:
-    """Draws a picture of samples, if there is a function for it. An error is logged: a picture never stops a run.
+    """Draws a picture of samples, if there is a function for it. An error is logged, and never stops the run.
 
     Args:
         draw: writes the picture. None disables pictures.
-        path: of the picture.
-        source: of the data, which knows real modes.
+        path: the path of the picture.
+        source: the source of the data, which knows real modes.
         samples: [n, *shape].
         title: over the picture.
         data: the source's settings, which name a unit.
@@ -282,11 +282,12 @@ def decorate(draw: Draw | None, path: Path, source: Any, samples: np.ndarray, ti
         with replacing(path) as temporary:
             draw(temporary, source, samples, title, getattr(data, "unit", ""))
     except Exception as error:
-        _log.warning("gan-jax: no picture %s: %s", path.name, str(error).splitlines()[0] if str(error) else error)
+        reason = str(error).splitlines()[0] if str(error) else error
+        _log.warning("gan-jax: picture %s was not drawn: %s", path.name, reason)
 
 
 def read_verdict(run: RunDirectory) -> dict[str, Any] | None:
-    """verdict.json of a run; None if it has not ended, or (told in a line) the file is damaged."""
+    """verdict.json of a run; None if the run has not ended, or if the file is damaged, of which a line is logged."""
     return hosts.from_leader(lambda: _read_verdict(run.verdict_path))
 
 
@@ -298,8 +299,10 @@ def _read_verdict(path: Path) -> dict[str, Any] | None:
         field = damaged_verdict(verdict, RUN_VERDICT)
         if field is None:
             return verdict
-        reason: Any = f"it has no valid {field}" if field else "it is no verdict"
+        reason: Any = f"it has no valid {field}" if field else "it is not a verdict"
     except (ValueError, RecursionError) as error:
         reason = error
-    _log.warning("gan-jax: %s is damaged (%s): gan-jax train --resume makes it again from the run's end", path, reason)
+    _log.warning(
+        "gan-jax: %s is damaged (%s): gan-jax train --resume writes it again from the last state", path, reason
+    )
     return None

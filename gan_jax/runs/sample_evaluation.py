@@ -1,4 +1,4 @@
-"""All metrics of the samples of a stored run's generator."""
+"""Measures samples of a stored run's generator by all metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gan_jax.training.batches import generate, sample_latent
 from gan_jax.training.context import StepContext
 
 INVERSION = "ivom"
-"""The metric that needs the generator itself, and not samples alone."""
+"""The only metric that needs the generator itself, not just samples."""
 _NUM_IMAGES, _NUM_STARTS = 64, 3
 
 
@@ -41,32 +41,32 @@ def evaluate_run_samples(
 
     Args:
         name: the run's folder, or "SWEEP#MEMBER".
-        metrics: names with commas, among them "ivom" of a generator of images, which "all" leaves out.
-        step: of the checkpoint; None: the newest that can be read.
-        num_samples: to draw; None: as many as in training.
-        latent_seed: of fresh latents; None: the run's own bank.
-        location: of the data set; None: where the run found it.
+        metrics: names separated by commas. "ivom", for generators of images, is not part of "all".
+        step: the step of the checkpoint; None takes the newest that can be read.
+        num_samples: number of samples; None draws as many as in training.
+        latent_seed: the seed of fresh latents; None takes those of the run's evaluations.
+        location: the folder of the data set; None takes the one that the run used.
         allowed: code that may be executed to read the run's record.
-        **options: of `evaluate_samples`.
+        **options: further arguments of `evaluate_samples`.
 
     Returns:
-        JSON, as `evaluate_samples` gives it.
+        JSON, as from `evaluate_samples`.
 
     Raises:
         RunError: if there is no such run or checkpoint.
-        SampleError: as `evaluate_samples`.
+        SampleError: as for `evaluate_samples`.
     """
     stored = open_run(name, allowed)
     experiment = stored.experiment
     words = [word.strip() for word in metrics.split(",")]
     inverts = INVERSION in words
     if inverts and not isinstance(experiment.data, Images):
-        raise SampleError(f"{INVERSION} is of images, and the data of {stored.name} are none: leave it out")
+        raise SampleError(f"{INVERSION} needs images, and the data of {stored.name} are not images: leave it out")
     state, problems = stored.restore_latest() if step is None else (stored.restore(step), [])
     place = location or stored.record.location
     dataset = experiment.data.load(Path(place) if place else None)
     if isinstance(experiment.data, ImageData) and fingerprint(dataset) != stored.record.data:
-        problems.append("the data are not those of the run: their contents differ")
+        problems.append("these are not the data that the run was trained on: their contents differ")
     generator = trained_generator(experiment, state)
     key = None if latent_seed is None else jax.random.key(latent_seed)
     samples = generator.sample(key, num_samples or experiment.detector.num_samples)
@@ -86,7 +86,7 @@ def evaluate_run_samples(
 
 
 def _inversion(generator: TrainedGenerator, dataset: Any) -> dict[str, Any]:
-    """IvOM of held-out images; beside it, in place of real data, that of the generator's own samples."""
+    """IvOM of held-out images. Its value for the generator's own samples takes the place of that for real data."""
     experiment, variables = generator.experiment, generator.variables
     context = StepContext(experiment, step=jnp.int32(0))
     order = np.random.default_rng(0).permutation(len(dataset.test_images))[:_NUM_IMAGES]
@@ -108,7 +108,7 @@ def _inversion(generator: TrainedGenerator, dataset: Any) -> dict[str, Any]:
         "real": float(jnp.mean(reachable)),
         "floor": 0.0,
         "better": "low",
-        "meaning": "error of held-out images made from the best latents; beside it, of its own samples",
+        "meaning": "error of held-out images made from the best latents (real data: of G's own samples)",
         "definition": f"mean squared error per pixel in [-1, 1] of {len(order)} held-out images, 300 steps of Adam on "
         f"latents from {_NUM_STARTS} starts; bootstrap over images",
     }

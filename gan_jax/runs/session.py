@@ -1,4 +1,4 @@
-"""What `gan-jax train` does: from a request to a run folder and a verdict, starting, resuming or branching."""
+"""The work of `gan-jax train`: starts, resumes or branches a run from a request, and gives its verdict."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Done:
 
 
 def headline(verdict: dict[str, Any]) -> str:
-    """The two or three numbers that people ask for first, each with what real data get."""
+    """The two or three main metrics of a run, each with the value that real data get."""
     evaluation = verdict["evaluation"].get("batch") or verdict["evaluation"].get("running") or {}
     bounds = verdict["bounds"]
 
@@ -93,9 +93,9 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     """Trains a config from its first step in a new folder.
 
     Args:
-        request: with a config.
+        request: the request, which names a config.
         host: options of the host.
-        say: takes a line for people.
+        say: called with each line of progress.
 
     Returns:
         The finished run.
@@ -118,12 +118,12 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
         return Path(request.run_dir) if request.run_dir else new_run_path(RUNS, name)
 
     with new_folder(choose, lambda path: RunDirectory.create(path, record, files)) as path:
-        say(f"{name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {path}")
+        say(f"training {name}: {experiment.num_steps:,} steps on {record.environment['device']}{spread}, in {path}")
         return _train(RunDirectory(path), record, resources, state, host, advance, measure)
 
 
 def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -> tuple[Advance, LoadedData, str]:
-    """The function that makes a chunk, on one device or on several; the resources in their place; a note for the log.
+    """The function that computes a chunk on one or several devices, the resources placed there, and a note to log.
 
     Raises:
         ValueError: if a batch does not divide evenly over the devices, or a package is missing.
@@ -136,18 +136,18 @@ def _advance(host: HostOptions, experiment: Experiment, resources: LoadedData) -
     if host.num_devices is not None and hosts.num_hosts() == 1:
         if host.num_devices > len(devices):
             raise RunError(
-                f"--devices is {host.num_devices}, and there are {len(devices)}: give fewer, or start the command in a "
-                "process of its own, since JAX makes a CPU's devices once"
+                f"--devices is {host.num_devices}, but JAX has {len(devices)} devices: give at most that, or run the "
+                "command in a new process, since JAX sets the number of CPU devices once"
             )
         devices = devices[: host.num_devices]
     check_split(experiment, resources, len(devices))
     processes = f" of {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
-    spread = f" x {len(devices)}{processes}, each with its shard of every batch"
+    spread = f" x {len(devices)}{processes}, each with a shard of every batch"
     return make_parallel_chunk(devices), replicate(resources, devices), spread
 
 
 def load_state(request: Request) -> tuple[Experiment, LoadedData, TrainState | None]:
-    """The experiment, data and newest state of a stored run; of a config, which has no state, the first two.
+    """The experiment, data and newest state of a stored run; for a config, the state is None.
 
     Raises:
         RunError: if the run has no checkpoint that can be read, or its state does not fit the request's settings.
@@ -161,28 +161,29 @@ def load_state(request: Request) -> tuple[Experiment, LoadedData, TrainState | N
     run = open_run(request.config, request.allowed)
     experiment, resources, _ = prepare_data(apply_settings(run.experiment, request), request, run.record.location)
     if not same_shapes(state_template(run.experiment), state_template(experiment)):
-        raise RunError(f"the state of {run.name} does not fit networks or optimisers other than its own")
+        raise RunError(
+            f"the settings do not fit the state of {run.name}: leave its networks and optimisers as they are"
+        )
     return experiment, resources, run.restore_latest()[0]
 
 
 def resume_training(
     request: Request, path: Path, host: HostOptions, say: Callable[[str], None], *, restart: bool = False
 ) -> Done:
-    """Continues a run bit for bit. Settings may be repeated, but differ only in a larger `num_steps`.
+    """Continues a run bit for bit. Settings may be given again; only a larger `num_steps` may differ.
 
     Args:
-        request: settings that are repeated; only a larger `num_steps` may differ. Own components are those of the code
-            that it allows.
+        request: the settings that are given again, and the code that may be executed for the run's own components.
         path: the run's folder.
         host: options of the host.
-        say: takes a line for people.
-        restart: whether a run that cannot be continued is trained anew, and what is there set aside.
+        say: called with each line of progress.
+        restart: whether a run that cannot be continued is trained anew; its old files are then set aside.
 
     Returns:
         The finished run.
 
     Raises:
-        RunError: if the folder holds another experiment, was edited or cannot be continued, or its data are others.
+        RunError: if the folder holds another experiment, was edited or cannot be continued, or the data have changed.
     """
     say = hosts.leader_only(say)
     run = RunDirectory.open(path, resume_code(request.config, request.allowed))
@@ -204,9 +205,9 @@ def resume_training(
     if not (lines == [] or (longer and [line.split(":")[0] for line in lines] == ["num_steps"])):
         raise RunError(
             f"{path} is a run of another experiment ({'; '.join(lines[:4])}): "
-            "resume it without these settings, or start anew with --branch-from"
+            "resume it without these settings, or start a new run with --branch-from"
         )
-    # The classes of its components are those of the code that the record was read with.
+    # Keep the components' classes from the code that the record was read with.
     asked = dataclasses.replace(
         asked, experiment=dataclasses.replace(record.experiment, num_steps=experiment.num_steps)
     )
@@ -215,7 +216,7 @@ def resume_training(
     with _lock(run):
         finished = read_verdict(run)
         if finished is not None and finished["last_step"] >= experiment.num_steps and has_all_rows(run, asked):
-            say(f"{path} is finished: a larger --num-steps prolongs it")
+            say(f"{path} is finished already; a larger --num-steps prolongs it")
             return Done(path, finished, finished["message"])
         state, problems = resume(run, asked, restart=restart)
         if changed:
@@ -228,7 +229,7 @@ def resume_training(
                 write_json(run.record_path, asked.to_json())
         now = _environment(host)
         if any(now[what] != record.environment.get(what, 1) for what in ("versions", "device", "batch_devices")):
-            say("gan-jax: versions or devices differ from the run's first ones: it continues, but not bit for bit")
+            say("gan-jax: versions or devices have changed since the run began: it continues, but not bit for bit")
         for problem in problems:
             say(f"gan-jax: {problem}")
         say(f"resuming {path} at step {int(state.step):,} of {experiment.num_steps:,}{spread}")
@@ -236,13 +237,13 @@ def resume_training(
 
 
 def branch_training(request: Request, parent: str, host: HostOptions, say: Callable[[str], None]) -> Done:
-    """Starts a new run from an old state, with other settings or another key.
+    """Starts a new run from a stored state, with other settings or another key.
 
     Args:
         request: settings that the branch changes.
         parent: "RUN", "RUN@STEP" or "SWEEP#MEMBER@STEP".
         host: options of the host.
-        say: takes a line for people.
+        say: called with each line of progress.
 
     Returns:
         The finished branch.
@@ -261,7 +262,9 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
     state = branch_state(source, int(step_text) if step_text else None, record, request.seed is not None)
     step = int(state.step)
     if step >= experiment.num_steps:
-        raise RunError(f"{name}@{step} is at the end of {experiment.num_steps} steps: give a larger --num-steps")
+        raise RunError(
+            f"{name}@{step} is already at or after the last of {experiment.num_steps} steps: give a larger --num-steps"
+        )
     advance, resources, spread = _advance(host, experiment, resources)
     measure = _measure(host, experiment, resources)
     kept, files = branch_source(source.directory.root, old.source, request.config, request.allowed)
@@ -271,7 +274,7 @@ def branch_training(request: Request, parent: str, host: HostOptions, say: Calla
         return Path(request.run_dir) if request.run_dir else new_run_path(*branch_place(source, step))
 
     def save(run: RunDirectory) -> None:
-        checkpoints = Checkpoints(run.checkpoints_path)  # to resume from, if it is killed before its first own one
+        checkpoints = Checkpoints(run.checkpoints_path)  # to resume from after a kill before the first own checkpoint
         checkpoints.save(state)
         checkpoints.close()
 

@@ -1,6 +1,6 @@
-"""A run that lies on a disk, whether in a folder of its own or as a member of a sweep: record, rows, states.
+"""A stored run, either in its own folder or as a member of a sweep: record, rows, states.
 
-"RUN" names a run's folder, "SWEEP#MEMBER" a member of a sweep by its number. Reading executes no code but what the user
+"RUN" names a run's folder, "SWEEP#MEMBER" a member of a sweep by its number. Reading executes only code that the user
 allows (`gan_jax.runs.folder_code`), and writes nothing.
 """
 
@@ -32,16 +32,16 @@ from gan_jax.training.state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class StoredRun:
-    """A run's record, and access to what it has written.
+    """The record of a stored run, with methods that read its rows and states.
 
     Attributes:
-        name: as it was named, for messages.
-        directory: the run's own folder, where results of diagnoses are kept; of a member, a folder inside the sweep's
-            that may not exist yet.
-        record: what it is a run of.
-        verdict: of a run that has ended; None of one that has not.
-        steps: of its checkpoints, ascending.
-        member: its number in a sweep; None for a run of its own.
+        name: the name by which it was opened, for messages.
+        directory: the run's own folder, where results of diagnoses are kept; for a member, a folder inside that of the
+            sweep, which may not exist yet.
+        record: the experiment, seed and data of the run.
+        verdict: the verdict; None if the run has not ended.
+        steps: the steps of its checkpoints, ascending.
+        member: its number in a sweep; None if it is not a member of one.
     """
 
     name: str
@@ -65,13 +65,13 @@ class StoredRun:
         """The state of a checkpoint.
 
         Raises:
-            RunError: if there is none of that step, or it cannot be read.
+            RunError: if there is no checkpoint of that step, or it cannot be read.
         """
         try:
             if self.member is None:
                 template, kept = state_template(self.experiment), self.directory.onset_path / "checkpoints"
                 if (kept / str(step)).is_dir():
-                    with contextlib.suppress(CheckpointError):  # then the run's own one, if it is still there
+                    with contextlib.suppress(CheckpointError):  # fall back to the run's own copy, if it still exists
                         return Checkpoints(kept, read_only=True).restore(template, step)
                 return Checkpoints(self.directory.checkpoints_path, read_only=True).restore(template, step)
             sweep = SweepDirectory(self.directory.path.parents[1])
@@ -82,7 +82,7 @@ class StoredRun:
             raise RunError(f"{self.name}: {error}") from error
 
     def restore_latest(self) -> tuple[TrainState, list[str]]:
-        """The newest state that can be read, and what was wrong with newer ones.
+        """The newest state that can be read, and the problems of newer ones.
 
         Raises:
             RunError: if no checkpoint can be read.
@@ -93,10 +93,10 @@ class StoredRun:
                 return self.restore(step), problems
             except RunError as error:
                 problems.append(str(error))
-        raise RunError(f"{self.name} has no checkpoint that can be read: train it, or resume it")
+        raise RunError(f"{self.name} has no readable checkpoint: train it to its first evaluation, or resume it")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl that are the run's, an evaluation each."""
+        """The run's rows of metrics.jsonl, one per evaluation."""
         if self.member is None:
             rows = self.directory.read_metrics()
             last = None if self.verdict is None else self.verdict["last_step"]
@@ -105,7 +105,7 @@ class StoredRun:
         return self._own_rows(SweepDirectory(self.directory.path.parents[1]).read_metrics())
 
     def read_signals(self) -> list[dict[str, Any]]:
-        """The rows of signals.jsonl that are the run's, a probe of its recorder each."""
+        """The run's rows of signals.jsonl, one per probe of its recorder."""
         if self.member is None:
             return self.directory.read_signals()
         return self._own_rows(SweepDirectory(self.directory.path.parents[1]).read_signals())
@@ -114,10 +114,10 @@ class StoredRun:
         """The data that the run was trained on.
 
         Args:
-            location: where they lie, if they have moved.
+            location: the folder of the data, if they have moved.
 
         Raises:
-            RunError: if there are no such data, or their contents are others.
+            RunError: if the data are not found, or their contents have changed.
         """
         place = location or self.record.location
         if place is not None and isinstance(self.experiment.data, ImageData) and not Path(place).exists():
@@ -125,8 +125,8 @@ class StoredRun:
         data = load_data(self.experiment, Path(place) if place else None)
         if self.record.data and fingerprint(data.dataset) != self.record.data:
             raise RunError(
-                f"the data are not those that {self.name} was trained on: give their place (--data DIR, or "
-                "load_data(location))"
+                f"these are not the data that {self.name} was trained on: give the folder of those (--data DIR, or "
+                "load_data(location) in Python)"
             )
         return data
 
@@ -136,7 +136,7 @@ class StoredRun:
 
 
 def open_run(name: str | Path, allowed: AllowedCode = NO_CODE) -> StoredRun:
-    """A run by its folder, or a member of a sweep by "SWEEP#MEMBER".
+    """Opens a run by its folder, or a member of a sweep by "SWEEP#MEMBER".
 
     Args:
         name: the folder of a run; or the folder of a sweep, "#", and the member's number as in members.jsonl.
@@ -159,23 +159,23 @@ def open_run(name: str | Path, allowed: AllowedCode = NO_CODE) -> StoredRun:
 
 
 def open_member(sweep: SweepDirectory, number: int, record: SweepRecord | None = None) -> StoredRun:
-    """A member of a sweep as a run.
+    """Opens a member of a sweep as a run.
 
     Args:
-        sweep: its folder.
-        number: of the member.
-        record: of the sweep, if it has been read already.
+        sweep: the sweep.
+        number: the number of the member.
+        record: the record of the sweep, if it has been read already.
 
     Returns:
         The run.
 
     Raises:
-        RunError: if there is no such member. One that has not started has no steps.
+        RunError: if there is no such member. A member that has not started has no steps.
     """
     record = record or sweep.read_record()
     members = record.sweep.members()
     if not 0 <= number < len(members):
-        raise RunError(f"{sweep.path} has members 0 to {len(members) - 1}, and no member {number}")
+        raise RunError(f"{sweep.path} has no member {number}: give one from 0 to {len(members) - 1}")
     member = members[number]
     plan = next((plan for plan in sweep.read_plans() if any(number in batch for batch in plan.batches)), None)
     experiment = with_convolution(member.arm.experiment, plan.convolution if plan else None)
@@ -200,27 +200,27 @@ def open_member(sweep: SweepDirectory, number: int, record: SweepRecord | None =
 
 
 def _member_checkpoints(sweep: SweepDirectory, number: int) -> tuple[Path, int, int]:
-    """(the checkpoints of a member's batch, the member's place in it, how many members it has)."""
+    """(the folder of the checkpoints of a member's batch, the member's index in it, the size of the batch)."""
     for group, plan in enumerate(sweep.read_plans()):
         for index, batch in enumerate(plan.batches):
             if number in batch:
                 return sweep.batch_path(group, index) / "checkpoints", batch.index(number), len(batch)
-    raise RunError(f"{sweep.path}#{number} has not started yet: resume the sweep")
+    raise RunError(f"{sweep.path}#{number} has not started yet: continue the sweep with gan-jax sweep --resume")
 
 
 def metric_arrays(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Rows of metrics.jsonl as arrays, one a number: "step", "label", "train/generator_loss", "running/modes", ...
+    """Rows of metrics.jsonl as arrays by name: "step", "label", "train/generator_loss", "running/modes", ...
 
     Args:
-        rows: as `StoredRun.read_metrics` returns them.
+        rows: the rows, as from `StoredRun.read_metrics`.
 
     Returns:
-        By name, [rows] (or [rows, ...] for lists); NaN where a row has no such number.
+        Arrays [rows] by name (or [rows, ...] for lists); NaN where a row has no such number.
     """
     flat = [
         {
             "step": row["step"],
-            "label": row.get("label", ""),  # sweeps of former versions have none
+            "label": row.get("label", ""),  # absent in sweeps of former versions
             **{f"train/{name}": value for name, value in row["train"].items()},
             **{f"{mode}/{name}": value for mode, found in row["evaluation"].items() for name, value in found.items()},
         }

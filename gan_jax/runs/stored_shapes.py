@@ -1,7 +1,7 @@
-"""What the JSON of a folder holds: by file, the fields with their types. Readers above trust what has passed.
+"""The fields of each JSON file in a folder, with their types. Readers rely on values that passed these checks.
 
-A shape is a function that says whether a value is right, or a dict of shapes by field; "?" behind the name of a field
-marks one that may be absent.
+A shape is a function that checks a value, or a dict of shapes by field. A "?" after the name of a field means that the
+field may be absent.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Shape = Callable[[Any], bool] | Fields
 
 _MOST_STEPS = 2**31 - 1
 _LARGEST = 1e39
-"""Above the largest number of float32, in which all is computed."""
+"""A bound above the largest float32, the type of all computations."""
 
 
 def damaged_field(value: Any, shape: Shape, name: str = "") -> str | None:
-    """The first field of some JSON that is missing or of another type.
+    """The first field of a JSON value that is missing or has another type.
 
     Args:
         value: JSON.
-        shape: what it should be.
-        name: of the value, for the result.
+        shape: the shape that it should have.
+        name: the name of the value, for the result.
 
     Returns:
-        Its dotted name, "" for the value itself; None if all is right.
+        The dotted name of the field, or "" for the value itself; None if the value is correct.
 
     Example:
         >>> damaged_field({"step": 3, "train": {"loss": "x"}}, {"step": is_step, "train": {"loss?": is_number}})
@@ -53,14 +53,14 @@ def damaged_field(value: Any, shape: Shape, name: str = "") -> str | None:
 
 
 def refuse_damage(value: Any, shape: Shape) -> None:
-    """Refuses JSON of another shape.
+    """Checks the shape of a JSON value.
 
     Raises:
-        ValueError: naming the field.
+        ValueError: if it has another shape; the message names the field.
     """
     field = damaged_field(value, shape)
     if field is not None:
-        raise ValueError(f"it has no valid {field}" if field else "it is no JSON object of this kind")
+        raise ValueError(f"it has no valid {field}" if field else "it is not a JSON object of this kind")
 
 
 def is_text(value: Any) -> bool:
@@ -77,7 +77,7 @@ def is_step(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """A number that is finite, as float32 has it."""
+    """A number that is finite as a float32."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
 
 
@@ -86,17 +86,17 @@ def is_flag(value: Any) -> bool:
 
 
 def optional(shape: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """The shape, or null."""
+    """Accepts the shape, or null."""
     return lambda value: value is None or shape(value)
 
 
 def listed(shape: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """A list of it."""
+    """Accepts a list of values of the shape."""
     return lambda value: isinstance(value, list) and all(map(shape, value))
 
 
 def named(shape: Shape) -> Callable[[Any], bool]:
-    """An object with any names, and this under each."""
+    """Accepts an object with any names whose values have the shape."""
     return lambda value: isinstance(value, dict) and all(damaged_field(part, shape) is None for part in value.values())
 
 
@@ -203,7 +203,7 @@ PLAN: Fields = {
 
 
 def damaged_verdict(value: Any, shape: Shape = VERDICT) -> str | None:
-    """As `damaged_field`, of a verdict: one of a failure has the step of its onset."""
+    """`damaged_field` for a verdict; it also checks that a failure has an onset, and a healthy run a forming step."""
     found = damaged_field(value, shape)
     if found is None and value["outcome"] in ("collapsed", "non-finite") and value["onset_step"] is None:
         return "onset_step"
@@ -213,7 +213,7 @@ def damaged_verdict(value: Any, shape: Shape = VERDICT) -> str | None:
 
 
 def damaged_member(value: Any) -> str | None:
-    """The first field of a row of members.jsonl that is missing or of a wrong type; None if the row is sound."""
+    """The first field of a row of members.jsonl that is missing or has a wrong type; None if the row is correct."""
     found = damaged_field(value, MEMBER)
     verdict = damaged_verdict(value["verdict"]) if found is None else None
     return found if verdict is None else f"verdict.{verdict}"

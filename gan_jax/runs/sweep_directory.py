@@ -3,11 +3,11 @@
 sweep.json        arms, seeds, data fingerprints, versions, device, command, hashes of these
 source/           a copy of the config, if it is a file, and of the modules beside it that it imports
 plan.json         by group of members: the strategy, and which of them run together
-metrics.jsonl     a row a member and evaluation, as in a run's, with the member's number
-signals.jsonl     a row a member and probe, if the experiments have a recorder
-members.jsonl     a row a member: arm, settings, seed, verdict, last metrics; members.csv is the same as a table
+metrics.jsonl     one row per member and evaluation, as in a run's, with the member's number
+signals.jsonl     one row per member and probe, if the experiments have a recorder
+members.jsonl     one row per member: arm, settings, seed, verdict, last metrics; members.csv is the same as a table
 batches/          by batch: checkpoints of its members, and their rows once it has ended
-set_aside/        what could not be read when the sweep was resumed
+set_aside/        files that could not be read when the sweep was resumed
 samples/          pictures, member_0003_step_00010000.png
 report.html       written by `gan-jax report`
 """
@@ -49,14 +49,14 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class SweepRecord:
-    """What a folder is a sweep of. `sweep` and `data` decide the numbers; the rest is for people.
+    """The record of a sweep. `sweep` and `data` determine its numbers; the other fields are information.
 
     Attributes:
         sweep: arms and seeds.
         data: fingerprint by name of the data set; empty for data made from settings.
-        steps_per_epoch: where all arms have epochs of one length.
+        steps_per_epoch: training steps of an epoch, if all arms have epochs of the same length; otherwise None.
         config, location, environment, command, source, continued: as in `RunRecord`.
-        strategy, max_members: as asked for, for a sweep that is resumed before it has a plan.
+        strategy, max_members: as requested; used if the sweep is resumed before it has a plan.
     """
 
     sweep: Sweep
@@ -97,10 +97,10 @@ class GroupPlan:
 
     Attributes:
         strategy: one of `gan_jax.scaling.strategies.STRATEGIES`.
-        num_devices: on which the plan was made; all processes together.
-        batches: members that run together, by number; one batch after another.
-        timings: what was measured to choose the strategy: steps/s of all members by name; empty if it was given.
-        convolution: the implementation that was found faster than the networks' own, if one was.
+        num_devices: number of devices for which the plan was made, of all processes together.
+        batches: numbers of the members that run together; the batches run one after another.
+        timings: steps/s of all members by strategy, as timed to choose it; empty if the strategy was given.
+        convolution: implementation of convolutions that was faster than the networks' own; None if none was.
     """
 
     strategy: str
@@ -138,7 +138,7 @@ class SweepDirectory:
 
         Args:
             path: the folder.
-            record: what it is a sweep of.
+            record: the arms, seeds and data of the sweep.
             source: files of its config's source, by name.
 
         Returns:
@@ -168,28 +168,30 @@ class SweepDirectory:
             allowed: code that may be executed to read its record.
 
         Raises:
-            RunError: if it is none.
+            RunError: if it is not the folder of a sweep.
         """
         made = cls(path, allowed)
         if not hosts.from_leader(made.record_path.is_file):
-            raise RunError(f"{path} is not a sweep folder (it has no sweep.json): give a folder that sweep made")
+            raise RunError(
+                f"{path} is not a sweep folder (it has no sweep.json): give a folder that gan-jax sweep wrote"
+            )
         return made
 
     def num_members(self) -> int:
-        """Runs of the sweep, started or not."""
+        """Number of runs of the sweep, started or not."""
         sweep = self.read_record().sweep
         return len(sweep.arms) * len(sweep.seeds)
 
     def locate(self, number: int) -> tuple[SweepDirectory, int]:
-        """(itself, the number): the place of a member, as `JoinedSweeps` gives it."""
+        """The sweep that holds a member and its number there, for the interface of `JoinedSweeps`: (itself, number)."""
         return self, number
 
     def read_record(self) -> SweepRecord:
-        """The record, which in several processes the leader reads for all."""
+        """The record; of several processes, the leader reads it for all."""
         return parse_record(self.record_path, SweepRecord.from_json, self.allowed)
 
     def read_plans(self) -> list[GroupPlan]:
-        """The plans of the groups that have one; none if there is no plan yet.
+        """The plans of the groups that have one; [] if there is no plan yet.
 
         Raises:
             RunError: if the file is damaged.
@@ -209,14 +211,14 @@ class SweepDirectory:
 
     @property
     def plan_remedy(self) -> str:
-        """What to do where the plan is lost, without which nobody knows whose states a checkpoint holds."""
+        """The remedy for a lost plan, without which it is unknown which members a checkpoint holds."""
         return (
-            "put back a copy of it, or train all members anew with --restart, which moves what is there to "
+            "put back a copy of it, or train all members anew with --restart, which moves the old files to "
             f"{self.path / 'set_aside'}"
         )
 
     def written(self) -> list[Path]:
-        """What the sweep wrote: all but its record."""
+        """The files and folders that training writes: all but the record."""
         rows = [self.metrics_path, self.signals_path, self.members_path, self.path / "members.csv"]
         return [*rows, self.plan_path, self.path / "batches", self.samples_path]
 
@@ -232,10 +234,10 @@ class SweepDirectory:
         Args:
             group: number of the group of members.
             batch: number of the batch in it.
-            members: of the batch.
+            members: the members of the batch.
 
         Returns:
-            A row a member; None if the batch has not ended, or (told in a line) its rows are damaged.
+            One row per member; None if the batch has not ended, or its rows are damaged, of which a line is logged.
         """
         path = self.batch_path(group, batch) / "members.json"
         if not path.is_file():
@@ -250,7 +252,7 @@ class SweepDirectory:
                 reason = "it has no rows of members"
         except (ValueError, RecursionError) as error:
             reason = str(error)
-        _log.warning("gan-jax: %s is damaged (%s): made again from the members' newest checkpoint", path, reason)
+        _log.warning("gan-jax: %s is damaged (%s): it is made again from the members' newest checkpoint", path, reason)
         return None
 
     def write_results(self, group: int, batch: int, rows: list[dict[str, Any]]) -> None:
@@ -259,7 +261,7 @@ class SweepDirectory:
         Args:
             group: number of the group of members.
             batch: number of the batch in it.
-            rows: a row a member.
+            rows: one row per member.
         """
         path = self.batch_path(group, batch)
         path.mkdir(parents=True, exist_ok=True)
@@ -280,7 +282,7 @@ class SweepDirectory:
         append_lines(self.signals_path, rows)
 
     def forget_after(self, step: int, members: Sequence[int]) -> None:
-        """Drops what some members wrote after a step, which a resumed sweep will make again."""
+        """Removes rows and pictures of some members after a step, since a resumed sweep will make them again."""
         again = set(members)
         for path, rows in ((self.metrics_path, self.read_metrics()), (self.signals_path, self.read_signals())):
             if path.is_file():
@@ -291,7 +293,7 @@ class SweepDirectory:
                     picture.unlink()
 
     def read_members(self) -> list[dict[str, Any]]:
-        """The rows of members.jsonl, ended or not; of several of one member the first."""
+        """The rows of members.jsonl, of ended and unended members; if a member has several rows, the first."""
         return read_member_rows(self.members_path, self.record_path, self._remedy)
 
     @property
@@ -312,12 +314,12 @@ class SweepDirectory:
         return numbered_pictures(self.samples_path, f"member_{member:04d}_step_")
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Holds the folder for this process; see `RunDirectory.lock`."""
+        """Locks the folder for this process; see `RunDirectory.lock`."""
         return exclusive(self.path)
 
 
 def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, with dotted names; lists are left out.
+    """Nested dicts as a single one with dotted names; lists are left out.
 
     Example:
         >>> flat({"seed": 1, "verdict": {"outcome": "healthy"}, "counts": [1, 2]})
@@ -333,7 +335,7 @@ def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def csv_text(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of JSON as CSV, nested names with dots; lists are left out.
+    """Rows of JSON as CSV; nested names are joined by dots, lists are left out.
 
     Example:
         >>> csv_text([{"seed": 1, "verdict": {"outcome": "healthy"}}]).splitlines()

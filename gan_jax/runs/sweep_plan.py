@@ -1,4 +1,4 @@
-"""Before a sweep trains: its data sets, the strategy of each group of members, and batches that fit the memory."""
+"""The plan of a sweep: its data sets, the strategy of each group of members, and batches that fit into memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from gan_jax.training.chunks import ChunkSpec, plan
 from gan_jax.training.evaluations import LoadedData, load_data
 from gan_jax.training.state import TrainState
 
-_MEMORY_SHARE = 0.85  # of a device's memory that a plan fills: the rest is for fragments and the program itself
+_MEMORY_SHARE = 0.85  # share of a device's memory that a plan fills; fragments and the program take the rest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,17 +45,17 @@ class SweepOptions:
 
     Attributes:
         strategy: one of `gan_jax.scaling.strategies.STRATEGIES`, or "auto".
-        max_members: run at most so many members at once; None: as many as fit the memory.
-        memory_bytes: of each device, if not what it reports.
-        num_pictures: of each member over its run; the last evaluation always has one.
+        max_members: most members that run at once; None runs as many as fit into memory.
+        memory_bytes: memory of each device; None takes what the device reports.
+        num_pictures: pictures of each member over its run; the last evaluation always has one.
         progress: whether to report progress on standard error.
-        stop_at_collapse: whether a batch of members ends once each of them has an onset (or is not finite), at the
-            evaluation that fills the last window.
+        stop_at_collapse: whether a batch of members ends once each of them has an onset (or is not finite): at the
+            evaluation that fills the window of the last one.
         draw: writes a picture of samples, as in `HostOptions`.
-        restart: whether members that cannot be continued are trained anew, and what is there set aside.
-        checkpoint_seconds: least time from one checkpoint to the next; what was trained after the last one is trained
-            again by a resumed sweep. 0 saves at every evaluation.
-        stops: asked with the step after every evaluation but the last: if so, the sweep saves and stops. None: never.
+        restart: whether members that cannot be continued are trained anew; their old files are then set aside.
+        checkpoint_seconds: least time between checkpoints; a resumed sweep trains the steps after the last one again.
+            0 saves at every evaluation.
+        stops: called with the step after every evaluation but the last; if it returns True, the sweep saves and stops.
     """
 
     strategy: str = "auto"
@@ -71,14 +71,14 @@ class SweepOptions:
 
 
 class StoppedSweepError(RunError):
-    """A sweep was told to stop before its end; what it has done is saved, and it can be resumed."""
+    """A sweep was told to stop before its end. Its state is saved, and it can be resumed."""
 
 
 class Library:
     """The data sets of a sweep, each read once.
 
     Args:
-        location: where they lie; None for the default places.
+        location: the folder of the data; None searches the default places.
     """
 
     def __init__(self, location: str | None) -> None:
@@ -87,7 +87,7 @@ class Library:
         self.fingerprints: dict[str, str] = {}
 
     def resources(self, experiment: Experiment) -> LoadedData:
-        """What an experiment needs beside itself.
+        """The loaded data of an experiment, with the reference of its detector.
 
         Raises:
             RunError: if the folder of the data does not exist.
@@ -95,8 +95,8 @@ class Library:
         if not isinstance(experiment.data, ImageData):
             return load_data(experiment, self._location)
         if self._location is not None and not self._location.exists():
-            raise RunError(f"--data {self._location} does not exist: give a directory of IDX files, or leave it out")
-        # A detector of images makes its reference from all its settings.
+            raise RunError(f"--data {self._location} does not exist: give the folder of a data set, or leave it out")
+        # The reference of an image detector depends on all settings of the detector.
         key = (experiment.data, experiment.detector)
         if key not in self._loaded:
             self._loaded[key] = load_data(experiment, self._location)
@@ -105,15 +105,15 @@ class Library:
 
 
 def check_sweep_memory(sweep: Sweep, library: Library, options: SweepOptions) -> None:
-    """Refuses a sweep whose members' states do not fit the memory together, or one of whose largest arms does not.
+    """Checks that the states of all members fit into memory together, and each of the largest arms by itself.
 
     Args:
         sweep: arms and seeds.
-        library: of its data sets.
-        options: of the host.
+        library: the data sets of the sweep.
+        options: the options of the host.
 
     Raises:
-        MemoryNeedError: with what it needs, and what fits.
+        MemoryNeedError: if they do not fit; the message says what is needed and what fits.
     """
     arms = [arm.experiment for arm in sweep.arms]
     counts = collections.Counter(map(jax.tree.structure, arms))
@@ -124,18 +124,21 @@ def check_sweep_memory(sweep: Sweep, library: Library, options: SweepOptions) ->
     suspects = (kinds[largest], max(arms, key=lambda arm: arm.batch_size), most_samples)
     for arm in {jax.tree.structure(arm): arm for arm in suspects}.values():
         check_training_memory(arm, library.resources(arm))
-    for structure, each in sizes.items():  # whose members start together, from states that are made before the first
+    for (
+        structure,
+        each,
+    ) in sizes.items():  # members of one structure start together, and all their states are made first
         members = counts[structure] * len(sweep.seeds)
         fits = free_bytes() // (2 * each)  # before and after a chunk
         if min(members, options.max_members or members) > fits:
             raise MemoryNeedError(
-                f"{members:,} members with states of {each:,} bytes do not fit the memory together, but {fits:,} do: "
+                f"{members:,} members with states of {each:,} bytes do not fit into memory together, but {fits:,} do: "
                 f"give fewer --seeds, or --max-members {max(fits, 1)}, which runs so many at a time"
             )
 
 
 def data_name(experiment: Experiment) -> str:
-    """What tells the data sets of a sweep apart: "mnist, 28 pixels"; "" for data made from settings."""
+    """A name that tells the data sets of a sweep apart, such as "mnist, 28 pixels"; "" for data made from settings."""
     data = experiment.data
     if not isinstance(data, ImageData):
         return ""
@@ -149,16 +152,16 @@ def stored_plans(
     restart: bool,
     say: Callable[[str], None],
 ) -> list[GroupPlan]:
-    """The plans that a sweep was begun with: its checkpoints are of their batches.
+    """The plans that a sweep was started with; its checkpoints hold the batches of these plans.
 
     Args:
-        directory: of the sweep; None has no plans.
-        groups: members of one structure, by number.
-        restart: whether a sweep whose plans are damaged is begun anew, and what is there set aside.
-        say: takes a line for people.
+        directory: the directory of the sweep; None has no plans.
+        groups: numbers of the members of each structure.
+        restart: whether a sweep with damaged plans is started anew; its old files are then set aside.
+        say: called with each line of progress.
 
     Returns:
-        A plan a group, of the first groups.
+        One plan per group, for the groups that have one.
 
     Raises:
         RunError: if plans are damaged, or missing for a group that has begun, and `restart` is not given.
@@ -182,7 +185,7 @@ def stored_plans(
         if not restart:
             raise
         place = set_aside(directory.path, directory.written())
-        say(f"gan-jax: {str(error).partition(':')[0]}: all members start over; what was there is in {place}")
+        say(f"gan-jax: {str(error).partition(':')[0]}: all members start anew; the old files were moved to {place}")
         return []
     return plans
 
@@ -194,14 +197,14 @@ def make_plan(
     options: SweepOptions,
     say: Callable[[str], None],
 ) -> GroupPlan:
-    """Chooses the strategy by measurement, and cuts the group into batches that fit the memory.
+    """Chooses the fastest strategy by timing, and cuts the group into batches that fit into memory.
 
     Args:
-        members: of the sweep.
-        group: numbers of those of one structure.
+        members: the members of the sweep.
+        group: numbers of the members of one structure.
         resources: their data.
-        options: of the host.
-        say: takes a line for people.
+        options: the options of the host.
+        say: called with each line of progress.
 
     Returns:
         The plan.
@@ -211,7 +214,7 @@ def make_plan(
         mine = mine[: max(1, options.max_members // hosts.num_hosts())]
     experiments, states = [members[i].arm.experiment for i in mine], first_states(members, mine)
     first = experiments[0]
-    say(f"{len(group)} members of one structure: {first.num_steps:,} steps of batch {first.batch_size}")
+    say(f"{len(group)} members share a compiled program: {first.num_steps:,} steps at batch size {first.batch_size}")
     spec = next(plan(first, resources))
     timings: dict[str, float] = {}
     name, convolution, at_once = options.strategy, None, len(mine)
@@ -223,36 +226,36 @@ def make_plan(
                 label = timing.strategy + (f", {way} convolutions" if way else "")
                 timings[label] = round(timing.member_steps_per_second, 2)
                 rate = f"{timing.member_steps_per_second:,.3g} steps/s over {timing.num_members} members"
-                say(f"strategy {label}: {rate}, {timing.compile_seconds:.0f} s to compile")
+                say(f"timed strategy {label}: {rate}, {timing.compile_seconds:.0f} s to compile")
                 if timing.member_steps_per_second > best:
                     best, name, convolution = timing.member_steps_per_second, timing.strategy, way
         name = "map" if name == "auto" else name
     experiments = [with_convolution(experiment, convolution) for experiment in experiments]
     at_once = _fitting(make_strategy(name), experiments, resources, states, spec, options)
-    # Each process has measured for itself, and all must do the same.
+    # Each process has timed the strategies by itself, but all must take the same one.
     name, convolution, at_once, timings = hosts.from_leader(lambda: (name, convolution, at_once, timings))
     size = at_once * hosts.num_hosts()
     batches = [group[i : i + size] for i in range(0, len(group), size)]
     several = f", {hosts.num_hosts()} processes" if hosts.num_hosts() > 1 else ""
-    say(f"strategy: {make_strategy(name).describe()}{several}")
+    say(f"using strategy {make_strategy(name).describe()}{several}")
     if len(batches) > 1:
-        why = "as asked" if at_once == len(mine) else "more do not fit the memory of a device"
-        say(f"the members are split into {len(batches)} batches of up to {size}, one after another: {why}")
+        why = "as --max-members asks" if at_once == len(mine) else "more do not fit into the memory of a device"
+        say(f"the members are trained in {len(batches)} batches of up to {size}, one after another: {why}")
     return GroupPlan(name, hosts.num_hosts() * len(make_strategy(name).devices), batches, timings, convolution)
 
 
 def convolutions(experiment: Experiment) -> list[str | None]:
-    """The implementations of convolutions among which to choose; None is the networks' own.
+    """The implementations of convolutions to time; None is the networks' own.
 
-    Many native convolutions side by side are one grouped convolution, whose gradients are slow, where many products of
-    matrices are one batched product. On a CPU they are products already.
+    Under `vmap`, native convolutions become one grouped convolution, whose gradients are slow, while matrix products
+    become one batched product. On a CPU the networks use matrix products anyway.
     """
     free = any(getattr(network, "convolution", None) == "auto" for network in _networks(experiment))
     return [None, "matmul"] if free and default_implementation() == "native" else [None]
 
 
 def with_convolution(experiment: Experiment, implementation: str | None) -> Experiment:
-    """The experiment with another implementation of the convolutions that leave it open; the same parameters."""
+    """The experiment with this implementation for convolutions that are set to "auto". Parameters are the same."""
     for player, network in zip(("generator", "discriminator"), _networks(experiment), strict=True):
         if implementation is not None and getattr(network, "convolution", None) == "auto":
             experiment = override(experiment, f"{player}.network.convolution", implementation)
@@ -271,7 +274,7 @@ def _fitting(
     spec: ChunkSpec,
     options: SweepOptions,
 ) -> int:
-    """How many of these members a strategy can hold at once, from XLA's own analysis of the chunk."""
+    """The number of these members that a strategy can hold at once, from XLA's memory analysis of the chunk."""
     stack, placed = strategy.place(experiments, states), strategy.place_resources(resources)
     used = program_bytes(strategy.compile(stack, placed, spec, num_samples(experiments[0])))
     if used <= _budget(options):
@@ -293,5 +296,5 @@ def num_samples(experiment: Experiment) -> int:
 
 def first_states(members: Sequence[Member], which: Sequence[int]) -> list[TrainState]:
     """The states of some members before their first step."""
-    # One by one and not vmapped: an orthogonal matrix of a batch of factorisations differs in its last bits.
+    # One by one, not under vmap: a batched factorisation gives orthogonal matrices that differ in the last bits.
     return [compiled_init(members[i].arm.experiment, jax.random.key(members[i].seed)) for i in which]

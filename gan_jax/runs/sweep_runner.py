@@ -1,4 +1,4 @@
-"""Running a sweep on the host's side: group by group, batch by batch, chunk by chunk; logged, saved, resumed."""
+"""Runs a sweep on the side of the host, group by group, batch by batch, chunk by chunk: logs, saves and resumes it."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ def run_sweep(
     say: Callable[[str], None],
     on_chunk: Callable[[int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains all members to their ends, from wherever the folder says they are.
+    """Trains all members to their ends, starting from the newest states in the folder.
 
     Args:
-        directory: where to write; None on the processes that do not.
+        directory: the folder to write to; None on processes that do not write.
         members: the runs.
-        library: of their data sets.
-        options: of the host.
-        say: takes a line for people.
+        library: their data sets.
+        options: the options of the host.
+        say: called with each line of progress.
         on_chunk: called after every chunk with its step.
 
     Returns:
-        A row a member, as in members.jsonl.
+        One row per member, as in members.jsonl.
     """
     done: list[dict[str, Any]] = []
     all_groups = groups(members)
@@ -78,18 +78,18 @@ def run_sweep(
         batches = plans[number].batches
         for index, batch in enumerate(batches):
             if len(batches) > 1:
-                say(f"batch {index + 1} of {len(batches)}: members {batch[0]} to {batch[-1]}")
+                say(f"training batch {index + 1} of {len(batches)}: members {batch[0]} to {batch[-1]}")
             runner = _BatchRunner(directory, number, index, members, batch, resources, plans[number], options, say)
             rows = hosts.from_leader(runner.results)
             done += runner.run(done, on_chunk) if rows is None else rows
         forget_programs()
     if directory is not None and directory.read_members() != sorted(done, key=lambda row: row["member"]):
-        directory.write_members(done)  # a batch before others that had ended was trained again
+        directory.write_members(done)  # a batch was trained again after later batches had ended
     return done
 
 
 class _BatchRunner:
-    """One batch of members, from its newest checkpoint to its end."""
+    """Trains one batch of members, from its newest checkpoint to its end."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class _BatchRunner:
         self.rows: dict[int, dict[str, Any]] = {}
 
     def results(self) -> list[dict[str, Any]] | None:
-        """The rows of a batch that has ended; None of one that has not, or whose metrics lack rows."""
+        """The rows of the batch, if it has ended and its metrics are complete; otherwise None."""
         if self.directory is None or (rows := self.directory.read_results(self.group, self.number, self.batch)) is None:
             return None
         ends = np.array([row["last_step"] + (row["verdict"]["outcome"] != "non-finite") for row in rows])
@@ -118,7 +118,7 @@ class _BatchRunner:
         return rows if missing is None else None
 
     def _first_missing(self, ends: np.ndarray, step: int) -> int | None:
-        """The first evaluation up to a step whose row a member lacks, of members with rows before `ends` [members]."""
+        """The first evaluation up to a step for which a member lacks a row; member i has rows before `ends[i]` only."""
         assert self.directory is not None
         found = {(row["member"], row["step"]) for row in self.directory.read_metrics()}
         for at in evaluated_steps(self.experiments[0], 0, step):
@@ -127,7 +127,7 @@ class _BatchRunner:
         return None
 
     def run(self, done: list[dict[str, Any]], on_chunk: Callable[[int], None] | None) -> list[dict[str, Any]]:
-        """Trains, and returns a row a member."""
+        """Trains the batch, and returns one row per member."""
         first = self.experiments[0]
         strategy = make_strategy(self.options.strategy if self.options.strategy != "auto" else self.plan.strategy)
         states, step, problems = self._restore()
@@ -136,7 +136,7 @@ class _BatchRunner:
         if step:
             self._update_rows(_small(states), step >= first.num_steps)
             same = strategy.name == self.plan.strategy and self._num_devices(strategy) == self.plan.num_devices
-            note = "" if same else "; the strategy or the devices have changed, so it goes on, but not bit for bit"
+            note = "" if same else "; the strategy or the devices have changed, so it continues, but not bit for bit"
             self.say(f"resuming {len(self.batch)} members at step {step:,} of {first.num_steps:,}{note}")
         mine = hosts.shard(len(self.batch))
         own_states = jax.tree.map(lambda leaf: leaf[np.array(mine)], states)
@@ -147,7 +147,7 @@ class _BatchRunner:
         pending: dict[str, list[np.ndarray]] = {}
         with TrainingProgress(first.num_steps, step, enabled=self.options.progress and hosts.is_leader()) as progress:
             advance, specs = strategy.advance(num_samples(first)), plan(first, self.resources, step)
-            # The first evaluation is saved whatever the time: rows without any checkpoint cannot be continued.
+            # The first evaluation is always saved, since rows without any checkpoint cannot be continued.
             began, saved = time.monotonic(), -math.inf
             for spec, result in chunks(advance, stack.experiments, resources, stack.states, specs):
                 stack = stack._replace(states=jax.block_until_ready(result.state))
@@ -182,7 +182,9 @@ class _BatchRunner:
                 if told:
                     if checkpoints is not None:
                         checkpoints.close()
-                    raise StoppedSweepError(f"stopped at step {step:,} of {first.num_steps:,}: resume the sweep")
+                    raise StoppedSweepError(
+                        f"the sweep was stopped at step {step:,} of {first.num_steps:,}: resume it to train the rest"
+                    )
                 began = time.monotonic()
         if checkpoints is not None:
             checkpoints.close()
@@ -197,7 +199,7 @@ class _BatchRunner:
         return asked is not None and hosts.from_leader(lambda: asked(step))
 
     def _restore(self) -> tuple[TrainState, int, list[str]]:
-        """The newest readable states of the members (leading axis), their step, and what was wrong with newer ones."""
+        """The newest readable states of the members, stacked; their step; and the problems of newer ones."""
         template = stacked_template(self.experiments[0], len(self.batch))
         arrays = None
 
@@ -227,7 +229,7 @@ class _BatchRunner:
             begun = usable.is_damaged or max(steps, default=0) > experiment.eval_every_steps
             if begun and not self.options.restart:
                 name = f"{self.directory.path}: members {self.batch[0]} to {self.batch[-1]}"
-                remedy = "train these anew from step 0 with --restart, which moves their checkpoints to "
+                remedy = "train these members anew from step 0 with --restart, which moves their checkpoints to "
                 remedy += str(self.directory.path / "set_aside")
                 raise RunError(cannot_continue(name, usable, self.directory.metrics_path, remedy))
             place = set_aside(self.directory.path, [path.parent]) if begun else None
@@ -253,7 +255,7 @@ class _BatchRunner:
         return hosts.num_hosts() * len(strategy.devices)
 
     def _gather(self, strategy: Strategy, tree: Any, num: int) -> Any:
-        """Results of all members of the batch, on the host of every process."""
+        """The results of all members of the batch, on the host of every process."""
         return hosts.gather(strategy.gather(tree, num), len(self.batch))
 
     def _label(self, host: Any) -> str:
@@ -269,7 +271,7 @@ class _BatchRunner:
         speed: float | None,
         ends: bool,
     ) -> None:
-        """Rows of metrics.jsonl and pictures of the members that had not broken before this chunk."""
+        """Writes rows of metrics.jsonl and pictures for the members that were finite before this chunk."""
         assert host.evaluation is not None
         rows = []
         pictured = ends or step % spaced(self.experiments[0], self.options.num_pictures) == 0
@@ -292,7 +294,7 @@ class _BatchRunner:
             self.directory.append_metrics(rows)
 
     def _record_signals(self, signals: dict[str, np.ndarray], broken: np.ndarray, end: int, num_steps: int) -> None:
-        """Rows of signals.jsonl of the members that had not broken before this chunk, whose last probe was at `end`."""
+        """Writes rows of signals.jsonl for the members that were finite before this chunk; its last probe is `end`."""
         if self.directory is None:
             return
         for place, member in enumerate(self.batch):
@@ -302,7 +304,7 @@ class _BatchRunner:
                 self.directory.append_signals([{"member": member, **row} for row in rows])
 
     def _update_rows(self, states: Any, ends: bool) -> None:
-        """A row a member: what it is, its verdict so far, its last metrics."""
+        """Updates the row of each member: arm, seed, verdict so far, last metrics."""
         for place, index in enumerate(self.batch):
             state = jax.tree.map(lambda leaf, place=place: leaf[place], states)
             last = self.rows.get(index, {}).get("last", {})
@@ -315,5 +317,5 @@ class _BatchRunner:
 
 
 def _small(state: TrainState) -> Any:
-    """What the host reads after every chunk."""
+    """The parts of the state that the host reads after every chunk."""
     return {"detector": state.detector, "step": state.step, "nonfinite_step": state.nonfinite_step}

@@ -1,4 +1,4 @@
-"""What `gan-jax sweep` does: from a request to a folder of results, starting or resuming."""
+"""The work of `gan-jax sweep`: starts or resumes a sweep from a request, and fills its folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from gan_jax.scaling.strategies import STRATEGIES
 
 @dataclasses.dataclass(frozen=True)
 class SweepDone:
-    """A finished sweep: its folder, and a row a member."""
+    """A finished sweep: its folder, and one row per member."""
 
     path: Path
     rows: list[dict[str, Any]]
@@ -50,19 +50,19 @@ class SweepDone:
 def make_sweep(
     request: Request, axes: Mapping[str, Sequence[str]], seeds: Sequence[int] | int | None, library: Library
 ) -> Sweep:
-    """The sweep that was asked for: the config's own, or a grid over its experiment.
+    """The sweep of a request: that of the config, or a grid over the config's experiment.
 
     Args:
-        request: the config and settings of all arms.
-        axes: values by dotted path.
-        seeds: which, or how many; None: the config's own.
-        library: of the data sets.
+        request: the config, and the settings of all arms.
+        axes: values to vary, by the dotted path of the setting.
+        seeds: the seeds, or their number; None takes those of the config.
+        library: the data sets.
 
     Returns:
         Arms and seeds.
 
     Raises:
-        ValueError: if it is none, or its settings do not fit.
+        ValueError: if nothing varies, or a setting does not fit.
     """
     assert request.config is not None
     own = load_sweep(request.config)
@@ -70,7 +70,9 @@ def make_sweep(
         own = own_arms(own, request.arms, request.config)
     if axes or own is None:
         if not axes and seeds is None:
-            raise RunError(f"{request.config} defines no sweep(): say what to vary, --grid PATH V1,V2,... or --seeds N")
+            raise RunError(
+                f"{request.config} defines no sweep(): say what to vary with --grid PATH V1,V2,... or --seeds N"
+            )
         check_request(request)
         made = grid(load(request.config), axes, 5 if seeds is None else seeds, shared=request.settings)
         for arm in made.arms:
@@ -88,17 +90,17 @@ def own_arms(own: Sweep | None, names: Sequence[str], config: str) -> Sweep:
 
     Args:
         own: the sweep; None if the config defines none.
-        names: of the arms that are wanted.
-        config: its name, for the message.
+        names: the names of the arms to take.
+        config: the name of the config, for the message.
 
     Returns:
-        The sweep with these arms, in its own order.
+        The sweep with these arms, in the order of the config.
 
     Raises:
         RunError: if an arm is unknown, or there is no sweep.
     """
     if own is None:
-        raise RunError(f"{config} defines no sweep(), and so has no arms to choose from: leave out --arm")
+        raise RunError(f"{config} defines no sweep(), so it has no arms to choose from: leave out --arm")
     known = [arm.name for arm in own.arms]
     for name in names:
         if name not in known:
@@ -120,11 +122,11 @@ def start_sweep(
     """Runs a new sweep in a new folder.
 
     Args:
-        request: the config and settings of all arms.
-        axes: values by dotted path.
-        seeds: which, or how many; None: the config's own.
-        options: of the host.
-        say: takes a line for people.
+        request: the config, and the settings of all arms.
+        axes: values to vary, by the dotted path of the setting.
+        seeds: the seeds, or their number; None takes those of the config.
+        options: the options of the host.
+        say: called with each line of progress.
 
     Returns:
         The finished sweep.
@@ -158,24 +160,24 @@ def start_sweep(
     members = sweep.members()
     device = record.environment["device"]
     with new_folder(choose, lambda path: SweepDirectory.create(path, record, files)) as path:
-        say(f"{len(sweep.arms)} arms x {len(sweep.seeds)} seeds = {len(members)} runs on {device}, in {path}")
+        say(f"training {len(sweep.arms)} arms x {len(sweep.seeds)} seeds = {len(members)} runs on {device}, in {path}")
         return _run(path, sweep, library, options, say)
 
 
 def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Callable[[str], None]) -> SweepDone:
-    """Continues a sweep from its newest checkpoints; members that have ended are left alone.
+    """Continues a sweep from its newest checkpoints; finished members are not trained again.
 
     Args:
         path: the sweep's folder.
-        request: place of the data, if they have moved, and the code that may be executed.
-        options: of the host.
-        say: takes a line for people.
+        request: the folder of the data, if they have moved, and the code that may be executed.
+        options: the options of the host.
+        say: called with each line of progress.
 
     Returns:
         The finished sweep.
 
     Raises:
-        RunError: if the folder is no sweep, was edited, or the data are others.
+        RunError: if the folder is not a sweep, its record was edited, or the data have changed.
     """
     say = hosts.leader_only(say)
     directory = SweepDirectory.open(path, request.allowed)
@@ -189,7 +191,9 @@ def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Calla
         library.resources(arm.experiment)
     for name, known in record.data.items():
         if library.fingerprints.get(name) != known:
-            raise RunError(f"the data of {name} are not those of {path}: their contents differ")
+            raise RunError(
+                f"the data of {name} differ from those that {path} was trained on: give the folder of those with --data"
+            )
     if changed:
         say(f"gan-jax: {changed}")
         source = replace_source(path, request.allowed.config or "")
@@ -198,12 +202,12 @@ def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Calla
             write_json(directory.record_path, asked.to_json())
     now = environment()
     if now["versions"] != record.environment.get("versions"):
-        say("gan-jax: versions differ from the sweep's first ones: it continues, but not bit for bit")
+        say("gan-jax: package versions have changed since the sweep began: it continues, but not bit for bit")
     return _run(path, record.sweep, library, _as_asked(options, record, directory), say)
 
 
 def _as_asked(options: SweepOptions, record: SweepRecord, directory: SweepDirectory) -> SweepOptions:
-    """The options of a resume; those of the first start where there is no plan yet, and none are given."""
+    """The options of a resumed sweep: strategy and size of batches as first asked for, if no plan was made yet."""
     if options.strategy != "auto" or hosts.from_leader(directory.plan_path.is_file):
         return options
     if record.strategy not in STRATEGIES:
@@ -220,13 +224,13 @@ def _run(path: Path, sweep: Sweep, library: Library, options: SweepOptions, say:
 
 
 def check_parquet() -> None:
-    """Checks that members.parquet can be written at all.
+    """Checks that the package which writes members.parquet is installed.
 
     Raises:
         RunError: if pyarrow is not installed.
     """
     if importlib.util.find_spec("pyarrow") is None:
-        raise RunError("--parquet needs another package: pip install pyarrow")
+        raise RunError("--parquet needs the package pyarrow: pip install pyarrow")
 
 
 def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -1,4 +1,4 @@
-"""TensorBoard event files of a run. They accompany it: what goes wrong with them is logged, and never stops it."""
+"""TensorBoard event files of a run. An error in writing them is logged, and never stops the run."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _log = logging.getLogger(__name__)
 
 
 def check_tensorboard() -> None:
-    """Checks that event files can be written at all.
+    """Checks that the package which writes event files is installed.
 
     Raises:
         RunError: if tensorboardX is not installed.
     """
     if importlib.util.find_spec("tensorboardX") is None:
-        raise RunError("--tensorboard needs another package: pip install tensorboardX")
+        raise RunError("--tensorboard needs the package tensorboardX: pip install tensorboardX")
 
 
 class EventFile:
-    """An event file of one process, written at once, without the thread of tensorboardX's own writer.
+    """An event file of one process, written immediately, without the thread of tensorboardX's own writer.
 
-    It begins with the record of a session that starts at the next step. TensorBoard then drops what former files hold
-    of later steps, which a resumed run makes again.
+    It begins with the record of a session that starts at the next step. TensorBoard then ignores later steps in earlier
+    files, which a resumed run makes again.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
         start: step at which the process begins.
     """
 
@@ -83,4 +83,4 @@ class EventFile:
     def _give_up(self, error: Exception) -> None:
         self._writer = None
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        _log.warning("gan-jax: TensorBoard gets no more of this run (%s); its numbers are in metrics.jsonl", reason)
+        _log.warning("gan-jax: no more is written for TensorBoard (%s); all numbers are in metrics.jsonl", reason)

@@ -1,4 +1,4 @@
-"""How verdicts depend on the detector's thresholds: the stored evaluations of runs read again by other detectors."""
+"""Judges the stored evaluations of runs again with other thresholds of the detector."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class StoredSeries:
     """The evaluations of one run.
 
     Attributes:
-        name: of the run, for messages.
-        arm: name of its arm; "" for a run of its own.
+        name: the name of the run, for messages.
+        arm: name of its arm; "" for a run that is not part of a sweep.
         experiment: its settings.
-        rows: of metrics.jsonl, by step.
-        verdict: the stored one, as JSON.
+        rows: the rows of metrics.jsonl, by step.
+        verdict: the stored verdict, as JSON.
     """
 
     name: str
@@ -49,18 +49,18 @@ class StoredSeries:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """All runs as one set of thresholds reads them.
+    """The verdicts of all runs under one set of thresholds.
 
     Attributes:
-        changes: thresholds by name that differ from those of training; empty for these.
-        verdicts: one a run, in the order of the runs.
+        changes: the thresholds that differ from those of training, by name; {} for those of training.
+        verdicts: one per run, in the order of the runs.
     """
 
     changes: dict[str, float]
     verdicts: list[Verdict]
 
     def name(self) -> str:
-        """Such as "few_classes=4"; "as trained" without a change."""
+        """The changes in words, such as "few_classes=4"; "as trained" if there are none."""
         return ", ".join(f"{name}={value:g}" for name, value in self.changes.items()) or "as trained"
 
 
@@ -68,19 +68,19 @@ def stored_series(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> list
     """The evaluations of a run, or of all members of one or several sweeps.
 
     Args:
-        paths: the folder of a run, or those of sweeps; also SWEEP#MEMBER.
+        paths: the folder of a run or SWEEP#MEMBER, or the folders of sweeps.
         allowed: code that may be executed to read their records; needed for data or detectors of the user's own.
 
     Returns:
-        A series a run that has an evaluation.
+        One series for each run that has an evaluation.
 
     Raises:
-        RunError: if there are none.
+        RunError: if no run has one.
     """
     if len(paths) == 1 and not (paths[0] / "sweep.json").is_file():
         run = open_run(paths[0], allowed)
         if run.verdict is None:
-            raise RunError(f"{paths[0]} has not ended: there is no verdict to compare with yet")
+            raise RunError(f"{paths[0]} has not ended, and has no verdict to compare with: train it to its end first")
         experiment = _readable(run.name, run.record.experiment)
         return [StoredSeries(run.name, "", experiment, run.read_metrics(), run.verdict)]
     directory = open_sweeps(paths, allowed)
@@ -107,24 +107,24 @@ def stored_series(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> list
 
 
 def _readable(name: object, experiment: Experiment) -> Experiment:
-    """The experiment, if the parts that decide how evaluations are read are not stand-ins."""
+    """The experiment, after a check that its data and detector are not placeholders."""
     require_components(name, experiment.data, experiment.detector)
     return experiment
 
 
 def threshold_grid(detector: Any, asked: Mapping[str, Sequence[float]] | None = None) -> list[dict[str, float]]:
-    """Sets of thresholds to read by: those of training first, then one threshold changed at a time.
+    """Sets of thresholds to judge by: those of training first, then one threshold changed at a time.
 
     Args:
-        detector: of the experiment.
+        detector: the detector of the experiment.
         asked: values by the threshold's name. None takes each threshold at 2/3 and 3/2 of its value, and each window
             at half and twice its length, as far as the detector allows it.
 
     Returns:
-        Changed thresholds by name; {} first.
+        The changed thresholds of each set, by name; the first set is {}.
 
     Raises:
-        ValueError: if there is no such threshold, it decides the measurement, or a value is not allowed.
+        ValueError: if there is no such threshold, if it affects the measurement itself, or a value is not allowed.
     """
     known = {place.path: float(place.value) for place in walk(detector) if _is_threshold(place)}
     found: list[dict[str, float]] = [{}]
@@ -132,10 +132,10 @@ def threshold_grid(detector: Any, asked: Mapping[str, Sequence[float]] | None = 
         for name, values in asked.items():
             plain = name.replace("-", "_")
             if plain not in known:
-                raise ValueError(f"{name} is no threshold that can be read again: they are {', '.join(known)}")
+                raise ValueError(f"{name} is not a threshold that can be varied: give one of {', '.join(known)}")
             found += [{plain: value} for value in values]
         for changes in found:
-            dataclasses.replace(detector, **changes)  # says what is wrong with a value
+            dataclasses.replace(detector, **changes)  # raises an error that names a wrong value
         return found
     for name, value in known.items():
         if name.endswith("window"):
@@ -153,7 +153,7 @@ def threshold_grid(detector: Any, asked: Mapping[str, Sequence[float]] | None = 
 
 
 def _is_threshold(place: Any) -> bool:
-    """Whether a setting of a detector decides how metrics are read, not how they are measured."""
+    """Whether a setting of a detector affects how metrics are judged, not how they are measured."""
     own = "." not in place.path
     return own and isinstance(place.value, float) and not place.field.metadata.get("measures", False)
 
@@ -161,15 +161,15 @@ def _is_threshold(place: Any) -> bool:
 def readings(
     series: Sequence[StoredSeries], changes: Sequence[dict[str, float]], location: Path | None = None
 ) -> list[Reading]:
-    """Reads all runs by each set of thresholds.
+    """Judges all runs with each set of thresholds.
 
     Args:
-        series: of the runs.
+        series: the series of the runs.
         changes: sets of thresholds, from `threshold_grid`.
-        location: of the data, if they have moved.
+        location: the folder of the data, if they have moved.
 
     Returns:
-        A reading a set.
+        One reading per set.
     """
     verdicts: dict[tuple[int, int], Verdict] = {}
     groups: dict[Any, list[int]] = {}
@@ -197,7 +197,7 @@ def readings(
 
 
 def _read_all(series: Sequence[StoredSeries], detectors: Any, data: LoadedData) -> Any:
-    """States [thresholds, runs]."""
+    """The detector's states at the ends of all runs, [thresholds, runs]."""
     experiment = series[0].experiment
     source = experiment.data.source(data.dataset)
     shape = jax.ShapeDtypeStruct((experiment.detector.num_samples, *experiment.data.shape), jnp.float32)
@@ -214,9 +214,14 @@ def _read_all(series: Sequence[StoredSeries], detectors: Any, data: LoadedData) 
             for name, array in leaves.items():
                 value = found.get(name, found.get(_FORMER_NAMES.get(name, name), found))
                 if value is found:
-                    raise RunError(f"the rows of {one.name} have no {name}: an older version measured them")
+                    raise RunError(
+                        f"the rows of {one.name} have no {name}, since an older version wrote them: leave this run out"
+                    )
                 if np.shape(value) != array.shape[2:]:
-                    raise RunError(f"the rows of {one.name} have a damaged {name} at step {row['step']}")
+                    raise RunError(
+                        f"the rows of {one.name} have a damaged {name} at step {row['step']}: resume it to make its "
+                        "rows again, or leave this run out"
+                    )
                 array[index, place] = _number(value)
 
     def read(detector: Any, metrics: Any, at: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A part of a run again, bit for bit, with a probe of both players every few steps."""
+"""Replays a part of a run, bit for bit, with a probe of both players every few steps."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class ReplayedWindow(NamedTuple):
     """Measurements of a part of a run.
 
     Attributes:
-        steps: [probes], step of each probe, ascending.
-        signals: by name, [probes]: the values of `gan_jax.training.probes`, and under "training/" the means of the
-            training metrics over the steps since the probe before.
+        steps: [probes], the step of each probe, ascending.
+        signals: arrays [probes] by name: the values of `gan_jax.training.probes`, and under "training/" means of the
+            training metrics over the steps since the previous probe.
         metrics: the detector's metrics at the probes, by name, [probes]; scalars only.
-        checked: by step of a checkpoint on the way, whether the replayed players are those, bit for bit.
+        checked: for each checkpoint on the way, by step, whether the replayed players equal it bit for bit.
     """
 
     steps: np.ndarray
@@ -51,13 +51,13 @@ def replay_window(states: RunStates, start: int, stop: int, stride: int) -> Repl
     """Trains again from the nearest checkpoint to `stop`, with a probe every `stride` steps from `start` on.
 
     Args:
-        states: of the run.
+        states: the states of the run.
         start: step of the first probe.
-        stop: step of the last one.
+        stop: step of the last probe.
         stride: steps between probes, which are at multiples of it and at the ends of epochs with a short batch.
 
     Returns:
-        What was measured.
+        The measurements.
 
     Raises:
         RunError: if there is no checkpoint at or before `start`, or no step from there to `stop`.
@@ -98,7 +98,7 @@ def replay_window(states: RunStates, start: int, stop: int, stride: int) -> Repl
 
 
 def _means(parts: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
-    """Of training metrics over parts of (so many steps, means over them)."""
+    """Means of training metrics over several parts, each (number of steps, means over these)."""
     nums = [num for num, _ in parts]
     return {
         f"training/{name}": np.average([np.asarray(means[name]) for _, means in parts], weights=nums)
@@ -107,15 +107,15 @@ def _means(parts: list[tuple[int, dict[str, Any]]]) -> dict[str, np.ndarray]:
 
 
 def advance(experiment: Experiment, resources: LoadedData, state: TrainState, spec: ChunkSpec) -> Chunk:
-    """A chunk without its evaluation, whose steps are those of `compiled_chunk` bit for bit, however few they are.
+    """A chunk without evaluation, whose steps equal those of `compiled_chunk` bit for bit, even if there is only one.
 
-    A scan of one step is compiled without its loop, and rounds otherwise than one of many. A loop whose length is an
-    argument is the same loop for every length, and compiles once.
+    XLA compiles a scan of a single step without a loop, and then rounds differently. A loop whose length is an argument
+    is the same program for every length, and compiles once.
 
     Args:
-        experiment: without a recorder.
-        resources: of the run.
-        state: where to start.
+        experiment: the experiment, without a recorder.
+        resources: the resources of the run.
+        state: the state to start from.
         spec: the static part of the chunk.
 
     Returns:
@@ -156,29 +156,29 @@ def nearest(states: RunStates, step: int) -> int:
     """The last checkpoint at or before a step.
 
     Raises:
-        RunError: if there is none.
+        RunError: if all checkpoints are later.
     """
     earlier = [known for known in states.steps if known <= step]
     if not earlier:
         raise RunError(
-            f"{states.name} has no checkpoint at or before step {step}; the first is of step {states.steps[0]}: "
-            "train with more --branch-points"
+            f"{states.name} has no checkpoint at or before step {step}; its first one is step {states.steps[0]}: "
+            "give a later --step, or train with more --branch-points"
         )
     return earlier[-1]
 
 
 def restored_nearest(states: RunStates, step: int) -> tuple[int, TrainState]:
-    """The last checkpoint at or before a step that can be read; those that cannot are told in a line.
+    """The last readable checkpoint at or before a step; a line is logged for each that cannot be read.
 
     Args:
-        states: of the run.
-        step: the latest that is asked for.
+        states: the states of the run.
+        step: upper bound of the checkpoint's step.
 
     Returns:
         (its step, its state).
 
     Raises:
-        RunError: if there is none.
+        RunError: if there is no such checkpoint.
     """
     begin = nearest(states, step)
     while True:
@@ -187,20 +187,20 @@ def restored_nearest(states: RunStates, step: int) -> tuple[int, TrainState]:
         except RunError as error:
             if begin == states.steps[0]:
                 raise
-            _log.warning("gan-jax: %s; using the one before", error)
+            _log.warning("gan-jax: %s; the checkpoint before it is used", error)
             begin = nearest(states, begin - 1)
 
 
 def agrees(states: RunStates, step: int, state: TrainState) -> bool | None:
-    """Whether a replayed state has the players of the checkpoint of its step, bit for bit.
+    """Whether the players of a replayed state equal those of the checkpoint of its step, bit for bit.
 
     Args:
-        states: of the run.
-        step: of the checkpoint.
-        state: the replayed one.
+        states: the states of the run.
+        step: the step of the checkpoint.
+        state: the replayed state.
 
     Returns:
-        Whether they are equal; None if the checkpoint is damaged, which is told in a line.
+        Whether they are equal; None if the checkpoint is damaged, of which a line is logged.
     """
     try:
         return players_hash(state) == players_hash(states.restore(step))
@@ -213,14 +213,14 @@ def cut_specs(states: RunStates, begin: int, start: int, stop: int, stride: int)
     """Chunks from `begin` to `start`, and from there to `stop` with a cut every `stride` steps and at each checkpoint.
 
     Args:
-        states: of the run.
+        states: the states of the run.
         begin: step of the checkpoint.
         start: step of the first probe.
-        stop: step of the last one.
+        stop: step of the last probe.
         stride: steps between probes.
 
     Yields:
-        (a chunk without an evaluation, whether it ends at a cut that is more than a checkpoint).
+        (a chunk without an evaluation, whether a probe follows it; none follows a mere checkpoint).
     """
     for first, last, every in ((begin, start, max(start - begin, 1)), (start, stop, stride)):
         if last <= first:
@@ -237,7 +237,7 @@ def cut_specs(states: RunStates, begin: int, start: int, stop: int, stride: int)
 
 
 def without_recorder_state(state: TrainState) -> TrainState:
-    """The state without what a recorder hands on."""
+    """The state without the memory of a recorder."""
     return state._replace(probe_state=())
 
 
@@ -258,12 +258,12 @@ def with_recorder(experiment: Experiment) -> Experiment:
 
 
 def probe_values_of(experiment: Experiment, resources: LoadedData, state: TrainState) -> ProbeValues:
-    """The recorder's values of one state, without a probe before it.
+    """The recorder's values for a single state, without an earlier probe.
 
     Args:
-        experiment: with a recorder.
-        resources: of the run.
-        state: to measure.
+        experiment: the experiment, with a recorder.
+        resources: the resources of the run.
+        state: the state to measure.
 
     Returns:
         Scalars by name.
@@ -273,7 +273,7 @@ def probe_values_of(experiment: Experiment, resources: LoadedData, state: TrainS
 
 
 def players_hash(state: TrainState) -> str:
-    """SHA-256 of both players and G's average: all that training changes, but the detector's memory."""
+    """SHA-256 of both players and G's average: everything that training changes, except the detector's memory."""
     return tree_hash(to_host((state.generator, state.discriminator, state.average)))
 
 

@@ -82,7 +82,7 @@ SMALL = ["train", "label_noise_mnist_small", "--data.name", "letters", "--quiet"
 WRONG = [
     ("unknown config", ["train", "rnig"], "did you mean 'ring'", None),
     ("unknown command", ["trian", "ring"], "invalid choice: 'trian'", None),
-    ("no config", ["train"], "train needs a config, one of", None),
+    ("no config", ["train"], "train needs a config: a Python file, or one of", None),
     ("missing config file", ["train", "no/such.py"], "no config file no/such.py", None),
     ("config that is not Python", ["train", "broken.py"], "cannot be imported: SyntaxError", broken_config),
     ("config without experiment", ["train", "empty.py"], "does not define experiment()", empty_config),
@@ -112,7 +112,7 @@ WRONG = [
     (
         "folder of another run",
         ["train", "ring", "--run-dir", "taken", "--data.std", "0.5", *RING],
-        "holds another experiment (data.std",
+        "holds a run of another experiment (data.std",
         other_run,
     ),
     (
@@ -131,7 +131,7 @@ WRONG = [
     ("resume of nothing", ["train", "--resume", "nothing"], "is not a run folder", None),
     ("evaluate of nothing", ["evaluate", "nothing"], "is not a run folder", None),
     ("report of nothing", ["report", "nothing"], "is not a run folder", None),
-    ("resume and branch", ["train", "--resume", "a", "--branch-from", "b"], "give one of them", None),
+    ("resume and branch", ["train", "--resume", "a", "--branch-from", "b"], "give only one of them", None),
     ("branch of no step", ["train", "--branch-from", "a@last"], "'last' is not a step", None),
     ("element of a tuple", ["train", "ring", "--generator.network.widths.0", "wide"], "must be", None),
     (
@@ -142,7 +142,7 @@ WRONG = [
     ),
     ("seed too large", ["train", "ring", "--seed", "99999999999999999999"], "must be at most 4,294,967,295", None),
     ("endless epochs", [*SMALL, "--num-epochs", "inf"], "--num-epochs is inf", None),
-    ("epochs and steps", [*SMALL, "--num-epochs", "1", "--num-steps", "5"], "give one of them", None),
+    ("epochs and steps", [*SMALL, "--num-epochs", "1", "--num-steps", "5"], "give only one of them", None),
     ("picture nowhere", ["data", "show", "digits", "--out", "/nonexistent/x.png"], "/nonexistent/x.png", None),
     ("prepare digits", ["data", "prepare", "digits"], "nothing to prepare", None),
     ("negative pictures", ["train", "ring", "--pictures", "-1"], "--pictures is -1", None),

@@ -41,8 +41,8 @@ def test_a_new_config_is_that_which_it_began_as(base, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["9lives"], "no name of a config"),
-        (["mine.txt"], "no name of a config"),
+        (["9lives"], "cannot name a config"),
+        (["mine.txt"], "cannot name a config"),
         (["mine"], "mine.py exists"),
         (["nowhere/mine2"], "folder of nowhere/mine2.py does not exist"),
         (["mine2", "--from", "rign"], "did you mean 'ring'?"),

@@ -133,9 +133,9 @@ def test_images(tmp_path):
 def test_one_checkpoint_is_too_few(tmp_path, capsys):
     path = run_of(linear_game(), tmp_path / "run", [[1.0, 0.0]], [[1.0, 0.0]], steps=(10,))
     assert main(["diagnose", "forgetting", str(path)]) == 2
-    assert "has one up to step 10: train on, or train with more --branch-points" in capsys.readouterr().err
+    assert "has only one up to step 10: train longer, or with more --branch-points" in capsys.readouterr().err
     assert main(["diagnose", "forgetting", str(path), "--step", "11"]) == 2
-    assert "has no checkpoint of step 11; it has 10" in capsys.readouterr().err
+    assert "has no checkpoint of step 11: give --step one of 10" in capsys.readouterr().err
     assert main(["diagnose", "forgetting", str(tmp_path)]) == 2
     assert "is not a run folder" in capsys.readouterr().err
 

@@ -105,7 +105,7 @@ def test_a_line_over_degrees(tmp_path, capsys):
     assert (tmp_path / "picture.png").stat().st_size > 5000
     film_path = str(tmp_path / "film.gif")
     assert main(["diagnose", "landscape", str(tmp_path / "run"), "--film", film_path]) == 2
-    assert "--film is of 2-D data, and Weighted is not: leave it out" in capsys.readouterr().err
+    assert "--film needs 2-D data, and the run's data (Weighted) are not 2-D: leave it out" in capsys.readouterr().err
 
 
 def test_scans_of_images(tmp_path):
@@ -145,7 +145,7 @@ def test_scans_of_vectors_in_many_dimensions_with_an_objective_without_probabili
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--step", "15"], "no checkpoint of step 15; it has 10, 20, 30"),
+        (["--step", "15"], "no checkpoint of step 15: give --step one of 10, 20, 30"),
         (["--points", "1"], "--points is 1, and must be at least 2"),
         (["--film", "film.mp4"], "must end in .gif"),
         (["--film", "nowhere/film.gif"], "does not exist: make it first"),

@@ -139,7 +139,7 @@ def test_a_run_without_an_onset_takes_a_step(tmp_path, capsys):
 
 
 def test_a_replay_needs_a_state_before_it(fallen):
-    with pytest.raises(RunError, match="no checkpoint at or before step 1; the first is of step"):
+    with pytest.raises(RunError, match="no checkpoint at or before step 1; its first one is step"):
         replay_window(open_states(fallen.path), 1, 20, 1)
 
 
@@ -148,10 +148,10 @@ def test_branches_are_judged_by_those_with_another_key():
         return [{"name": "same"}, {"name": "key", "collapsed": collapsed, "num": 8}]
 
     assert judgement(row(8), 2000) == (
-        "It was mostly the state: 8 of 8 branches with another key collapse as well within 2,000 steps."
+        "The collapse follows mostly from the state: 8 of 8 branches with another key also collapse within 2,000 steps."
     )
-    assert judgement(row(1), 2000).startswith("It was mostly the luck of the run")
-    assert judgement(row(4), 2000).startswith("State and luck both had a part")
+    assert judgement(row(1), 2000).startswith("The collapse was mostly chance")
+    assert judgement(row(4), 2000).startswith("The collapse came partly from the state")
     assert judgement([{"name": "unroll", "collapsed": 0, "num": 8}], 2000) == ""
     assert judgement([{"name": "key", "collapsed": 3, "num": 3}], 2000) == ""  # three say nothing
     assert chosen_variations("all")[0] == "same"
@@ -212,10 +212,10 @@ def test_branches_start_where_they_are_told_to(fallen, capsys):
     assert (result["branched_from"], result["horizon"]) == (earlier, 60)
     assert all(result["branches"][0]["checked"].values())
     for options, words in (
-        (["--branch-at", str(verdict["onset_step"])], "must be before step"),
+        (["--branch-at", str(verdict["onset_step"])], "must be below"),
         (["--branch-at", "0"], "no checkpoint at or before step 0"),
-        (["--horizon", "2"], "--horizon is 2: an onset takes evaluations over"),
-        (["--branch", ","], "--branch is ',', and takes same, key"),
+        (["--horizon", "2"], "--horizon is 2, and must be at least"),
+        (["--branch", ","], "--branch is ',', and must be one of same, key"),
     ):
         assert main(["diagnose", "onset", str(fallen.path), "--branch", "same", *options]) == 2
         assert words in capsys.readouterr().err

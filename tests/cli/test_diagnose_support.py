@@ -64,7 +64,7 @@ def test_the_command_on_images(tmp_path, capsys):
     [
         (["--samples", "5"], "--samples is 5, and must be between 100 and 100,000"),
         (["--samples", "many"], "many"),
-        (["--step", "7"], "no checkpoint of step 7; it has 1, 2"),
+        (["--step", "7"], "no checkpoint of step 7: give --step one of 1, 2"),
     ],
 )
 def test_wrong_inputs(ring, capsys, arguments, said):

@@ -72,7 +72,9 @@ def test_a_second_command_in_a_process_keeps_the_devices(devices, monkeypatch):
 
 def test_a_second_command_gets_no_more_devices_than_the_first(monkeypatch):
     monkeypatch.delenv("XLA_FLAGS")
-    with pytest.raises(UsageError, match=f"--devices is 99, and this process has started with {jax.device_count()}: "):
+    with pytest.raises(
+        UsageError, match=f"--devices is 99, but JAX has started with {jax.device_count()} in this process"
+    ):
         prepare_devices(sweep_on(99))
 
 
@@ -94,6 +96,6 @@ def test_more_devices_than_the_first_command_had(tmp_path, capsys):
     assert jax.device_count() == 8  # as after a first command
     path = str(tmp_path / "run")
     assert main(["train", "ring", *TINY, "--devices", "99", "--run-dir", path]) == 2
-    assert "--devices is 99, and this process has started with 8: give fewer" in capsys.readouterr().err
+    assert "--devices is 99, but JAX has started with 8 in this process: give at most 8" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert main(["train", "ring", *TINY, "--devices", "2", "--run-dir", path]) == 0

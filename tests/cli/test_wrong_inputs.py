@@ -61,12 +61,15 @@ def test_the_generator_can_find_a_fault():
         (["watch", "run", "--every", "nan"], "--every is nan, and must be a finite number"),
         (["train", "ring", "--branch-points=-1"], "--branch-points is -1, and must be at least 0"),
         (["evaluate", "run", "--seed", "36893488147419103232"], "--seed is 36893488147419103232, and must be at most"),
-        (["sweep", "ring", "--seeds", "0-3,5-"], "--seeds is '0-3,5-', and takes a count, seeds or ranges"),
-        (["sweep", "ring", "--seeds", "0-4000000000"], "4,000,000,001 seeds, and must be between 1 and 100,000"),
-        (["sweep", "ring", "--grid", "data.std", "1,,2"], "--grid data.std is '1,,2', and takes values with commas"),
+        (["sweep", "ring", "--seeds", "0-3,5-"], "--seeds is '0-3,5-', and must be a count, seeds or ranges"),
+        (["sweep", "ring", "--seeds", "0-4000000000"], "these are 4,000,000,001 seeds, and a sweep takes 1 to 100,000"),
+        (
+            ["sweep", "ring", "--grid", "data.std", "1,,2"],
+            "--grid data.std is '1,,2', and must be values separated by commas",
+        ),
         (
             ["sweep", "ring", "--grid", "data.std", "1,2", "--data.std", "1"],
-            "data.std is set twice: give it once, as a setting of all arms or as --grid data.std",
+            "data.std is set twice: give it once, either as --data.std for all arms or as --grid data.std",
         ),
         (["sweep", "ring", *["--grid", "data.std", ",".join(map(str, range(1, 10_002)))]], "10,001 arms, more than"),
         (["diagnose", "game", "run", "--plot", "x.jpg"], "--plot is x.jpg, and must end in .png or .svg or .pdf"),
@@ -149,8 +152,11 @@ def test_a_path_of_any_option_may_begin_at_home(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["ring", "--arm", "x", "--seeds", "2"], "ring defines no sweep(), and so has no arms"),
-        (["remedies_ring", "--arm", "plain", "--grid", "data.std", "0.1,0.2"], "--arm chooses from the config's own"),
+        (["ring", "--arm", "x", "--seeds", "2"], "ring defines no sweep(), so it has no arms"),
+        (
+            ["remedies_ring", "--arm", "plain", "--grid", "data.std", "0.1,0.2"],
+            "--arm chooses from the arms of the config",
+        ),
         (["--resume", "sweep", "--arm", "plain"], "leave out the config, --grid, --arm"),
     ],
 )
@@ -165,10 +171,13 @@ def test_arms_that_would_not_be_chosen_are_told(folder, words, told):
     [
         ("report run --config missing.py", "no config file missing.py"),
         ("evaluate run --config rong", "no config 'rong'"),
-        ("thresholds run --config . --trust", "--config and --trust name two sources"),
+        ("thresholds run --config . --trust", "give only one of them"),
         ("watch run --config ./no.py+r1", "no config file ./no.py"),
-        ("train ring --trust", "are for folders: start anew with train CONFIG"),
-        ("sweep ring --seeds 2 --config ring", "are for folders: start anew with sweep CONFIG"),
+        ("train ring --trust", "are for reading an existing folder: to start anew, give gan-jax train CONFIG"),
+        (
+            "sweep ring --seeds 2 --config ring",
+            "are for reading an existing folder: to start anew, give gan-jax sweep CONFIG",
+        ),
     ],
 )
 def test_code_that_a_folder_does_not_need_is_checked_too(folder, words, told):

@@ -66,8 +66,8 @@ def test_two_runs_beside_each_other(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("folders", "options", "words"),
     [
-        (["first", "second"], [], "say where their report goes"),
-        (["first", "first"], ["--out", "x.html"], "stands there twice"),
+        (["first", "second"], [], "say where it should be written"),
+        (["first", "first"], ["--out", "x.html"], "is given twice"),
         (["first", "sweep"], ["--out", "x.html"], "a run and a sweep"),
         (["first", "second"], ["--out", "x.html", "--baseline", "first"], "--baseline is for sweeps"),
         (["first", "empty"], ["--out", "x.html"], "has no metrics yet"),

@@ -18,7 +18,7 @@ FORMER = Path(__file__).parent / "former_diagnoses"
 def test_a_diagnosis_of_an_earlier_version_is_shown(tmp_path, kind):
     result = read_diagnosis(kind, FORMER / f"{kind}.json")
     module = importlib.import_module(f"gan_jax.reports.diagnosis_{kind}")
-    assert module.sentence(result).startswith({"forgetting": "From a checkpoint", "landscape": "At step 100"}[kind])
+    assert module.sentence(result).startswith({"forgetting": "From one checkpoint", "landscape": "At step 100"}[kind])
     assert "100" in module.table(result)
     module.figure(result).savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 5000

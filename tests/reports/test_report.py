@@ -302,7 +302,7 @@ def test_diagnoses_come_in_the_order_of_their_kinds(monkeypatch, run):
         ("support", "{}", "KeyError: 'sentence'"),
         ("support", '{"sentence": "s"}', "KeyError: 'values'"),
         ("support", "[]", "TypeError"),
-        ("states", "{}", "of no known kind (onset, landscape"),
+        ("states", "{}", "has an unknown kind; the kinds are onset, landscape"),
     ],
 )
 def test_a_broken_diagnosis_costs_its_own_part_only(monkeypatch, run, kind, text, said):
@@ -602,7 +602,7 @@ def test_the_experiment_is_compared_with_its_config(tmp_path):
         "from gan_jax.experiment.examples import tiny_ring\n\n\ndef experiment():\n    return tiny_ring()\n"
     )
     run = ended_run(tmp_path / "run", config=str(config))
-    assert "a config file is executed only if it is named" in report(run).text
+    assert "a config file is executed only if you name it" in report(run).text
     text = write_report(run.path, allowed=AllowedCode(config=str(config))).read_text(encoding="utf-8")
     assert "One setting differs" in text
     assert '<th scope="row">num_steps</th><td>20</td><td>40</td>' in text

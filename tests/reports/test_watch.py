@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_read_for_a_while(tmp_path):
     pages = watch.drawings(run.path, watch.Drawing(), 0.01, mend)
     assert next(pages).line == "not finished: step 20 of 40 (50%), healthy"
     (line,) = said
-    assert "cannot be drawn now (RunError: " in line
+    assert "cannot be drawn at present (RunError: " in line
     assert "experiment.json cannot be read" in line
 
 
@@ -221,7 +221,7 @@ def test_an_interrupt_ends_it_quietly(tmp_path):
         assert "is shown at http://127.0.0.1:" in first
         assert process.stderr.readline() == "the run has ended\n"
         shutil.rmtree(run.path)
-        assert "cannot be drawn now (RunError" in process.stderr.readline()
+        assert "cannot be drawn at present (RunError" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
         assert (process.returncode, out, error) == (0, "", "")
@@ -233,8 +233,8 @@ def test_an_interrupt_ends_it_quietly(tmp_path):
 def test_wrong_input_is_told_in_a_line(tmp_path, capsys):
     run = ended_run(tmp_path / "run")
     for arguments, said in (
-        ([str(tmp_path)], "holds no run and no sweep"),
-        ([str(tmp_path / "none")], "holds no run and no sweep"),
+        ([str(tmp_path)], "holds neither a run nor a sweep"),
+        ([str(tmp_path / "none")], "holds neither a run nor a sweep"),
         ([str(run.path), "--every", "0"], "--every is 0.0"),
         ([str(run.path), "--port", "70000"], "--port is 70000"),
     ):

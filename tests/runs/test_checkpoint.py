@@ -126,7 +126,7 @@ def test_a_step_that_is_not_newer_is_an_error_and_not_silence(tmp_path, state):
 def test_absent_steps_and_other_structures_are_explained(tmp_path, state):
     checkpoints = Checkpoints(tmp_path / "c")
     checkpoints.save(at(state, 5))
-    with pytest.raises(CheckpointError, match=r"has no checkpoint of step 6; it has \[5\]"):
+    with pytest.raises(CheckpointError, match=r"has no checkpoint of step 6: choose one of \[5\]"):
         checkpoints.restore(state, 6)
     wider = state_template(override(tiny_ring(), "generator.network.widths", (8, 8)))
     with pytest.raises(CheckpointError, match="cannot be read"):

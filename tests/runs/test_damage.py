@@ -127,7 +127,7 @@ def test_a_damaged_checkpoint_is_told_in_a_line_kept_and_the_one_before_is_used(
     text = said()
     assert text.count("\n") == 2
     assert "checkpoint of step 16 cannot be read" in text
-    assert f"using the one before (it is moved to {run.path / 'set_aside' / '1'})" in text
+    assert f"it was moved to {run.path / 'set_aside' / '1'}, and the one before it is used" in text
     assert "resuming" in text
     assert "at step 12 of 16" in text
     assert (run.path / "set_aside" / "1" / "checkpoints" / "16").is_dir()
@@ -232,7 +232,7 @@ def test_a_run_that_cannot_be_continued_is_left_as_it_is_and_restarted_if_asked(
     assert resume(run) == 2
     text = said()
     assert len(text.splitlines()) == 2
-    assert "cannot be continued, and is left as it is" in text
+    assert "cannot be continued, and nothing was changed" in text
     assert "--restart" in text
     assert contents(run.path) == before
     assert resume(run, "--restart") == 0
@@ -250,7 +250,7 @@ def test_a_state_of_another_structure_is_refused_with_a_leaf(run, monkeypatch, s
     assert resume(run, "--num-steps", "20") == 2
     text = said()
     assert "none of 4 checkpoints can be used" in text
-    assert "of another structure" in text
+    assert "has another structure" in text
     assert "generator.opt_state" in text
     assert json.loads(run.record_path.read_text(encoding="utf-8"))["experiment"]["num_steps"] == 16
     assert len(run.read_metrics()) == 4
@@ -259,7 +259,7 @@ def test_a_state_of_another_structure_is_refused_with_a_leaf(run, monkeypatch, s
 def test_restart_is_of_a_resumed_run_and_changes_nothing_where_all_is_well(run, config, said):
     assert main(["train", config, "--restart", *QUIET]) == 2
     assert main(["sweep", config, "--restart", "--quiet"]) == 2
-    assert said().count("--restart goes with --resume") == 2
+    assert said().count("--restart works only with --resume") == 2
     before = contents(run.path)
     assert resume(run, "--restart") == 0
     assert "is finished" in said()

@@ -87,8 +87,8 @@ def test_a_result_that_cannot_be_kept_is_told(tmp_path, monkeypatch, caplog):
     run = RunDirectory(tmp_path)
     (tmp_path / "diagnosis").write_text("", encoding="utf-8")
     assert keep_diagnosis(run, "game", {}) is None
-    assert "the result is not kept" in caplog.text
-    assert "--out FILE keeps it" in caplog.text
+    assert "the result cannot be kept" in caplog.text
+    assert "--out FILE writes it elsewhere" in caplog.text
 
 
 def test_records_are_utf8_in_every_locale(tmp_path):

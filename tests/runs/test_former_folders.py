@@ -95,7 +95,7 @@ def test_a_branch_from_a_member(former):
     ("name", "message"),
     [
         ("sweep", "is a sweep: name one of its members"),
-        ("sweep#9", "has members 0 to 3, and no member 9"),
+        ("sweep#9", "has no member 9: give one from 0 to 3"),
         ("nothing", "is not a run folder"),
     ],
 )

@@ -50,7 +50,7 @@ def test_arms_may_be_added(tmp_path):
     run = sweep.member(2)
     assert float(run.experiment.generator.learning_rate) == pytest.approx(1e-2)
     assert np.all(run.metrics["step"] == [40])
-    with pytest.raises(RunError, match="members 0 to 4, and no member 5"):
+    with pytest.raises(RunError, match="no member 5: give one from 0 to 4"):
         sweep.member(5)
 
 

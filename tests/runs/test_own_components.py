@@ -82,7 +82,7 @@ def test_a_component_that_two_files_define_is_refused(tmp_path):
     remedy = remedy.replace("import jax.numpy as jnp", "import gan_jax as gj\nimport jax.numpy as jnp")
     config = f"{write_config(tmp_path)}+{write_config(tmp_path, 'remedy.py', remedy)}"
     record = {"experiment": to_json(load(config))}
-    with pytest.raises(ValueError, match=r"the component Steep could not be found again.*there alone"):
+    with pytest.raises(ValueError, match=r"could not find the component Steep again.*only there"):
         check_readable(config, record)
     plain = write_config(tmp_path, "plain.py", "def remedy(experiment):\n    return experiment\n")
     check_readable(f"{tmp_path}/mine.py+{plain}", record)
@@ -92,7 +92,7 @@ def test_a_source_that_is_a_link_out_of_the_folder_is_not_executed(tmp_path):
     run = own_run(tmp_path / "run", str(write_config(tmp_path)))
     (run.path / "source").rename(tmp_path / "elsewhere")
     (run.path / "source").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=r"keeps no source mine\.py.*--config FILE"):
+    with pytest.raises(ValueError, match=r"has no source file mine\.py.*--config FILE"):
         gj.Run(run.path, trust=True)
 
 
@@ -137,14 +137,14 @@ def test_a_component_that_could_not_be_found_again_is_refused_first(tmp_path):
     text = CONFIG + "\n\nKept = Steep\ndel Steep\n"
     config = str(write_config(tmp_path, text=text.replace("objective=Steep", "objective=Kept")))
     record = {"experiment": to_json(load(config))}
-    with pytest.raises(ValueError, match="Steep could not be found again"):
+    with pytest.raises(ValueError, match="could not find the component Steep again"):
         check_readable(config, record)
 
 
 def test_another_config_is_told(tmp_path):
     run = own_run(tmp_path / "run", str(write_config(tmp_path)))
     other = write_config(tmp_path, "other.py", CONFIG.replace("Steep", "Flat"))
-    with pytest.raises(ValueError, match=r"other\.py defines no component Steep"):
+    with pytest.raises(ValueError, match=r"other\.py does not define the component Steep"):
         gj.Run(run.path, config=other)
 
 
@@ -161,7 +161,7 @@ def test_a_record_of_the_first_version_is_read_where_its_config_is(tmp_path):
     assert slope(gj.Run(run.path, trust=True)) == slope(gj.Run(run.path, config=config)) == 0.25
     config.rename(tmp_path / "elsewhere.py")
     assert slope(gj.Run(run.path, config=tmp_path / "elsewhere.py")) == 0.25
-    with pytest.raises(ValueError, match="keeps no source of its config: name it with --config FILE"):
+    with pytest.raises(ValueError, match="has no source of its config: name the config with --config FILE"):
         gj.Run(run.path, trust=True)
 
 
@@ -177,7 +177,7 @@ def test_an_edited_config_is_told_and_one_has_to_be_chosen(tmp_path):
     with pytest.raises(RunError, match=r"^/[^ ]*mine.py differs from the source .*--config .*--trust"):
         check_source(run.record_path, source, str(config), NO_CODE)
     told = check_source(run.record_path, source, None, AllowedCode(config=str(config)))
-    assert "it goes on with" in told
+    assert "the run continues with" in told
     assert check_source(run.record_path, source, str(config), AllowedCode(trust=True)) is None
 
 
@@ -226,7 +226,7 @@ def test_an_edited_record_names_its_field(tmp_path, change, field, capsys):
     check_unedited(run.record_path)
     record = json.loads(run.record_path.read_text())
     run.record_path.write_text(json.dumps(change(record) or record))
-    with pytest.raises(RunError, match=rf"was edited since it was written \({field}\)"):
+    with pytest.raises(RunError, match=rf"was edited after it was written \({field}\)"):
         check_unedited(run.record_path)
     assert main(["train", "--resume", str(run.path), "--config", str(tmp_path / "mine.py"), "--quiet"]) == 2
     told = capsys.readouterr().err

@@ -31,7 +31,7 @@ def test_a_run_stops_and_can_be_resumed_to_its_end(tmp_path, capsys):
     assert main(["train", *SMALL, "--run-dir", str(stopped), "--stop-at-collapse"]) == 0
     printed = capsys.readouterr()
     assert "collapsed while forming at step 2" in printed.out
-    assert f"stopped at step 4; gan-jax train --resume {stopped}" in printed.err
+    assert f"stopped at step 4, after the collapse; gan-jax train --resume {stopped}" in printed.err
     verdict = json.loads((stopped / "verdict.json").read_text())
     assert (verdict["last_step"], verdict["stopped_at_collapse"]) == (4, True)
     assert [row["step"] for row in rows(stopped)] == [2, 4]
@@ -39,7 +39,7 @@ def test_a_run_stops_and_can_be_resumed_to_its_end(tmp_path, capsys):
     assert main(["train", "--resume", str(stopped), "--quiet"]) == 0
     assert rows(stopped) == rows(whole)
     assert json.loads((stopped / "verdict.json").read_text())["stopped_at_collapse"] is False
-    assert "trains the rest" not in capsys.readouterr().err
+    assert "trains the remaining steps" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("window", "last_step"), [("2", 4), ("100", 10)])

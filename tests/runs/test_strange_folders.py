@@ -158,7 +158,7 @@ def test_components_that_are_not_known_are_shown(folder):
 def test_a_config_that_the_user_names_is_executed(folder, capsys):
     run = own_run(folder / "own", str(write_config(folder)))
     assert main(["report", str(run.path), "--config", "evil.py"]) == 2
-    assert "evil.py defines no component Steep" in capsys.readouterr().err
+    assert "evil.py does not define the component Steep" in capsys.readouterr().err
     assert (folder / MARKER).exists()
 
 
@@ -173,7 +173,7 @@ def test_trust_is_for_what_lies_in_the_folder(folder, name, capsys):
     record["source"] = {"config": name, "files": {name: digest}}
     run.record_path.write_text(json.dumps(record))
     assert main(["evaluate", str(run.path), "--trust"]) == 2
-    assert f"keeps no source {name}" in capsys.readouterr().err
+    assert f"has no source file {name}" in capsys.readouterr().err
     assert not (folder / MARKER).exists()
 
 
@@ -208,7 +208,7 @@ def test_a_resume_writes_through_no_link(folder, name, capsys):
     (run / name).symlink_to(outside if is_folder else outside / "file")
     for command in (["train", "--resume", str(run), "--num-steps", "60", "--quiet"],):
         assert main(command) == 2
-        assert f"{name} is a link out of" in capsys.readouterr().err
+        assert f"{name} is a link that leads out of" in capsys.readouterr().err
     assert (outside / "file").read_text() == before
     assert sorted(os.listdir(outside)) == ["file", "inner"]
 
@@ -220,7 +220,7 @@ def test_a_report_writes_through_no_link(folder, kind, name, capsys):
     (folder / "precious").write_text(PRECIOUS)
     (folder / kind / name).symlink_to(folder / "precious")
     assert main(["report", str(folder / kind)]) == 2
-    assert f"{name} is a link out of" in capsys.readouterr().err
+    assert f"{name} is a link that leads out of" in capsys.readouterr().err
     assert (folder / "precious").read_text() == PRECIOUS
 
 
@@ -229,7 +229,7 @@ def test_a_diagnosis_writes_through_no_link(folder):
     (folder / "run" / "diagnosis").symlink_to(folder / "outside")
     (folder / "sweep" / "members").symlink_to(folder / "outside")
     for name in ("run", "sweep#1"):
-        with pytest.raises(RunError, match="is a link out of"):
+        with pytest.raises(RunError, match="is a link that leads out of"):
             keep_diagnosis(open_run(folder / name).directory, "onset", {"sentence": ""})
     assert os.listdir(folder / "outside") == []
 

@@ -242,14 +242,14 @@ def test_a_damaged_checkpoint_is_reported(config, whole, tmp_path, monkeypatch, 
         if file.is_file() and file.stat().st_size > 200:
             file.write_bytes(file.read_bytes()[:100])
     sweep("--resume", path)
-    assert "using the one before" in capsys.readouterr().err
+    assert "the one before it is used" in capsys.readouterr().err
     assert metrics(path) == metrics(whole)
 
 
 def test_batches_run_one_after_another(config, whole, tmp_path, monkeypatch, capsys):
     path = tmp_path / "sweep"
     interrupt(monkeypatch, 30, [config, "--strategy", "map", "--max-members", "4", "--run-dir", path])
-    assert "split into 2 batches of up to 4, one after another: as asked" in capsys.readouterr().err
+    assert "trained in 2 batches of up to 4, one after another: as --max-members asks" in capsys.readouterr().err
     sweep("--resume", path)
     assert SweepDirectory(path).read_plans()[0].batches == [[0, 1, 2, 3], [4, 5]]
     assert metrics(path) == metrics(whole)
@@ -265,7 +265,7 @@ def test_a_sweep_too_large_for_the_device_is_split():
     tight = make_plan(members, group, resources, SweepOptions(strategy="vmap", memory_bytes=3e5), lines.append)
     assert 1 < len(tight.batches) <= 8
     assert [member for batch in tight.batches for member in batch] == group
-    assert "do not fit the memory" in lines[-1]
+    assert "do not fit into the memory" in lines[-1]
     hopeless = make_plan(members, group, resources, SweepOptions(strategy="auto", memory_bytes=1.0), lines.append)
     assert (hopeless.strategy, hopeless.batches) == ("map", [[member] for member in group])
 
@@ -310,7 +310,7 @@ def test_the_report_compares_the_arms(whole):
     assert main(["report", str(whole)]) == 0
     page = (whole / "report.html").read_text()
     assert "6 runs of 3 arms" in page
-    assert "Equal in every number of every seed: rate=0.0 and rate=0.01" in page
+    assert "equal in every number of every seed: rate=0.0 and rate=0.01" in page
     assert "never formed" in page
     assert page.count("data:image/png;base64,") == 6
     assert "http" not in page.replace("http://www.w3.org", "")
@@ -379,10 +379,10 @@ def test_an_unfinished_sweep_has_a_report(config, tmp_path, monkeypatch):
         (["rnig", "--seeds", "2"], "did you mean 'ring'"),
         (["ring", "--grid", "data.sdt", "0.1"], "did you mean 'data.std'"),
         (["ring", "--grid", "data.std", "0.1,x"], "must be a number"),
-        (["ring", "--grid", "data.std", ","], "takes values with commas between them"),
+        (["ring", "--grid", "data.std", ","], "must be values separated by commas"),
         (["ring", "--grid", "data.std"], "expected 2 arguments"),
-        (["ring", "--seeds", "x"], "takes a count, seeds or ranges"),
-        (["ring", "--seeds", "0"], "--seeds is '0': 0 seeds, and must be between 1 and"),
+        (["ring", "--seeds", "x"], "must be a count, seeds or ranges"),
+        (["ring", "--seeds", "0"], "--seeds is '0': these are 0 seeds, and a sweep takes 1 to"),
         (["ring", "--seeds", "1,1"], "distinct seeds"),
         (["ring", "--seeds", "9-3"], "ends before it begins"),
         (["ring", "--seeds", "2", "--strategy", "pmap"], "must be one of map, vmap, pmap-map, pmap-vmap, auto"),

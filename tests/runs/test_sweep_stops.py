@@ -36,7 +36,7 @@ def test_a_sweep_that_is_told_to_stop_goes_on_and_saves_as_seldom_as_it_may(tmp_
 
     start_sweep(request("whole"), {}, 2, SweepOptions(stops=lambda step: bool(asked.append(step)), **seldom), print)
     assert asked == [2, 4, 6]  # not at its end
-    with pytest.raises(StoppedSweepError, match="stopped at step 6 of 8: resume the sweep"):
+    with pytest.raises(StoppedSweepError, match="stopped at step 6 of 8: resume it to train the rest"):
         start_sweep(request("parts"), {}, 2, SweepOptions(stops=lambda step: step == 6, **seldom), print)
     checkpoints = SweepDirectory(tmp_path / "parts").batch_path(0, 0) / "checkpoints"
     assert sorted(stored_steps(checkpoints)) == [2, 6]  # the first, and the one at which it stopped

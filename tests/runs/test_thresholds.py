@@ -43,7 +43,7 @@ def test_other_thresholds_are_those_of_a_run_that_had_them(collapsed, tmp_path, 
     stored = [json.loads((run / "verdict.json").read_text())["sentence"] for run in (collapsed, path, collapsed)]
     assert sentences == stored
     assert sentences[0] != sentences[1]
-    assert result["sentence"] == "the run sits at a threshold: its number of failures changes under window=100"
+    assert result["sentence"] == "the run depends on a threshold: its number of failures changes under window=100"
 
 
 def test_runs_of_different_lengths_are_read_to_their_own_ends(tmp_path, capsys):
@@ -53,7 +53,7 @@ def test_runs_of_different_lengths_are_read_to_their_own_ends(tmp_path, capsys):
         full = {"dominant_mode": 0, "center_distance": 0.1, "mean_spread": 1.0}
         made.append_metrics([row | {"evaluation": {"running": row["evaluation"]["running"] | full}} for row in rows])
     assert main(["thresholds", str(made.path)]) == 2
-    assert "an older version measured them" in capsys.readouterr().err
+    assert "an older version wrote them" in capsys.readouterr().err
 
 
 def test_one_threshold_is_changed_at_a_time():
@@ -73,7 +73,7 @@ def test_one_threshold_is_changed_at_a_time():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--vary", "confidence", "0.5"], "is no threshold that can be read again"),
+        (["--vary", "confidence", "0.5"], "is not a threshold that can be varied"),
         (["--vary", "healthy-junk", "x"], "--vary healthy-junk is 'x', and must be a number"),
         (["--vary", "healthy-junk", "2"], "must be at most 1"),
     ],

@@ -154,7 +154,7 @@ def test_what_the_leader_cannot_do_is_said_by_both(holds, tmp_path):
         message = "is not a run of gan-jax"
     else:
         assert main([*train, "--data.std", "0.5"]) == 0
-        message = "holds another experiment (data.std: 0.5 -> 0.02)"
+        message = "holds a run of another experiment (data.std: 0.5 -> 0.02)"
     for code, _, error in finish(two_processes(*train)):
         assert code == 2, error
         assert message in error
