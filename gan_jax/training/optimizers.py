@@ -121,7 +121,7 @@ class OptimisticAdam:
         >>> OptimisticAdam(alpha=0.0)
         Traceback (most recent call last):
         ...
-        ValueError: OptimisticAdam.alpha is 0.0, and must be above 0 (of Adam's step)
+        ValueError: OptimisticAdam.alpha is 0.0, and must be above 0 (factor of Adam's step)
     """
 
     alpha: float = setting(default=1.0, above=0, doc="factor of Adam's step")

@@ -128,7 +128,7 @@ def test_the_kinds_of_the_command_are_those_that_are_measured():
     ("arguments", "message"),
     [
         (["unrol"], "bench: no kind 'unrol'; did you mean 'unroll'?"),
-        (["step", "somewhere"], "bench step takes no somewhere: name cases with --case"),
+        (["step", "somewhere"], "bench step takes no files, and got somewhere: name cases with --case"),
         (["step", "--case", "rign"], "no case 'rign'; did you mean 'ring'?"),
         (["compare", "one"], "bench compare takes two files of rows, or the folders of two checkouts"),
         (["compare", "one", "two"], "one does not exist: give a file of rows, or the folder of a checkout"),

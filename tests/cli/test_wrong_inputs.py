@@ -29,7 +29,7 @@ def test_wrong_inputs_by_chance(folder, num, seed):
 
 
 def test_the_generator_reaches_every_command_and_kind_of_option():
-    inputs = wrong_inputs(2000, 3)
+    inputs = wrong_inputs(4000, 3)
     commands = all_parsers()
     for words in commands:
         assert sum(tuple(arguments[: len(words)]) == words for arguments in inputs) >= 3, words
