@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -65,16 +66,21 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def timed_execution(source: Path) -> None:
+    """Executes a notebook, and prints how long that took."""
+    began = time.monotonic()
+    execute(source)
+    print(f"{source.stem}: {time.monotonic() - began:.0f} s", flush=True)
+
+
 def main(names: list[str]) -> int:
     chosen = [source for source in NOTEBOOKS if not names or source.stem in names]
     began = time.monotonic()
-    for source in chosen:
-        before, processor = time.monotonic(), processor_seconds()
-        execute(source)
-        spent = f"{time.monotonic() - before:.0f} s, {processor_seconds() - processor:.0f} s of processor time"
-        print(f"{source.stem}: {spent}", flush=True)
-    seconds = time.monotonic() - began
-    print(f"{len(chosen)} notebooks: {seconds:.0f} s (meant to stay below {LIMIT_SECONDS} s on two idle cores)")
+    # Two kernels side by side: most of a notebook is compilation, which is the work of one core.
+    with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+        list(pool.map(timed_execution, chosen))
+    seconds = f"{time.monotonic() - began:.0f} s, {processor_seconds():.0f} s of processor time"
+    print(f"{len(chosen)} notebooks: {seconds} (meant to stay below {LIMIT_SECONDS} s on two idle cores)")
     return 0
 
 
