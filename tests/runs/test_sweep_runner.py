@@ -312,7 +312,7 @@ def test_the_report_compares_the_arms(whole):
     assert "6 runs of 3 arms" in page
     assert "equal in every number of every seed: rate=0.0 and rate=0.01" in page
     assert "never formed" in page
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 12  # the first and the last samples
     assert "http" not in page.replace("http://www.w3.org", "")
     statistics = json.loads((whole / "statistics.json").read_text())
     assert list(statistics["arms"]) == ["rate=0.0", "rate=0.01", "rate=0.25"]
