@@ -2,8 +2,8 @@
 # # A collapse on digits: seen, explained, prevented
 #
 # Two small MLPs play a GAN on scikit-learn's handwritten digits. One run is plain, in the other a fifth of D's
-# labels are flipped. Both are one program. It takes about a minute on two cores, most of it training;
-# nothing is downloaded.
+# labels are flipped. Both are one program. It takes one to two minutes on two cores, most of it
+# training; nothing is downloaded.
 #
 # In a hosted notebook, install the package first: `%pip install "gan-jax @ git+URL"`, with the address of its
 # repository.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -60,12 +60,24 @@ def read_npz(path: Path, name: str) -> np.ndarray:
     Raises:
         DataError: if the file is damaged, or the array holds Python objects.
     """
-    if npz_headers(path)[name][0].hasobject:
-        raise DataError(
-            f"{path}: {name} holds Python objects, which are pickles and may execute code. Save it as a plain array."
-        )
+    return read_npz_arrays(path, [name])[name]
+
+
+def read_npz_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Several arrays of a .npz file, by name.
+
+    Raises:
+        DataError: if the file is damaged, or an array holds Python objects.
+    """
+    headers = npz_headers(path)
+    for name in names:
+        if headers[name][0].hasobject:
+            raise DataError(
+                f"{path}: {name} holds Python objects, which are pickles and may execute code. "
+                "Save it as a plain array."
+            )
     with _damage_told(path), np.load(path, allow_pickle=False) as arrays:
-        return arrays[name]
+        return {name: arrays[name] for name in names}
 
 
 def _header(file: IO[bytes] | Any, num_bytes: int) -> Header:

@@ -17,7 +17,6 @@ References:
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from gan_jax.data.found_set import DataError
+from gan_jax.data.numpy_files import npz_headers, read_npz_arrays
 from gan_jax.metrics.sample_sets import FeatureSpace
 
 Weights = Mapping[str, Array]
@@ -119,18 +119,15 @@ def load_inception(path: str | Path) -> dict[str, Array]:
     for name, shape in kernel_shapes().items():
         needed[f"{name}.conv.weight"] = shape
         needed |= {f"{name}.bn.{part}": shape[:1] for part in _NORM}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: np.asarray(file[name]) for name in needed if name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is no .npz of arrays ({error})") from error
+    shapes = {name: shape for name, (_, shape) in npz_headers(Path(path)).items()}
     for name, wanted in needed.items():
-        if name not in found or found[name].shape != wanted:
-            has = f"has the shape {list(found[name].shape)} there" if name in found else "is not in it"
+        if shapes.get(name) != wanted:
+            has = f"has the shape {list(shapes[name])} there" if name in shapes else "is not in it"
             raise DataError(
                 f"{path} does not hold the weights of Inception v3: {name} of shape {list(wanted)} {has}. "
                 "docs/evaluation.md says how to write the file"
             )
+    found = read_npz_arrays(Path(path), list(needed))
     return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
 
 

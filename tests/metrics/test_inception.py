@@ -114,8 +114,10 @@ def test_a_file_that_holds_something_else_is_refused(arrays, tmp_path):
     with pytest.raises(DataError, match=r"has the shape \[32, 1, 3, 3\] there"):
         load_inception(place)
     place.write_text("weights", encoding="utf-8")
-    with pytest.raises(DataError, match=r"is no .npz of arrays"):
+    with pytest.raises(DataError, match=r"cannot be read: File is not a zip file"):
         load_inception(place)
+    with pytest.raises(DataError, match=r"does not exist"):
+        load_inception(tmp_path / "missing.npz")
 
 
 def test_samples_are_evaluated_on_them(arrays, tmp_path, monkeypatch):
