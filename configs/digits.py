@@ -3,7 +3,7 @@
 Claim: the machinery of the image studies (classifier, detector, both modes of batch norm) on real handwriting.
 Command: gan-jax train digits
 Cost: 2 minutes on two cores.
-Figure: effective classes of 10, and the onset if there is one; see docs/results.md.
+Figure: effective classes of 10, and the onset if there is one; see docs/label_noise.md.
 """
 
 from gan_jax.data.images import Images

@@ -4,7 +4,7 @@ Claim: none was published. Plain and 10 % exact flips, each as in digits_collaps
     of five, with batch norm in both players, and with b1 = .5.
 Command: gan-jax sweep digits_label_noise_conditions [--seeds 0-3]
 Cost: 8 arms by 8 seeds, 64 runs of 20,000 steps: one to two hours on two cores.
-Figure: see docs/results.md.
+Figure: see docs/label_noise.md.
 """
 
 from gan_jax.experiment.configs import load

@@ -5,7 +5,7 @@ Claim: none was published; the study names Fashion-MNIST, but its code does not 
 Command: gan-jax train label_noise_fashion --data DIR --discriminator.transforms.0.rate 0.1
     gan-jax sweep label_noise_fashion --data DIR [--seeds 20]
 Cost: as `label_noise_mnist`.
-Figure: the epoch of collapse, from the detector; see docs/results.md for what has been measured.
+Figure: the epoch of collapse, from the detector; see docs/label_noise.md for what has been measured.
 """
 
 from gan_jax.experiment.configs import load, load_sweep

@@ -3,7 +3,7 @@
 Claim: that of `label_noise_mnist`, at a size that two cores train in minutes; whether it holds here is to be measured.
 Command: gan-jax train label_noise_mnist_small --data DIR --num-epochs 5
 Cost: about 80 seconds per epoch on two cores.
-Figure: readable digits after 5 epochs; see docs/results.md.
+Figure: readable digits after 5 epochs; see docs/label_noise.md.
 """
 
 from gan_jax.experiment.configs import load

@@ -3,7 +3,7 @@
 Claim: flipping a share of D's labels postpones mode collapse (the label-noise study, there with a DCGAN at 64x64).
 Command: gan-jax sweep mnist_label_noise --data DIRECTORY
 Cost: 5 arms by 4 seeds, 20 runs of 8,000 steps; not measured yet.
-Figure: see docs/results.md.
+Figure: see docs/label_noise.md.
 """
 
 from gan_jax.experiment.configs import load

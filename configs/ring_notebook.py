@@ -4,7 +4,7 @@ Claim: the notebook's plain GAN does not cover the ring, its unrolled one does. 
     ends, so it trains on 7 distinct modes, of which one has weight 2/8.
 Command: gan-jax train ring_notebook  (unrolled: `ring_unrolled_notebook`)
 Cost: 25,000 steps of batch 512: about 90 seconds on two cores.
-Figure: modes captured of 7, and the onset if there is one; see docs/results.md.
+Figure: modes captured of 7, and the onset if there is one; see docs/unrolling.md.
 
 References:
     L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, and its notebook `Unrolled GAN demo.ipynb`:

@@ -4,8 +4,8 @@ Claim: without a remedy G covers a part of the 1,000 modes. Unrolling, packing a
     cover more modes of Stacked MNIST, of which this is a small version.
 Command: gan-jax sweep stacked_digits
     one of them: gan-jax train stacked_digits+r3gan
-Cost: see docs/results.md.
-Figure: modes of 1,000 and KL in nats, of 10,240 samples; see docs/results.md.
+Cost: not measured yet.
+Figure: modes of 1,000 and KL in nats, of 10,240 samples. Not trained yet.
 
 References:
     L. Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017; Z. Lin et al., "PacGAN", NeurIPS 2018;

@@ -1,10 +1,11 @@
 """Two cities, one thermometer: a GAN on temperatures that are either Australian or Antarctic.
 
 Claim: G hops between the two modes, and D chases it, with no incentive to cover both. With these networks and this
-    learning rate it does not: see docs/results.md.
+    learning rate it does not.
 Command: gan-jax train temperatures
 Cost: 40 seconds on two cores.
-Figure: modes captured of 2, the onset and whether it cycles; see docs/results.md.
+Figure: modes captured of 2, the onset and whether it cycles. With
+    seed 0 it is healthy at step 10,000 and has both modes from step 200 on.
 
 References:
     A. Nibali, "Mode collapse in GANs", 2017.

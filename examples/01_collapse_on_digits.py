@@ -91,4 +91,4 @@ _ = axes.legend(frameon=False)
 #
 # so the gap is at most twice that: 2.8 at $r = 0.2$. The flipped run stays at it, and keeps its classes. This is
 # one seed; how often it helps is a question for many: `gan-jax sweep digits_label_noise` plays six rates by 33
-# seeds, and [Results](../results.md) has what they did in 20,000 steps.
+# seeds, and [Label noise](../label_noise.md) has what they did in 20,000 steps.
