@@ -10,8 +10,8 @@ Command: gan-jax train label_noise_mnist --data DIR --discriminator.transforms.0
         for the published table alone
 Cost: 65,660 steps of 0.14 TFLOP per run: hours on a current GPU, weeks on two CPU cores; the sweep has 24 arms.
     --num-steps 100 shows that it runs. On two cores use `label_noise_small`.
-Figure: the epoch of collapse, from the detector; see docs/label_noise.md for what has been measured. To tell hazards apart
-    that differ by a factor of 2 takes 33 seeds per arm, if all runs collapse; 5 were published.
+Figure: the epoch of collapse, from the detector; see docs/label_noise.md for what has been measured. To tell hazards
+    apart that differ by a factor of 2 takes 33 seeds per arm, if all runs collapse; 5 were published.
 
 References:
     R. Patwa et al., "Exploring mode collapse in GANs" (README and src/model.py of gans-mode-collapse).

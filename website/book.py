@@ -199,7 +199,11 @@ def book() -> str:
     made = [_section(section, studies.get(section["study"] or "")) for section in sections]
     words = [word for _, of_section in made for word in of_section]
     tally = ", ".join(f"{words.count(word)} {word}" for word in (REPRODUCED, PARTLY, NOT_REPRODUCED, NOT_YET))
-    head = (Path(__file__).parent / "book_head.md").read_text(encoding="utf-8").replace("TALLY", f"{len(words)} numbers: {tally}")
+    head = (
+        (Path(__file__).parent / "book_head.md")
+        .read_text(encoding="utf-8")
+        .replace("TALLY", f"{len(words)} numbers: {tally}")
+    )
     return "\n\n".join([head.rstrip("\n"), *(text for text, _ in made)]) + "\n"
 
 

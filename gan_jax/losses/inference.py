@@ -1,7 +1,7 @@
 """GANs with an encoder: D scores pairs of a sample and a latent, and an encoder F maps samples to latents.
 
-D's inputs are flat joint vectors: (x, F(x)) for real examples, (G(z), z) for fakes. The generator's network is a
-`Bidirectional`; for images D is a `JointDiscriminator`.
+D's inputs are flat joint vectors: (x, F(x) + noise) for real examples, (G(z), z) for fakes. The generator's network is
+a `Bidirectional`; for images D is a `JointDiscriminator`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Literal, Protocol, runtime_checkable
 
 from gan_jax.experiment.component import component, setting
+
+_NOISE = "standard deviation of a real example's latent around the encoder's output"
 
 
 @runtime_checkable
@@ -20,6 +22,11 @@ class Inference(Protocol):
         """Whether the encoder learns from D, as G does; G's player then has a loss on real pairs too."""
         ...
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a real example's latent around F(x)."""
+        ...
+
 
 @component
 class VEEGAN:
@@ -27,6 +34,9 @@ class VEEGAN:
 
     G's loss is -D(G(z), z): for a logistic D the score is the log ratio of the two joint densities, and its mean is a
     bound on the published objective. `generator_loss="objective"` keeps the loss of the experiment's objective.
+
+    The latent of a real example is drawn from N(F(x), noise^2). Without noise the latents of real examples lie on a
+    surface of as many dimensions as the data, which D tells from the latents of fakes if the latent has more.
 
     Example:
         >>> VEEGAN().adversarial, ALI().adversarial  # whether the encoder learns from D
@@ -40,6 +50,7 @@ class VEEGAN:
     generator_loss: Literal["score", "objective"] = setting(
         default="score", doc="G's loss for fakes: -score, as published, or the objective's"
     )
+    noise: float = setting(default=1.0, at_least=0, doc=_NOISE)
 
     @property
     def adversarial(self) -> bool:
@@ -50,7 +61,8 @@ class VEEGAN:
 class ALI:
     """Encoder and decoder are trained together against D: adversarially learned inference, also called BiGAN.
 
-    The loss of G's player is the objective's loss for fakes, and for real pairs D's loss for fakes.
+    The loss of G's player is the objective's loss for fakes, and for real pairs D's loss for fakes. Without noise (the
+    default) this is BiGAN; with it the latent of a real example is drawn from N(F(x), noise^2).
 
     Example:
         >>> ALI().adversarial  # the encoder learns from D
@@ -60,6 +72,8 @@ class ALI:
         V. Dumoulin et al., "Adversarially Learned Inference", ICLR 2017; J. Donahue, P. Krähenbühl, T. Darrell,
             "Adversarial Feature Learning", ICLR 2017.
     """
+
+    noise: float = setting(default=0.0, at_least=0, doc=_NOISE)
 
     @property
     def adversarial(self) -> bool:

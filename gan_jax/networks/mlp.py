@@ -26,7 +26,7 @@ from gan_jax.networks.network import (
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
 Activation = Literal["relu", "tanh", "leaky_relu"]
-Init = Literal["orthogonal", "lecun_normal", "he_normal", "normal", "torch_default"]
+Init = Literal["orthogonal", "lecun_normal", "he_normal", "glorot_uniform", "normal", "torch_default"]
 Output = Literal["linear", "tanh"]
 _WIDTHS = "units of each hidden layer"
 _NORM = "normalisation between layers: batch norm, features of unit mean square (pixel), or virtual batch norm"
@@ -113,6 +113,9 @@ def _initializer(name: Init, gain: Any) -> nn.initializers.Initializer:
     def normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
         return gain * jax.random.normal(key, shape, dtype)
 
+    if name == "glorot_uniform":
+        glorot = nn.initializers.glorot_uniform()
+        return lambda key, shape, dtype=jnp.float32: gain * glorot(key, shape, dtype)
     variances = {"lecun_normal": 1.0, "he_normal": 2.0}
     if name in variances:
         base = nn.initializers.variance_scaling(variances[name], "fan_in", "truncated_normal")

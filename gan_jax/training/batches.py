@@ -20,7 +20,7 @@ from gan_jax.training.context import StepContext
 from gan_jax.training.replay import Fakes
 
 # Constants that the key of a loss is folded with; far from the small numbers that `split` folds in.
-_REPLAY, _NOISE, _AUGMENT = 0xB0FF, 0x0153, 0xA465
+_REPLAY, _NOISE, _AUGMENT, _ENCODER = 0xB0FF, 0x0153, 0xA465, 0xE2C0
 
 
 class Batch(NamedTuple):
@@ -200,7 +200,9 @@ def faced_discriminator(
 
 
 def disturbed(context: StepContext, batch: Batch, key: Key[Array, ""]) -> Batch:
-    """The batch with both sides augmented and then with instance noise, by independent draws; latents are unchanged.
+    """The batch with both sides augmented, then with instance noise, by independent draws.
+
+    Latents are unchanged, except those of real examples, which get the noise of the experiment's `inference`.
 
     Args:
         context: of the step.
@@ -210,7 +212,18 @@ def disturbed(context: StepContext, batch: Batch, key: Key[Array, ""]) -> Batch:
     Returns:
         The batch.
     """
-    return _noisy(context, _augmented(context, batch, key), key)
+    return _noisy(context, _augmented(context, _encoded(context, batch, key), key), key)
+
+
+def _encoded(context: StepContext, batch: Batch, key: Array) -> Batch:
+    """The batch with latents of real examples that are drawn around the encoder's outputs."""
+    inference = context.experiment.inference
+    if inference is None or inference.noise == 0:
+        return batch
+    shape = (batch.real.shape[0] * context.axis_size, context.experiment.generator.latent_dim)
+    noise = context.shard(jax.random.normal(jax.random.fold_in(key, _ENCODER), shape, batch.real.dtype))
+    size = math.prod(context.experiment.data.shape)
+    return batch._replace(real=batch.real.at[:, size:].add(inference.noise * noise))
 
 
 def _augmented(context: StepContext, batch: Batch, key: Array) -> Batch:

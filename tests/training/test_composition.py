@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -39,7 +40,9 @@ from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.scaling.data_parallel import assert_replicas, make_parallel_chunk
 from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.scaling.strategies import Strategy
+from gan_jax.training.batches import disturbed, make_batch
 from gan_jax.training.chunks import ChunkSpec
+from gan_jax.training.context import step_context
 from gan_jax.training.dynamics import Consensus
 from gan_jax.training.evaluations import load_data
 from gan_jax.training.optimizers import WeightClipping
@@ -311,6 +314,24 @@ def test_veegan_needs_its_reconstruction():
         dataclasses.replace(veegan, generator=dataclasses.replace(veegan.generator, penalties=()))
     assert isinstance(veegan.inference, VEEGAN)
     assert veegan.discriminator_input_shape == (2 + 8,)
+
+
+@pytest.mark.parametrize("inference", [VEEGAN(noise=2.0), ALI(noise=2.0)])
+def test_the_latents_of_real_examples_are_drawn_around_the_encoder_s_outputs(inference):
+    base = dataclasses.replace(apply_remedy(tiny_ring(), "veegan"), inference=inference)
+    context = step_context(base, load_data(base).dataset, jnp.asarray(0))
+    state = compiled_init(base, jax.random.key(0))
+    real, latent = jnp.ones((4000, 2)), jnp.zeros((4000, 8))
+    batch, _ = make_batch(context, state.generator.variables, real, latent)
+    seen = disturbed(context, batch, jax.random.key(1))
+    np.testing.assert_array_equal(seen.fake, batch.fake)
+    np.testing.assert_array_equal(seen.real[:, :2], real)
+    added = np.asarray(seen.real[:, 2:] - batch.real[:, 2:])
+    assert abs(added.mean()) < 0.05
+    np.testing.assert_allclose(added.std(axis=0), 2.0, rtol=0.06)
+    assert not np.allclose(added, disturbed(context, batch, jax.random.key(2)).real[:, 2:] - batch.real[:, 2:])
+    still = context.replace(dataclasses.replace(base, inference=dataclasses.replace(inference, noise=0.0)))
+    np.testing.assert_array_equal(disturbed(still, batch, jax.random.key(1)).real, batch.real)
 
 
 def test_the_present_discriminator_is_not_frozen_for_a_g_that_sometimes_faces_old_ones():
