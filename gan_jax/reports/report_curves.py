@@ -16,7 +16,7 @@ from gan_jax.reports.page_figures import figure_svg
 from gan_jax.runs.run_directory import RunDirectory
 
 CURVES = {
-    "Losses": ("train", ("discriminator_loss", "generator_loss")),
+    "Losses": ("train", ("discriminator_loss", "generator_loss", "generator_loss_before_unrolling")),
     "Scores (raw)": ("train", ("real_score", "fake_score")),
     "Gradient norms": ("train", ("discriminator_grad_norm", "generator_grad_norm")),
     "Accuracy of D": ("train", ("real_accuracy", "fake_accuracy")),

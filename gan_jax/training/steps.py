@@ -21,7 +21,7 @@ from jaxtyping import Float, Key
 from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.experiment.schedules import value_at
 from gan_jax.networks.network import Variables
-from gan_jax.training.batches import make_batch, sample_latent
+from gan_jax.training.batches import Batch, make_batch, sample_latent
 from gan_jax.training.context import StepContext, step_context
 from gan_jax.training.dynamics import Alternating, Pair, Simultaneous
 from gan_jax.training.optimizers import optimizer_of
@@ -36,6 +36,8 @@ Metrics = dict[str, Array]
 LossOfParams = Callable[[Any], tuple[Array, tuple[Variables, Metrics]]]
 """params -> (loss, (new statistics and memory as `Variables` without parameters, metrics))."""
 
+BEFORE_UNROLLING = "generator_loss_before_unrolling"
+"""Metric of a step: G's loss against the present D, where G's own loss is the one against the unrolled D."""
 INNER = 0x1EAD
 """Folded into a step's key for D's unrolled updates; far from the small numbers that `split` folds in."""
 
@@ -124,9 +126,18 @@ def generator_objective(context: StepContext, state: TrainState, draws: Draws) -
         batch, statistics = make_batch(context, variables, draws.real, draws.latent)
         opponent = unrolled_discriminator(context, *state.discriminator, batch, draws.inner_key)
         value, memory = generator_loss(context, opponent, batch, draws.key)
-        return value, (Variables((), statistics, memory), {"generator_loss": value})
+        metrics = {"generator_loss": value, **_before_unrolling(context, state, batch, draws.key)}
+        return value, (Variables((), statistics, memory), metrics)
 
     return loss
+
+
+def _before_unrolling(context: StepContext, state: TrainState, batch: Batch, key: Array) -> Metrics:
+    """G's loss against the present D, if `generator_loss` is the one against D after its unrolled updates."""
+    if not is_unrolled(context.experiment.generator):
+        return {}
+    value, _ = generator_loss(context, state.discriminator.variables, batch, key)
+    return {BEFORE_UNROLLING: jax.lax.stop_gradient(value)}
 
 
 def _discriminator_loss(context: StepContext, state: TrainState, draws: Draws) -> LossOfParams:
@@ -182,7 +193,8 @@ def unrolled_step(
             opponent = jax.lax.stop_gradient(opponent)
         faced = unrolled_discriminator(context, *opponent, batch, draws.key, num_done=1)
         value, memory = generator_loss(context, faced, batch, key_gen)
-        return value, (Variables((), statistics, memory), {**metrics, "generator_loss": value}, moved)
+        metrics = {**metrics, "generator_loss": value, **_before_unrolling(context, state, batch, key_gen)}
+        return value, (Variables((), statistics, memory), metrics, moved)
 
     own = state.generator
     (_, (kept, metrics, moved)), grads = value_and_hypergradient(loss, own.variables.params, mode=settings.mode)
@@ -221,7 +233,8 @@ def dynamics_step(
         faced = unrolled_discriminator(context, at.discriminator, state.discriminator.opt_state, batch, draws.key)
         value, memory = generator_loss(context, faced, batch, key_gen)
         gen_kept = Variables((), gen_statistics, memory)
-        return Pair(value, disc_value), (gen_kept, disc_kept, {**metrics, "generator_loss": value})
+        metrics = {**metrics, "generator_loss": value, **_before_unrolling(context, state, batch, key_gen)}
+        return Pair(value, disc_value), (gen_kept, disc_kept, metrics)
 
     def updated(direction: Pair) -> Pair:
         kept = (player.variables for player in players)

@@ -20,12 +20,15 @@ from gan_jax.losses.objectives import Minimax
 from gan_jax.losses.transforms import BernoulliFlips, ExactFlips, ExpectedFlips
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.spectral import SpectralNorm
-from gan_jax.scaling.programs import compiled_init
+from gan_jax.scaling.programs import compiled_chunk, compiled_init
 from gan_jax.training.batches import sample_latent
+from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.context import StepContext
 from gan_jax.training.dynamics import Alternating, Consensus, Extragradient, Simultaneous
+from gan_jax.training.evaluations import load_data
 from gan_jax.training.optimizers import SGD, Adam
 from gan_jax.training.steps import (
+    BEFORE_UNROLLING,
     discriminator_step,
     dynamics_step,
     generator_objective,
@@ -92,6 +95,18 @@ def test_no_steps_are_the_plain_game_bit_for_bit(dynamics):
     plain = ring(dynamics=dynamics)
     both = override(looking(plain, num_steps=0), "discriminator.unroll", Unroll(num_steps=0))
     assert leaves_equal(run_steps(plain, 3), run_steps(both, 3))
+
+
+@pytest.mark.parametrize("dynamics", [Alternating(), Simultaneous(), Extragradient()], ids=lambda d: type(d).__name__)
+def test_the_loss_before_unrolling_is_that_of_the_plain_game(dynamics):
+    plain = ring(dynamics=dynamics)
+    expected, found = (
+        compiled_chunk(e, load_data(e), compiled_init(e, jax.random.key(0)), ChunkSpec(1, evaluates=False)).metrics
+        for e in (plain, looking(plain, num_steps=3))
+    )
+    assert BEFORE_UNROLLING not in expected
+    np.testing.assert_allclose(found[BEFORE_UNROLLING], expected["generator_loss"], rtol=1e-5)
+    assert abs(float(found["generator_loss"][0] - found[BEFORE_UNROLLING][0])) > 1e-5
 
 
 SHARED = {
