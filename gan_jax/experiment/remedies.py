@@ -42,7 +42,7 @@ from gan_jax.losses.penalties import (
     LeCam,
     ZeroCenteredGP,
 )
-from gan_jax.losses.transforms import ExactFlips, OneSidedSmoothing, TopK, TwoSidedSmoothing
+from gan_jax.losses.transforms import ExactFlips, GeneratorFlips, OneSidedSmoothing, TopK, TwoSidedSmoothing
 from gan_jax.networks.autoencoder import AutoencoderDiscriminator
 from gan_jax.networks.committee import ClassifierHead, Committee
 from gan_jax.networks.encoder import Bidirectional, JointDiscriminator
@@ -150,11 +150,14 @@ def _minibatch(layer: Any) -> Change:
     return change
 
 
-def _pixel_norm(experiment: Experiment) -> Experiment:
-    network: Any = experiment.generator.network
-    if not hasattr(network, "norm"):
-        raise ValueError(f"{type(network).__name__} has no setting norm: use MLPGenerator or DCGANGenerator")
-    return _generator(experiment, network=dataclasses.replace(network, norm="pixel"))
+def _norm(norm: str) -> Change:
+    def change(experiment: Experiment) -> Experiment:
+        network: Any = experiment.generator.network
+        if not hasattr(network, "norm"):
+            raise ValueError(f"{type(network).__name__} has no setting norm: use MLPGenerator or DCGANGenerator")
+        return _generator(experiment, network=dataclasses.replace(network, norm=norm))
+
+    return change
 
 
 def _annealed_noise(experiment: Experiment) -> Experiment:
@@ -290,6 +293,11 @@ REMEDIES: dict[str, Remedy] = {
         _autoencoder(BoundaryEquilibrium(), "absolute", (Equilibrium(),)),
     ),
     "label_noise": Remedy("transform", "A tenth of D's labels are wrong.", _transform(ExactFlips(rate=0.1))),
+    "label_noise_generator": Remedy(
+        "transform",
+        "A tenth of G's labels are wrong.",
+        lambda e: _generator(e, transforms=(*e.generator.transforms, GeneratorFlips(rate=0.1))),
+    ),
     "smoothing_one_sided": Remedy(
         "transform", "D's target of reals is 0.9.", _transform(OneSidedSmoothing(amount=0.1))
     ),
@@ -321,13 +329,22 @@ REMEDIES: dict[str, Remedy] = {
         "layer", "D sees how close the samples of a batch are.", _minibatch(MinibatchDiscrimination())
     ),
     "minibatch_stddev": Remedy("layer", "D sees the standard deviation of a batch.", _minibatch(MinibatchStddev())),
-    "pixel_norm": Remedy("layer", "G's features have unit mean square.", _pixel_norm),
+    "pixel_norm": Remedy("layer", "G's features have unit mean square.", _norm("pixel")),
+    "virtual_batch_norm": Remedy("layer", "G has batch norm by a fixed reference batch.", _norm("virtual")),
+    "self_modulation": Remedy(
+        "layer", "Scales and biases of G's batch norm depend on the latent.", _norm("self_modulated")
+    ),
     "packing_2": Remedy("layer", "D scores two samples at once.", _packed(2)),
     "packing_4": Remedy("layer", "D scores four samples at once.", _packed(4)),
     "feature_matching": Remedy(
         "feature matching",
         "G matches the means of D's features.",
         _term(FeatureMatching(replaces=True)),
+    ),
+    "feature_matching_l1": Remedy(
+        "feature matching",
+        "G matches them by their absolute differences.",
+        _term(FeatureMatching(replaces=True, norm="l1")),
     ),
     "feature_matching_hybrid": Remedy(
         "feature matching",

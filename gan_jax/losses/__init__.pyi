@@ -43,6 +43,7 @@ from .transforms import ExpectedFlips as ExpectedFlips
 from .transforms import OneSidedSmoothing as OneSidedSmoothing
 from .transforms import TwoSidedSmoothing as TwoSidedSmoothing
 from .transforms import SideWeights as SideWeights
+from .transforms import GeneratorFlips as GeneratorFlips
 from .transforms import TopK as TopK
 from .view import View as View
 from .view import Penalty as Penalty

@@ -233,10 +233,39 @@ class TopK:
         return criterion._replace(generator=losses)
 
 
+@component
+class GeneratorFlips:
+    """Flips exactly floor(batch * rate) labels of the fakes that G learns from: G is told to make D reject them.
+
+    It is a transform of G's loss, and label noise on G's side: a flipped fake has D's loss for fakes instead of G's. In
+    the published study only D's labels are flipped.
+
+    Example:
+        >>> from gan_jax.losses.objectives import Wasserstein
+        >>> noisy = GeneratorFlips(rate=0.05)(Wasserstein().criterion())
+        >>> losses = noisy.generator(jnp.ones(64), jax.random.key(0), 0)  # -1, or 1 where the label is flipped
+        >>> int(jnp.sum(losses > 0))
+        3
+    """
+
+    rate: float | Schedule = setting(
+        default=0.05, at_least=0, at_most=1, choices=SCHEDULES, doc="share of G's labels that are wrong, or a schedule"
+    )
+
+    def __call__(self, criterion: Criterion) -> Criterion:
+        def losses(score: Array, key: Array, step: Array) -> Array:
+            key_flip, key_own, key_other = jax.random.split(key, 3)
+            num = score.shape[0]
+            flip = jax.random.permutation(key_flip, num) < _count(num, value_at(self.rate, step))
+            return jnp.where(flip, criterion.fake(score, key_other, step), criterion.generator(score, key_own, step))
+
+        return criterion._replace(generator=losses)
+
+
 TRANSFORMS = (ExactFlips, BernoulliFlips, ExpectedFlips, OneSidedSmoothing, TwoSidedSmoothing, SideWeights)
 """Transforms of D's losses."""
 
-GENERATOR_TRANSFORMS = (TopK,)
+GENERATOR_TRANSFORMS = (TopK, GeneratorFlips)
 """Transforms of G's losses."""
 
 

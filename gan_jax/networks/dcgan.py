@@ -24,7 +24,7 @@ from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
-from gan_jax.networks.layers import BatchNorm, Norm
+from gan_jax.networks.layers import BatchNorm, Norm, SelfModulation
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import (
     Variables,
@@ -74,7 +74,8 @@ class DCGANGenerator:
     published code: `LeakyReLU(True)` has slope 1, so G is linear between batch norms. The README there says ReLU.
 
     `norm` is the published batch norm, virtual batch norm in its place, feature vectors of unit mean square after each
-    activation ("pixel"), or none. With the last two, convolutions have biases.
+    activation ("pixel"), batch norm with scales and biases that depend on the latent ("self_modulated"), or none. With
+    "pixel" and "none" convolutions have biases.
 
     Example:
         >>> variables = jax.eval_shape(lambda: DCGANGenerator().init(jax.random.key(0), 100, (64, 64, 3)))
@@ -195,7 +196,7 @@ class DCGANGeneratorModule(nn.Module):
         convolution: the implementation, as in `convolution.conv`.
         dtype: dtype of the computation; parameters and statistics are float32.
         axis_name: the mapped axis over which batch statistics are shared, or None.
-        norm: "batch" or "virtual" before each activation, "pixel" after it, or "none".
+        norm: "batch", "virtual" or "self_modulated" before each activation, "pixel" after it, or "none".
         num_reference: number of samples in the reference batch of "virtual".
         attention: whether `SelfAttention` is applied to the map of a quarter of the image's side.
 
@@ -226,7 +227,7 @@ class DCGANGeneratorModule(nn.Module):
         h = latent.reshape(latent.shape[0], 1, 1, latent.shape[-1])
         for i, multiple in enumerate(multiples):
             h = self._conv(i, multiple * self.width, smallest if i == 0 else 4, i > 0)(h)
-            h = _ACTIVATIONS[self.activation](self._normalise(i, h, train))
+            h = _ACTIVATIONS[self.activation](self._normalise(i, h, latent, train))
             if self.norm == "pixel":
                 h = pixel_norm(h)
             if self.attention and 4 * h.shape[1] == self.image_size:
@@ -234,11 +235,13 @@ class DCGANGeneratorModule(nn.Module):
             _keep(self, i, h[num_reference:])
         return jnp.tanh(self._conv(len(multiples), self.channels, 4, True)(h[num_reference:]))
 
-    def _normalise(self, i: int, h: jax.Array, train: bool) -> jax.Array:
+    def _normalise(self, i: int, h: jax.Array, latent: jax.Array, train: bool) -> jax.Array:
         if self.norm == "batch":
             return _norm(self, i)(h, train=train)
         if self.norm == "virtual":
             return VirtualBatchNorm(self.num_reference, scale_init=_scale_init, dtype=self.dtype, name=f"norm_{i}")(h)
+        if self.norm == "self_modulated":
+            return SelfModulation(self.axis_name, dtype=self.dtype, name=f"norm_{i}")(h, latent, train=train)
         return h
 
     def _conv(self, i: int, features: int, size: int, double: bool) -> ConvTranspose:

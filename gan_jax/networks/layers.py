@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float, Key
 
-Norm = Literal["none", "batch", "pixel", "virtual"]
+Norm = Literal["none", "batch", "pixel", "virtual", "self_modulated"]
 """Normalisation between layers: none, batch norm, unit mean square per position, or virtual batch norm."""
 
 
@@ -29,6 +29,7 @@ class BatchNorm(nn.Module):
         momentum: factor of the old running statistics; 0.9 is PyTorch's 0.1.
         epsilon: added to the variance.
         scale_init: the initialiser of `scale`; `bias` starts at 0.
+        affine: whether there are a scale and a bias; without them they are 1 and 0.
         dtype: dtype of the result; statistics are taken in float32 or wider. None keeps the input's.
 
     References:
@@ -40,14 +41,17 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-5
     scale_init: Any = nn.initializers.ones
     dtype: Any = None
+    affine: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[..., features] -> [..., features]."""
         features, out_dtype = x.shape[-1], self.dtype or x.dtype
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        scale = self.param("scale", self.scale_init, (features,), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+        scale, bias = jnp.ones(features), jnp.zeros(features)
+        if self.affine:
+            scale = self.param("scale", self.scale_init, (features,), jnp.float32)
+            bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (features,), jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, (features,), jnp.float32)
         if train:
@@ -70,6 +74,39 @@ class BatchNorm(nn.Module):
         shape = (1,) * (x.ndim - 1) + (features,)
         out = x * factor.reshape(shape) + (bias - mean * factor).reshape(shape)
         return out.astype(out_dtype)
+
+
+class SelfModulation(nn.Module):
+    """Batch norm whose scale and bias are functions of the latent: gamma(z) normalised(x) + beta(z).
+
+    gamma and beta are networks of their own with a hidden layer of 32 ReLUs. Their last biases start at 1 and 0, so that
+    the layer starts near batch norm.
+
+    Args:
+        axis_name: as in `BatchNorm`.
+        dtype: as in `BatchNorm`; gamma and beta are computed in float32.
+        num_hidden: units of the hidden layers.
+
+    References:
+        T. Chen, M. Lucic, N. Houlsby, S. Gelly, "On Self Modulation for Generative Adversarial Networks", ICLR 2019,
+            equation 3 and appendix B.
+    """
+
+    axis_name: str | None = None
+    dtype: Any = None
+    num_hidden: int = 32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, latent: jax.Array, *, train: bool) -> jax.Array:
+        """X [batch, ..., features], latent [batch, latent_dim] -> [batch, ..., features]."""
+        normal = BatchNorm(self.axis_name, affine=False, dtype=jnp.float32, name="norm")(x, train=train)
+        shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+        parts = []
+        for name, start in (("scale", nn.initializers.ones), ("bias", nn.initializers.zeros)):
+            hidden = nn.relu(nn.Dense(self.num_hidden, dtype=jnp.float32, name=f"{name}_hidden")(latent))
+            last = nn.Dense(x.shape[-1], bias_init=start, dtype=jnp.float32, name=f"{name}_output")
+            parts.append(last(hidden).reshape(shape))
+        return (parts[0] * normal + parts[1]).astype(self.dtype or x.dtype)
 
 
 def init_linear(key: Key[Array, ""], num_inputs: int, num_outputs: int) -> dict[str, Float[Array, "..."]]:

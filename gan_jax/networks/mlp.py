@@ -13,7 +13,7 @@ from jax import Array
 from gan_jax.experiment.component import component, setting
 from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
-from gan_jax.networks.layers import BatchNorm, Norm
+from gan_jax.networks.layers import BatchNorm, Norm, SelfModulation
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import (
     Variables,
@@ -29,7 +29,10 @@ Activation = Literal["relu", "tanh", "leaky_relu"]
 Init = Literal["orthogonal", "lecun_normal", "he_normal", "glorot_uniform", "normal", "torch_default"]
 Output = Literal["linear", "tanh"]
 _WIDTHS = "units of each hidden layer"
-_NORM = "normalisation between layers: batch norm, features of unit mean square (pixel), or virtual batch norm"
+_NORM = (
+    "normalisation between layers: batch norm, features of unit mean square (pixel), virtual batch norm, or batch norm "
+    "with scales and biases that depend on the latent (self_modulated)"
+)
 _INIT = "distribution of the initial weights; torch_default: uniform on +-1 / sqrt(inputs), biases too"
 _GAIN = "factor of the initial weights; for `normal` their standard deviation"
 
@@ -43,7 +46,8 @@ class MLPModule(nn.Module):
         init_name, gain: distribution of the initial kernels, and its factor. With "torch_default" kernels and biases
             are uniform on +-gain / sqrt(inputs), as PyTorch's linear layers begin; with the others biases are 0.
         dtype: dtype of the hidden layers; None takes the parameters' own. The output has at least float32.
-        norm: "batch" and "virtual" come before the activation and replace the bias; "pixel" comes after it.
+        norm: "batch", "virtual" and "self_modulated" come before the activation and replace the bias; "pixel" comes
+            after it.
         num_reference: number of samples in the reference batch of "virtual".
         pieces: number of linear maps of "maxout".
         minibatch: layer on the last hidden layer, sown as feature `hidden_minibatch`. None disables it.
@@ -67,7 +71,7 @@ class MLPModule(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """[batch, inputs] -> [batch, num_outputs]."""
-        num_reference = 0
+        num_reference, latent = 0, x
         if self.norm == "virtual":
             x, num_reference = with_reference(self, x, self.num_reference), self.num_reference
         for index, width in enumerate(self.widths):
@@ -78,7 +82,7 @@ class MLPModule(nn.Module):
                 dtype=self.dtype,
                 name=f"dense_{index}",
             )(x)
-            x = self._activate(self._normalise(index, x, train))
+            x = self._activate(self._normalise(index, x, latent, train))
             self.sow("features", f"hidden_{index}", x[num_reference:])
             if self.dropout_rate is not None:
                 x = Dropout(self.dropout_rate, self.axis_name, name=f"dropout_{index}")(x, train=train)
@@ -95,11 +99,14 @@ class MLPModule(nn.Module):
             return {"kernel_init": uniform, "bias_init": uniform}
         return {"kernel_init": _initializer(self.init_name, self.gain)}
 
-    def _normalise(self, index: int, x: Array, train: bool) -> Array:
+    def _normalise(self, index: int, x: Array, latent: Array, train: bool) -> Array:
         if self.norm == "batch":
             return BatchNorm(self.axis_name, dtype=self.dtype, name=f"norm_{index}")(x, train=train)
         if self.norm == "virtual":
             return VirtualBatchNorm(self.num_reference, dtype=self.dtype, name=f"norm_{index}")(x)
+        if self.norm == "self_modulated":
+            modulation = SelfModulation(self.axis_name, dtype=self.dtype, name=f"norm_{index}")
+            return modulation(x, latent, train=train)
         return x
 
     def _activate(self, x: Array) -> Array:

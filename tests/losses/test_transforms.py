@@ -19,6 +19,7 @@ from gan_jax.losses.transforms import (
     BernoulliFlips,
     ExactFlips,
     ExpectedFlips,
+    GeneratorFlips,
     LossTransform,
     OneSidedSmoothing,
     SideWeights,
@@ -242,6 +243,21 @@ def test_top_k_is_the_mean_over_the_k_highest_scores(share, k, key):
     np.testing.assert_array_equal(top.generator(jnp.zeros(10), key, 0) > 0, jnp.arange(10) < k)
     assert top.real is plain.real
     assert top.fake is plain.fake
+
+
+@pytest.mark.parametrize(("rate", "num"), [(0.0, 0), (0.01, 0), (0.1, 6), (1.0, 64)])
+def test_flipped_fakes_of_g_have_d_s_loss_for_fakes(rate, num, key):
+    plain = NonSaturating().criterion()
+    scores = jax.random.normal(key, (64,))
+    noisy = GeneratorFlips(rate)(plain)
+    losses, own = noisy.generator(scores, key, 0), plain.generator(scores, key, 0)
+    flipped = losses != own
+    assert int(flipped.sum()) == num
+    np.testing.assert_array_equal(losses[flipped], plain.fake(scores, key, 0)[flipped])
+    assert noisy.real is plain.real
+    assert noisy.fake is plain.fake
+    if 0 < num < 64:
+        assert not np.array_equal(flipped, noisy.generator(scores, jax.random.key(7), 0) != own)
 
 
 def test_top_k_shrinks_with_its_schedule_down_to_its_floor(key):

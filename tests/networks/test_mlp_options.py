@@ -10,6 +10,7 @@ import pytest
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.settings import override_all
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_jax.networks.layers import SelfModulation
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm
 
@@ -34,7 +35,7 @@ def test_without_options_parameters_are_what_they_were(key):
 
 
 @pytest.mark.parametrize(("kind", "settings", "shape"), GENERATORS, ids=["mlp", "dcgan"])
-@pytest.mark.parametrize("norm", ["none", "batch", "pixel", "virtual"])
+@pytest.mark.parametrize("norm", ["none", "batch", "pixel", "virtual", "self_modulated"])
 def test_only_batch_norm_mixes_the_samples_of_a_batch(kind, settings, shape, norm, key):
     network = kind(**settings, norm=norm, num_reference=4)
     variables = jax.jit(lambda key: network.init(key, 2, shape))(key)
@@ -45,7 +46,7 @@ def test_only_batch_norm_mixes_the_samples_of_a_batch(kind, settings, shape, nor
     run = jax.jit(lambda latent: network.apply(variables, latent, shape, train=True)[0])
     together, apart = run(latent), jnp.concatenate([run(one) for one in latent[:, None]])
     assert together.shape == (3, *shape)
-    if norm == "batch":
+    if norm in ("batch", "self_modulated"):
         assert np.max(np.abs(together - apart)) > 1e-3
     else:
         np.testing.assert_allclose(together, apart, rtol=1e-4, atol=1e-6)
@@ -63,9 +64,32 @@ def test_norms_have_the_parameters_and_statistics_they_need(kind, settings, shap
         assert variables(norm).statistics == {}
     for norm in ("batch", "virtual"):
         assert variables(norm).params["norm_0"].keys() == {"scale", "bias"}
+    for norm in ("batch", "virtual", "self_modulated"):
         assert "bias" not in variables(norm).params[first]
+    assert variables("self_modulated").statistics.keys() == {"batch_stats"}
     assert variables("batch").statistics.keys() == {"batch_stats"}
     assert jax.tree.map(jnp.shape, variables("virtual").statistics) == {"reference": {"latent": (7, 2)}}
+
+
+@pytest.mark.parametrize("positions", [(), (2, 3)], ids=["vectors", "maps"])
+def test_self_modulation_scales_and_shifts_by_the_latent(positions, key):
+    layer = SelfModulation()
+    x, latent = 5 + 2 * jax.random.normal(key, (64, *positions, 3)), jax.random.normal(jax.random.key(1), (64, 4))
+    variables = layer.init(key, x, latent, train=True)
+    params = jax.tree.map(lambda leaf: leaf, variables["params"])
+    for name in ("scale_output", "bias_output"):
+        params[name]["kernel"] = jnp.zeros_like(params[name]["kernel"])
+    run = jax.jit(lambda params: layer.apply({**variables, "params": params}, x, latent, train=True, mutable=True)[0])
+    start = run(params)  # gamma = 1 and beta = 0: batch norm
+    axes = tuple(range(start.ndim - 1))
+    np.testing.assert_allclose(jnp.mean(start, axes), 0, atol=1e-5)
+    np.testing.assert_allclose(jnp.var(start, axes), 1, rtol=1e-4)
+    full = variables["params"]
+    relu = [jnp.maximum(latent @ full[f"{name}_hidden"]["kernel"], 0) for name in ("scale", "bias")]
+    gamma, beta = (h @ full[f"{n}_output"]["kernel"] for h, n in zip(relu, ("scale", "bias"), strict=True))
+    shape = (64, *(1,) * len(positions), 3)
+    expected = (1 + gamma).reshape(shape) * start + beta.reshape(shape)
+    np.testing.assert_allclose(run(full), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_reference_batch_stays_as_it_was_drawn(key):
