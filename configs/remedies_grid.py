@@ -4,7 +4,7 @@ Claim: each remedy's paper claims that it helps. Here a plain GAN with a 64-dime
     of 25 modes, and each remedy is added to it at its published or default settings.
 Command: gan-jax sweep remedies_grid [--seeds 20]
     one of them: gan-jax train remedies_grid+packing_2
-Cost: 50 arms x 8 seeds x 6,000 steps; 47 of them took 20 to 25 minutes on two cores.
+Cost: 54 arms x 8 seeds x 6,000 steps; 47 of them took 20 to 25 minutes on two cores.
 Figure: see docs/remedies.md: 11.4 of 25 modes by the plain GAN, 12.5 by the best.
 """
 

@@ -3,7 +3,7 @@
 Claim: none was published. This is the study of `remedies_ring` and `remedies_grid` on real digits.
 Command: gan-jax sweep remedies_mnist --data DIR [--seeds 8]
     one of them: gan-jax train remedies_mnist+packing_2 --data DIR
-Cost: 50 arms x 3 seeds x 2 epochs of 60,000 digits; one seed and one epoch take 25 minutes on a busy core.
+Cost: 54 arms x 3 seeds x 2 epochs of 60,000 digits; one seed and one epoch take 25 minutes on a busy core.
 Figure: after one epoch of one seed none has formed; classes, junk and variance are in docs/remedies.md.
 """
 

@@ -79,8 +79,8 @@ class BatchNorm(nn.Module):
 class SelfModulation(nn.Module):
     """Batch norm whose scale and bias are functions of the latent: gamma(z) normalised(x) + beta(z).
 
-    gamma and beta are networks of their own with a hidden layer of 32 ReLUs. Their last biases start at 1 and 0, so that
-    the layer starts near batch norm.
+    gamma and beta are networks of their own with a hidden layer of 32 ReLUs. Their last biases start at 1 and 0, so
+    that the layer starts near batch norm.
 
     Args:
         axis_name: as in `BatchNorm`.
