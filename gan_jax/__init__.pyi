@@ -64,6 +64,7 @@ from .runs.run import SweepRun as SweepRun
 from .runs.run import TrainedGenerator as TrainedGenerator
 from .reports import plot as plot
 from .training import dynamics as dynamics
+from .training import evolution as evolution
 from .training import replay as replay
 from . import diagnostics as diagnostics
 from . import losses as losses

@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data": ("data.*",),
     "networks": ("networks.*",),
     "losses": ("losses.*",),
-    "rules": ("training.dynamics", "training.growth", "training.optimizers", "training.replay"),
+    "rules": ("training.dynamics", "training.evolution", "training.growth", "training.optimizers", "training.replay"),
     "metrics": ("metrics.*",),
     "diagnostics": ("diagnostics.*",),
     "experiment": ("experiment.*",),

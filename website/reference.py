@@ -32,6 +32,7 @@ _OF_MODULE = {
     "training.optimizers": "optimizers",
     "training.growth": "optimizers",
     "training.dynamics": "optimizers",
+    "training.evolution": "unroll",
     "training.replay": "optimizers",
     "reports.plot": "runs",
     "experiment": "experiment",

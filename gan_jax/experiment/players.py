@@ -27,6 +27,7 @@ from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGe
 from gan_jax.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.networks.stacked_networks import StackedDiscriminator, StackedGenerator
+from gan_jax.training.evolution import Evolution
 from gan_jax.training.optimizers import OPTIMIZERS, Adam, Optimizer
 from gan_jax.training.replay import REPLAYS, PastDiscriminators, Replay
 from gan_jax.unroll import ROLLOUT_GRADIENTS, Exact, Gradient, MemoryPolicy, check_memory
@@ -56,7 +57,9 @@ class Unroll:
     """
 
     num_steps: int = setting(default=5, at_least=0, doc="K, the opponent's updates; 0 is the plain game")
-    gradient: Gradient = setting(default=Exact(), choices=ROLLOUT_GRADIENTS, doc="how the updates are differentiated")
+    gradient: Gradient = setting(
+        default=Exact(), choices=(*ROLLOUT_GRADIENTS, Evolution), doc="how the updates are differentiated"
+    )
     mode: Literal["reverse", "forward"] = setting(
         default="reverse", doc="mode of differentiation; forward only for players of a few parameters"
     )

@@ -34,6 +34,7 @@ from gan_jax.networks.committee import ClassifierHead, Committee, num_heads
 from gan_jax.networks.generator_mixture import GeneratorMixture
 from gan_jax.networks.packing import pack_size
 from gan_jax.training.dynamics import Alternating, Competitive, Simultaneous
+from gan_jax.training.evolution import Evolution
 from gan_jax.training.optimizers import SGD
 from gan_jax.training.replay import ImagePool
 
@@ -172,6 +173,11 @@ def check_dynamics(experiment: Any) -> None:
             raise ValueError(
                 f"{name}.unroll.mode is 'forward', and {type(dynamics).__name__} takes its derivatives in reverse: use "
                 "Alternating or Simultaneous, or mode='reverse'"
+            )
+        if unroll is not None and isinstance(unroll.gradient, Evolution) and not plain:
+            raise ValueError(
+                f"{name}.unroll.gradient is Evolution, and {type(dynamics).__name__} takes derivatives: use "
+                "Alternating or Simultaneous, or another gradient"
             )
     if isinstance(dynamics, Competitive):
         for name, player in (("generator", gen), ("discriminator", disc)):

@@ -24,6 +24,7 @@ from gan_jax.networks.network import Variables
 from gan_jax.training.batches import Batch, make_batch, sample_latent
 from gan_jax.training.context import StepContext, step_context
 from gan_jax.training.dynamics import Alternating, Pair, Simultaneous
+from gan_jax.training.evolution import Evolution, evolution_gradient
 from gan_jax.training.optimizers import optimizer_of
 from gan_jax.training.player_losses import discriminator_loss, generator_loss
 from gan_jax.training.precision import in_precision
@@ -40,6 +41,8 @@ BEFORE_UNROLLING = "generator_loss_before_unrolling"
 """Metric of a step: G's loss against the present D, where G's own loss is the one against the unrolled D."""
 INNER = 0x1EAD
 """Folded into a step's key for D's unrolled updates; far from the small numbers that `split` folds in."""
+_EVOLUTION = 0xE501
+"""Folded into a loss's key for the perturbations of `Evolution`."""
 
 
 class Draws(NamedTuple):
@@ -90,7 +93,7 @@ def discriminator_step(context: StepContext, state: TrainState, draws: Draws) ->
         (the state with the new D, metrics of the update).
     """
     loss = _discriminator_loss(context, state, draws)
-    player, metrics = _descend(context, "discriminator", state.discriminator, loss)
+    player, metrics = _descend(context, "discriminator", state.discriminator, loss, draws.key)
     return state._replace(discriminator=player), metrics
 
 
@@ -105,7 +108,8 @@ def generator_step(context: StepContext, state: TrainState, draws: Draws) -> tup
     Returns:
         (the state with the new G and its average, metrics of the update).
     """
-    player, metrics = _descend(context, "generator", state.generator, generator_objective(context, state, draws))
+    loss = generator_objective(context, state, draws)
+    player, metrics = _descend(context, "generator", state.generator, loss, draws.key)
     return _with_generator(context.experiment, state, player), metrics
 
 
@@ -184,7 +188,7 @@ def unrolled_step(
         def own_loss(params: Any) -> tuple[Array, tuple[Variables, Metrics]]:
             return discriminator_loss(context, state.discriminator.variables._replace(params=params), batch, draws.key)
 
-        moved, metrics = _descend(context, "discriminator", state.discriminator, own_loss)
+        moved, metrics = _descend(context, "discriminator", state.discriminator, own_loss, draws.key)
         opponent = moved
         if settings.inner_statistics == "frozen":
             still = state.discriminator.variables._replace(params=moved.variables.params)
@@ -278,6 +282,7 @@ def shares_first_update(experiment: Experiment) -> bool:
         and gen.unroll is not None
         and gen.unroll.optimizer is None
         and gen.unroll.inner_loss == "as_trained"
+        and not isinstance(gen.unroll.gradient, Evolution)
         and (gen.unroll.num_steps > 1 or not isinstance(gen.unroll.gradient, Implicit))
     )
 
@@ -363,11 +368,18 @@ def _repeat(update: Any, state: TrainState, num: int) -> tuple[TrainState, Metri
     return state, jax.tree.map(lambda values: values[-1], metrics)
 
 
-def _descend(context: StepContext, name: str, player: Player, loss: LossOfParams) -> tuple[Player, Metrics]:
+def _descend(context: StepContext, name: str, player: Player, loss: LossOfParams, key: Array) -> tuple[Player, Metrics]:
     """One update of a player on its loss; differentiable, as a step of a rollout."""
     settings: Generator | Discriminator = getattr(context.experiment, name)
-    mode = settings.unroll.mode if settings.unroll is not None and is_unrolled(settings) else "reverse"
-    (_, (kept, metrics)), grads = value_and_hypergradient(loss, player.variables.params, mode=mode)
+    unroll = settings.unroll if is_unrolled(settings) else None
+    if unroll is not None and isinstance(unroll.gradient, Evolution):
+        rule, own_key = unroll.gradient, jax.random.fold_in(key, _EVOLUTION)
+        (_, (kept, metrics)), grads = evolution_gradient(
+            loss, player.variables.params, own_key, std=rule.std, num_pairs=rule.num_pairs
+        )
+    else:
+        mode = "reverse" if unroll is None else unroll.mode
+        (_, (kept, metrics)), grads = value_and_hypergradient(loss, player.variables.params, mode=mode)
     grads, metrics = context.mean((grads, metrics))
     metrics[f"{name}_grad_norm"] = optax.tree.norm(grads)
     return _updated(settings, player, grads, kept), metrics
