@@ -1,9 +1,9 @@
 """On what does the effect of label noise depend? The games of digits_label_noise with one setting changed at a time.
 
 Claim: none was published. Plain and 10 % exact flips, each as in digits_collapse, with one update of D per step instead
-    of five, with batch norm in both players, and with b1 = .5.
+    of five, with batch norm in both players or in G alone, and with b1 = .5.
 Command: gan-jax sweep digits_label_noise_conditions [--seeds 0-3]
-Cost: 8 arms by 8 seeds, 64 runs of 20,000 steps: one to two hours on two cores.
+Cost: 10 arms by 8 seeds, 80 runs of 20,000 steps: one to two hours on two cores.
 Figure: see docs/label_noise.md.
 """
 
@@ -16,6 +16,7 @@ CONDITIONS = {
     "digits_collapse": {},
     "one D update": {"discriminator.updates_per_step": 1},
     "batch norm": {"generator.network.norm": "batch", "discriminator.network.norm": "batch"},
+    "batch norm in G": {"generator.network.norm": "batch"},
     "b1 = .5": {"generator.optimizer.b1": 0.5, "discriminator.optimizer.b1": 0.5},
 }
 
