@@ -13,7 +13,6 @@ cost    A row a remedy: milliseconds a step in turns with the plain GAN's, and t
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from benchmarks.harness import arguments, emit, picked, read_rows, rounds, signi
 from benchmarks.programs import Training
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.remedies import REMEDIES, apply_remedy
+from gan_jax.runs.sweep_directory import SweepDirectory
 from gan_jax.training.evaluations import load_data
 
 _MIXTURES = ("modes", "high_quality", "kl")
@@ -31,11 +31,15 @@ _IMAGES = ("modes", "effective_classes", "junk", "variance_ratio", "kl")
 
 
 def found(sweep: Path) -> list[dict]:
-    """A row an arm."""
-    members = [json.loads(line) for line in (sweep / "members.jsonl").read_text().splitlines()]
-    latest = {row["member"]: row for row in members}
+    """The rows, one for each arm.
+
+    Args:
+        sweep: folder of a finished sweep, or the part of it that `benchmarks/stored_study.py` keeps.
+    """
+    directory = SweepDirectory.open(sweep)
+    latest = {row["member"]: row for row in directory.read_members()}
     series: dict[int, list[dict]] = {}
-    for row in map(json.loads, (sweep / "metrics.jsonl").read_text().splitlines()):
+    for row in directory.read_metrics():
         values = row["evaluation"].get("batch") or row["evaluation"].get("running")
         series.setdefault(row["member"], []).append({"step": row["step"], **values})
     rows = []
