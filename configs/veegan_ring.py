@@ -67,6 +67,6 @@ def sweep() -> Sweep:
         "ALI": with_encoder(base, ALI(noise=1.0)),
         "unrolled, K = 5": apply_remedy(base, "unrolled_5"),
         "VEEGAN": with_encoder(base, VEEGAN()),
-        "VEEGAN without noise": with_encoder(base, VEEGAN(noise=0.0)),
+        "VEEGAN without noise": with_encoder(base, VEEGAN(noise=None)),
     }
     return Sweep(tuple(Arm(name, made, {"game": name}) for name, made in arms.items()), tuple(range(5)))

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from gan_jax.experiment.component import component, setting
 
-_NOISE = "standard deviation of a real example's latent around the encoder's output"
+_NOISE = "standard deviation of a real example's latent around the encoder's output; None takes the output itself"
 
 
 @runtime_checkable
@@ -23,8 +23,8 @@ class Inference(Protocol):
         ...
 
     @property
-    def noise(self) -> float:
-        """Standard deviation of a real example's latent around F(x)."""
+    def noise(self) -> float | None:
+        """Standard deviation of a real example's latent around F(x); None for F(x) itself."""
         ...
 
 
@@ -50,7 +50,7 @@ class VEEGAN:
     generator_loss: Literal["score", "objective"] = setting(
         default="score", doc="G's loss for fakes: -score, as published, or the objective's"
     )
-    noise: float = setting(default=1.0, at_least=0, doc=_NOISE)
+    noise: float | None = setting(default=1.0, at_least=0, doc=_NOISE)
 
     @property
     def adversarial(self) -> bool:
@@ -73,7 +73,7 @@ class ALI:
             "Adversarial Feature Learning", ICLR 2017.
     """
 
-    noise: float = setting(default=0.0, at_least=0, doc=_NOISE)
+    noise: float | None = setting(default=None, at_least=0, doc=_NOISE)
 
     @property
     def adversarial(self) -> bool:

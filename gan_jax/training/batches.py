@@ -218,7 +218,7 @@ def disturbed(context: StepContext, batch: Batch, key: Key[Array, ""]) -> Batch:
 def _encoded(context: StepContext, batch: Batch, key: Array) -> Batch:
     """The batch with latents of real examples that are drawn around the encoder's outputs."""
     inference = context.experiment.inference
-    if inference is None or inference.noise == 0:
+    if inference is None or inference.noise is None:
         return batch
     shape = (batch.real.shape[0] * context.axis_size, context.experiment.generator.latent_dim)
     noise = context.shard(jax.random.normal(jax.random.fold_in(key, _ENCODER), shape, batch.real.dtype))

@@ -330,8 +330,16 @@ def test_the_latents_of_real_examples_are_drawn_around_the_encoder_s_outputs(inf
     assert abs(added.mean()) < 0.05
     np.testing.assert_allclose(added.std(axis=0), 2.0, rtol=0.06)
     assert not np.allclose(added, disturbed(context, batch, jax.random.key(2)).real[:, 2:] - batch.real[:, 2:])
-    still = context.replace(dataclasses.replace(base, inference=dataclasses.replace(inference, noise=0.0)))
+    still = context.replace(dataclasses.replace(base, inference=dataclasses.replace(inference, noise=None)))
     np.testing.assert_array_equal(disturbed(still, batch, jax.random.key(1)).real, batch.real)
+
+
+@pytest.mark.parametrize("inference", [VEEGAN(), VEEGAN(noise=None), ALI(), ALI(noise=0.5)], ids=repr)
+def test_games_with_an_encoder_train_as_one_program(inference):
+    experiment = dataclasses.replace(apply_remedy(tiny_ring(), "veegan"), inference=inference)
+    state = compiled_init(experiment, jax.random.key(0))
+    result = compiled_chunk(experiment, load_data(experiment), state, ChunkSpec(2, evaluates=False))
+    assert np.all(np.isfinite(result.metrics["generator_loss"]))
 
 
 def test_the_present_discriminator_is_not_frozen_for_a_g_that_sometimes_faces_old_ones():
