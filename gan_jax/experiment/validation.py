@@ -29,7 +29,7 @@ from gan_jax.losses.objectives import (
     BoundaryEquilibrium,
 )
 from gan_jax.losses.penalties import Orthogonality
-from gan_jax.losses.transforms import TopK
+from gan_jax.losses.transforms import GENERATOR_TRANSFORMS, TRANSFORMS, TopK
 from gan_jax.networks.committee import ClassifierHead, Committee, num_heads
 from gan_jax.networks.generator_mixture import GeneratorMixture
 from gan_jax.networks.packing import pack_size
@@ -42,6 +42,7 @@ from gan_jax.training.replay import ImagePool
 def validate_experiment(experiment: Any) -> None:
     """Raises ValueError, with the reason and a solution, for an experiment whose parts cannot work together."""
     check_objective(experiment)
+    check_transforms(experiment)
     check_growth_and_recorder(experiment)
     check_committee(experiment)
     check_generator_losses(experiment)
@@ -52,6 +53,22 @@ def validate_experiment(experiment: Any) -> None:
     check_detector(experiment)
     check_dynamics(experiment)
     check_data(experiment)
+
+
+def check_transforms(experiment: Any) -> None:
+    """A transform of the other player's loss would have no effect, in silence."""
+    for name, others, other in (
+        ("discriminator", GENERATOR_TRANSFORMS, "generator"),
+        ("generator", TRANSFORMS, "discriminator"),
+    ):
+        for transform in getattr(experiment, name).transforms:
+            if isinstance(transform, others):
+                kind = type(transform).__name__
+                instead = "; GeneratorFlips flips labels of G" if "Flips" in kind and name == "generator" else ""
+                raise ValueError(
+                    f"{name}.transforms has {kind}, which changes the loss of the {other} alone: put it into "
+                    f"{other}.transforms{instead}"
+                )
 
 
 def check_growth_and_recorder(experiment: Any) -> None:

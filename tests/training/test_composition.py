@@ -27,7 +27,7 @@ from gan_jax.losses.objectives import (
     RelativisticAverage,
 )
 from gan_jax.losses.penalties import DISCRIMINATOR_PENALTIES, DRAGAN, R1, Equilibrium, Lazy, Orthogonality
-from gan_jax.losses.transforms import ExactFlips, TopK
+from gan_jax.losses.transforms import ExactFlips, GeneratorFlips, TopK
 from gan_jax.networks.autoencoder import AutoencoderDiscriminator
 from gan_jax.networks.committee import ClassifierHead, Committee
 from gan_jax.networks.encoder import Bidirectional
@@ -332,6 +332,16 @@ def test_the_latents_of_real_examples_are_drawn_around_the_encoder_s_outputs(inf
     assert not np.allclose(added, disturbed(context, batch, jax.random.key(2)).real[:, 2:] - batch.real[:, 2:])
     still = context.replace(dataclasses.replace(base, inference=dataclasses.replace(inference, noise=None)))
     np.testing.assert_array_equal(disturbed(still, batch, jax.random.key(1)).real, batch.real)
+
+
+@pytest.mark.parametrize(
+    ("player", "transform", "advice"),
+    [("discriminator", GeneratorFlips(), "into generator.transforms"), ("generator", ExactFlips(), "GeneratorFlips")],
+)
+def test_transforms_of_the_other_player_s_loss_are_refused(player, transform, advice):
+    base = tiny_ring()
+    with pytest.raises(ValueError, match=advice):
+        dataclasses.replace(base, **{player: dataclasses.replace(getattr(base, player), transforms=(transform,))})
 
 
 @pytest.mark.parametrize("inference", [VEEGAN(), VEEGAN(noise=None), ALI(), ALI(noise=0.5)], ids=repr)
