@@ -218,7 +218,7 @@ def _section(section: dict[str, Any], study: dict[str, Any] | None) -> tuple[str
         for column, (metric, _, bounds) in enumerate(section["columns"]):
             mine = ours.get((arm, metric))
             of_row.append(_word(section, column, arm, published[column], ours, full_size=full_size))
-            cells += [_published(*published[column]), "" if mine is None else shown(mine, bounds)]
+            cells += [_published(*published[column]), "–" if mine is None else shown(mine, bounds)]
         rows.append([*cells, of_row[0] if len(set(of_row)) == 1 else ", ".join(of_row)])
         words += of_row
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
