@@ -99,6 +99,18 @@ def _members(study: dict[str, Any]) -> Found:
     }
 
 
+def _sweep(study: dict[str, Any]) -> Found:
+    """A stored study, whose members.jsonl has the last evaluation of each run."""
+    values: dict[tuple[str | None, str], list[float]] = {}
+    with (RESULTS / study["file"] / "members.jsonl").open(encoding="utf-8") as file:
+        latest = {row["member"]: row for row in map(json.loads, file)}
+    for row in latest.values():
+        seen = row["last"].get("running") or row["last"]["batch"]
+        for metric, unit in (("modes_any", 1), ("high_quality", 100)):
+            values.setdefault((row["arm"], metric), []).append(unit * seen[metric])
+    return {(arm, metric): estimate(found) for (arm, metric), found in values.items()}
+
+
 def _arms(study: dict[str, Any]) -> Found:
     """Rows of one arm each, with means and standard errors."""
     found: Found = {}
@@ -139,6 +151,7 @@ def _rates(study: dict[str, Any]) -> Found:
 _FORMATS: dict[str, Callable[[dict[str, Any]], Found]] = {
     "members": _members,
     "arms": _arms,
+    "sweep": _sweep,
     "evaluations": _evaluations,
     "means": _means,
     "rates": _rates,
@@ -170,13 +183,13 @@ def judged(
     Returns:
         `reproduced` if the 95 % intervals overlap; `partly` if not, but our number differs from the baseline's in the
         same direction and the two intervals of ours do not overlap; `not reproduced` otherwise; `not yet at full size`
-        if there are no runs of the published size.
+        if there are fewer than three runs of the published size.
     """
-    if ours is None or not full_size or ours.censored:
+    if ours is None or not full_size or ours.censored or ours.low is None or ours.high is None:
         return NOT_YET
     value, error = published
     margin = 1.96 * error if error is not None else tolerance * abs(value)
-    low, high = (ours.mean, ours.mean) if ours.low is None or ours.high is None else (ours.low, ours.high)
+    low, high = ours.low, ours.high
     if low <= value + margin and high >= value - margin:
         return REPRODUCED
     if baseline is not None:
