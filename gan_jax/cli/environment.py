@@ -21,32 +21,45 @@ def prepare_devices(options: argparse.Namespace) -> None:
     """
     if options.command in ("train", "sweep", "collapsebench"):
         _prepare_training(options)
+    elif options.command == "diagnose" and getattr(options, "branch", None) is not None:
+        _divide_over_cpu_devices(None)
     if options.command not in ("report", "watch", "data", "configs", "new", "completion"):
         _find_devices()
 
 
 def _prepare_training(options: argparse.Namespace) -> None:
-    import jax
-
-    # Members, or the parts of a batch, are divided over devices; on a CPU, one per core unless XLA_FLAGS says more.
+    # Members, or the parts of a batch, are divided over devices.
     deals = options.data_parallel if options.command == "train" else options.strategy not in ("map", "vmap")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if options.devices is not None or (deals and "device_count" not in os.environ.get("XLA_FLAGS", "")):
-        try:
-            jax.config.update("jax_num_cpu_devices", options.devices or cores)
-        except RuntimeError:  # an earlier command in this process has started JAX, whose devices cannot change
-            num = jax.local_device_count()
-            if options.devices is not None and options.devices > num:
-                raise UsageError(
-                    f"--devices is {options.devices}, but JAX has started with {num} in this process: give at most "
-                    f"{num}, or run the command in a new process"
-                ) from None
+    if options.devices is not None or deals:
+        _divide_over_cpu_devices(options.devices)
     if options.distributed or any(
         value is not None for value in (options.coordinator, options.num_processes, options.process_id)
     ):
         from gan_jax.scaling import hosts
 
         hosts.join(options.coordinator, options.num_processes, options.process_id, log)
+
+
+def _divide_over_cpu_devices(num: int | None) -> None:
+    """Sets the number of CPU devices; by default one per core, unless XLA_FLAGS has another number.
+
+    Raises:
+        UsageError: if JAX has started already, with fewer.
+    """
+    import jax
+
+    if num is None and "device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        jax.config.update("jax_num_cpu_devices", num or cores)
+    except RuntimeError:  # an earlier command in this process has started JAX, whose devices cannot change
+        started = jax.local_device_count()
+        if num is not None and num > started:
+            raise UsageError(
+                f"--devices is {num}, but JAX has started with {started} in this process: give at most {started}, or "
+                "run the command in a new process"
+            ) from None
 
 
 def _find_devices() -> None:

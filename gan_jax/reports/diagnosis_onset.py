@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,14 @@ def table(result: dict[str, Any]) -> str:
         lines += ["", text_table(rows)]
     if result["branches"]:
         where = f"branches from step {result['branched_from']:,}, of {result['horizon']:,} steps"
-        rows = [[where, "collapsed", "bad at the end"]]
+        rows = [[where, "collapsed", "at the end"]]
         for row in result["branches"]:
             if "refused" in row:
                 rows.append([row["words"], f"refused: {row['refused']}", ""])
                 continue
-            rows.append([row["words"], f"{row['collapsed']} of {row['num']}", f"{row['bad_at_end']} of {row['num']}"])
+            last = Counter(labels[-1] for labels in row["labels"]).most_common()
+            at_end = ", ".join(f"{num} {label}" for label, num in last)
+            rows.append([row["words"], f"{row['collapsed']} of {row['num']}", at_end])
         lines += ["", text_table(rows)]
     bits = result["bit_for_bit"]
     if bits:

@@ -116,8 +116,7 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
         return {"name": name, "words": words, **_same(states, experiment, state, specs)}
     state = state._replace(detector=without_onset(state.detector))
     keys = [jax.random.fold_in(jax.random.fold_in(state.key, _BRANCH), index) for index in range(num)]
-    large = isinstance(experiment.data, ImageData) and jax.default_backend() == "cpu"
-    strategy = Strategy("map" if large else "vmap")
+    strategy = _strategy(experiment, num)
     resources = strategy.place_resources(states.resources)
     members = strategy.place([experiment] * num, [start(key) for key in keys])
     rows: list[list[str]] = []
@@ -137,8 +136,14 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
         "labels": [list(column) for column in zip(*rows, strict=True)],
         "onset_steps": onsets,
         "collapsed": sum(onset is not None for onset in onsets),
-        "bad_at_end": sum(label not in ("healthy", "between") for label in rows[-1]),
     }
+
+
+def _strategy(experiment: Experiment, num: int) -> Strategy:
+    """Branches at once; on a CPU, those of image data one after another. They are divided over devices, if several."""
+    large = isinstance(experiment.data, ImageData) and jax.default_backend() == "cpu"
+    name = "map" if large else "vmap"
+    return Strategy(f"pmap-{name}" if jax.local_device_count() > 1 and num > 1 else name)
 
 
 def _start(experiment: Experiment, state: TrainState, *, new_discriminator: bool) -> Callable[[Array], TrainState]:
@@ -208,7 +213,6 @@ def _same(states: RunStates, experiment: Experiment, state: TrainState, specs: l
         "labels": [labels],
         "onset_steps": [onset if onset >= 0 else None],
         "collapsed": int(onset >= 0),
-        "bad_at_end": int(labels[-1] not in ("healthy", "between")),
         "checked": {str(step): same for step, same in checked.items()},
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import chex
 import jax
@@ -13,7 +14,7 @@ from gan_jax.cli.main import main
 from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
 from gan_jax.experiment.remedies import apply_remedy
 from gan_jax.reports.diagnosis_onset import figure, table
-from gan_jax.runs.branches import _start, branch, chosen_variations, judgement, without_onset
+from gan_jax.runs.branches import _start, _strategy, branch, chosen_variations, judgement, without_onset
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import open_states
 from gan_jax.runs.window_replay import (
@@ -80,7 +81,10 @@ def test_the_collapse_is_replayed_and_told(fallen, capsys, tmp_path):
     assert modes[event["step"]] <= middle < modes[event["step"] - 1]
     assert len(result["story"]) == 6
     assert result["sentence"] in shown
-    assert "another key" in table(result)
+    lines = table(result).splitlines()
+    told = next(line for line in lines if line.startswith("another key"))
+    counts = Counter(labels[-1] for labels in other["labels"]).most_common()
+    assert told.endswith(", ".join(f"{num} {label}" for label, num in counts))
     assert picture.stat().st_size > 10_000
     assert len(figure(result).axes) == 6
 
@@ -165,6 +169,19 @@ def test_a_run_branches_into_remedies_that_leave_its_generator_as_it_is(fallen, 
     assert row["num"] == len(row["labels"]) == len(row["onset_steps"]) == 2
     assert row["words"]
     assert "refused" not in row
+
+
+def test_branches_are_divided_over_devices_and_stay_the_same(fallen, monkeypatch):
+    states = open_states(fallen.path)
+
+    def strategy_and_row():
+        row = branch(states, states.steps[0], states.steps[0] + 20, "key", 3, lambda line: None)
+        return _strategy(states.experiment, 3).name, _strategy(tiny_dcgan(), 3).name, row
+
+    *several, row = strategy_and_row()
+    assert several == ["pmap-vmap", "pmap-map"]
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    assert strategy_and_row() == ("vmap", "map", row)
 
 
 def test_only_what_a_remedy_changes_begins_anew(fallen):
