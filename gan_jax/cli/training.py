@@ -102,6 +102,7 @@ def sweep_command(options: argparse.Namespace, settings: Settings) -> int:
         progress=not options.quiet,
         stop_at_collapse=options.stop_at_collapse,
         draw=picture_samples,
+        metrics=options.metrics,
         restart=options.restart,
     )
     request = Request(

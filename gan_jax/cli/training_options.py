@@ -42,6 +42,8 @@ _EPOCHS = "length in epochs, instead of --num-steps (data sets only)"
 
 _QUIET = "print no progress lines"
 
+_METRICS = "also measure the samples at each evaluation by these: kid,prdc"
+
 _STRATEGIES = (
     "how runs are computed together: map, vmap, pmap-map, pmap-vmap, or auto, which times them (default: auto)"
 )
@@ -72,9 +74,7 @@ def add_train(commands: Any) -> Parser:
     train.option(
         "--stop-at-collapse", action="store_true", help="end the run once it has been collapsed for a whole window"
     )
-    train.option(
-        "--metrics", metavar="all|NAME,..", help="also measure the samples at each evaluation by these: kid,prdc"
-    )
+    train.option("--metrics", metavar="all|NAME,..", help=_METRICS)
     train.option("--json", action="store_true", help="print the verdict as JSON")
     train.option("--quiet", action="store_true", help=_QUIET)
     train.option(
@@ -135,6 +135,7 @@ def add_sweep(commands: Any) -> Parser:
     sweep.option(
         "--stop-at-collapse", action="store_true", help="end runs that are computed together once all have collapsed"
     )
+    sweep.option("--metrics", metavar="all|NAME,..", help=_METRICS)
     sweep.option("--resume", type=path, metavar="SWEEP", help="continue this sweep from its newest checkpoints")
     sweep.option("--restart", action="store_true", help=_RESTART)
     sweep.option(

@@ -73,7 +73,7 @@ def make_series(points: Iterable[tuple[int, float, float, float]], most: int = M
 def run_curves(rows: Sequence[dict[str, Any]], verdict: dict[str, Any] | None) -> Markup:
     """The figures of `CURVES` that a run has values for."""
     drawn = [_curve(title, rows, verdict) for title in CURVES]
-    drawn += [_sample_curve(name, rows, verdict) for name in _sample_names(rows)]
+    drawn += [_sample_curve(name, rows, verdict) for name in sample_names(rows)]
     notes = []
     if any("train_band" in row for row in rows):
         notes.append(
@@ -124,7 +124,7 @@ def _curve(title: str, rows: Sequence[dict[str, Any]], verdict: dict[str, Any] |
     return _finish(figure, axes, title, verdict, f"{title} by step; at the end {ends}")
 
 
-def _sample_names(rows: Sequence[dict[str, Any]]) -> list[str]:
+def sample_names(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Names of the metrics that the run measured beside those of its detector."""
     return list(dict.fromkeys(name for row in rows for name in row.get("samples", ())))[:_MAX_GROUPS]
 

@@ -12,6 +12,7 @@ from gan_jax.reports.html_parts import paragraph
 from gan_jax.reports.page import html_table
 from gan_jax.reports.page_figures import swatch
 from gan_jax.reports.report import METRICS, watched
+from gan_jax.reports.report_curves import sample_names
 from gan_jax.reports.sweep_survival import trend_words
 from gan_jax.reports.text_tables import num_early
 from gan_jax.runs.sweep_directory import SweepRecord
@@ -65,7 +66,7 @@ def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
         counts = [_count(own, name) for name in outcomes] + [num_early(row["verdict"] for row in own)] * early
         lines.append([arm, len(own), *counts])
         # The columns are the metrics of all arms; a metric that an arm lacks is an empty cell.
-        last.append([arm, *(_last_values(own, name) for name in metrics)])
+        last.append([arm, *(_over_seeds([watched(row["last"]) for row in own], name) for name in metrics)])
     head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early]
     caption = "Outcomes of the runs."
     if early:
@@ -75,6 +76,11 @@ def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
     if metrics:
         caption = "Last metrics: the median over seeds, and in brackets the smallest and the largest value."
         shown += html_table(["arm", *(METRICS[name] for name in metrics)], last, caption, keys)
+    if chosen := sample_names(rows):
+        found = {arm: [row.get("samples", {}) for row in rows if row["arm"] == arm] for arm in arm_names(rows)}
+        values = [[arm, *(_over_seeds(own, name) for name in chosen)] for arm, own in found.items()]
+        caption = "Chosen metrics of the last samples: the median over seeds, the smallest and the largest value."
+        shown += html_table(["arm", *(name.replace("_", " ") for name in chosen)], values, caption, keys)
     return shown
 
 
@@ -84,8 +90,8 @@ def _shown_metrics(rows: list[dict[str, Any]]) -> list[str]:
     return [name for name in METRICS if name in found]
 
 
-def _last_values(own: list[dict[str, Any]], name: str) -> str:
-    values = [v for row in own if isinstance(v := watched(row["last"]).get(name), (int, float))]
+def _over_seeds(found: list[dict[str, Any]], name: str) -> str:
+    values = [value for one in found if isinstance(value := one.get(name), (int, float))]
     return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "–"
 
 

@@ -16,7 +16,7 @@ from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table
 from gan_jax.reports.page_figures import figure_svg, swatch
 from gan_jax.reports.report import METRICS, watched
-from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series
+from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series, sample_names
 from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.rows_download import rows_download
 from gan_jax.reports.sample_pairs import Pictured, sample_pairs
@@ -105,6 +105,7 @@ def render_sweep(
     arms, num_seeds, num_runs = record.sweep.arms, len(record.sweep.seeds), directory.num_members()
     title = f"{config_label(record.config) or 'sweep'}: {len(arms)} arms, {num_seeds} seeds"
     named = [(group, name) for group, names in CURVES.values() for name in names]
+    named += [("samples", name) for name in sample_names(rows)]
     figures = [_curve(group, name, metrics, rows, unit, per_unit) for group, name in named]
     note = f"Curves are medians over seeds, bands reach from the smallest to the largest value, all by {unit}."
     before = [
@@ -175,6 +176,8 @@ def _curve(
             axes.plot(steps, series.values, dashes, color=colour, linewidth=1.4, marker=marker, markersize=4)
             axes.fill_between(steps, series.low, series.high, color=colour, alpha=0.1, linewidth=0)
     title = METRICS.get(metric, metric.replace("_", " "))
+    if group == "samples":
+        title = f"{metric.replace('_', ' ')} of the samples"
     dress(axes, title[:1].upper() + title[1:], unit)
     return figure_svg(figure, f"{title} by {unit}, by arm")
 
@@ -186,7 +189,7 @@ def _over_seeds(
     at: dict[int, list[float]] = {}
     for row in metrics:
         if arm_of.get(row["member"]) == arm:
-            values = row["train"] if group == "train" else watched(row["evaluation"])
+            values = row.get(group, {}) if group in ("train", "samples") else watched(row["evaluation"])
             if isinstance(values.get(metric), (int, float)):
                 at.setdefault(row["step"], []).append(float(values[metric]))
     return make_series((step, float(np.median(found)), min(found), max(found)) for step, found in at.items())

@@ -95,7 +95,8 @@ class Run:
         """Series over the evaluations by name, each [evaluations] (or [evaluations, ...]).
 
         The names are "step"; "label"; "train/NAME", means of the training metrics since the previous evaluation; and
-        "batch/NAME" and "running/NAME", the detector's metrics by mode of G's batch norm.
+        "batch/NAME" and "running/NAME", the detector's metrics by mode of G's batch norm; and "samples/NAME", the
+        metrics that were chosen for the run.
         """
         return metric_arrays(self._stored.read_metrics())
 

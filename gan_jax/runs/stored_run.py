@@ -223,6 +223,7 @@ def metric_arrays(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
             "label": row.get("label", ""),  # absent in sweeps of former versions
             **{f"train/{name}": value for name, value in row["train"].items()},
             **{f"{mode}/{name}": value for mode, found in row["evaluation"].items() for name, value in found.items()},
+            **{f"samples/{name}": value for name, value in row.get("samples", {}).items()},
         }
         for row in rows
     ]

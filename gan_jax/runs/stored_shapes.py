@@ -167,6 +167,7 @@ MEMBER: Fields = {
     "last_step": is_step,
     "verdict": VERDICT,
     "last": _EVALUATION,
+    "samples?": named(_is_number_or_null),
 }
 RECORD: Fields = {
     "data?": is_text,

@@ -15,10 +15,11 @@ from gan_jax.data.stacked import ImageData
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Member, Sweep
+from gan_jax.metrics.sample_evaluation import make_measure
 from gan_jax.networks.convolution import default_implementation
 from gan_jax.runs.files import set_aside
 from gan_jax.runs.folders import RunError
-from gan_jax.runs.runner import Draw
+from gan_jax.runs.runner import Draw, Measure
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.scaling import hosts
 from gan_jax.scaling.memory_check import MemoryNeedError, check_training_memory, free_bytes, state_bytes
@@ -52,6 +53,8 @@ class SweepOptions:
         stop_at_collapse: whether a batch of members ends once each of them has an onset (or is not finite): at the
             evaluation that fills the window of the last one.
         draw: writes a picture of samples, as in `HostOptions`.
+        metrics: names of metrics, with commas, or "all", that measure the samples of each evaluation of every member
+            beside those of the detector; None measures none. Their values are the "samples" of a row of metrics.jsonl.
         restart: whether members that cannot be continued are trained anew; their old files are then set aside.
         checkpoint_seconds: least time between checkpoints; a resumed sweep trains the steps after the last one again.
             0 saves at every evaluation.
@@ -65,6 +68,7 @@ class SweepOptions:
     progress: bool = True
     stop_at_collapse: bool = False
     draw: Draw | None = None
+    metrics: str | None = None
     restart: bool = False
     checkpoint_seconds: float = 0.0
     stops: Callable[[int], bool] | None = None
@@ -84,6 +88,7 @@ class Library:
     def __init__(self, location: str | None) -> None:
         self._location = Path(location) if location else None
         self._loaded: dict[Any, LoadedData] = {}
+        self._measures: dict[Any, Measure] = {}
         self.fingerprints: dict[str, str] = {}
 
     def resources(self, experiment: Experiment) -> LoadedData:
@@ -102,6 +107,19 @@ class Library:
             self._loaded[key] = load_data(experiment, self._location)
             self.fingerprints[data_name(experiment)] = fingerprint(self._loaded[key].dataset)
         return self._loaded[key]
+
+    def measure(self, experiment: Experiment, metrics: str) -> Measure:
+        """Measures the samples of an evaluation of an experiment: `make_measure`, made once for each kind of data.
+
+        Raises:
+            SampleError: for a metric that is not known, or that the data or the number of samples do not allow.
+        """
+        key = experiment.data, experiment.detector.num_samples, metrics
+        if key not in self._measures:
+            self._measures[key] = make_measure(
+                experiment.data, self.resources(experiment).dataset, metrics, experiment.detector.num_samples
+            )
+        return self._measures[key]
 
 
 def check_sweep_memory(sweep: Sweep, library: Library, options: SweepOptions) -> None:
@@ -276,7 +294,7 @@ def _fitting(
 ) -> int:
     """The number of these members that a strategy can hold at once, from XLA's memory analysis of the chunk."""
     stack, placed = strategy.place(experiments, states), strategy.place_resources(resources)
-    used = program_bytes(strategy.compile(stack, placed, spec, num_samples(experiments[0])))
+    used = program_bytes(strategy.compile(stack, placed, spec, num_kept(experiments[0], options)))
     if used <= _budget(options):
         return len(experiments)
     each = -(-len(experiments) // len(strategy.devices))
@@ -289,8 +307,13 @@ def _budget(options: SweepOptions) -> float:
     return options.memory_bytes or _MEMORY_SHARE * min(map(device_bytes, jax.local_devices()))
 
 
-def num_samples(experiment: Experiment) -> int:
-    """Samples of each evaluation that are brought to the host for pictures."""
+def num_kept(experiment: Experiment, options: SweepOptions) -> int:
+    """Samples of each evaluation that are brought to the host, for pictures or for the chosen metrics."""
+    return num_pictured(experiment) if options.metrics is None else int(experiment.detector.num_samples)
+
+
+def num_pictured(experiment: Experiment) -> int:
+    """Samples of each evaluation that a picture shows."""
     return 64 if len(experiment.data.shape) == 3 else 1500
 
 

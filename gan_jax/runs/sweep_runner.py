@@ -21,7 +21,7 @@ from gan_jax.runs.folders import RunError
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.resuming import cannot_continue, evaluated_steps, newest_usable
 from gan_jax.runs.rows import member_row, metrics_row, signals_rows
-from gan_jax.runs.runner import decorate, spaced, stacked_template
+from gan_jax.runs.runner import Measure, decorate, spaced, stacked_template
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.sweep_plan import (
     Library,
@@ -30,7 +30,8 @@ from gan_jax.runs.sweep_plan import (
     first_states,
     make_plan,
     make_strategy,
-    num_samples,
+    num_kept,
+    num_pictured,
     stored_plans,
     with_convolution,
 )
@@ -75,11 +76,16 @@ def run_sweep(
             plans.append(make_plan(members, group, resources, options, say))
             if directory is not None:
                 directory.write_plans(plans)
+        measure = None
+        if options.metrics is not None and directory is not None:
+            measure = library.measure(members[group[0]].arm.experiment, options.metrics)
         batches = plans[number].batches
         for index, batch in enumerate(batches):
             if len(batches) > 1:
                 say(f"training batch {index + 1} of {len(batches)}: members {batch[0]} to {batch[-1]}")
-            runner = _BatchRunner(directory, number, index, members, batch, resources, plans[number], options, say)
+            runner = _BatchRunner(
+                directory, number, index, members, batch, resources, plans[number], options, measure, say
+            )
             rows = hosts.from_leader(runner.results)
             done += runner.run(done, on_chunk) if rows is None else rows
         forget_programs()
@@ -101,11 +107,12 @@ class _BatchRunner:
         resources: LoadedData,
         group_plan: GroupPlan,
         options: SweepOptions,
+        measure: Measure | None,
         say: Callable[[str], None],
     ) -> None:
         self.directory, self.group, self.number = directory, group, number
         self.members, self.batch, self.resources = members, batch, resources
-        self.plan, self.options, self.say = group_plan, options, say
+        self.plan, self.options, self.measure, self.say = group_plan, options, measure, say
         self.experiments = [with_convolution(members[i].arm.experiment, group_plan.convolution) for i in batch]
         self.rows: dict[int, dict[str, Any]] = {}
 
@@ -146,7 +153,8 @@ class _BatchRunner:
         checkpoints = Checkpoints(self._checkpoints_path(), keep=2) if self.directory is not None else None
         pending: dict[str, list[np.ndarray]] = {}
         with TrainingProgress(first.num_steps, step, enabled=self.options.progress and hosts.is_leader()) as progress:
-            advance, specs = strategy.advance(num_samples(first)), plan(first, self.resources, step)
+            advance = strategy.advance(num_kept(first, self.options))
+            specs = plan(first, self.resources, step)
             # The first evaluation is always saved, since rows without any checkpoint cannot be continued.
             began, saved = time.monotonic(), -math.inf
             for spec, result in chunks(advance, stack.experiments, resources, stack.states, specs):
@@ -244,7 +252,7 @@ class _BatchRunner:
             return None, 0, problems
         for row in self.directory.read_metrics():
             if row["member"] in self.batch:
-                self.rows[row["member"]] = {"last": row["evaluation"]}
+                self.rows[row["member"]] = _last_values(row)
         return to_host(usable.state), usable.step, problems
 
     def _checkpoints_path(self) -> Path:
@@ -283,13 +291,16 @@ class _BatchRunner:
             series = {name: [part[place] for part in parts] for name, parts in pending.items()}
             label = LABELS[int(own.state["detector"].label)]
             row = metrics_row(experiment, int(own.state["step"]), own.evaluation, series, label, speed)
+            samples = own.evaluation.samples
+            if self.measure is not None:
+                row["samples"] = self.measure(samples)
             rows.append({"member": member, **row})
-            self.rows[member] = {"last": row["evaluation"]}
+            self.rows[member] = _last_values(row)
             if pictured and self.directory is not None:
                 title = f"{self.members[member].arm.name}, seed {self.members[member].seed}, step {step:,}: {label}"
                 source = experiment.data.source(self.resources.dataset)
                 path = self.directory.picture_path(member, step)
-                decorate(self.options.draw, path, source, own.evaluation.samples, title, experiment.data)
+                decorate(self.options.draw, path, source, samples[: num_pictured(experiment)], title, experiment.data)
         if self.directory is not None:
             self.directory.append_metrics(rows)
 
@@ -307,13 +318,19 @@ class _BatchRunner:
         """Updates the row of each member: arm, seed, verdict so far, last metrics."""
         for place, index in enumerate(self.batch):
             state = jax.tree.map(lambda leaf, place=place: leaf[place], states)
-            last = self.rows.get(index, {}).get("last", {})
+            row = self.rows.get(index, {})
             window = float(self.experiments[place].detector.window)
-            self.rows[index] = member_row(index, self.members[index], state, window, last, ends)
+            made = member_row(index, self.members[index], state, window, row.get("last", {}), ends)
+            self.rows[index] = made | ({"samples": row["samples"]} if "samples" in row else {})
 
     def _write_members(self, done: list[dict[str, Any]]) -> None:
         if self.directory is not None:
             self.directory.write_members([*done, *self.rows.values()])
+
+
+def _last_values(row: dict[str, Any]) -> dict[str, Any]:
+    """The values of a row of metrics.jsonl that are part of a member's row."""
+    return {"last": row["evaluation"], **({"samples": row["samples"]} if "samples" in row else {})}
 
 
 def _small(state: TrainState) -> Any:

@@ -135,6 +135,7 @@ def start_sweep(
     library = Library(request.location)
     sweep = make_sweep(request, axes, seeds, library)
     check_sweep_memory(sweep, library, options)
+    _check_metrics(sweep, library, options)
     for arm in sweep.arms:
         warn_of_pixels_only(arm.experiment, library.resources(arm.experiment), say)
     lengths = {steps_per_epoch(arm.experiment, library.resources(arm.experiment)) for arm in sweep.arms}
@@ -200,10 +201,18 @@ def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Calla
         if hosts.is_leader():
             asked = dataclasses.replace(record, source=source, continued=[*record.continued, request.command])
             write_json(directory.record_path, asked.to_json())
+    _check_metrics(record.sweep, library, options)
     now = environment()
     if now["versions"] != record.environment.get("versions"):
         say("gan-jax: package versions have changed since the sweep began: it continues, but not bit for bit")
     return _run(path, record.sweep, library, _as_asked(options, record, directory), say)
+
+
+def _check_metrics(sweep: Sweep, library: Library, options: SweepOptions) -> None:
+    """Tries the chosen metrics on the data of every arm, before anything is trained or written."""
+    if options.metrics is not None and hosts.is_leader():
+        for arm in sweep.arms:
+            library.measure(arm.experiment, options.metrics)
 
 
 def _as_asked(options: SweepOptions, record: SweepRecord, directory: SweepDirectory) -> SweepOptions:
