@@ -1,0 +1,105 @@
+"""Does the objective matter for mode collapse? Twenty-two objectives on two games that collapse and two that do not.
+
+Claim: which objective the players have hardly changes whether a game collapses; the seeds differ more.
+Command: gan-jax sweep objectives --strategy vmap
+    the test: python -m benchmarks.objectives runs/objectives-sweep
+Cost: not measured yet.
+Figure: collapses by objective and game, and the shares of their variance. Not trained yet.
+
+The games are a ring of eight Gaussians and the temperatures of two cities, each once with networks with which the
+non-saturating loss covers the data, and once with one player too small (G on the ring, D on the cities; both are games
+of CollapseBench). All have one learning rate, Adam, and one update of each player per step; nothing is tuned for any
+objective. The f-divergences and the alpha-GAN have G's loss in both forms of their papers. The last two arms change
+more than the objective, and the test leaves them out: the Wasserstein loss with the gradient penalty and five updates
+of D of its paper, and 10 % Bernoulli flips. The energy-based objectives need an autoencoder as D (`gan-jax sweep
+remedies_ring`).
+
+References:
+    M. Lucic et al., "Are GANs Created Equal? A Large-Scale Study", NeurIPS 2018.
+"""
+
+from gan_jax.data.mixtures import Ring, Temperatures
+from gan_jax.diagnostics.mixture_detector import MixtureDetector
+from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.remedies import apply_remedy
+from gan_jax.experiment.settings import override_all
+from gan_jax.experiment.sweep import Arm, Sweep
+from gan_jax.losses.objectives import (
+    FGAN,
+    AlphaGAN,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Relativistic,
+    RelativisticAverage,
+)
+from gan_jax.losses.transforms import BernoulliFlips
+from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
+
+DIVERGENCES = {
+    "KL": "kl",
+    "reverse KL": "reverse_kl",
+    "Pearson": "pearson",
+    "Neyman": "neyman",
+    "squared Hellinger": "squared_hellinger",
+    "Jensen-Shannon": "jensen_shannon",
+    "alpha = .5": "alpha",
+}
+OBJECTIVES = {
+    "non-saturating": NonSaturating(),
+    "minimax": Minimax(),
+    "least squares": LeastSquares(),
+    "hinge": Hinge(),
+    "relativistic": Relativistic(),
+    "relativistic average": RelativisticAverage(),
+    "alpha-GAN": AlphaGAN(),
+    "alpha-GAN, non-saturating": AlphaGAN(generator_loss="non_saturating"),
+    **{name: FGAN(divergence=which) for name, which in DIVERGENCES.items()},
+    **{
+        f"{name}, non-saturating": FGAN(divergence=which, generator_loss="non_saturating")
+        for name, which in DIVERGENCES.items()
+    },
+}
+GAMES = ("ring, small G", "cities, small D", "ring", "cities")
+SMALL = (8, 8)
+
+
+def experiment() -> Experiment:
+    """Two MLPs on a ring of eight Gaussians."""
+    return Experiment(
+        data=Ring(num_modes=8, radius=2.0, std=0.05),
+        generator=Generator(network=MLPGenerator(widths=(64, 64)), learning_rate=1e-3, latent_dim=2),
+        discriminator=Discriminator(network=MLPDiscriminator(widths=(64, 64)), learning_rate=1e-3),
+        detector=MixtureDetector(),
+        batch_size=64,
+        num_steps=6_000,
+        eval_every_steps=100,
+    )
+
+
+def game(name: str) -> Experiment:
+    data, _, small = name.partition(", small ")
+    made = experiment()
+    if data == "cities":
+        changes = {
+            "data": Temperatures(),
+            "generator.network.output_scale": 32.0,
+            "generator.latent_dim": 8,
+            "discriminator.network.input_scale": 1 / 32,
+            "num_steps": 4_000,
+        }
+        made = override_all(made, changes.items())
+    player = {"G": "generator", "D": "discriminator"}.get(small)
+    return override_all(made, [(f"{player}.network.widths", SMALL)] if player else [])
+
+
+def sweep() -> Sweep:
+    arms = []
+    for name in GAMES:
+        base = game(name)
+        made = {label: override_all(base, [("objective", chosen)]) for label, chosen in OBJECTIVES.items()}
+        made["Wasserstein with gradient penalty"] = apply_remedy(base, "wgan_gp")
+        made["10 % Bernoulli flips"] = override_all(base, [("discriminator.transforms", (BernoulliFlips(rate=0.1),))])
+        arms += [Arm(f"{name}: {label}", one, {"game": name, "objective": label}) for label, one in made.items()]
+    return Sweep(tuple(arms), tuple(range(8)))
