@@ -1,0 +1,35 @@
+"""The documentation's table of a study, from rows that were made up and from a stored study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.study_table import spread, table
+from gan_jax.runs.run import SweepRun
+
+STUDY = Path(__file__).parents[2] / "docs" / "results" / "digits_label_noise" / "seeds_00-03"
+
+
+def row(arm, outcome, onset, when, classes):
+    verdict = {"outcome": outcome, "onset_step": onset, "when": when}
+    return {"arm": arm, "verdict": verdict, "last": {"running": {"modes": classes, "junk": 0.25}}}
+
+
+def test_cells_by_hand():
+    made = [
+        row("plain", "collapsed", 4_500, "while forming", 1.0),
+        row("plain", "collapsed", 15_500, "after forming", 3.0),
+        row("plain", "healthy", None, None, 9.0),
+        row("flips", "never formed", None, None, 8.0),
+    ]
+    assert table(made).splitlines()[2:] == [
+        "| plain | 2 of 3 (9 to 99 %) | 1 | 1 | 10,000 (4,500 to 15,500) | 3 (1 to 9) | – | 25 |",
+        "| flips | 0 of 1 (0 to 98 %) | 0 | 0 | – | 8 | – | 25 |",
+    ]
+    assert spread([]) == "–"
+
+
+def test_a_stored_study_has_a_row_for_each_arm():
+    lines = table(SweepRun(STUDY).rows).splitlines()
+    assert len(lines) == 2 + 6
+    assert lines[2].startswith("| rate=0.0 | 4 of 4 (40 to 100 %) | 4 | 0 | 4,500 (3,750 to 5,750) |")
