@@ -2,6 +2,7 @@
 
     python -m benchmarks.objectives SWEEP [SWEEP ...]        tables and the answer
     python -m benchmarks.objectives SWEEP --rows FILE        a row per run, as JSON lines
+    python -m benchmarks.objectives SWEEP --only hinge --only minimax      of these and the non-saturating loss alone
 
 Every objective meets the same games with the same seeds: the same first weights, latents and batches. So the outcomes
 of a game are a table of objectives by seeds. Three questions are asked of it:
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from gan_jax.runs.run import SweepRun
 
@@ -97,17 +99,22 @@ def variance_shares(tables: Sequence[np.ndarray]) -> Shares:
     return Shares(*(totals / totals.sum())) if totals.sum() > 0 else Shares(math.nan, math.nan, math.nan)
 
 
-def shares_interval(tables: Sequence[np.ndarray], num: int = 2_000, seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the objectives' share: percentiles over bootstrap samples of the seeds of each game."""
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(num):
-        again = [table[:, rng.integers(table.shape[1], size=table.shape[1])] for table in tables]
-        share = variance_shares(again).objective
-        if not math.isnan(share):
-            drawn.append(share)
-    low, high = np.percentile(drawn, [2.5, 97.5]) if drawn else (math.nan, math.nan)
-    return float(low), float(high)
+def shares_interval(tables: Sequence[np.ndarray]) -> tuple[float, float]:
+    """95 % interval of the objectives' share, by a jackknife that leaves out one seed of one game at a time.
+
+    Bootstrap samples of seeds would repeat seeds, so that chance looks smaller than it is.
+    """
+    variance, num_seeds = 0.0, sum(table.shape[1] for table in tables)
+    for index, table in enumerate(tables):
+        num = table.shape[1]
+        without = [
+            variance_shares([*tables[:index], np.delete(table, seed, axis=1), *tables[index + 1 :]]).objective
+            for seed in range(num)
+        ]
+        variance += (num - 1) / num * float(np.sum((np.array(without) - np.mean(without)) ** 2))
+    half = float(stats.t.ppf(0.975, num_seeds - len(tables))) * math.sqrt(variance)
+    share = variance_shares(tables).objective
+    return max(share - half, 0.0), min(share + half, 1.0)
 
 
 def permutation_p(tables: Sequence[np.ndarray], num: int = PERMUTATIONS, seed: int = 0) -> float:
@@ -199,14 +206,21 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path, nargs="+", help="folder of `gan-jax sweep objectives`")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="also write a row per run, as JSON lines")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this objective; may be repeated")
     return parser
 
 
 def main() -> None:
-    options = make_parser().parse_args()
-    sweep = SweepRun(*options.sweep)
-    for counted in OUTCOMES:
-        tables = outcome_tables(sweep.rows, counted)
+    parser = make_parser()
+    options = parser.parse_args()
+    chosen = {BASELINE, *(options.only or ())}
+    try:
+        sweep = SweepRun(*options.sweep)
+        rows = [row for row in sweep.rows if not options.only or row["settings"]["objective"] in chosen]
+        found = {counted: outcome_tables(rows, counted) for counted in OUTCOMES}
+    except ValueError as error:
+        parser.error(str(error))
+    for counted, tables in found.items():
         print(f"{counted}\n\n{table_text(tables)}\n\n{answer(tables, counted)}\n")
     if options.rows is not None:
         options.rows.write_text("".join(json.dumps(row) + "\n" for row in run_rows(sweep)), encoding="utf-8")

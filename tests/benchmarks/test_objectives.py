@@ -52,11 +52,15 @@ def test_the_permutation_test_keeps_its_level_and_has_power():
     assert permutation_p([differing], 999) < 0.01
 
 
-def test_the_interval_is_around_the_share():
+def test_the_interval_holds_the_share_that_was_drawn():
     rng = np.random.default_rng(2)
-    table = (rng.random((12, 10)) < np.linspace(0, 1, 12)[:, None]).astype(float)
-    low, high = shares_interval([table], 300)
-    assert 0 < low < variance_shares([table]).objective < high <= 1
+    held = 0
+    for _ in range(200):
+        table = rng.normal(0, 1, (40, 1)) + rng.normal(0, 2, (40, 12))
+        low, high = shares_interval([table])
+        share = np.var(table.mean(1), ddof=1) - 4 / 12  # of these 40 objectives, not of all that could be drawn
+        held += low <= share / (share + 4) <= high
+    assert 0.85 < held / 200 <= 1
 
 
 def test_paired_p_is_that_of_the_binomial_test():
