@@ -4,8 +4,8 @@ Claim: which objective the players have hardly changes whether a game collapses;
 Command: gan-jax sweep objectives --strategy vmap
     the test: python -m benchmarks.objectives runs/objectives-sweep
 Cost: 96 arms by 8 seeds, 768 runs: 45 minutes on two cores, as two sweeps of two games side by side.
-Figure: not so. The objective explains 30 % of the variance of collapse where the non-saturating loss collapses, and 60 %
-    where it does not; docs/remedies.md.
+Figure: not so. The objective explains 30 % of the variance of collapse where the non-saturating loss collapses, and
+    60 % where it does not; docs/remedies.md.
 
 The games are a ring of eight Gaussians and the temperatures of two cities, each once with networks with which the
 non-saturating loss covers the data, and once with one player too small (G on the ring, D on the cities; both are games
