@@ -1,8 +1,8 @@
 """Does the objective matter for mode collapse? A grouped test of `gan-jax sweep objectives`.
 
-    python -m benchmarks.objectives SWEEP [SWEEP ...]        tables and the answer
-    python -m benchmarks.objectives SWEEP --rows FILE        a row per run, as JSON lines
-    python -m benchmarks.objectives SWEEP --only hinge --only minimax      of these and the non-saturating loss alone
+    python benchmarks/objectives.py SWEEP [SWEEP ...]        tables and the answer
+    python benchmarks/objectives.py SWEEP --rows FILE        a row per run, as JSON lines
+    python benchmarks/objectives.py SWEEP --only hinge --only minimax      of these and the non-saturating loss alone
 
 Every objective meets the same games with the same seeds: the same first weights, latents and batches. So the outcomes
 of a game are a table of objectives by seeds. Three questions are asked of it:

@@ -1,6 +1,6 @@
 """The table of a study of collapses, for the documentation: a row for each arm of one or several sweeps.
 
-    python -m benchmarks.study_table FOLDER [FOLDER ...]
+    python benchmarks/study_table.py FOLDER [FOLDER ...]
 
 A folder is a sweep, or what `benchmarks/stored_study.py` kept of it. Columns: runs that collapsed, with the exact 95 %
 interval of their share (Clopper and Pearson); how many of them while forming, and after; onsets; and of the last
