@@ -64,7 +64,7 @@ def draw(run: Path, out: Path, studies: Sequence[Path]) -> None:
     axes.tick_params(labelsize=8)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)
     figure.savefig(out, dpi=100)
-    Image.open(out).convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(out, optimize=True)
+    Image.open(out).convert("RGB").save(out, optimize=True)
 
 
 if __name__ == "__main__":
