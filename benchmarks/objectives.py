@@ -59,11 +59,13 @@ def outcome_tables(rows: Sequence[Mapping[str, Any]], counted: str) -> dict[str,
         Flags [seeds] by game and objective, in the order of the seeds.
 
     Raises:
-        ValueError: if an objective lacks a seed of a game, or a game an objective.
+        ValueError: if an arm is no objective of a game, an objective lacks a seed, or a game an objective.
     """
     found: dict[str, dict[str, dict[int, bool]]] = {}
     for row in rows:
         settings = row["settings"]
+        if not {"game", "objective"} <= settings.keys():
+            raise ValueError("the arms have no game and objective: give folders of `gan-jax sweep objectives`")
         at = found.setdefault(settings["game"], {}).setdefault(settings["objective"], {})
         at[row["seed"]] = OUTCOMES[counted](row["verdict"]["outcome"])
     if len({(*objectives,) for objectives in found.values()}) > 1:
@@ -216,6 +218,9 @@ def main() -> None:
     chosen = {BASELINE, *(options.only or ())}
     try:
         sweep = SweepRun(*options.sweep)
+        known = {row["settings"].get("objective") for row in sweep.rows}
+        if options.only and (unknown := chosen - known):
+            parser.error(f"--only: no objective {min(unknown)!r} in these folders")
         rows = [row for row in sweep.rows if not options.only or row["settings"]["objective"] in chosen]
         found = {counted: outcome_tables(rows, counted) for counted in OUTCOMES}
     except ValueError as error:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.metrics.prevention import share_of
+from gan_jax.runs.folders import RunError
 from gan_jax.runs.run import SweepRun
 
 LAST = {"modes": "classes at the end", "effective_classes": "effective classes", "junk": "junk (%)"}
@@ -65,7 +66,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    print(table(SweepRun(*make_parser().parse_args().sweep).rows))
+    parser = make_parser()
+    try:
+        rows = SweepRun(*parser.parse_args().sweep).rows
+    except RunError as error:
+        parser.error(str(error))
+    print(table(rows))
 
 
 if __name__ == "__main__":

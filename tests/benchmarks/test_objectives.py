@@ -97,3 +97,5 @@ def test_tables_and_answer():
     assert "| hinge | 3 of 4 | 0 of 4 | 3 of 8 | 1 |" in table_text(tables).splitlines()
     with pytest.raises(ValueError, match="same seeds"):
         outcome_tables(made[1:], "collapsed")
+    with pytest.raises(ValueError, match="no game and objective"):
+        outcome_tables([{**made[0], "settings": {"rate": 0.0}}], "collapsed")
