@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from gan_jax.metrics.hazards import holm
 from gan_jax.runs.run import SweepRun
 
 BASELINE = "non-saturating"
@@ -134,17 +135,7 @@ def permutation_p(tables: Sequence[np.ndarray], num: int = PERMUTATIONS, seed: i
 def paired_p(own: np.ndarray, baseline: np.ndarray) -> float:
     """The exact two-sided p of two paired series of flags: a binomial test of the pairs that differ."""
     more, fewer = int((own & ~baseline).sum()), int((~own & baseline).sum())
-    tail = sum(math.comb(more + fewer, k) for k in range(min(more, fewer) + 1)) / 2 ** (more + fewer)
-    return min(1.0, 2 * tail)
-
-
-def holm(values: Mapping[str, float]) -> dict[str, float]:
-    """The p values, adjusted by Holm's method."""
-    adjusted, largest = {}, 0.0
-    for index, name in enumerate(sorted(values, key=lambda name: values[name])):
-        largest = max(largest, min(1.0, (len(values) - index) * values[name]))
-        adjusted[name] = largest
-    return adjusted
+    return float(stats.binomtest(more, more + fewer).pvalue) if more + fewer else 1.0
 
 
 def answer(tables: Mapping[str, Mapping[str, np.ndarray]], counted: str) -> str:

@@ -19,9 +19,8 @@ References:
     M. Lucic et al., "Are GANs Created Equal? A Large-Scale Study", NeurIPS 2018.
 """
 
-from gan_jax.data.mixtures import Ring, Temperatures
-from gan_jax.diagnostics.mixture_detector import MixtureDetector
-from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
+from gan_jax.experiment.configs import load, load_sweep
+from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.remedies import apply_remedy
 from gan_jax.experiment.settings import override_all
 from gan_jax.experiment.sweep import Arm, Sweep
@@ -36,7 +35,6 @@ from gan_jax.losses.objectives import (
     RelativisticAverage,
 )
 from gan_jax.losses.transforms import BernoulliFlips
-from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 
 DIVERGENCES = {
     "KL": "kl",
@@ -63,36 +61,21 @@ OBJECTIVES = {
     },
 }
 GAMES = ("ring, small G", "cities, small D", "ring", "cities")
-SMALL = (8, 8)
+WIDE = (64, 64)
 
 
 def experiment() -> Experiment:
     """Two MLPs on a ring of eight Gaussians."""
-    return Experiment(
-        data=Ring(num_modes=8, radius=2.0, std=0.05),
-        generator=Generator(network=MLPGenerator(widths=(64, 64)), learning_rate=1e-3, latent_dim=2),
-        discriminator=Discriminator(network=MLPDiscriminator(widths=(64, 64)), learning_rate=1e-3),
-        detector=MixtureDetector(),
-        batch_size=64,
-        num_steps=6_000,
-        eval_every_steps=100,
-    )
+    return load("collapsebench")
 
 
 def game(name: str) -> Experiment:
-    data, _, small = name.partition(", small ")
-    made = experiment()
-    if data == "cities":
-        changes = {
-            "data": Temperatures(),
-            "generator.network.output_scale": 32.0,
-            "generator.latent_dim": 8,
-            "discriminator.network.input_scale": 1 / 32,
-            "num_steps": 4_000,
-        }
-        made = override_all(made, changes.items())
-    player = {"G": "generator", "D": "discriminator"}.get(small)
-    return override_all(made, [(f"{player}.network.widths", SMALL)] if player else [])
+    """A game of CollapseBench in which one player is small, or the same with players of equal size."""
+    bench = {arm.name: arm.experiment for arm in load_sweep("collapsebench").arms}
+    made = bench["ring_small_g"] if name.startswith("ring") else bench["cities_small_d"]
+    if "small" in name:
+        return made
+    return override_all(made, [(f"{player}.network.widths", WIDE) for player in ("generator", "discriminator")])
 
 
 def sweep() -> Sweep:

@@ -85,6 +85,20 @@ class Comparison(NamedTuple):
     hazard_ratio_detectable: float | None
 
 
+def holm(values: Mapping[str, float]) -> dict[str, float]:
+    """The p values of several tests, adjusted by Holm's procedure.
+
+    Example:
+        >>> holm({"a": 0.5, "b": 0.125})
+        {'b': 0.25, 'a': 0.5}
+    """
+    adjusted, worst = {}, 0.0
+    for rank, name in enumerate(sorted(values, key=lambda name: values[name])):
+        worst = max(worst, min(1.0, values[name] * (len(values) - rank)))
+        adjusted[name] = worst
+    return adjusted
+
+
 def log_rank(arms: Mapping[str, Sequence[Onset]]) -> LogRank:
     """The log-rank test: a chi-square test that all arms have the same hazard, with the variance for tied times.
 
@@ -249,12 +263,7 @@ def pairwise(arms: Mapping[str, Sequence[Onset]], baseline: str, confidence: flo
     if baseline not in checked_arms(arms):
         raise ValueError(f"baseline {baseline!r} is not an arm: the arms are {', '.join(arms)}")
     tests = {name: log_rank({name: arms[name], baseline: arms[baseline]}) for name in arms if name != baseline}
-    estimable = sorted((test.p, name) for name, test in tests.items() if test.p is not None)
-    adjusted: dict[str, float] = {}
-    worst = 0.0
-    for rank, (p, name) in enumerate(estimable):
-        worst = max(worst, min(1.0, p * (len(estimable) - rank)))
-        adjusted[name] = worst
+    adjusted = holm({name: test.p for name, test in tests.items() if test.p is not None})
     result = {}
     for name, test in tests.items():
         pair = [*arms[name], *arms[baseline]]

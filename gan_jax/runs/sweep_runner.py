@@ -21,7 +21,7 @@ from gan_jax.runs.folders import RunError
 from gan_jax.runs.progress import TrainingProgress
 from gan_jax.runs.resuming import cannot_continue, evaluated_steps, newest_usable
 from gan_jax.runs.rows import member_row, metrics_row, signals_rows
-from gan_jax.runs.runner import Measure, decorate, spaced, stacked_template
+from gan_jax.runs.runner import decorate, spaced, stacked_template
 from gan_jax.runs.sweep_directory import GroupPlan, SweepDirectory
 from gan_jax.runs.sweep_plan import (
     Library,
@@ -39,7 +39,6 @@ from gan_jax.scaling import hosts
 from gan_jax.scaling.program_memory import forget_programs
 from gan_jax.scaling.strategies import Strategy
 from gan_jax.training.chunks import chunks, plan
-from gan_jax.training.evaluations import LoadedData
 from gan_jax.training.state import TrainState
 
 
@@ -76,16 +75,11 @@ def run_sweep(
             plans.append(make_plan(members, group, resources, options, say))
             if directory is not None:
                 directory.write_plans(plans)
-        measure = None
-        if options.metrics is not None and directory is not None:
-            measure = library.measure(members[group[0]].arm.experiment, options.metrics)
         batches = plans[number].batches
         for index, batch in enumerate(batches):
             if len(batches) > 1:
                 say(f"training batch {index + 1} of {len(batches)}: members {batch[0]} to {batch[-1]}")
-            runner = _BatchRunner(
-                directory, number, index, members, batch, resources, plans[number], options, measure, say
-            )
+            runner = _BatchRunner(directory, number, index, members, batch, library, plans[number], options, say)
             rows = hosts.from_leader(runner.results)
             done += runner.run(done, on_chunk) if rows is None else rows
         forget_programs()
@@ -104,15 +98,15 @@ class _BatchRunner:
         number: int,
         members: Sequence[Member],
         batch: list[int],
-        resources: LoadedData,
+        library: Library,
         group_plan: GroupPlan,
         options: SweepOptions,
-        measure: Measure | None,
         say: Callable[[str], None],
     ) -> None:
         self.directory, self.group, self.number = directory, group, number
-        self.members, self.batch, self.resources = members, batch, resources
-        self.plan, self.options, self.measure, self.say = group_plan, options, measure, say
+        self.members, self.batch, self.library = members, batch, library
+        self.resources = library.resources(members[batch[0]].arm.experiment)
+        self.plan, self.options, self.say = group_plan, options, say
         self.experiments = [with_convolution(members[i].arm.experiment, group_plan.convolution) for i in batch]
         self.rows: dict[int, dict[str, Any]] = {}
 
@@ -292,8 +286,8 @@ class _BatchRunner:
             label = LABELS[int(own.state["detector"].label)]
             row = metrics_row(experiment, int(own.state["step"]), own.evaluation, series, label, speed)
             samples = own.evaluation.samples
-            if self.measure is not None:
-                row["samples"] = self.measure(samples)
+            if self.options.metrics is not None and self.directory is not None:
+                row["samples"] = self.library.measure(experiment, self.options.metrics)(samples)
             rows.append({"member": member, **row})
             self.rows[member] = _last_values(row)
             if pictured and self.directory is not None:

@@ -93,3 +93,14 @@ def test_a_resumed_sweep_measures_what_it_is_told_to(tmp_path):
     series = SweepRun(sweep).member(0).metrics["samples/modes"]
     assert np.isnan(series[:2]).all()
     assert series[2] == SweepRun(sweep).rows[0]["samples"]["modes"]
+
+
+def test_each_member_is_measured_against_its_own_data(tmp_path):
+    small = ["--generator.network.widths", "(4,)", "--discriminator.network.widths", "(4,)"]
+    length = ["--num-steps", "2", "--eval-every-steps", "2", "--detector.num-samples", "200", "--pictures", "1"]
+    sweep = tmp_path / "sweep"
+    grid = ["--grid", "data.radius", "1.0,3.0", "--seeds", "1", "--strategy", "map"]  # one program for both
+    chosen = ["--metrics", "sliced_wasserstein", "--run-dir", str(sweep)]
+    assert main(["sweep", "ring", *small, *length, *grid, *chosen, "--quiet"]) == 0
+    near, far = (row["samples"]["sliced_wasserstein"] for row in SweepRun(sweep).rows)
+    assert far > 1.5 * near  # samples of the first steps are around 0
