@@ -1,16 +1,19 @@
 """How fast is a training step: the ring at batch 512, and DCGANs of 32 and 64 pixels at batch 64?
 
-    python benchmarks/speed.py [--cases ring,dcgan32,dcgan64] [--rounds 5] [--torch-python PATH]
+    python benchmarks/speed.py [--cases ring,dcgan32,dcgan64] [--rounds 5] [--torch-python PATH [--peers MODES]]
 
-A row a case: steps and examples a second, the seconds to compile the steps, and the memory that the program needs. With
-a Python that can import torch, eager PyTorch does the same work in turns with ours; the row has its examples a second,
-and the ratio of its time to ours.
+A row per case: steps and examples per second, the seconds to compile the steps, and the memory that the program needs.
+With a Python that can import torch, PyTorch does the same work in turns with ours, in each of the modes of
+`speed_torch.py` that `--peers` names. For each mode, `peers` has its examples per second, the seconds of its first step
+(compilation included), and the ratio of its time to ours. `ratio` is that to the fastest mode; above 1, ours is faster.
 """
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
+
+import numpy as np
 
 from benchmarks.harness import arguments, emit, picked, rounds, spread
 from benchmarks.peer import Peer
@@ -28,6 +31,8 @@ CASES = {
 }
 """By case, a config and the steps of a round."""
 
+Figures = dict[str, Any]
+
 
 def make_case(name: str, implementation: str) -> tuple[Experiment, LoadedData, int]:
     """(the experiment, its data, steps of a round) of a case."""
@@ -41,16 +46,15 @@ def make_case(name: str, implementation: str) -> tuple[Experiment, LoadedData, i
     return experiment, random_images(experiment.data.shape[0]), num_steps
 
 
-def measure(case: str, num_rounds: int, implementation: str, torch_python: str | None) -> dict[str, Any]:
+def measure(case: str, num_rounds: int, implementation: str, torch_python: str | None, modes: list[str]) -> Figures:
     """The figures of a case."""
     experiment, resources, num_steps = make_case(case, implementation)
     training = Training(experiment, resources, num_steps)
-    ways = {"ours": training.round}
-    peer = Peer(torch_python, "speed_torch.py", case, num_steps) if torch_python else None
-    if peer is not None:
-        ways["torch"] = peer.round
-    seconds = rounds(ways, num_rounds)
-    figures: dict[str, Any] = {
+    peers: dict[str, Peer] = {}
+    for mode in modes if torch_python else []:
+        peers[mode] = Peer(torch_python, "speed_torch.py", case, num_steps, "--mode", mode)
+    seconds = rounds({"ours": training.round} | {mode: peer.round for mode, peer in peers.items()}, num_rounds)
+    figures: Figures = {
         "batch_size": experiment.batch_size,
         "implementation": implementation if case.startswith("dcgan") else None,
         **spread("steps_per_second", num_steps / seconds["ours"]),
@@ -58,12 +62,22 @@ def measure(case: str, num_rounds: int, implementation: str, torch_python: str |
         **training.compiled.figures(),
         "rounds": len(seconds["ours"]),
     }
-    if peer is not None:
+    if peers:
+        fastest = min(peers, key=lambda mode: np.median(seconds[mode]))
         figures |= {
-            "torch": peer.about["torch"],
-            **spread("torch_examples_per_second", experiment.batch_size * num_steps / seconds["torch"]),
-            **spread("ratio", seconds["torch"] / seconds["ours"]),
+            "torch": peers[fastest].about["torch"],
+            "fastest_peer": fastest,
+            **spread("ratio", seconds[fastest] / seconds["ours"]),
+            "peers": {
+                mode: {
+                    **spread("examples_per_second", experiment.batch_size * num_steps / seconds[mode]),
+                    **spread("ratio", seconds[mode] / seconds["ours"]),
+                    "first_step_seconds": peer.about["first_step_seconds"],
+                }
+                for mode, peer in peers.items()
+            },
         }
+    for peer in peers.values():
         peer.close()
     return figures
 
@@ -71,6 +85,7 @@ def measure(case: str, num_rounds: int, implementation: str, torch_python: str |
 def make_parser() -> argparse.ArgumentParser:
     """The script's arguments."""
     parser = arguments(__doc__, rounds=5, cases="cases", peers=True)
+    parser.add_argument("--peers", default="eager,channels-last,compile", help="PyTorch's modes (%(default)s)")
     parser.add_argument("--implementation", default="auto", help="of the convolutions: auto, matmul, native")
     return parser
 
@@ -79,7 +94,7 @@ def main() -> None:
     parser = make_parser()
     options = parser.parse_args()
     for case in picked(parser, options.cases, CASES):
-        figures = measure(case, options.rounds, options.implementation, options.torch_python)
+        figures = measure(case, options.rounds, options.implementation, options.torch_python, options.peers.split(","))
         emit("speed", case, figures, options.out)
 
 

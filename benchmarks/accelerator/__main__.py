@@ -4,9 +4,9 @@
     python -m benchmarks.accelerator --table docs/results/accelerator/rows.jsonl [--pictures DIR]
 
 The stages, one after another: the machine; a smoke test of correctness; the label-noise study on digits to its end; the
-device's ceilings; training steps; PyTorch beside them; unrolled steps; sweeps; CollapseBench; the label-noise study at
-64x64. Each row is on the disk as soon as it is known. A call that is cut off, or called again with the same --out, goes
-on where it was. Nothing is fetched. docs/performance.md has the schema of the rows.
+device's ceilings; training steps; PyTorch beside them; unrolled steps; sweeps; settings of the compiler; CollapseBench;
+the label-noise study at 64x64. Each row is on the disk as soon as it is known. A call that is cut off, or called again
+with the same --out, goes on where it was. Nothing is fetched. docs/performance.md has the schema of the rows.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""How fast: training steps, PyTorch beside them, unrolled steps, sweeps."""
+"""How fast: training steps, PyTorch beside them, settings of the compiler, unrolled steps, sweeps."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,6 +15,8 @@ from benchmarks.peer import Peer
 from gan_jax.bench import cases
 from gan_jax.bench.cases import make_case
 from gan_jax.bench.ceilings import measured_ceilings
+from gan_jax.bench.comparison import STEPS as SERVED_STEPS
+from gan_jax.bench.comparison import served_step
 from gan_jax.bench.measures import measure_step, measure_sweep, timed
 from gan_jax.bench.programs import Training
 from gan_jax.bench.rounds import compare, take_turns
@@ -55,6 +58,35 @@ PEERS = (
     ("ring", 512, "compile", "tensorfloat32", "auto"),
 )
 SMALL_PEERS = (("ring", 32, "eager", "float32", "auto"),)
+
+
+class Setting(NamedTuple):
+    """A way to compile or to draw random numbers that may be faster than the default.
+
+    Attributes:
+        name: in the row.
+        cases: on which it is measured.
+        environment: variables of its process.
+        steps_per_iteration: as in `ChunkSpec`.
+        needs_gpu: whether it changes nothing on other devices.
+    """
+
+    name: str
+    cases: tuple[str, ...]
+    environment: dict[str, str]
+    steps_per_iteration: int = 1
+    needs_gpu: bool = True
+
+
+_BUFFERS = "--xla_gpu_enable_command_buffer="
+SETTINGS = (
+    Setting("loops in command buffers", ("ring", "mlp"), {"XLA_FLAGS": f"{_BUFFERS}+WHILE"}),
+    Setting("loops and convolutions in command buffers", ("dcgan28",), {"XLA_FLAGS": f"{_BUFFERS}+WHILE,+CONVOLUTION"}),
+    Setting("8 steps per iteration", ("ring", "mlp"), {}, steps_per_iteration=8, needs_gpu=False),
+    Setting("generator rbg", ("ring", "mlp"), {"JAX_DEFAULT_PRNG_IMPL": "rbg"}, needs_gpu=False),
+    Setting("no command buffers", ("ring", "mlp", "dcgan28"), {"XLA_FLAGS": _BUFFERS}),
+)
+"""In order of value."""
 
 UNROLLED = (10, 0, 1, 5, 50, 100)
 MEMORY = ("step", "all", "sqrt", "offload")
@@ -118,6 +150,45 @@ def _in_turns(ours: Training, num_steps: int, script: str, arguments: Any, num_r
         **{f"torch_{name}": value for name, value in timed(seconds["torch"], num_steps).items() if name != "steps"},
         "torch": peer.about["torch"],
         **{f"torch_over_ours_{name}": value for name, value in compared.items() if name != "rounds"},
+    }
+
+
+def settings(kit: Kit) -> None:
+    """A row a setting and case: steps in turns with those of the default settings, in processes of their own."""
+    for setting in SETTINGS:
+        if setting.needs_gpu and not (kit.small or jax.default_backend() == "gpu"):
+            continue
+        for case in setting.cases[:1] if kit.small else setting.cases:
+            found = functools.partial(_setting, kit, case, setting)
+            kit.measure("accelerator settings", f"{case}, {setting.name}", found, needs=30.0)
+
+
+def _setting(kit: Kit, case: str, setting: Setting) -> dict[str, Any]:
+    # This process holds most of a GPU's memory, so these take only what they need.
+    common = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    flags = " ".join(filter(None, (common.get("XLA_FLAGS"), setting.environment.get("XLA_FLAGS"))))
+    changed = {**common, **setting.environment, **({"XLA_FLAGS": flags} if flags else {})}
+    # Where a step takes microseconds, a round of the CPU's steps would be too short.
+    num_steps = SERVED_STEPS[case] if jax.default_backend() == "cpu" else 20 * SERVED_STEPS[case]
+    num_steps = setting.steps_per_iteration if kit.small else num_steps // 8 * 8
+    default = served_step(case, num_steps, environment=common)
+    try:
+        other = served_step(case, num_steps, setting.steps_per_iteration, environment=changed)
+        try:
+            seconds = take_turns({"default": default.round, "changed": other.round}, 6)
+        finally:
+            other.close()
+    finally:
+        default.close()
+    return {
+        "environment": setting.environment,
+        "steps_per_iteration": setting.steps_per_iteration,
+        **timed(seconds["changed"], num_steps),
+        "default_steps_per_second": timed(seconds["default"], num_steps)["steps_per_second"],
+        **{
+            f"default_over_changed_{name}": value
+            for name, value in compare(seconds["changed"], seconds["default"]).items()
+        },
     }
 
 

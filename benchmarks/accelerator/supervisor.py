@@ -40,6 +40,7 @@ STAGES = (
     Stage("peers", 0.4),
     Stage("unrolled", 0.4),
     Stage("sweeps", 0.4),
+    Stage("settings", 0.4),
     Stage("remedies", 0.4),
     Stage("mnist64", 1.0),
 )

@@ -25,8 +25,11 @@ def _percent(name: str) -> Callable[[Row], Any]:
     return lambda row: None if row.get(name) is None else f"{100 * row[name]:.1f} %"
 
 
-def _interval(row: Row) -> str | None:
-    bounds = row.get("torch_over_ours_ratio_interval")
+def _interval(name: str) -> Callable[[Row], Any]:
+    return lambda row: _bounds(row.get(name))
+
+
+def _bounds(bounds: Sequence[float] | None) -> str | None:
     return None if bounds is None else f"{bounds[0]:.3g} to {bounds[1]:.3g}"
 
 
@@ -57,8 +60,18 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             ("ours, steps/s", _of("steps_per_second")),
             ("PyTorch, steps/s", _of("torch_steps_per_second")),
             ("times as fast", _of("torch_over_ours_ratio", 3)),
-            ("95 %", _interval),
+            ("95 %", _interval("torch_over_ours_ratio_interval")),
             ("p", _of("torch_over_ours_p", 2)),
+        ),
+    ),
+    "accelerator settings": (
+        "Settings of the compiler and of random numbers, in turns with the defaults",
+        (
+            ("steps/s", _of("steps_per_second")),
+            ("default, steps/s", _of("default_steps_per_second")),
+            ("times as fast", _of("default_over_changed_ratio", 3)),
+            ("95 %", _interval("default_over_changed_ratio_interval")),
+            ("p", _of("default_over_changed_p", 2)),
         ),
     ),
     "accelerator unrolled": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,24 @@ from gan_jax.bench.rows import read_rows
 
 STEPS = {"ring": 50, "mlp": 50, "dcgan28": 5}
 """The cases on which checkouts are compared, and the steps of a round."""
+
+
+def served_step(case: str, *options: int, environment: Mapping[str, str]) -> Peer:
+    """A process that times the training steps of a case.
+
+    Args:
+        case: a key of `STEPS`.
+        *options: steps of a round, and perhaps steps per iteration of the compiled loop.
+        environment: variables of the process; PYTHONPATH chooses the checkout.
+
+    Returns:
+        The process, which has compiled the steps.
+
+    Raises:
+        PeerError: if it ends before it is ready.
+    """
+    script = Path(__file__).with_name("served_step.py")
+    return Peer(sys.executable, script, case, *options, environment=environment)
 
 
 def compare_rows(first: Path, second: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -64,12 +82,11 @@ def compare_checkouts(
     """
     if unknown := [case for case in cases if case not in STEPS]:
         raise ValueError(f"no case {unknown[0]!r} for checkouts; there is {', '.join(STEPS)}")
-    script = Path(__file__).with_name("served_step.py")
     for case in cases:
         peers = []
         for folder in (first, second):
             environment = {**os.environ, "PYTHONPATH": str(folder.resolve()), "PYTHONSAFEPATH": "1"}
-            peers.append(Peer(sys.executable, script, case, STEPS[case], environment=environment))
+            peers.append(served_step(case, STEPS[case], environment=environment))
         seconds = take_turns({"first": peers[0].round, "second": peers[1].round}, num_rounds)
         for peer in peers:
             peer.close()

@@ -127,6 +127,7 @@ class Checkpoints:
             raise CheckpointError(f"checkpoint of step {step} cannot be read: {_reason(error)}") from error
         if tree_hash(arrays) != meta.get("sha256"):
             raise CheckpointError(f"checkpoint of step {step} is damaged: its contents do not match their SHA-256")
+        _check_generator(meta.get("key_impl"), template)
         return from_host(template, arrays | lacking)
 
     def _stored_names(self, step: int) -> set[str]:
@@ -161,6 +162,16 @@ class Checkpoints:
     def close(self) -> None:
         with _quiet():
             self._manager.close()
+
+
+def _check_generator(stored: str | None, template: TrainState) -> None:
+    """Refuses a state whose random numbers come from another generator of JAX than those of this process."""
+    own = str(jax.random.key_impl(template.key))
+    if stored not in (None, own):
+        raise CheckpointError(
+            f"its random numbers are those of JAX's generator {stored}, and this process uses {own}: set the "
+            f"environment variable JAX_DEFAULT_PRNG_IMPL={stored}"
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -93,7 +93,9 @@ class StoredRun:
                 return self.restore(step), problems
             except RunError as error:
                 problems.append(str(error))
-        raise RunError(f"{self.name} has no readable checkpoint: train it to its first evaluation, or resume it")
+        if problems:
+            raise RunError(f"none of its {len(problems)} checkpoints can be read; the newest: {problems[0]}")
+        raise RunError(f"{self.name} has no checkpoint yet: train it to its first evaluation, or resume it")
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The run's rows of metrics.jsonl, one per evaluation."""

@@ -36,6 +36,8 @@ class ChunkSpec(NamedTuple):
         short_count: examples in a last, short batch; None if there is none.
         evaluates: whether the chunk ends in an evaluation.
         stage: of an experiment that grows; None for the last one.
+        steps_per_iteration: steps in the body of the compiled loop. More of them save the loop's overhead on a device
+            where a step takes microseconds, and take longer to compile.
 
     Example:
         >>> ChunkSpec(num_steps=4, short_count=3).length
@@ -46,6 +48,7 @@ class ChunkSpec(NamedTuple):
     short_count: int | None = None
     evaluates: bool = True
     stage: int | None = None
+    steps_per_iteration: int = 1
 
     @property
     def length(self) -> int:
@@ -127,7 +130,7 @@ def chunk(
     experiment, resources = at_stage(experiment, spec.stage), as_loaded(data)
     step = functools.partial(train_step, experiment, resources.dataset, axis_name=axis_name)
     measure = None if probe is None else functools.partial(probe, experiment, resources)
-    state, metrics, signals, probes = _scanned(experiment, resources, step, state, spec.num_steps, measure, probe_every)
+    state, metrics, signals, probes = _scanned(experiment, resources, step, state, spec, measure, probe_every)
     if spec.short_count is not None:
         state, last = step(state, count=spec.short_count)
         metrics = jax.tree.map(lambda series, value: jnp.append(series, value), metrics, last)
@@ -142,14 +145,16 @@ def _scanned(
     resources: LoadedData,
     step: Callable[..., tuple[TrainState, Metrics]],
     state: TrainState,
-    num_steps: int,
+    spec: ChunkSpec,
     measure: Callable[[TrainState], Any] | None,
     probe_every: int | None,
 ) -> tuple[TrainState, Metrics, ProbeValues | None, Any]:
-    """(the state after `num_steps` full steps, metrics [steps], the recorder's values, the probe's values)."""
+    """(the state after the chunk's full steps, metrics [steps], the recorder's values, the probe's values)."""
+    num_steps = spec.num_steps
 
     def plain(state: TrainState, length: int) -> tuple[TrainState, tuple[Metrics, Any]]:
-        state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=length)
+        body = spec.steps_per_iteration
+        state, metrics = jax.lax.scan(lambda carry, _: step(carry), state, length=length, unroll=body)
         return state, (metrics, None)
 
     def probed(state: TrainState, length: int) -> tuple[TrainState, tuple[Metrics, Any]]:

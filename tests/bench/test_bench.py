@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gan_jax.bench import kinds
+from gan_jax.bench import comparison, kinds, served_step
 from gan_jax.bench.cases import CASES, make_case, unrolled
 from gan_jax.bench.ceilings import measured_ceilings
 from gan_jax.bench.flops import step_flops
@@ -24,6 +24,11 @@ from gan_jax.training.dynamics import Simultaneous
 from gan_jax.training.evaluations import LoadedData
 
 DESCRIBED = {*SCHEMA, *(name for names in FIGURES for name in names.split(", "))}
+
+
+@pytest.mark.parametrize("case", comparison.STEPS)
+def test_checkouts_are_compared_on_the_cases_of_the_other_measurements(case):
+    assert served_step.make_experiment(case) == make_case(case)[0]
 
 
 def test_the_interval_covers_the_true_ratio_as_often_as_it_says():

@@ -47,6 +47,15 @@ def test_round_trip_is_exact(tmp_path, experiment, state):
     assert leaves_equal(again.restore(state_template(experiment), 3), at(state, 3))
 
 
+def test_another_generator_of_random_numbers_is_named_with_the_remedy(tmp_path, experiment):
+    trained = compiled_init(experiment, jax.random.key(4, impl="rbg"))
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(at(trained, 3))
+    with pytest.raises(CheckpointError, match=r"generator rbg, .* uses threefry2x32: .* JAX_DEFAULT_PRNG_IMPL=rbg"):
+        checkpoints.restore(state_template(experiment), 3)
+    assert leaves_equal(checkpoints.restore(trained, 3), at(trained, 3))
+
+
 def test_host_form_is_arrays_by_name(state):
     arrays = to_host(state)
     assert all(isinstance(value, np.ndarray) for value in arrays.values())

@@ -12,7 +12,7 @@ from gan_jax.experiment.examples import tiny_dcgan, tiny_images, tiny_ring
 from gan_jax.experiment.settings import override
 from gan_jax.scaling.programs import chunk_program, compiled_chunk, compiled_init
 from gan_jax.training import evaluations
-from gan_jax.training.chunks import chunks, plan
+from gan_jax.training.chunks import ChunkSpec, chunks, plan
 from gan_jax.training.evaluations import LoadedData, load_data
 from tests.helpers import jit_step, leaves_equal
 
@@ -32,6 +32,18 @@ def test_chunks_are_the_same_as_single_steps():
         state, _ = jit_step(experiment, resources.dataset, state)
     # Not bit for bit: XLA fuses a lone step otherwise than the body of a scan. 12 steps of 1e-3 move weights by 1e-2.
     for a, b in zip(jax.tree.leaves(chunked.generator), jax.tree.leaves(state.generator), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_steps", [8, 7])
+def test_several_steps_in_an_iteration_of_the_loop_are_the_same_steps(num_steps):
+    experiment, spec = tiny_ring(), ChunkSpec(num_steps, evaluates=False)
+    one, several = (
+        compiled_chunk(experiment, load_data(experiment), compiled_init(experiment, jax.random.key(0)), each)
+        for each in (spec, spec._replace(steps_per_iteration=4))
+    )
+    assert int(one.state.step) == int(several.state.step) == num_steps
+    for a, b in zip(jax.tree.leaves(one.metrics), jax.tree.leaves(several.metrics), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
