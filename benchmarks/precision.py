@@ -1,77 +1,148 @@
 """Does a run in bfloat16 reach the verdict of the same run in float32?
 
-    python benchmarks/precision.py [--cases ring,digits_collapse] [--seeds 8] [--steps N]
+    python benchmarks/precision.py [--cases ring,digits,digits_flips] [--seeds 8] [--steps N] [--precision NAME]
 
-Each seed is played in both precisions, from the same weights and with the same batches. A row a config: outcomes and
-onsets of each pair, in how many the outcomes agree, and how far the losses are apart over the first steps, where both
-are still the same game. `python benchmarks/precision.py --precision tensorfloat32` compares that with float32.
+Each seed is played in float32 and in another precision, from the same weights and with the same batches. GANs are
+chaotic: a change of the last bit makes another run of the same seed after some thousand steps. So each seed is played a
+third time, the control: in float32 with learning rates that are larger by one millionth. A row per case: outcomes and
+onsets of all runs, and in how many seeds the outcome is that of float32. For the first 20 steps, where all are still
+the same game, it has the largest differences of the losses, and of D's scores of 256 real examples.
+
+The seeds are divided over the devices (`--devices`, of a CPU).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.harness import arguments, emit, picked
-from gan_jax.diagnostics.verdict import OUTCOMES
+from benchmarks.harness import arguments, emit, picked, significant
+from gan_jax.diagnostics.state.scores import score_at
+from gan_jax.diagnostics.verdict import OUTCOMES, VerdictArrays
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
-from gan_jax.experiment.settings import override
+from gan_jax.experiment.settings import override_all
+from gan_jax.losses.transforms import ExactFlips
+from gan_jax.training.chunks import ChunkSpec, chunk
 from gan_jax.training.evaluations import load_data
-from gan_jax.training.train import Result, train
+from gan_jax.training.state import init
+from gan_jax.training.train import train
 
-CONFIGS = ("ring", "digits_collapse")
 FIRST_STEPS = 20
+CONTROL = 1 + 1e-6
+"""Factor of the control's learning rates."""
 
 
-def play(experiment: Experiment, precision: str, seeds: int) -> Result:
-    """All seeds in one precision, one after another in one program."""
-    made = override(experiment, "precision", precision)
-    keys = jax.vmap(jax.random.key)(np.arange(seeds))
-    data = load_data(made)
-    return jax.device_get(jax.jit(lambda keys: jax.lax.map(lambda key: train(made, data, key), keys))(keys))
+def digits(rate: float, num_steps: int) -> Experiment:
+    """The collapse of digits_collapse with a share of the labels flipped."""
+    flips = (ExactFlips(rate=rate),) if rate else ()
+    return override_all(load("digits_collapse"), [("discriminator.transforms", flips), ("num_steps", num_steps)])
 
 
-def measure(config: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of a config."""
-    experiment = load(config)
-    if options.steps is not None:
-        experiment = override(experiment, "num_steps", options.steps)
-    exact, other = (play(experiment, name, options.seeds) for name in ("float32", options.precision))
-    outcomes = [[OUTCOMES[int(index)] for index in result.verdict.outcome] for result in (exact, other)]
-    deviations = {
-        f"first_{name}_deviation": np.max(np.abs(exact.metrics[name] - other.metrics[name])[:, :FIRST_STEPS], axis=0)
+CASES: dict[str, Callable[[], Experiment]] = {
+    "ring": lambda: override_all(load("ring"), [("num_steps", 6_000)]),
+    "digits": lambda: digits(0.0, 6_000),
+    "digits_flips": lambda: digits(0.15, 12_000),
+}
+"""A ring that stays healthy, digits that collapse, and the same digits with 15 % flips, which do not."""
+
+
+def over_devices(function: Callable[[Any], Any], seeds: int) -> Any:
+    """A function of a key, for all seeds: divided over the devices, one after another on each. Leaves [seeds, ...]."""
+    num = max(n for n in range(1, jax.local_device_count() + 1) if seeds % n == 0)
+    keys = jax.vmap(jax.random.key)(np.arange(seeds)).reshape(num, seeds // num)
+    found = jax.pmap(lambda keys: jax.lax.map(function, keys), devices=jax.local_devices()[:num])(keys)
+    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(seeds, *leaf.shape[2:]), found)
+
+
+def play(experiment: Experiment, seeds: int) -> tuple[VerdictArrays, dict[str, np.ndarray]]:
+    """The verdicts of all seeds, and their training metrics [seeds, steps] over the first steps."""
+    data = load_data(experiment)
+
+    def shown(key: Any) -> Any:
+        result = train(experiment, data, key)
+        return result.verdict, {name: result.metrics[name][:FIRST_STEPS] for name in result.metrics}
+
+    return over_devices(shown, seeds)
+
+
+def first_scores(experiment: Experiment, seeds: int) -> np.ndarray:
+    """D's scores [seeds, steps, 256] of the same real examples after each of the first steps."""
+    data = load_data(experiment)
+    real = experiment.data.source(data.dataset).batch(jax.random.key(0), 0, 256)
+
+    def scores(key: Any) -> Any:
+        def probe(experiment: Experiment, data: Any, state: Any) -> Any:
+            return jnp.asarray(score_at(experiment, state)(real), jnp.float32)
+
+        spec = ChunkSpec(FIRST_STEPS, evaluates=False)
+        return chunk(experiment, data, init(experiment, key), spec, probe=probe, probe_every=1).probes
+
+    return over_devices(scores, seeds)
+
+
+def measure(case: str, precision: str, seeds: int, num_steps: int | None) -> dict[str, Any]:
+    """The figures of a case."""
+    exact = CASES[case]() if num_steps is None else override_all(CASES[case](), [("num_steps", num_steps)])
+    players = ("generator", "discriminator")
+    rates = [(f"{name}.learning_rate", CONTROL * getattr(exact, name).learning_rate) for name in players]
+    ways = {
+        "float32": exact,
+        precision: override_all(exact, [("precision", precision)]),
+        "control": override_all(exact, rates),
+    }
+    verdicts, metrics = {}, {}
+    for name, experiment in ways.items():
+        verdicts[name], metrics[name] = play(experiment, seeds)
+    scores = {name: first_scores(ways[name], seeds) for name in ("float32", precision)}
+    outcomes = {name: [OUTCOMES[int(index)] for index in found.outcome] for name, found in verdicts.items()}
+    apart = {
+        f"first_{name}_deviation": np.max(np.abs(metrics["float32"][name] - metrics[precision][name]), axis=0)
         for name in ("discriminator_loss", "generator_loss")
     }
+    difference = np.max(np.abs(scores["float32"] - scores[precision]), axis=(0, 2))
     return {
-        "compared": options.precision,
-        "steps": experiment.num_steps,
-        "seeds": options.seeds,
-        "outcomes_float32": outcomes[0],
-        "outcomes": outcomes[1],
-        "onsets_float32": exact.verdict.onset_steps[:, 0],
-        "onsets": other.verdict.onset_steps[:, 0],
-        "agreeing": sum(a == b for a, b in zip(*outcomes, strict=True)),
-        **deviations,
+        "compared": precision,
+        "steps": exact.num_steps,
+        "seeds": seeds,
+        "outcomes": outcomes,
+        "onsets": {name: found.onset_steps[:, 0].tolist() for name, found in verdicts.items()},
+        "agreeing": {
+            name: sum(map(str.__eq__, outcomes["float32"], found))
+            for name, found in outcomes.items()
+            if name != "float32"
+        },
+        **{name: rounded(found) for name, found in apart.items()},
+        "first_score_deviation": rounded(difference),
+        "first_score_size": rounded(np.max(np.abs(scores["float32"]), axis=(0, 2))),
     }
+
+
+def rounded(values: np.ndarray) -> list[float]:
+    return [significant(value, 3) for value in values]
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The script's arguments."""
-    parser = arguments(__doc__, seeds=8, cases="configs")
-    parser.add_argument("--steps", type=int, help="of each run; the config's own if not given")
-    parser.add_argument("--precision", default="bfloat16", help="that is held against float32")
+    parser = arguments(__doc__, seeds=8, cases="cases")
+    parser.add_argument("--steps", type=int, help="of each run; the case's own if not given")
+    parser.add_argument("--precision", default="bfloat16", help="compared with float32 (%(default)s)")
+    parser.add_argument("--devices", type=int, default=os.cpu_count(), help="of a CPU")
     return parser
 
 
 def main() -> None:
     parser = make_parser()
     options = parser.parse_args()
-    for config in picked(parser, options.cases, CONFIGS):
-        emit("precision", config, measure(config, options), options.out)
+    jax.config.update("jax_num_cpu_devices", options.devices)
+    for case in picked(parser, options.cases, CASES):
+        emit("precision", case, measure(case, options.precision, options.seeds, options.steps), options.out)
 
 
 if __name__ == "__main__":

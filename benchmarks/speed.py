@@ -51,8 +51,9 @@ def measure(case: str, num_rounds: int, implementation: str, torch_python: str |
     experiment, resources, num_steps = make_case(case, implementation)
     training = Training(experiment, resources, num_steps)
     peers: dict[str, Peer] = {}
-    for mode in modes if torch_python else []:
-        peers[mode] = Peer(torch_python, "speed_torch.py", case, num_steps, "--mode", mode)
+    if torch_python is not None:
+        for mode in modes:
+            peers[mode] = Peer(torch_python, "speed_torch.py", case, num_steps, "--mode", mode)
     seconds = rounds({"ours": training.round} | {mode: peer.round for mode, peer in peers.items()}, num_rounds)
     figures: Figures = {
         "batch_size": experiment.batch_size,
