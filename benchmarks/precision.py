@@ -124,7 +124,7 @@ def measure(case: str, precision: str, seeds: int, num_steps: int | None) -> dic
     }
 
 
-def rounded(values: np.ndarray) -> list[float]:
+def rounded(values: np.ndarray) -> list[float | None]:
     return [significant(value, 3) for value in values]
 
 

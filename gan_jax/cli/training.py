@@ -25,6 +25,8 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--resume continues a run, and --branch-from starts a new one: give only one of them")
     if options.restart and not options.resume:
         raise UsageError("--restart works only with --resume RUN: leave it out, since a new run starts from step 0")
+    if options.arm and (options.resume or options.branch_from):
+        raise UsageError("--arm chooses an arm of a config's sweep: leave it out with --resume and --branch-from")
     if not (options.config or options.resume or options.branch_from):
         from gan_jax.experiment.configs import config_names
 
@@ -44,6 +46,7 @@ def train_command(options: argparse.Namespace, settings: Settings) -> int:
     request = Request(
         config=options.config,
         settings=tuple(settings),
+        arms=None if options.arm is None else (options.arm,),
         seed=options.seed,
         location=options.data,
         num_epochs=options.num_epochs,

@@ -59,6 +59,7 @@ def add_train(commands: Any) -> Parser:
     )
     train.option("--data", type=path, metavar="DIR", help=_DATA)
     train.option("--seed", type=SEED, help="seed of the run's random key (default: 0)")
+    train.option("--arm", metavar="NAME", help="train this arm of the config's sweep, in place of its experiment()")
     train.option("--num-epochs", type=Number(above=0, most=1e6), metavar="N", help=_EPOCHS)
     train.option("--run-dir", type=path, metavar="DIR", help="folder of the run (default: runs/CONFIG-seedN)")
     train.option(

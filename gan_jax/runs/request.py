@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gan_jax.data.images import Images, fingerprint
 from gan_jax.data.stacked import ImageData
-from gan_jax.experiment.configs import split_remedies
+from gan_jax.experiment.component import unknown_name
+from gan_jax.experiment.configs import load, load_sweep, split_remedies
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override, override_all
+from gan_jax.experiment.sweep import Sweep
 from gan_jax.metrics.image_metrics import PIXELS_ONLY
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
@@ -26,8 +28,8 @@ class Request:
     """A request, as the command line gives it.
 
     `settings` are (dotted path, text) overrides of the config's experiment. `arms` names the arms of the config's sweep
-    to run; None runs all. `allowed` is the code that may be executed to read a folder; a config that is named may be
-    executed anyway.
+    to run (for a single run: one); None runs all. `allowed` is the code that may be executed to read a folder; a config
+    that is named may be executed anyway.
     """
 
     config: str | None = None
@@ -51,6 +53,48 @@ def warn_of_pixels_only(experiment: Experiment, resources: LoadedData, say: Call
     """
     if isinstance(experiment.data, ImageData) and resources.reference.classifier is None:
         say(f"gan-jax: {experiment.data.name} at {experiment.data.image_size} pixels: {PIXELS_ONLY}")
+
+
+def own_arms(own: Sweep | None, names: Sequence[str], config: str) -> Sweep:
+    """Some arms of a config's sweep.
+
+    Args:
+        own: the sweep; None if the config defines none.
+        names: the names of the arms to take.
+        config: the name of the config, for the message.
+
+    Returns:
+        The sweep with these arms, in the order of the config.
+
+    Raises:
+        RunError: if an arm is unknown, or there is no sweep.
+    """
+    if own is None:
+        raise RunError(f"{config} defines no sweep(), so it has no arms to choose from: leave out --arm")
+    known = [arm.name for arm in own.arms]
+    for name in names:
+        if name not in known:
+            raise RunError(unknown_name(f"{config} has no arm", name, known))
+    return own._replace(arms=tuple(arm for arm in own.arms if arm.name in names))
+
+
+def requested_experiment(request: Request) -> Experiment:
+    """The experiment of a single run: that of the config, or of one arm of its sweep, with the request's settings.
+
+    Args:
+        request: names a config, and perhaps one arm.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        RunError: if the arm is unknown.
+    """
+    assert request.config is not None
+    if request.arms is None:
+        return apply_settings(load(request.config), request)
+    (arm,) = own_arms(load_sweep(request.config), request.arms, request.config).arms
+    return apply_settings(arm.experiment, request)
 
 
 def apply_settings(experiment: Experiment, request: Request) -> Experiment:

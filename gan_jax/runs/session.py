@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,15 @@ from gan_jax.runs.files import write_json
 from gan_jax.runs.folder_code import check_readable, source_of
 from gan_jax.runs.folders import RunError, new_folder, new_run_path
 from gan_jax.runs.links import refuse_links
-from gan_jax.runs.request import RUNS, Request, apply_settings, prepare_data, stored_config, warn_of_pixels_only
+from gan_jax.runs.request import (
+    RUNS,
+    Request,
+    apply_settings,
+    prepare_data,
+    requested_experiment,
+    stored_config,
+    warn_of_pixels_only,
+)
 from gan_jax.runs.resumed_code import branch_source, check_source, replace_source, resume_code
 from gan_jax.runs.resuming import has_all_rows, resume
 from gan_jax.runs.run_directory import RunDirectory, environment
@@ -102,13 +111,13 @@ def start_training(request: Request, host: HostOptions, say: Callable[[str], Non
     """
     assert request.config is not None
     say = hosts.leader_only(say)
-    experiment = apply_settings(load(request.config), request)
-    experiment, resources, data = prepare_data(experiment, request)
+    experiment, resources, data = prepare_data(requested_experiment(request), request)
     advance, resources, spread = _advance(host, experiment, resources)
     measure = _measure(host, experiment, resources)
     warn_of_pixels_only(experiment, resources, say)
     seed = request.seed or 0
-    name = f"{config_label(request.config)}-seed{seed}"
+    arms = "".join(f"-{re.sub(r'[^-+.=A-Za-z0-9]+', '_', arm)}" for arm in request.arms or ())
+    name = f"{config_label(request.config)}{arms}-seed{seed}"
     source, files = source_of(request.config)
     record = dataclasses.replace(_record(request, experiment, seed, data, host), source=source)
     check_readable(request.config, record.to_json())

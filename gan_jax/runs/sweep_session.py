@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax.experiment.component import unknown_name
 from gan_jax.experiment.configs import config_label, load, load_sweep
 from gan_jax.experiment.sweep import Sweep, grid
 from gan_jax.runs.files import replacing, write_json
@@ -21,6 +20,7 @@ from gan_jax.runs.request import (
     apply_settings,
     check_epochs,
     check_request,
+    own_arms,
     steps_per_epoch,
     stored_config,
     warn_of_pixels_only,
@@ -83,29 +83,6 @@ def make_sweep(
     if request.num_epochs is not None:
         made = made._replace(arms=tuple(_in_epochs(arm, library, request.num_epochs) for arm in made.arms))
     return made
-
-
-def own_arms(own: Sweep | None, names: Sequence[str], config: str) -> Sweep:
-    """Some arms of a config's sweep.
-
-    Args:
-        own: the sweep; None if the config defines none.
-        names: the names of the arms to take.
-        config: the name of the config, for the message.
-
-    Returns:
-        The sweep with these arms, in the order of the config.
-
-    Raises:
-        RunError: if an arm is unknown, or there is no sweep.
-    """
-    if own is None:
-        raise RunError(f"{config} defines no sweep(), so it has no arms to choose from: leave out --arm")
-    known = [arm.name for arm in own.arms]
-    for name in names:
-        if name not in known:
-            raise RunError(unknown_name(f"{config} has no arm", name, known))
-    return own._replace(arms=tuple(arm for arm in own.arms if arm.name in names))
 
 
 def _in_epochs(arm: Any, library: Library, num_epochs: float) -> Any:

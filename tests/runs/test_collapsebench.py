@@ -125,7 +125,7 @@ def test_the_shipped_games_are_those_whose_collapses_are_frozen():
 
 
 def test_a_sweep_runs_the_arms_that_are_asked_for():
-    from gan_jax.runs.sweep_session import own_arms
+    from gan_jax.runs.request import own_arms
 
     own = Sweep((Arm("a", tiny_ring(), {}), Arm("b", tiny_ring(), {})), (0,))
     assert [arm.name for arm in own_arms(own, ["b"], "x").arms] == ["b"]

@@ -88,6 +88,22 @@ def interrupt(monkeypatch, step, arguments):
             main(["sweep", *map(str, arguments), "--quiet"])
 
 
+def test_one_run_of_an_arm_is_that_member_of_the_sweep(config, whole, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", config, "--arm", "rate=0.25", "--seed", "1", "--quiet", "--json"]) == 0
+    run = RunDirectory(tmp_path / json.loads(capsys.readouterr().out)["run"])
+    assert run.path.name == "study-rate=0.25-seed1"
+    own = [row for row in metrics(whole) if row["member"] == 5]
+    for row, member in zip(read_lines(run.metrics_path), own, strict=True):
+        assert (row["step"], row["label"], row["train"]) == (member["step"], member["label"], member["train"])
+    for wrong, said in (
+        (["train", config, "--arm", "rate=0.3"], "has no arm 'rate=0.3'"),
+        (["train", "--resume", str(run.path), "--arm", "rate=0.25"], "--arm chooses an arm of a config's sweep"),
+    ):
+        assert main(wrong) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_the_folder_has_a_row_a_member(whole):
     rows = SweepDirectory(whole).read_members()
     assert [(row["member"], row["arm"], row["seed"]) for row in rows] == [
