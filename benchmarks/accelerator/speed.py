@@ -155,6 +155,9 @@ def _in_turns(ours: Training, num_steps: int, script: str, arguments: Any, num_r
 
 def settings(kit: Kit) -> None:
     """A row a setting and case: steps in turns with those of the default settings, in processes of their own."""
+    if jax.default_backend() == "tpu":
+        kit.measure("accelerator settings", "settings", lambda: {"skipped": "a TPU serves one process at a time"})
+        return
     for setting in SETTINGS:
         if setting.needs_gpu and not (kit.small or jax.default_backend() == "gpu"):
             continue
