@@ -1,6 +1,6 @@
 """Does a run in bfloat16 reach the verdict of the same run in float32?
 
-    python benchmarks/precision.py [--cases ring,digits,digits_flips] [--seeds 8] [--steps N] [--precision NAME]
+    python benchmarks/precision.py [--cases ring,ring_small_g,...] [--seeds 8] [--steps N] [--precision NAME]
 
 Each seed is played in float32 and in another precision, from the same weights and with the same batches. GANs are
 chaotic: a change of the last bit makes another run of the same seed after some thousand steps. So each seed is played a
@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.harness import arguments, emit, picked, significant
 from gan_jax.diagnostics.state.scores import score_at
 from gan_jax.diagnostics.verdict import OUTCOMES, VerdictArrays
-from gan_jax.experiment.configs import load
+from gan_jax.experiment.configs import load, load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override_all
 from gan_jax.losses.transforms import ExactFlips
@@ -45,12 +45,21 @@ def digits(rate: float, num_steps: int) -> Experiment:
     return override_all(load("digits_collapse"), [("discriminator.transforms", flips), ("num_steps", num_steps)])
 
 
+def of_collapsebench(game: str) -> Experiment:
+    """A game of CollapseBench, without a remedy."""
+    sweep = load_sweep("collapsebench")
+    assert sweep is not None
+    return next(arm.experiment for arm in sweep.arms if arm.name == game)
+
+
 CASES: dict[str, Callable[[], Experiment]] = {
     "ring": lambda: override_all(load("ring"), [("num_steps", 6_000)]),
+    "ring_small_g": lambda: of_collapsebench("ring_small_g"),
     "digits": lambda: digits(0.0, 6_000),
     "digits_flips": lambda: digits(0.15, 12_000),
 }
-"""A ring that stays healthy, digits that collapse, and the same digits with 15 % flips, which do not."""
+"""A ring that covers its modes, one that collapses with some seeds, digits that collapse with all, and the same digits
+with 15 % flips, which do not."""
 
 
 def over_devices(function: Callable[[Any], Any], seeds: int) -> Any:

@@ -9,8 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.data.found_set import DataError
 from gan_jax.data.stacked import StackedImages, StackedSource, stack_channels
 from gan_jax.metrics.classifier import GATES, classify, load_classifier
+from gan_jax.metrics.sample_cases import SampleError
+from gan_jax.metrics.sample_evaluation import evaluate_samples
 from gan_jax.metrics.stacked_bounds import expected_divergence, stacked_bounds
 from gan_jax.metrics.stacked_metrics import StackedRule, make_stacked_reference, stacked_metrics, triple_share
 
@@ -234,3 +237,57 @@ def test_wrong_rules_are_told_in_a_line():
             StackedRule(**settings)
     assert "count>=1" in StackedRule().describe(25_600)
     assert StackedRule(min_count=10).describe(25_600) != StackedRule().describe(25_600)
+
+
+# --- Through the evaluation of anybody's samples ---------------------------------------------------------------
+
+
+def evaluated(digits, samples, names="modes", **options):
+    dataset = digits[0]
+    options = {"metrics": names, "dataset": dataset, "intervals": False, **options}
+    return evaluate_samples(samples, StackedImages("digits", image_size=dataset.images.shape[1]), **options)
+
+
+def test_samples_of_known_modes_are_counted_and_have_the_divergence_of_their_shares(digits):
+    modes = np.repeat(np.arange(100), 4)
+    found = evaluated(digits, of_modes(digits, modes))
+    weights = np.asarray(triple_share(jnp.bincount(digits[0].labels, length=10) / len(digits[0].labels)), float)
+    assert found["values"]["modes"]["value"] == 100
+    assert found["values"]["kl"]["value"] == pytest.approx(np.sum(0.01 * np.log(0.01 / weights[:100])), rel=1e-4)
+    grid = found["grid"]
+    sure = grid["confidences"].index(0.9)
+    # Four samples of each mode, all read with more than 0.9.
+    assert dict(zip(grid["min_counts"], grid["modes"][sure], strict=True)) == {
+        1: 100,
+        2: 100,
+        3: 100,
+        5: 0,
+        10: 0,
+        20: 0,
+    }
+
+
+def test_real_stacks_are_within_the_spread_of_real_stacks_and_dropped_modes_are_seen(digits):
+    num = 600
+    real = StackedSource(digits[0]).sample(jax.random.key(7), num)
+    found = evaluated(digits, real, "modes,frechet,prdc")
+    values = found["values"]
+    assert found["reference"] == "600 stacked train images"
+    # Occupied cells have a standard deviation of at most the root of their number; 5 of them.
+    assert abs(values["modes"]["value"] - values["modes"]["floor"]) < 5 * math.sqrt(values["modes"]["floor"])
+    assert values["frechet"]["value"] == pytest.approx(values["frechet"]["floor"], rel=0.2)
+    few = evaluated(digits, of_modes(digits, np.arange(num) % 50), "modes,frechet,prdc")["values"]
+    assert few["modes"]["value"] == 50
+    assert few["frechet"]["value"] > 3 * values["frechet"]["value"]
+    assert few["coverage"]["value"] < 0.5 < values["coverage"]["value"]
+
+
+def test_what_is_not_defined_for_stacks_is_refused_and_left_out_of_all(digits):
+    samples = of_modes(digits, np.arange(100))
+    with pytest.raises(SampleError, match="memorisation takes a training set of single images"):
+        evaluated(digits, samples, "memorisation")
+    with pytest.raises(DataError, match="stacked images have no file as the reference"):
+        evaluated(digits, samples, reference=np.asarray(samples))
+    found = evaluated(digits, samples, "all")
+    assert {"modes", "kid"} <= {row["metric"] for row in found["values"].values()}
+    assert not {"memorisation", "likelihood"} & {row["metric"] for row in found["values"].values()}
