@@ -10,7 +10,7 @@ from typing import Any
 
 from gan_jax.bench.peer import Peer
 from gan_jax.bench.rounds import compare, take_turns
-from gan_jax.bench.rows import read_rows
+from gan_jax.bench.rows import commit_of, read_rows
 
 STEPS = {"ring": 50, "mlp": 50, "dcgan28": 5}
 """The cases on which checkouts are compared, and the steps of a round."""
@@ -74,14 +74,17 @@ def compare_checkouts(
         num_rounds: measured rounds.
 
     Yields:
-        (case, figures of `compare`, with the packages that were timed and all rounds).
+        (case, figures of `compare`, with the commits of both and all rounds).
 
     Raises:
-        ValueError: for an unknown case.
+        ValueError: for an unknown case, or a folder that is no checkout.
         PeerError: if a checkout does not run.
     """
     if unknown := [case for case in cases if case not in STEPS]:
         raise ValueError(f"no case {unknown[0]!r} for checkouts; there is {', '.join(STEPS)}")
+    for folder in (first, second):
+        if not (folder / "gan_jax" / "__init__.py").is_file():
+            raise ValueError(f"{folder} is no checkout of this project: it has no package gan_jax")
     for case in cases:
         peers = []
         for folder in (first, second):
@@ -90,6 +93,6 @@ def compare_checkouts(
         seconds = take_turns({"first": peers[0].round, "second": peers[1].round}, num_rounds)
         for peer in peers:
             peer.close()
-        about = {"packages": [peer.about["package"] for peer in peers], "steps": STEPS[case]}
+        about = {"commits": [commit_of(folder) for folder in (first, second)], "steps": STEPS[case]}
         rounds = {f"{name}_round_seconds": list(spent) for name, spent in seconds.items()}
         yield case, {**compare(seconds["first"], seconds["second"]), **about, **rounds}

@@ -85,7 +85,7 @@ def origin() -> dict[str, Any]:
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": _commit(),
+        "commit": os.environ.get("GAN_JAX_COMMIT") or commit_of(Path(__file__).parent),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy")},
         "device": jax.devices()[0].device_kind,
@@ -98,10 +98,9 @@ def origin() -> dict[str, Any]:
 
 
 @functools.cache
-def _commit() -> str | None:
-    if given := os.environ.get("GAN_JAX_COMMIT"):
-        return given
-    git = ["git", "-C", str(Path(__file__).parent)]
+def commit_of(folder: Path) -> str | None:
+    """The commit of a git checkout, with "-dirty" if tracked files differ from it; None outside a checkout."""
+    git = ["git", "-C", str(folder)]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         run = functools.partial(subprocess.run, check=True, capture_output=True, text=True)
         commit = run([*git, "rev-parse", "HEAD"]).stdout.strip()

@@ -137,6 +137,7 @@ def test_the_kinds_of_the_command_are_those_that_are_measured():
         (["step", "--case", "rign"], "no case 'rign'; did you mean 'ring'?"),
         (["compare", "one"], "bench compare takes two files of rows, or the folders of two checkouts"),
         (["compare", "one", "two"], "one does not exist: give a file of rows, or the folder of a checkout"),
+        (["compare", ".", "."], ". is no checkout of this project: it has no package gan_jax"),
     ],
 )
 def test_wrong_input_is_answered_in_a_line(arguments, message, capsys, tmp_path, monkeypatch):
