@@ -5,12 +5,14 @@
 A row per case: steps and examples per second, the seconds to compile the steps, and the memory that the program needs.
 With a Python that can import torch, PyTorch does the same work in turns with ours, in each of the modes of
 `speed_torch.py` that `--peers` names. For each mode, `peers` has its examples per second, the seconds of its first step
-(compilation included), and the ratio of its time to ours. `ratio` is that to the fastest mode; above 1, ours is faster.
+(compilation included), and the ratio of its time to ours. `ratio` is that to the fastest mode in float32; above 1, ours
+is faster.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,8 @@ CASES = {
     "dcgan64": ("label_noise_mnist", 3),
 }
 """By case, a config and the steps of a round."""
+ROUNDED = ("amp",)
+"""PyTorch's modes in less than float32, which are not compared with our float32 in `ratio`."""
 
 Figures = dict[str, Any]
 
@@ -50,11 +54,13 @@ def measure(case: str, num_rounds: int, implementation: str, torch_python: str |
     """The figures of a case."""
     experiment, resources, num_steps = make_case(case, implementation)
     training = Training(experiment, resources, num_steps)
-    peers: dict[str, Peer] = {}
-    if torch_python is not None:
-        for mode in modes:
-            peers[mode] = Peer(torch_python, "speed_torch.py", case, num_steps, "--mode", mode)
-    seconds = rounds({"ours": training.round} | {mode: peer.round for mode, peer in peers.items()}, num_rounds)
+    with contextlib.ExitStack() as stack:
+        peers: dict[str, Peer] = {}
+        for mode in modes if torch_python is not None else []:
+            peer = stack.enter_context(Peer(str(torch_python), "speed_torch.py", case, num_steps, "--mode", mode))
+            if "skipped" not in peer.about:
+                peers[mode] = peer
+        seconds = rounds({"ours": training.round} | {mode: peer.round for mode, peer in peers.items()}, num_rounds)
     figures: Figures = {
         "batch_size": experiment.batch_size,
         "implementation": implementation if case.startswith("dcgan") else None,
@@ -63,23 +69,21 @@ def measure(case: str, num_rounds: int, implementation: str, torch_python: str |
         **training.compiled.figures(),
         "rounds": len(seconds["ours"]),
     }
-    if peers:
-        fastest = min(peers, key=lambda mode: np.median(seconds[mode]))
+    if exact := [mode for mode in peers if mode not in ROUNDED]:
+        fastest = min(exact, key=lambda mode: np.median(seconds[mode]))
         figures |= {
             "torch": peers[fastest].about["torch"],
             "fastest_peer": fastest,
             **spread("ratio", seconds[fastest] / seconds["ours"]),
-            "peers": {
-                mode: {
-                    **spread("examples_per_second", experiment.batch_size * num_steps / seconds[mode]),
-                    **spread("ratio", seconds[mode] / seconds["ours"]),
-                    "first_step_seconds": peer.about["first_step_seconds"],
-                }
-                for mode, peer in peers.items()
-            },
         }
-    for peer in peers.values():
-        peer.close()
+    figures["peers"] = {
+        mode: {
+            **spread("examples_per_second", experiment.batch_size * num_steps / seconds[mode]),
+            **spread("ratio", seconds[mode] / seconds["ours"]),
+            "first_step_seconds": peer.about["first_step_seconds"],
+        }
+        for mode, peer in peers.items()
+    }
     return figures
 
 

@@ -42,11 +42,12 @@ class Kit(NamedTuple):
         return read_rows(self.out / ROWS)
 
     def is_done(self, question: str, case: str) -> bool:
-        """Whether there is a row of a measurement on this device and at these sizes that did not fail."""
+        """Whether there is a row of a measurement on this device and at these sizes that did not fail and has ended."""
         device = jax.devices()[0].device_kind
         return any(
             (row["question"], row["case"], row["device"], row["small"]) == (question, case, device, self.small)
             and "error" not in row
+            and row.get("ended", True)
             for row in self.rows()
         )
 

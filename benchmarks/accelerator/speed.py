@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import os
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -59,6 +60,8 @@ PEERS = (
 )
 SMALL_PEERS = (("ring", 32, "eager", "float32", "auto"),)
 
+ROOT = Path(__file__).parents[2]
+
 
 class Setting(NamedTuple):
     """A way to compile or to draw random numbers that may be faster than the default.
@@ -68,22 +71,22 @@ class Setting(NamedTuple):
         cases: on which it is measured.
         environment: variables of its process.
         steps_per_iteration: as in `ChunkSpec`.
-        needs_gpu: whether it changes nothing on other devices.
+        gpu_only: whether it is a setting of GPUs, and is left out on other devices.
     """
 
     name: str
     cases: tuple[str, ...]
     environment: dict[str, str]
     steps_per_iteration: int = 1
-    needs_gpu: bool = True
+    gpu_only: bool = True
 
 
 _BUFFERS = "--xla_gpu_enable_command_buffer="
 SETTINGS = (
     Setting("loops in command buffers", ("ring", "mlp"), {"XLA_FLAGS": f"{_BUFFERS}+WHILE"}),
     Setting("loops and convolutions in command buffers", ("dcgan28",), {"XLA_FLAGS": f"{_BUFFERS}+WHILE,+CONVOLUTION"}),
-    Setting("8 steps per iteration", ("ring", "mlp"), {}, steps_per_iteration=8, needs_gpu=False),
-    Setting("generator rbg", ("ring", "mlp"), {"JAX_DEFAULT_PRNG_IMPL": "rbg"}, needs_gpu=False),
+    Setting("8 steps per iteration", ("ring", "mlp"), {}, steps_per_iteration=8, gpu_only=False),
+    Setting("generator rbg", ("ring", "mlp"), {"JAX_DEFAULT_PRNG_IMPL": "rbg"}, gpu_only=False),
     Setting("no command buffers", ("ring", "mlp", "dcgan28"), {"XLA_FLAGS": _BUFFERS}),
 )
 """In order of value."""
@@ -159,7 +162,7 @@ def settings(kit: Kit) -> None:
         kit.measure("accelerator settings", "settings", lambda: {"skipped": "a TPU serves one process at a time"})
         return
     for setting in SETTINGS:
-        if setting.needs_gpu and not (kit.small or jax.default_backend() == "gpu"):
+        if setting.gpu_only and not (kit.small or jax.default_backend() == "gpu"):
             continue
         for case in setting.cases[:1] if kit.small else setting.cases:
             found = functools.partial(_setting, kit, case, setting)
@@ -168,21 +171,17 @@ def settings(kit: Kit) -> None:
 
 def _setting(kit: Kit, case: str, setting: Setting) -> dict[str, Any]:
     # This process holds most of a GPU's memory, so these take only what they need.
-    common = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    common = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     flags = " ".join(filter(None, (common.get("XLA_FLAGS"), setting.environment.get("XLA_FLAGS"))))
     changed = {**common, **setting.environment, **({"XLA_FLAGS": flags} if flags else {})}
-    # Where a step takes microseconds, a round of the CPU's steps would be too short.
+    # On an accelerator, where a step takes microseconds, a round has more steps.
     num_steps = SERVED_STEPS[case] if jax.default_backend() == "cpu" else 20 * SERVED_STEPS[case]
     num_steps = setting.steps_per_iteration if kit.small else num_steps // 8 * 8
-    default = served_step(case, num_steps, environment=common)
-    try:
-        other = served_step(case, num_steps, setting.steps_per_iteration, environment=changed)
-        try:
-            seconds = take_turns({"default": default.round, "changed": other.round}, 6)
-        finally:
-            other.close()
-    finally:
-        default.close()
+    with (
+        served_step(case, num_steps, environment=common) as default,
+        served_step(case, num_steps, setting.steps_per_iteration, environment=changed) as other,
+    ):
+        seconds = take_turns({"default": default.round, "changed": other.round}, 6)
     return {
         "environment": setting.environment,
         "steps_per_iteration": setting.steps_per_iteration,
@@ -229,7 +228,7 @@ def _unrolled_beside(num: int) -> dict[str, Any]:
 
 def sweeps(kit: Kit) -> None:
     """A row a case, number of members and strategy."""
-    counts = (1, 2) if kit.small else (30, 300, 1, 3000)
+    counts = (1, 2) if kit.small else (30, 300, 10, 1, 3000)
     names = ["vmap", "map"] if jax.local_device_count() == 1 else ["pmap-vmap", "pmap-map", "vmap"]
     for case in ("ring",) if kit.small else ("mlp", "ring"):
         for num in counts:

@@ -7,6 +7,7 @@ of one that has not. Seeds of parts that have ended are not run again, wherever 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import shutil
@@ -75,7 +76,7 @@ def digits(kit: Kit) -> None:
 def mnist64(kit: Kit) -> None:
     """The published label-noise study at 64x64, as far as the time goes. Its products are TF32, as PyTorch's are."""
     if kit.data is None:
-        kit.measure("accelerator mnist64", "label_noise_mnist", lambda: {"skipped": "no --data with MNIST"})
+        kit.measure("accelerator label_noise_mnist", "seeds 0-4", lambda: {"skipped": "no --data with MNIST"})
         return
     players = ("generator", "discriminator")
     settings = [("precision", "tensorfloat32"), *((f"{player}.network.convolution", "matmul") for player in players)]
@@ -228,7 +229,8 @@ def _played(kit: Kit, remedy: str, known: Mapping[str, Any], games: Mapping[str,
     played: dict[str, Any] = {}
     for game, frozen in games.items():
         if kit.left > 0:
-            play(root, remedy, {**known, "games": {game: frozen}}, location, options, _command(), log)
+            with contextlib.suppress(StoppedSweepError):  # the next call continues it
+                play(root, remedy, {**known, "games": {game: frozen}}, location, options, _command(), log)
     for row in read_scores(root):
         if row["remedy"] == remedy:
             played.setdefault(row["game"], []).append([row["seed"], row["outcome"], row["onset_step"]])

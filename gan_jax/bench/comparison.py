@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gan_jax.bench.peer import Peer
 from gan_jax.bench.rounds import compare, take_turns
 from gan_jax.bench.rows import commit_of, read_rows
 
-STEPS = {"ring": 50, "mlp": 50, "dcgan28": 5}
+STEPS = {"ring": 50, "unrolled": 10, "mlp": 50, "dcgan28": 5}
 """The cases on which checkouts are compared, and the steps of a round."""
+_SIZES = ("kind", "batch_size", "members", "strategy", "inner_steps", "memory")
+"""Figures of a row that two rows must share to be compared; the steps of a round may differ."""
 
 
 def served_step(case: str, *options: int, environment: Mapping[str, str]) -> Peer:
@@ -21,7 +26,7 @@ def served_step(case: str, *options: int, environment: Mapping[str, str]) -> Pee
 
     Args:
         case: a key of `STEPS`.
-        *options: steps of a round, and perhaps steps per iteration of the compiled loop.
+        *options: steps of a round; then, if given, steps per iteration of the compiled loop.
         environment: variables of the process; PYTHONPATH chooses the checkout.
 
     Returns:
@@ -45,7 +50,7 @@ def compare_rows(first: Path, second: Path) -> Iterator[tuple[str, dict[str, Any
         (case, figures of `compare`, with "commits" and "devices" of both).
 
     Raises:
-        ValueError: if they have no case in common, or their rows lack the seconds of rounds.
+        ValueError: if they have no case in common, their rows lack the seconds of rounds, or a size differs.
     """
     sides = []
     for path in (first, second):
@@ -58,8 +63,15 @@ def compare_rows(first: Path, second: Path) -> Iterator[tuple[str, dict[str, Any
         raise ValueError(f"{first} and {second} have no case in common: measure the same cases")
     for key in shared:
         a, b = (side[key] for side in sides)
+        for name in _SIZES:
+            if a.get(name) != b.get(name):
+                raise ValueError(
+                    f"{key[0]} {key[1]}: {name} is {a.get(name)} in {first} and {b.get(name)} in {second}: measure "
+                    "the same sizes"
+                )
+        each, other = (np.asarray(row["round_seconds"]) / (row.get("steps") or 1) for row in (a, b))
         about = {f"{name}s": [a[name], b[name]] for name in ("commit", "device")}
-        yield key[1], {**compare(a["round_seconds"], b["round_seconds"]), **about}
+        yield key[1], {**compare(each, other), **about}
 
 
 def compare_checkouts(
@@ -86,13 +98,18 @@ def compare_checkouts(
         if not (folder / "gan_jax" / "__init__.py").is_file():
             raise ValueError(f"{folder} is no checkout of this project: it has no package gan_jax")
     for case in cases:
-        peers = []
-        for folder in (first, second):
-            environment = {**os.environ, "PYTHONPATH": str(folder.resolve()), "PYTHONSAFEPATH": "1"}
-            peers.append(served_step(case, STEPS[case], environment=environment))
-        seconds = take_turns({"first": peers[0].round, "second": peers[1].round}, num_rounds)
-        for peer in peers:
-            peer.close()
+        with contextlib.ExitStack() as stack:
+            peers = [
+                stack.enter_context(served_step(case, STEPS[case], environment=_environment(folder)))
+                for folder in (first, second)
+            ]
+            seconds = take_turns({"first": peers[0].round, "second": peers[1].round}, num_rounds)
         about = {"commits": [commit_of(folder) for folder in (first, second)], "steps": STEPS[case]}
         rounds = {f"{name}_round_seconds": list(spent) for name, spent in seconds.items()}
         yield case, {**compare(seconds["first"], seconds["second"]), **about, **rounds}
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    # Two processes share the device, and this one may hold it too: each takes only the memory that it needs.
+    paths = {"PYTHONPATH": str(folder.resolve()), "PYTHONSAFEPATH": "1"}
+    return {**os.environ, **paths, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

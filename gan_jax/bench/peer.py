@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 
 class PeerError(RuntimeError):
@@ -17,6 +17,8 @@ class PeerError(RuntimeError):
 
 class Peer:
     """A script that prints a JSON object when it is ready, and for every line that it reads the seconds of a round.
+
+    Leaving its `with` block ends the process.
 
     Args:
         python: the interpreter.
@@ -56,6 +58,12 @@ class Peer:
             self._process.stdin.write("\n")
             self._process.stdin.flush()
         return float(self._answer())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Ends the process by closing its input."""

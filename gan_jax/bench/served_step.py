@@ -24,9 +24,20 @@ from gan_jax.scaling.programs import chunk_program, compiled_init, has_small_net
 from gan_jax.training.chunks import ChunkSpec
 from gan_jax.training.evaluations import LoadedData
 
-CONFIGS = {"ring": "ring_notebook", "mlp": "digits_collapse", "dcgan28": "label_noise_mnist"}
+CONFIGS = {
+    "ring": "ring_notebook",
+    "unrolled": "ring_notebook",
+    "mlp": "digits_collapse",
+    "dcgan28": "label_noise_mnist",
+}
 SETTINGS: dict[str, list[tuple[str, Any]]] = {
     "ring": [("dynamics", "alternating")],
+    "unrolled": [
+        ("dynamics", "simultaneous"),
+        ("generator.unroll", "unroll"),
+        ("generator.unroll.num_steps", 5),
+        ("generator.unroll.memory", "step"),
+    ],
     "mlp": [],
     "dcgan28": [
         ("data.image_size", 28),
@@ -50,7 +61,7 @@ def serve_step() -> None:
         spec = spec._replace(steps_per_iteration=int(sys.argv[3]))
     experiment = make_experiment(case)
     resources = LoadedData((), ())
-    if case != "ring":
+    if len(experiment.data.shape) == 3:
         size = experiment.data.shape[0]
         pixels = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2048, size, size, 1), dtype=np.uint8))
         resources = LoadedData(ImageDataset(pixels, jnp.zeros(2048, jnp.int32), pixels[:10], jnp.zeros(10)), ())

@@ -217,6 +217,8 @@ def make_plan(
 ) -> GroupPlan:
     """Chooses the fastest strategy by timing, and cuts the group into batches that fit into memory.
 
+    With a given strategy that trains members side by side, convolutions that are set to "auto" are matrix products.
+
     Args:
         members: the members of the sweep.
         group: numbers of the members of one structure.
@@ -248,6 +250,8 @@ def make_plan(
                 if timing.member_steps_per_second > best:
                     best, name, convolution = timing.member_steps_per_second, timing.strategy, way
         name = "map" if name == "auto" else name
+    elif name.endswith("vmap") and len(mine) > 1:
+        convolution = convolutions(first)[-1]
     experiments = [with_convolution(experiment, convolution) for experiment in experiments]
     at_once = _fitting(make_strategy(name), experiments, resources, states, spec, options)
     # Each process has timed the strategies by itself, but all must take the same one.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from scipy import stats
 
+import gan_jax
 from gan_jax.bench import comparison, kinds, served_step
 from gan_jax.bench.cases import CASES, make_case, unrolled
 from gan_jax.bench.ceilings import measured_ceilings
@@ -23,12 +25,14 @@ from gan_jax.experiment.examples import tiny_ring
 from gan_jax.training.dynamics import Simultaneous
 from gan_jax.training.evaluations import LoadedData
 
+ROOT = Path(gan_jax.__file__).parents[1]
 DESCRIBED = {*SCHEMA, *(name for names in FIGURES for name in names.split(", "))}
 
 
 @pytest.mark.parametrize("case", comparison.STEPS)
 def test_checkouts_are_compared_on_the_cases_of_the_other_measurements(case):
-    assert served_step.make_experiment(case) == make_case(case)[0]
+    same = unrolled(5) if case == "unrolled" else make_case(case)
+    assert served_step.make_experiment(case) == same[0]
 
 
 def test_the_interval_covers_the_true_ratio_as_often_as_it_says():
@@ -109,11 +113,13 @@ def test_the_ceiling_of_a_precision_is_the_best_product_of_this_device():
 
 def test_the_command_prints_a_row_a_case_and_compares_files(tmp_path, monkeypatch, capsys):
     def measured(kind, case, sizes):
-        return {"kind": kind, "round_seconds": [sizes.batch_size * (1 + i / 10) for i in range(6)]}
+        # Twice as many steps take six times as long: three times as long per step.
+        seconds = 1 if sizes.steps == 10 else 6
+        return {"kind": kind, "steps": sizes.steps, "round_seconds": [seconds * (1 + i / 10) for i in range(6)]}
 
     monkeypatch.setattr(kinds, "measure_kind", measured)
-    for name, batch_size in (("a", 1), ("b", 3)):
-        options = ["--case", "ring,mlp", "--batch-size", str(batch_size), "--out", str(tmp_path / name)]
+    for name, steps in (("a", 10), ("b", 20)):
+        options = ["--case", "ring,mlp", "--steps", str(steps), "--out", str(tmp_path / name)]
         assert main(["bench", "step", *options]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["question"], row["case"]) for row in rows] == [("bench step", "ring"), ("bench step", "mlp")] * 2
@@ -154,3 +160,15 @@ def test_files_without_a_common_case_are_refused(tmp_path, capsys):
     assert "have no case in common: measure the same cases" in capsys.readouterr().err
     assert main(["bench", "compare", str(tmp_path / "a"), str(tmp_path / "c")]) == 2
     assert "has no rows with round_seconds" in capsys.readouterr().err
+    for name, batch_size in (("d", 64), ("e", 128)):
+        emit("bench step", "ring", {"round_seconds": [1.0], "batch_size": batch_size}, tmp_path / name, show=False)
+    assert main(["bench", "compare", str(tmp_path / "d"), str(tmp_path / "e")]) == 2
+    assert "bench step ring: batch_size is 64 in" in capsys.readouterr().err
+
+
+def test_two_checkouts_take_turns(monkeypatch):
+    monkeypatch.setitem(comparison.STEPS, "ring", 2)
+    ((case, found),) = comparison.compare_checkouts(ROOT, ROOT, ["ring"], 2)
+    assert (case, found["rounds"], found["steps"]) == ("ring", [2, 2], 2)
+    assert len(found["first_round_seconds"]) == len(found["second_round_seconds"]) == 2
+    assert found["commits"][0] == found["commits"][1]

@@ -81,6 +81,8 @@ def test_a_row_is_measured_once_and_an_error_is_a_row_that_is_tried_again(tmp_pa
     first, second = kit.rows()
     assert first["error"] == "RuntimeError: out of memory"
     assert (second["value"], "error" in second, second["small"]) == (3, False, True)
+    assert kit.measure("accelerator remedies", "r1", lambda: {"ended": False})
+    assert not kit.is_done("accelerator remedies", "r1")
     # Rows of full sizes are others.
     assert not kit._replace(small=False).is_done("accelerator steps", "ring")
 

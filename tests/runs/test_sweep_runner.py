@@ -295,6 +295,9 @@ def test_convolutions_are_chosen_where_the_networks_leave_it_open(monkeypatch):
     plan = make_plan(members, [0, 1], resources, SweepOptions(), lambda line: None)
     assert {name.partition(", ")[2] for name in plan.timings} == {"", "matmul convolutions"}
     assert plan.convolution == ("matmul" if "matmul" in max(plan.timings, key=plan.timings.__getitem__) else None)
+    for strategy, convolution in (("vmap", "matmul"), ("pmap-vmap", "matmul"), ("map", None), ("pmap-map", None)):
+        made = make_plan(members, [0, 1], resources, SweepOptions(strategy=strategy), lambda line: None)
+        assert made.convolution == convolution
     chosen = sweep_plan.with_convolution(tiny_dcgan(), "matmul")
     assert chosen.generator.network.convolution == chosen.discriminator.network.convolution == "matmul"
     fixed = override(tiny_dcgan(), "generator.network.convolution", "native")

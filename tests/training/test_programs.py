@@ -133,6 +133,24 @@ def test_a_chunk_is_traced_once_for_all_values_and_donates_its_state():
     assert program.alias_size_in_bytes > 0.9 * sum(leaf.nbytes for leaf in jax.tree.leaves(second.state.generator))
 
 
+def test_longer_chunks_and_members_one_after_another_need_no_more_temporary_memory():
+    state = state_of(TINY)
+
+    def bytes_of(function, *args):
+        return jax.jit(function, donate_argnums=0).lower(*args).compile().memory_analysis().temp_size_in_bytes
+
+    def steps(num):
+        return functools.partial(chunk, TINY, (), spec=ChunkSpec(num, evaluates=False))
+
+    short, long = (bytes_of(steps(num), state) for num in (4, 256))
+    # A second copy of the metrics of 252 more steps, float32.
+    num_metrics = len(jax.eval_shape(steps(4), state).metrics)
+    assert long - short <= 2 * 4 * 252 * num_metrics
+    states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((8, *leaf.shape), leaf.dtype), state)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state._replace(key=None)))
+    assert bytes_of(functools.partial(jax.lax.map, steps(4)), states) <= short + 2 * 8 * size
+
+
 def test_nothing_is_transferred_inside_a_chunk():
     program = chunk_program(small=True)
     experiment = jax.device_put(TINY)
