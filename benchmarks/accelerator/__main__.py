@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -83,6 +84,7 @@ def prepare_environment(work: Path) -> None:
 
 def serve(options: argparse.Namespace) -> None:
     """Runs the stages whose names come on standard input, and answers each with a line."""
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a stage prints does not mix with the answers
     for line in sys.stdin:
@@ -95,6 +97,13 @@ def serve(options: argparse.Namespace) -> None:
             traceback.print_exc()
         answers.write(json.dumps({"stage": asked["stage"], "error": error}) + "\n")
         answers.flush()
+
+
+def end_with(parent: int) -> None:
+    """Ends this process soon after its parent, so that a call that is killed leaves no stage behind on the device."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def run_stage(name: str, options: argparse.Namespace, seconds: float) -> None:
