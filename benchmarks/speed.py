@@ -32,6 +32,8 @@ CASES = {
     "dcgan64": ("label_noise_mnist", 3),
 }
 """By case, a config and the steps of a round."""
+MODES = ("eager", "channels-last", "compile", "amp", "graphs")
+"""Those of `speed_torch.py`."""
 ROUNDED = ("amp",)
 """PyTorch's modes in less than float32, which are not compared with our float32 in `ratio`."""
 
@@ -98,6 +100,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     parser = make_parser()
     options = parser.parse_args()
+    if unknown := [mode for mode in options.peers.split(",") if mode not in MODES]:
+        parser.error(f"--peers: no {', '.join(unknown)}; there are {', '.join(MODES)}")
     for case in picked(parser, options.cases, CASES):
         figures = measure(case, options.rounds, options.implementation, options.torch_python, options.peers.split(","))
         emit("speed", case, figures, options.out)
