@@ -14,6 +14,7 @@ The seeds are divided over the devices (`--devices`, of a CPU).
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ from gan_jax.experiment.configs import load, load_sweep
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override_all
 from gan_jax.losses.transforms import ExactFlips
+from gan_jax.scaling import mapping
 from gan_jax.training.chunks import ChunkSpec, chunk
 from gan_jax.training.evaluations import load_data
 from gan_jax.training.state import init
@@ -66,7 +68,11 @@ def over_devices(function: Callable[[Any], Any], seeds: int) -> Any:
     """A function of a key, for all seeds: divided over the devices, one after another on each. Leaves [seeds, ...]."""
     num = max(n for n in range(1, jax.local_device_count() + 1) if seeds % n == 0)
     keys = jax.vmap(jax.random.key)(np.arange(seeds)).reshape(num, seeds // num)
-    found = jax.pmap(lambda keys: jax.lax.map(function, keys), devices=jax.local_devices()[:num])(keys)
+    devices = jax.local_devices()[:num]
+    one_by_one = mapping.over_devices(
+        functools.partial(jax.lax.map, function), "seeds", in_axes=(0,), out_axes=0, devices=devices
+    )
+    found = one_by_one(keys)
     return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(seeds, *leaf.shape[2:]), found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from gan_jax.bench import cases
 from gan_jax.bench.cases import make_case
 from gan_jax.bench.ceilings import measured_ceilings
 from gan_jax.bench.comparison import STEPS as SERVED_STEPS
-from gan_jax.bench.comparison import served_step
+from gan_jax.bench.comparison import checkout_environment, served_step
 from gan_jax.bench.measures import measure_step, measure_sweep, timed
 from gan_jax.bench.programs import Training
 from gan_jax.bench.rounds import compare, take_turns
@@ -170,8 +169,7 @@ def settings(kit: Kit) -> None:
 
 
 def _setting(kit: Kit, case: str, setting: Setting) -> dict[str, Any]:
-    # This process holds most of a GPU's memory, so these take only what they need.
-    common = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    common = checkout_environment(ROOT)
     flags = " ".join(filter(None, (common.get("XLA_FLAGS"), setting.environment.get("XLA_FLAGS"))))
     changed = {**common, **setting.environment, **({"XLA_FLAGS": flags} if flags else {})}
     # On an accelerator, where a step takes microseconds, a round has more steps.

@@ -25,12 +25,15 @@ def _percent(name: str) -> Callable[[Row], Any]:
     return lambda row: None if row.get(name) is None else f"{100 * row[name]:.1f} %"
 
 
-def _interval(name: str) -> Callable[[Row], Any]:
-    return lambda row: _bounds(row.get(name))
+def _compared(prefix: str) -> tuple[Column, ...]:
+    """The columns of a comparison, whose keys in a row begin with `prefix`."""
+    name = f"{prefix}_ratio"
 
+    def interval(row: Row) -> str | None:
+        bounds = row.get(f"{name}_interval")
+        return None if bounds is None else f"{bounds[0]:.3g} to {bounds[1]:.3g}"
 
-def _bounds(bounds: Sequence[float] | None) -> str | None:
-    return None if bounds is None else f"{bounds[0]:.3g} to {bounds[1]:.3g}"
+    return ("times as fast", _of(name, 3)), ("95 %", interval), ("p", _of(f"{prefix}_p", 2))
 
 
 TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
@@ -59,9 +62,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         (
             ("ours, steps/s", _of("steps_per_second")),
             ("PyTorch, steps/s", _of("torch_steps_per_second")),
-            ("times as fast", _of("torch_over_ours_ratio", 3)),
-            ("95 %", _interval("torch_over_ours_ratio_interval")),
-            ("p", _of("torch_over_ours_p", 2)),
+            *_compared("torch_over_ours"),
         ),
     ),
     "accelerator settings": (
@@ -69,9 +70,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         (
             ("steps/s", _of("steps_per_second")),
             ("default, steps/s", _of("default_steps_per_second")),
-            ("times as fast", _of("default_over_changed_ratio", 3)),
-            ("95 %", _interval("default_over_changed_ratio_interval")),
-            ("p", _of("default_over_changed_p", 2)),
+            *_compared("default_over_changed"),
         ),
     ),
     "accelerator unrolled": (

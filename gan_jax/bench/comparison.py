@@ -100,7 +100,7 @@ def compare_checkouts(
     for case in cases:
         with contextlib.ExitStack() as stack:
             peers = [
-                stack.enter_context(served_step(case, STEPS[case], environment=_environment(folder)))
+                stack.enter_context(served_step(case, STEPS[case], environment=checkout_environment(folder)))
                 for folder in (first, second)
             ]
             seconds = take_turns({"first": peers[0].round, "second": peers[1].round}, num_rounds)
@@ -109,7 +109,15 @@ def compare_checkouts(
         yield case, {**compare(seconds["first"], seconds["second"]), **about, **rounds}
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    # Two processes share the device, and this one may hold it too: each takes only the memory that it needs.
-    paths = {"PYTHONPATH": str(folder.resolve()), "PYTHONSAFEPATH": "1"}
+def checkout_environment(folder: Path) -> dict[str, str]:
+    """The variables of a process that takes gan_jax from a checkout and shares the device with others.
+
+    Args:
+        folder: of the checkout, which comes before the other places of PYTHONPATH.
+
+    Returns:
+        This process's variables with those changed. On a GPU the process takes only the memory that it needs.
+    """
+    places = [str(folder.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = {"PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1"}
     return {**os.environ, **paths, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

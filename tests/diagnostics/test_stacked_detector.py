@@ -18,7 +18,7 @@ from gan_jax.diagnostics.verdict import verdict_on
 from gan_jax.experiment.examples import tiny_stacked
 from gan_jax.experiment.records import read_component
 from gan_jax.metrics.classifier import classify
-from gan_jax.runs.session import headline
+from gan_jax.runs.finished_run import headline
 from gan_jax.training.evaluations import LoadedData, evaluate
 from gan_jax.training.state import init
 
