@@ -9,7 +9,8 @@ Figure: modes of 25, share of high-quality samples, and outcomes. Not trained ye
 The settings are those of the paper's Stacked MNIST runs at the size of this toy: b1 = 0, b2 from .9 to .99, and gamma
 from 1 to .1 by half a cosine over the run, a moving average of G whose half-life grows from 0, no normalisation. The
 weights of the relativistic arms are twice gamma, as their loss is twice the paper's. The paper does not state the toy's
-networks; these are MLPs.
+networks and rate; these are MLPs at 1e-3. A pilot of one and two seeds: at 2e-4, the rate for images, 4 of 25 modes are
+captured after 20,000 steps whatever gamma is (1, .1, .01); at 1e-3 and 3e-3, gamma = 1 captures the most modes.
 
 References:
     Y. Huang et al., "The GAN is dead; long live the GAN!", NeurIPS 2024, arXiv 2501.05441, sections 3 and 4, appendix.
@@ -26,7 +27,8 @@ from gan_jax.losses.penalties import R1, R2, Lazy
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.training.optimizers import Adam
 
-NUM_STEPS = 20_000
+NUM_STEPS = 30_000
+LEARNING_RATE = 1e-3
 LAZY_STEPS = 8
 
 
@@ -42,7 +44,7 @@ def experiment() -> Experiment:
         objective=Relativistic(),
         generator=Generator(
             network=MLPGenerator(widths=(128, 128, 128), output_scale=4.0, **network),
-            learning_rate=2e-4,
+            learning_rate=LEARNING_RATE,
             optimizer=adam,
             latent_dim=64,
             average_decay=HalfLife(start=0.0, stop=500.0, duration_steps=float(NUM_STEPS)),
@@ -50,7 +52,7 @@ def experiment() -> Experiment:
         ),
         discriminator=Discriminator(
             network=MLPDiscriminator(widths=(128, 128, 128), input_scale=0.25, **network),
-            learning_rate=2e-4,
+            learning_rate=LEARNING_RATE,
             optimizer=adam,
             penalties=(R1(weight=_gamma(2.0)), R2(weight=_gamma(2.0))),
         ),

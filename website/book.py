@@ -100,14 +100,19 @@ def _members(study: dict[str, Any]) -> Found:
 
 
 def _sweep(study: dict[str, Any]) -> Found:
-    """A stored study, whose members.jsonl has the last evaluation of each run."""
+    """Stored sweeps: members.jsonl has the last evaluation of each run, grid.jsonl its modes by other rules."""
     values: dict[tuple[str | None, str], list[float]] = {}
-    with (RESULTS / study["file"] / "members.jsonl").open(encoding="utf-8") as file:
-        latest = {row["member"]: row for row in map(json.loads, file)}
-    for row in latest.values():
-        seen = row["last"].get("running") or row["last"]["batch"]
-        for metric, unit in (("modes_any", 1), ("high_quality", 100)):
-            values.setdefault((row["arm"], metric), []).append(unit * seen[metric])
+    for folder in (RESULTS / name for name in files_of(study)):
+        latest = {row["member"]: row for row in _lines(folder / "members.jsonl")}
+        for row in latest.values():
+            seen = row["last"].get("running") or row["last"]["batch"]
+            for metric, unit in (("modes", 1), ("modes_any", 1), ("high_quality", 100), ("kl", 1)):
+                if seen.get(metric) is not None:
+                    values.setdefault((row["arm"], metric), []).append(unit * seen[metric])
+        if (folder / "grid.jsonl").exists():
+            for row in _lines(folder / "grid.jsonl"):
+                metric = f"modes, p >= {row['confidence']:g}, count >= {row['count']}"
+                values.setdefault((row["arm"], metric), []).append(row["modes"])
     return {(arm, metric): estimate(found) for (arm, metric), found in values.items()}
 
 
@@ -158,8 +163,18 @@ _FORMATS: dict[str, Callable[[dict[str, Any]], Found]] = {
 }
 
 
+def files_of(study: dict[str, Any]) -> list[str]:
+    """The files or folders of a study's rows, relative to docs/results; several for a study of several sweeps."""
+    names = study["file"] or []
+    return names if isinstance(names, list) else [names]
+
+
 def _rows(study: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    with (RESULTS / study["file"]).open(encoding="utf-8") as file:
+    return _lines(RESULTS / study["file"])
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
         yield from (json.loads(line) for line in file)
 
 
@@ -293,7 +308,7 @@ def _origin(study: dict[str, Any] | None, ours: Found) -> str:
     where = f"commit {study['commit']}, " if "commit" in study else ""
     text = (
         f"Here: {runs} {plural} per row, `{study['command']}` ({where}{study['machine']}, {study['versions']}); "
-        f"rows in [{study['file']}](results/{study['file']})."
+        f"rows in {', '.join(f'[{name}](results/{name})' for name in files_of(study))}."
     )
     return text if study["full_size"] else f"{text} Not the published size: {study['differs']}."
 

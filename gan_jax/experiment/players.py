@@ -27,6 +27,7 @@ from gan_jax.networks.progressive import ProgressiveDiscriminator, ProgressiveGe
 from gan_jax.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.networks.stacked_networks import StackedDiscriminator, StackedGenerator
+from gan_jax.networks.strided import StridedDiscriminator, StridedGenerator
 from gan_jax.training.evolution import Evolution
 from gan_jax.training.optimizers import OPTIMIZERS, Adam, Optimizer
 from gan_jax.training.replay import REPLAYS, PastDiscriminators, Replay
@@ -117,6 +118,7 @@ class Generator:
             NormFreeGenerator,
             ProgressiveGenerator,
             StackedGenerator,
+            StridedGenerator,
             PointGenerator,
             GeneratorMixture,
             Bidirectional,
@@ -181,6 +183,7 @@ class Discriminator:
             NormFreeDiscriminator,
             ProgressiveDiscriminator,
             StackedDiscriminator,
+            StridedDiscriminator,
             LinearDiscriminator,
             AutoencoderDiscriminator,
             SpectralNorm,

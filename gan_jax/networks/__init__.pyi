@@ -26,5 +26,7 @@ from .resnet import ResNetDiscriminator as ResNetDiscriminator
 from .spectral import SpectralNorm as SpectralNorm
 from .stacked_networks import StackedGenerator as StackedGenerator
 from .stacked_networks import StackedDiscriminator as StackedDiscriminator
+from .strided import StridedGenerator as StridedGenerator
+from .strided import StridedDiscriminator as StridedDiscriminator
 
 __all__: list[str]

@@ -19,6 +19,7 @@ from gan_jax.networks.progressive import ProgressiveDiscriminator
 from gan_jax.networks.resnet import ResNetDiscriminator
 from gan_jax.networks.spectral import SpectralNorm
 from gan_jax.networks.stacked_networks import StackedDiscriminator
+from gan_jax.networks.strided import StridedDiscriminator
 from gan_jax.training.chunks import ChunkSpec, chunk
 from gan_jax.training.precision import in_precision, with_compute_dtype
 from gan_jax.training.state import init
@@ -34,6 +35,7 @@ DISCRIMINATORS = {
     "dcgan": (DCGANDiscriminator(width=4, **HALF), IMAGE),
     "resnet": (ResNetDiscriminator(width=8, **HALF), IMAGE),
     "stacked": (StackedDiscriminator(**HALF), IMAGE),
+    "strided": (StridedDiscriminator(widths=(4, 8), **HALF), IMAGE),
     "progressive": (ProgressiveDiscriminator(width=8, **HALF), (16, 16, 1)),
     "packed": (Packed(network=MLPDiscriminator(**HALF), num=2), (4,)),
     "spectral norm": (SpectralNorm(network=MLPDiscriminator(**HALF)), VECTOR),
