@@ -1,6 +1,6 @@
 """A ring of eight Gaussians with random weights: which modes does a GAN drop, the rare ones?
 
-Claim: a GAN drops the modes with few data first, and remedies that keep all modes of an even ring keep the rare ones too.
+Claim: a GAN drops the modes with few data first, and remedies that keep all modes of an even ring keep the rare ones.
 Command: gan-jax sweep random_ring
 Cost: not measured yet.
 Figure: captured modes of 8, and the captured share of each mode by its weight; docs/remedies.md.

@@ -5,9 +5,9 @@ Claim: the plain GAN at a learning rate of 5e-4 (b1 = .8) has 747 of 1,000 modes
     runs.
 Command: gan-jax sweep stacked_mnist_compact --data DIR
 Cost: not measured yet.
-Figure: modes of 1,000 by confidence and count, of 25,024 samples (as published, 25,000, in whole batches); docs/results.md.
+Figure: modes of 1,000 by confidence and count, of 25,024 samples; docs/results.md.
 
-50 epochs of 100,000 stacked images, 78,125 steps of batch 64.
+50 epochs of 100,000 stacked images, 78,125 steps of batch 64. As published, but for 24 samples more: whole batches.
 
 References:
     K. Otstot, A. Kumar, L. Sankar et al., "Addressing GAN Training Instabilities via Tunable Classification Losses",

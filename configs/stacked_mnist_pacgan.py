@@ -7,8 +7,8 @@ Cost: 100,000 steps of batch 64 with 5x5 kernels, about 10 hours per run on two 
 Figure: modes of 1,000 and KL, of 26,112 samples; docs/results.md.
 
 As published, pixels of real images are in [0, 1] while G ends in tanh (`data_range="unit"`; "signed" mends that), the
-classifier reads G's bare output, and G moves twice in a step. There the second update has the latents of the first, here
-fresh ones.
+classifier reads G's bare output, and G moves twice in a step. There the second update has the latents of the first,
+here fresh ones.
 
 References:
     Z. Lin, A. Khetan, G. Fanti, S. Oh, "PacGAN: The power of two samples in generative adversarial networks", NeurIPS
