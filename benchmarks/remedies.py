@@ -2,10 +2,13 @@
 
     python benchmarks/remedies.py found SWEEP [--out FILE]     rows of a finished `gan-jax sweep remedies_ring`
     python benchmarks/remedies.py cost CONFIG [--rounds 5]     parameters, time and memory beside the plain GAN
+    python benchmarks/remedies.py weights SWEEP                modes that runs keep, by weight, of a random ring
     python benchmarks/remedies.py table ROWS [ROWS ...]        such rows as one table in Markdown, a line a remedy
 
 found   A row an arm. Mixtures: modes, high-quality share and KL at the last evaluation; images: classes captured,
         effective classes, junk, variance and KL. Means over seeds with standard errors; outcomes and onsets.
+weights A Markdown table: for every arm the number of runs that capture each mode at the last evaluation, the heaviest
+        mode first, and the correlation of weight and capture over modes and runs.
 cost    A row a remedy: milliseconds a step in turns with the plain GAN's, and the ratio; parameters of both players;
         bytes of the state that a run carries; bytes that the program needs beside its arguments (XLA's analysis).
 """
@@ -67,6 +70,42 @@ def found(sweep: Path) -> list[dict]:
         ]
         rows.append(row)
     return rows
+
+
+def captured_by_weight(sweep: Path) -> str:
+    """A Markdown table of the runs that capture each mode of a mixture, a line an arm, the heaviest mode first.
+
+    Args:
+        sweep: folder of a finished sweep over one mixture, or the part of it that `benchmarks/stored_study.py` keeps.
+
+    Returns:
+        The table. A mode is captured if it has the share of its expected samples that the detector's rule names.
+    """
+    directory = SweepDirectory.open(sweep)
+    experiment: Any = directory.read_record().sweep.arms[0].experiment
+    weights = np.asarray(experiment.data.source(()).weights, float)
+    detector = experiment.detector
+    least = np.maximum(detector.rule.min_share * detector.num_samples * weights, 1)
+    last: dict[int, dict] = {}
+    for row in directory.read_metrics():
+        if row["step"] >= last.get(row["member"], row)["step"]:
+            last[row["member"]] = row
+    order = np.argsort(-weights)
+    lines = [["remedy", "runs", *(f"{100 * weight:.1f} %" for weight in weights[order]), "correlation"]]
+    lines.append(["---"] * len(lines[0]))
+    arms: dict[str, list[np.ndarray]] = {}
+    for member in sorted(directory.read_members(), key=lambda row: row["member"]):
+        values = last[member["member"]]["evaluation"]
+        counts = np.asarray((values.get("batch") or values["running"])["counts"])
+        arms.setdefault(member["arm"], []).append(counts >= least)
+    for arm, runs in arms.items():
+        kept = np.array(runs)
+        constant = kept.all() or not kept.any()
+        correlation = (
+            "–" if constant else f"{np.corrcoef(np.broadcast_to(weights, kept.shape).flat, kept.flat)[0, 1]:.2f}"
+        )
+        lines.append([f"`{arm}`", str(len(runs)), *map(str, kept.sum(axis=0)[order]), correlation])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def cost(name: str, plain: Training, training: Training, num_rounds: int, num_steps: int) -> dict[str, Any]:
@@ -142,7 +181,7 @@ def _rounded(value: Any) -> float | None:
 def make_parser() -> argparse.ArgumentParser:
     """The script's arguments."""
     parser = arguments(__doc__, rounds=5, cases="remedies of cost")
-    parser.add_argument("what", choices=("found", "cost", "table"))
+    parser.add_argument("what", choices=("found", "cost", "weights", "table"))
     parser.add_argument("which", nargs="+", help="a sweep's folder, a config, or files of rows")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--steps", type=int, default=200, help="of a round")
@@ -154,6 +193,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "table":
         print(table([read_rows(Path(name)) for name in options.which]))
+    elif options.what == "weights":
+        print(captured_by_weight(Path(options.which[0])))
     elif options.what == "found":
         for figures in found(Path(options.which[0])):
             emit("remedies found", figures["arm"], figures, options.out)

@@ -1,8 +1,8 @@
 """Stacks of three of scikit-learn's digits, 1,000 modes, with MLPs: a thousand-mode game that collapses in minutes.
 
-Claim: the recipe of digits_collapse (Adam with b1 = .9, five updates of D per step) first covers most of the 1,000 modes
-    and then loses them one after another. Unrolling, packing and R3GAN's loss are each reported to cover more modes of
-    Stacked MNIST, of which this is a small version.
+Claim: by the recipe of digits_collapse (Adam with b1 = .9, five updates of D per step) G first covers most of the modes
+    and then loses them one after another. Unrolling, packing and the loss of R3GAN are each reported to cover more of
+    the modes of Stacked MNIST, of which this is a small version.
 Command: gan-jax sweep stacked_digits
     one of them: gan-jax train stacked_digits+r3gan
 Cost: not measured yet.
