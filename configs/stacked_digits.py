@@ -3,8 +3,8 @@
 Claim: by the recipe of digits_collapse (Adam with b1 = .9, five updates of D per step) G first covers most of the modes
     and then loses them one after another. Unrolling, packing and the loss of R3GAN are each reported to cover more of
     the modes of Stacked MNIST, of which this is a small version.
-    R3GAN's paper says that both penalties and the relativistic pairing are needed: the last three arms leave out one each,
-    and both.
+    R3GAN's paper says that both penalties and the relativistic pairing are needed: the last three arms leave out the
+    pairing, the pairing and R2, and R2.
 Command: gan-jax sweep stacked_digits
     one of them: gan-jax train stacked_digits+r3gan
 Cost: not measured yet.
