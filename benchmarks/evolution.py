@@ -38,7 +38,9 @@ def objective_of(experiment: Experiment, state: TrainState, key: jax.Array):
     """G's loss as a function of its parameters on one batch, (loss, None)."""
     source = experiment.data.source(())
     context = StepContext(experiment, state.step, source, None)
-    real, latent = source.sample(key, experiment.batch_size), sample_latent(experiment, key, experiment.batch_size)
+    key_real, key_latent, key = jax.random.split(key, 3)
+    real = source.sample(key_real, experiment.batch_size)
+    latent = sample_latent(experiment, key_latent, experiment.batch_size)
     loss = generator_objective(context, state, make_draws(real, latent, key, key))
     return lambda params: (loss(params)[0], None)
 

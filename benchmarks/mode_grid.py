@@ -3,8 +3,8 @@
     python benchmarks/mode_grid.py SWEEP [--data DIR] [--out FILE]
 
 A row for every run and every cell of confidence and count: the modes that at least `count` samples capture, of those
-samples whose three classes all have a probability of at least `confidence`, as in `gan-jax evaluate --metrics modes`.
-At the end it prints the mean over the runs of each arm.
+samples whose three class probabilities have a product of at least `confidence`. Batch norm of G has its running
+statistics. At the end it prints the mean over the runs of each arm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def cells(result: dict[str, Any]) -> list[dict[str, Any]]:
     grid = result["grid"]
     return [
         {"confidence": confidence, "count": count, "modes": modes}
-        for confidence, of_confidence in zip(grid["confidences"], grid["modes"], strict=True)
+        for confidence, of_confidence in zip(grid["confidences"], grid["product_modes"], strict=True)
         for count, modes in zip(grid["min_counts"], of_confidence, strict=True)
     ]
 
@@ -66,7 +66,9 @@ def main() -> None:
     rows = []
     for member in sorted(SweepDirectory.open(options.sweep).read_members(), key=lambda row: row["member"]):
         name = f"{options.sweep}#{member['member']}"
-        result = evaluate_run_samples(name, metrics="modes", intervals=False, location=options.data)
+        result = evaluate_run_samples(
+            name, metrics="modes", statistics="running", intervals=False, location=options.data
+        )
         for cell in cells(result):
             rows.append({"arm": member["arm"], "seed": member["seed"], "step": result["step"], **cell})
             emit("mode grid", member["arm"], rows[-1], options.out)

@@ -7,8 +7,8 @@
 
 found   A row an arm. Mixtures: modes, high-quality share and KL at the last evaluation; images: classes captured,
         effective classes, junk, variance and KL. Means over seeds with standard errors; outcomes and onsets.
-weights A Markdown table: for every arm the number of runs that capture each mode at the last evaluation, the heaviest
-        mode first, and the correlation of weight and capture over modes and runs.
+weights A Markdown table: for every remedy the share of runs that capture the heaviest mode at the last evaluation, the
+        second, and so on (the head has their mean weights), and the correlation of weight and capture.
 cost    A row a remedy: milliseconds a step in turns with the plain GAN's, and the ratio; parameters of both players;
         bytes of the state that a run carries; bytes that the program needs beside its arguments (XLA's analysis).
 """
@@ -73,38 +73,41 @@ def found(sweep: Path) -> list[dict]:
 
 
 def captured_by_weight(sweep: Path) -> str:
-    """A Markdown table of the runs that capture each mode of a mixture, a line an arm, the heaviest mode first.
+    """A Markdown table of how often each mode of a mixture is captured, a line a remedy, the heaviest mode first.
 
     Args:
-        sweep: folder of a finished sweep over one mixture, or the part of it that `benchmarks/stored_study.py` keeps.
+        sweep: folder of a finished sweep over mixtures, or the part of it that `benchmarks/stored_study.py` keeps. Arms
+            with the same setting `remedy` are joined, whatever the weights of their modes.
 
     Returns:
         The table. A mode is captured if it has the share of its expected samples that the detector's rule names.
     """
     directory = SweepDirectory.open(sweep)
-    experiment: Any = directory.read_record().sweep.arms[0].experiment
-    weights = np.asarray(experiment.data.source(()).weights, float)
-    detector = experiment.detector
-    least = np.maximum(detector.rule.min_share * detector.num_samples * weights, 1)
+    arms = {arm.name: arm for arm in directory.read_record().sweep.arms}
     last: dict[int, dict] = {}
     for row in directory.read_metrics():
         if row["step"] >= last.get(row["member"], row)["step"]:
             last[row["member"]] = row
-    order = np.argsort(-weights)
-    lines = [["remedy", "runs", *(f"{100 * weight:.1f} %" for weight in weights[order]), "correlation"]]
-    lines.append(["---"] * len(lines[0]))
-    arms: dict[str, list[np.ndarray]] = {}
+    kept: dict[str, list[np.ndarray]] = {}
+    shares: dict[str, list[np.ndarray]] = {}
     for member in sorted(directory.read_members(), key=lambda row: row["member"]):
+        experiment: Any = arms[member["arm"]].experiment
+        weights = np.asarray(experiment.data.source(()).weights, float)
+        least = np.maximum(experiment.detector.rule.min_share * experiment.detector.num_samples * weights, 1)
         values = last[member["member"]]["evaluation"]
-        counts = np.asarray((values.get("batch") or values["running"])["counts"])
-        arms.setdefault(member["arm"], []).append(counts >= least)
-    for arm, runs in arms.items():
-        kept = np.array(runs)
-        constant = kept.all() or not kept.any()
-        correlation = (
-            "–" if constant else f"{np.corrcoef(np.broadcast_to(weights, kept.shape).flat, kept.flat)[0, 1]:.2f}"
-        )
-        lines.append([f"`{arm}`", str(len(runs)), *map(str, kept.sum(axis=0)[order]), correlation])
+        counts = np.asarray((values.get("running") or values["batch"])["counts"])
+        order, name = np.argsort(-weights), str(arms[member["arm"]].settings.get("remedy", member["arm"]))
+        kept.setdefault(name, []).append((counts >= least)[order])
+        shares.setdefault(name, []).append(weights[order])
+    mean = np.mean([each for own in shares.values() for each in own], axis=0)
+    lines = [["remedy", "runs", "modes", *(f"{100 * weight:.1f} %" for weight in mean), "correlation"]]
+    lines.append(["---"] * len(lines[0]))
+    for name, runs in kept.items():
+        found, weights = np.array(runs), np.array(shares[name])
+        constant = found.all() or not found.any()
+        correlation = "–" if constant else f"{np.corrcoef(weights.flat, found.flat)[0, 1]:.2f}"
+        percents = [f"{100 * share:.0f} %" for share in found.mean(axis=0)]
+        lines.append([f"`{name}`", str(len(runs)), f"{found.sum(axis=1).mean():.1f}", *percents, correlation])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

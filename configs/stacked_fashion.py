@@ -15,7 +15,7 @@ from gan_jax.experiment.remedies import REMEDIES
 from gan_jax.experiment.settings import override
 from gan_jax.experiment.sweep import Arm, Sweep
 
-ARMS = ("plain", "packing_2", "r3gan")
+ARMS = ("plain", "packing_2", "label_noise")
 
 
 def experiment() -> Experiment:

@@ -6,9 +6,9 @@ Command: gan-jax sweep stacked_mnist_pacgan --data DIR
 Cost: 100,000 steps of batch 64 with 5x5 kernels, about 10 hours per run on two fast cores: the full length needs a GPU.
 Figure: modes of 1,000 and KL, of 26,112 samples; docs/results.md.
 
-As published, pixels of real images are in [0, 1] while G ends in tanh (`data_range="unit"`; "signed" mends that), the
-classifier reads G's bare output, and G moves twice in a step. There the second update has the latents of the first,
-here fresh ones.
+As published, pixels of real images are in [0, 1] while G ends in tanh (`data_range="unit"`; "signed" mends that), and G
+moves twice in a step. What differs: there the second update has the latents of the first, here fresh ones; and there
+the classifier reads pixels below 0, here they count as 0.
 
 References:
     Z. Lin, A. Khetan, G. Fanti, S. Oh, "PacGAN: The power of two samples in generative adversarial networks", NeurIPS

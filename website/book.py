@@ -110,7 +110,10 @@ def _sweep(study: dict[str, Any]) -> Found:
                 if seen.get(metric) is not None:
                     values.setdefault((row["arm"], metric), []).append(unit * seen[metric])
         if (folder / "grid.jsonl").exists():
-            for row in _lines(folder / "grid.jsonl"):
+            cells = {
+                (row["arm"], row["seed"], row["confidence"], row["count"]): row for row in _lines(folder / "grid.jsonl")
+            }
+            for row in cells.values():
                 metric = f"modes, p >= {row['confidence']:g}, count >= {row['count']}"
                 values.setdefault((row["arm"], metric), []).append(row["modes"])
     return {(arm, metric): estimate(found) for (arm, metric), found in values.items()}

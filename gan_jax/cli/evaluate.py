@@ -54,6 +54,11 @@ def add_evaluate(commands: Any, run_help: str) -> Parser:
     )
     parser.option("--step", type=Whole(), help="step of the checkpoint (default: the newest)")
     parser.option("--num-samples", type=Whole(1), metavar="N", help="number of samples (default: as in training)")
+    parser.option(
+        "--statistics",
+        choices=("batch", "running"),
+        help="with --metrics, those by which a G with batch norm normalises (default: batch)",
+    )
     parser.option("--seed", type=SEED, help="seed of fresh latents (default: the run's own, as in its evaluations)")
     parser.option(
         "--truncation", type=Number(above=0), metavar="T", help="draw latents within [-T, T] (default: no truncation)"
@@ -90,7 +95,7 @@ def evaluate_command(options: argparse.Namespace, settings: Settings) -> int:
     elif options.metrics is not None:
         result, shown = _of_run(options), sample_table
     else:
-        for name in ("reference", "features", "no_intervals"):
+        for name in ("reference", "features", "no_intervals", "statistics"):
             if getattr(options, name):
                 raise UsageError(f"--{name.replace('_', '-')} needs --metrics or --samples: add --metrics all")
         shown = evaluation_table
@@ -111,7 +116,7 @@ def _of_samples(options: argparse.Namespace) -> dict[str, Any]:
     from gan_jax.data.sample_files import read_samples
     from gan_jax.metrics.sample_evaluation import evaluate_samples
 
-    for name in ("step", "truncation", "code_config", "trust"):
+    for name in ("step", "truncation", "statistics", "code_config", "trust"):
         if getattr(options, name):
             raise UsageError(
                 f"--{name.replace('code_', '')} is for runs, and has no meaning with --samples: leave it out"
@@ -144,6 +149,7 @@ def _of_run(options: argparse.Namespace) -> dict[str, Any]:
         step=options.step,
         num_samples=options.num_samples,
         latent_seed=options.seed,
+        statistics=options.statistics or "batch",
         location=options.data,
         allowed=allowed_code(options),
         **_common(options, options.metrics),

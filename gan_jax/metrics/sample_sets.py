@@ -103,6 +103,12 @@ def class_modes(probabilities: Array) -> tuple[Array, Array]:
     return jnp.argmax(by_channel, axis=-1) @ digits, jnp.min(jnp.max(by_channel, axis=-1), axis=1)
 
 
+def joint_probability(probabilities: Array) -> Array:
+    """The product over the channels of the largest class probabilities, [n], of [n, c * 10]."""
+    by_channel = probabilities.reshape(probabilities.shape[0], -1, NUM_CLASSES)
+    return jnp.prod(jnp.max(by_channel, axis=-1), axis=1)
+
+
 def nearest_modes(points: Array, modes: Array, std: Array, noisy: Array) -> tuple[Array, Array]:
     """The nearest mode of each point in standard deviations, and 1 where it is within the radius, else 0.
 

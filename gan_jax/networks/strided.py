@@ -1,15 +1,15 @@
 """Networks of strided convolutions with any kernel and widths: those of DCGAN-tensorflow and of small PyTorch programs.
 
-With their defaults they are the networks of DCGAN-tensorflow, which PacGAN's and VEEGAN's Stacked MNIST experiments
-use. With `rounding="down"`, `kernel=3`, `widths=(32, 16, 8)` and `init_name="torch_default"` they are those of the
-alpha-GAN papers.
+With their defaults they are the networks of DCGAN-tensorflow, in PacGAN's version for Stacked MNIST. With
+`rounding="down"`, `kernel=3`, `widths=(32, 16, 8)`, `init_name="torch_default"` and `use_bias=False` they are those of
+the alpha-GAN papers.
 
 Biases before batch norm, which it cancels, are left out, as in `stacked_networks`.
 
 References:
     T. Kim's DCGAN-tensorflow, and Z. Lin et al., "PacGAN", NeurIPS 2018, `VEEGAN_experiment/model.py`.
     K. Otstot, A. Kumar, L. Sankar et al., code of "Addressing GAN Training Instabilities via Tunable Classification
-        Losses", arXiv 2310.18291, `experiments/stacked_mnist.py`.
+        Losses", arXiv 2310.18291, `experiment2.py`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ _STDDEV = 0.02
 _KERNEL = "pixels along a side of every kernel; 5 as in DCGAN-tensorflow"
 _ROUNDING = "half of an odd size: up, as TensorFlow's SAME padding, or down, as PyTorch's convolutions"
 _INIT = "normal with standard deviation 0.02, or uniform as PyTorch's convolutions begin"
+_BIAS = "whether layers without batch norm have a bias, which begins at 0"
 _CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
 _RANGE = (
     "range of the pixels between the two networks: signed is [-1, 1]; unit is [0, 1] for real images, while G still "
@@ -90,6 +91,7 @@ class StridedGenerator:
     kernel: int = setting(default=5, at_least=3, doc=_KERNEL)
     rounding: Rounding = setting(default="up", doc=_ROUNDING)
     init_name: InitName = setting(default="normal", doc=_INIT)
+    use_bias: bool = setting(default=True, doc=_BIAS)
     data_range: DataRange = setting(default="signed", doc=_RANGE)
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
@@ -107,6 +109,7 @@ class StridedGenerator:
             self.kernel,
             self.rounding,
             self.init_name,
+            self.use_bias,
             self.data_range,
             self.convolution,
             compute_dtype(self.compute_dtype),
@@ -134,6 +137,7 @@ class StridedDiscriminator:
         default=0.2, at_least=0, at_most=1, doc="slope of the LeakyReLU for negative values"
     )
     init_name: InitName = setting(default="normal", doc=_INIT)
+    use_bias: bool = setting(default=True, doc=_BIAS)
     data_range: DataRange = setting(default="signed", doc=_RANGE)
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
@@ -151,6 +155,7 @@ class StridedDiscriminator:
             self.rounding,
             self.negative_slope,
             self.init_name,
+            self.use_bias,
             self.data_range,
             self.convolution,
             compute_dtype(self.compute_dtype),
@@ -198,6 +203,7 @@ class StridedGeneratorModule(nn.Module):
     kernel: int
     rounding: Rounding
     init_name: InitName
+    use_bias: bool
     data_range: DataRange
     convolution: str
     dtype: Any
@@ -220,19 +226,17 @@ class StridedGeneratorModule(nn.Module):
         )
         h = self._block(0, dense(latent).reshape(latent.shape[0], size, size, self.widths[0]), train)
         for i, width in enumerate(self.widths[1:], start=1):
-            h = self._block(i, self._larger(width, paddings[-i], f"conv_{i}")(h), train)
-        image = jnp.tanh(self._larger(self.shape[-1], paddings[0], "output")(h))
+            h = self._block(i, self._larger(width, paddings[-i], False, f"conv_{i}")(h), train)
+        image = jnp.tanh(self._larger(self.shape[-1], paddings[0], self.use_bias, "output")(h))
         # Between the players, pixels of real images are in [0, 1]; outside they are in [-1, 1].
         return 2 * image - 1 if self.data_range == "unit" else image
 
     def _init(self, fan_in: int) -> nn.initializers.Initializer:
         return nn.initializers.normal(_STDDEV) if self.init_name == "normal" else _fan_in_uniform(fan_in)
 
-    def _larger(self, width: int, padding: tuple[int, int], name: str) -> ConvTranspose:
-        size, fan_in = (self.kernel, self.kernel), self.kernel**2 * width
-        return ConvTranspose(
-            width, size, 2, padding, False, self._init(fan_in), self.dtype, self.convolution, name=name
-        )
+    def _larger(self, width: int, padding: tuple[int, int], use_bias: bool, name: str) -> ConvTranspose:
+        size, init = (self.kernel, self.kernel), self._init(self.kernel**2 * width)
+        return ConvTranspose(width, size, 2, padding, use_bias, init, self.dtype, self.convolution, name=name)
 
     def _block(self, i: int, h: jax.Array, train: bool) -> jax.Array:
         h = nn.relu(BatchNorm(self.axis_name, dtype=self.dtype, name=f"norm_{i}")(h, train=train))
@@ -249,6 +253,7 @@ class StridedDiscriminatorModule(nn.Module):
     rounding: Rounding
     negative_slope: Any
     init_name: InitName
+    use_bias: bool
     data_range: DataRange
     convolution: str
     dtype: Any
@@ -262,7 +267,8 @@ class StridedDiscriminatorModule(nn.Module):
             _, padding = halved(h.shape[1], self.kernel, self.rounding)
             size, fan_in = (self.kernel, self.kernel), self.kernel**2 * h.shape[-1]
             init = nn.initializers.truncated_normal(_STDDEV) if self.init_name == "normal" else _fan_in_uniform(fan_in)
-            h = Conv(width, size, 2, padding, False, init, self.dtype, self.convolution, name=f"conv_{i}")(h)
+            use_bias = self.use_bias and i == 0
+            h = Conv(width, size, 2, padding, use_bias, init, self.dtype, self.convolution, name=f"conv_{i}")(h)
             if i > 0:
                 h = BatchNorm(self.axis_name, dtype=self.dtype, name=f"norm_{i}")(h, train=train)
             h = nn.leaky_relu(h, self.negative_slope)
@@ -270,6 +276,6 @@ class StridedDiscriminatorModule(nn.Module):
                 self.sow("features", f"block_{i}", h)
         h = h.reshape(h.shape[0], -1)
         last = nn.initializers.normal(_STDDEV) if self.init_name == "normal" else _fan_in_uniform(h.shape[-1])
-        # The published small network ends in a convolution without a bias, and a bias changes no gradient of G.
-        score = nn.Dense(1, kernel_init=last, dtype=output_dtype(self.dtype), name="output")(h)
+        dtype = output_dtype(self.dtype)
+        score = nn.Dense(1, use_bias=self.use_bias, kernel_init=last, dtype=dtype, name="output")(h)
         return score[:, 0]

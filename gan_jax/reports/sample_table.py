@@ -49,11 +49,23 @@ def _head(result: dict[str, Any]) -> list[str]:
 
 
 def _grid_table(grid: dict[str, Any]) -> str:
+    """The modes by confidence and count; for stacked images also by the product of the three probabilities."""
+    mixture = "nearest mode" in grid["rule"]
+    text = _cells(grid, "modes", "real_modes", ("anywhere", "within 3 std") if mixture else None)
+    head = "modes by the two published thresholds (real data in brackets)"
+    text = f"{head}{'' if mixture else '; p: ' + grid['rule']}\n{text}"
+    if "product_modes" in grid:
+        cells = _cells(grid, "product_modes", "real_product_modes")
+        text += f"\nthe same; p: product of the three class probabilities\n{cells}"
+    return text
+
+
+def _cells(grid: dict[str, Any], name: str, real: str, labels: tuple[str, ...] | None = None) -> str:
     rows = [["", *(f"count >= {count}" for count in grid["min_counts"])]]
-    for confidence, found, real in zip(grid["confidences"], grid["modes"], grid["real_modes"], strict=True):
-        cells = [f"{one:,} ({other:,})" for one, other in zip(found, real, strict=True)]
-        rows.append([f"p >= {confidence:g}", *cells])
-    return f"modes by the two published thresholds (real data in brackets); p: {grid['rule']}\n{text_table(rows)}"
+    labels = labels or tuple(f"p >= {confidence:g}" for confidence in grid["confidences"])
+    for label, found, others in zip(labels, grid[name], grid[real], strict=True):
+        rows.append([label, *(f"{one:,} ({other:,})" for one, other in zip(found, others, strict=True))])
+    return text_table(rows)
 
 
 def _number(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ def evaluate_run_samples(
     step: int | None = None,
     num_samples: int | None = None,
     latent_seed: int | None = None,
+    statistics: Literal["batch", "running"] = "batch",
     location: str | None = None,
     allowed: AllowedCode = NO_CODE,
     **options: Any,
@@ -45,6 +46,8 @@ def evaluate_run_samples(
         step: the step of the checkpoint; None takes the newest that can be read.
         num_samples: number of samples; None draws as many as in training.
         latent_seed: the seed of fresh latents; None takes those of the run's evaluations.
+        statistics: by which a generator with batch norm normalises: those of batches of the training size, or the
+            running ones. Other generators have none.
         location: the folder of the data set; None takes the one that the run used.
         allowed: code that may be executed to read the run's record.
         **options: further arguments of `evaluate_samples`.
@@ -69,7 +72,12 @@ def evaluate_run_samples(
         problems.append("these are not the data that the run was trained on: their contents differ")
     generator = trained_generator(experiment, state)
     key = None if latent_seed is None else jax.random.key(latent_seed)
-    samples = generator.sample(key, num_samples or experiment.detector.num_samples)
+    drawn = generator.sample_modes(key, num_samples or experiment.detector.num_samples)
+    samples = drawn.get(statistics, drawn["running"])
+    if "batch" in drawn:
+        problems.append(
+            f"G has batch norm, by {'running statistics' if statistics == 'running' else 'those of batches'}"
+        )
     if not bool(jnp.all(jnp.isfinite(samples))):
         raise SampleError(
             f"the samples of {stored.name} at step {generator.step:,} are not finite: give an earlier --step"

@@ -4,7 +4,7 @@ from benchmarks.mode_grid import cells, table
 
 
 def test_cells_and_means():
-    result = {"grid": {"confidences": [0.0, 0.9], "min_counts": [1, 10], "modes": [[8, 4], [2, 1]]}}
+    result = {"grid": {"confidences": [0.0, 0.9], "min_counts": [1, 10], "product_modes": [[8, 4], [2, 1]]}}
     rows = [{"arm": "plain", **cell} for cell in cells(result)]
     assert [(row["confidence"], row["count"], row["modes"]) for row in rows] == [
         (0.0, 1, 8),
