@@ -10,13 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.data.image_arrays import NUM_CLASSES
 from gan_jax.metrics.intervals import error_quantile, half_sample_errors
 from gan_jax.metrics.metric_kind import Known, SampleMetric
 from gan_jax.metrics.mode_grid import CONFIDENCES, MIN_COUNTS, mode_grid
 from gan_jax.metrics.sample_cases import Features, SampleError, prepared_samples
 from gan_jax.metrics.sample_metrics import SAMPLE_METRICS
-from gan_jax.metrics.sample_sets import SampleSet, joint_probability
+from gan_jax.metrics.sample_sets import SampleSet
 from gan_jax.metrics.yardsticks import Yardstick
 
 
@@ -239,9 +238,9 @@ def _grid(sets: Sets, known: Known) -> dict[str, Any]:
         mode_grid(part.mode, part.confidence, known.weights, confidences, counts) for part in (sets.samples, sets.other)
     )
     products = {}
-    if sets.samples.probabilities is not None and sets.samples.probabilities.shape[1] > NUM_CLASSES:
+    if sets.samples.joint is not None:
         by_product, real_by_product = (
-            mode_grid(part.mode, joint_probability(part.probabilities), known.weights, confidences, counts).modes
+            mode_grid(part.mode, part.joint, known.weights, confidences, counts).modes
             for part in (sets.samples, sets.other)
         )
         products = {"product_modes": by_product, "real_product_modes": real_by_product}

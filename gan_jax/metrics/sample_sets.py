@@ -27,10 +27,11 @@ class SampleSet(NamedTuple):
     Attributes:
         data: [n, size, size, c] images in [-1, 1], or [n, d] points.
         features: [n, d].
-        probabilities: [n, K] of classes; for stacked images of the 3 channels, [n, 3 * K].
+        probabilities: [n, K] of classes; None for stacked images.
         mode: int32 [n], the class, the triple of classes, or the nearest mode.
         confidence: [n], the (least) class probability; for points 1 within `STDS` of the mode and 0 beyond.
         copying: `CopyingDistances` to the training set.
+        joint: [n], for stacked images the product of the three class probabilities.
 
     Example:
         >>> from gan_jax.metrics import SAMPLE_METRICS
@@ -45,6 +46,7 @@ class SampleSet(NamedTuple):
     mode: Any = None
     confidence: Any = None
     copying: Any = None
+    joint: Any = None
 
 
 class FeatureSpace(NamedTuple):

@@ -23,6 +23,7 @@ from gan_jax.metrics.sample_sets import (
     SampleSet,
     class_modes,
     classifier_space,
+    joint_probability,
     nearest_modes,
     pixel_space,
     read_classes,
@@ -63,7 +64,7 @@ class Yardstick:
 
     def measured(self, data: Array, needed: set[str]) -> SampleSet:
         """The set that metrics are given: the fields that are needed and available."""
-        probabilities = mode = confidence = copying = None
+        probabilities = mode = confidence = copying = joint = None
         features = self.space.extract(data) if {"features", "copying"} & needed else None
         if self.known.mixture is not None:
             source = self.known.mixture
@@ -73,8 +74,9 @@ class Yardstick:
             mode, confidence = class_modes(probabilities)
         if self.train is not None and "copying" in needed:
             copying = copying_distances(features, *self.train)
-        grey = data.shape[-1] == 1
-        return SampleSet(data, features, probabilities if grey else None, mode, confidence, copying)
+        if probabilities is not None and data.shape[-1] > 1:
+            probabilities, joint = None, joint_probability(probabilities)
+        return SampleSet(data, features, probabilities, mode, confidence, copying, joint)
 
     def has(self, field: str) -> bool:
         """Whether a field that a metric needs is available."""

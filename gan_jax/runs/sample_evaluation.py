@@ -75,9 +75,8 @@ def evaluate_run_samples(
     drawn = generator.sample_modes(key, num_samples or experiment.detector.num_samples)
     samples = drawn.get(statistics, drawn["running"])
     if "batch" in drawn:
-        problems.append(
-            f"G has batch norm, by {'running statistics' if statistics == 'running' else 'those of batches'}"
-        )
+        by = "running statistics" if statistics == "running" else "the statistics of batches"
+        problems.append(f"batch norm of G: by {by}")
     if not bool(jnp.all(jnp.isfinite(samples))):
         raise SampleError(
             f"the samples of {stored.name} at step {generator.step:,} are not finite: give an earlier --step"

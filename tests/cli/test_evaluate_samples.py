@@ -80,6 +80,21 @@ def test_a_run_is_measured_by_chosen_metrics(folder, capsys):
     assert "ssim takes images" in capsys.readouterr().err
 
 
+def test_a_generator_with_batch_norm_is_measured_by_either_statistics(folder, capsys):
+    words = [*RING, "--generator.network.norm", "batch"]
+    assert main(["train", "ring", "--run-dir", "run", *words]) == 0
+    capsys.readouterr()
+    found = []
+    for statistics, note in ((), "the statistics of batches"), (("--statistics", "running"), "running statistics"):
+        assert main(["evaluate", "run", "--metrics", "mmd", "--no-intervals", "--json", *statistics]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert f"batch norm of G: by {note}" in result["notes"]
+        found.append(result["values"]["mmd"]["value"])
+    assert found[0] != found[1]
+    assert main(["evaluate", "run", "--statistics", "running"]) == 2
+    assert "--statistics needs --metrics" in capsys.readouterr().err
+
+
 def test_a_generator_of_images_is_inverted(folder, capsys):
     words = ["--num-steps", "2", "--eval-every-steps", "2", "--detector.num-samples", "64", "--quiet"]
     assert main(["train", "digits_collapse", "--run-dir", "run", *words]) == 0

@@ -14,6 +14,7 @@ from gan_jax.data.stacked import StackedImages, StackedSource, stack_channels
 from gan_jax.metrics.classifier import GATES, classify, load_classifier
 from gan_jax.metrics.sample_cases import SampleError
 from gan_jax.metrics.sample_evaluation import evaluate_samples
+from gan_jax.metrics.sample_sets import class_modes, read_classes
 from gan_jax.metrics.stacked_bounds import expected_divergence, stacked_bounds
 from gan_jax.metrics.stacked_metrics import StackedRule, make_stacked_reference, stacked_metrics, triple_share
 
@@ -265,6 +266,21 @@ def test_samples_of_known_modes_are_counted_and_have_the_divergence_of_their_sha
         10: 0,
         20: 0,
     }
+
+
+def test_the_product_of_three_probabilities_is_stricter_than_the_least(digits):
+    real = StackedSource(digits[0]).sample(jax.random.key(3), 400)
+    noisy = jnp.clip(real + 0.3 * jax.random.normal(jax.random.key(4), real.shape), -1, 1)
+    grid = evaluated(digits, noisy)["grid"]
+    least, product = np.array(grid["modes"]), np.array(grid["product_modes"])
+    np.testing.assert_array_equal(least[0], product[0])  # every sample counts from 0 on
+    assert np.all(product <= least)
+    assert np.any(product[1:] < least[1:])
+    probabilities, _ = read_classes(digits[1], noisy)
+    joint = np.prod(np.asarray(probabilities).reshape(400, 3, 10).max(axis=2), axis=1)
+    modes = np.asarray(class_modes(probabilities)[0])
+    for row, least_product in zip(product, grid["confidences"], strict=True):
+        assert row[0] == len(set(modes[joint >= least_product]))
 
 
 def test_real_stacks_are_within_the_spread_of_real_stacks_and_dropped_modes_are_seen(digits):
