@@ -70,12 +70,14 @@ class Yardstick:
             source = self.known.mixture
             mode, confidence = nearest_modes(data, source.modes, source.std, source.noisy)
         elif self.classifier is not None:
-            probabilities = read_classes(self.classifier, data)[0]
-            mode, confidence = class_modes(probabilities)
+            by_class = read_classes(self.classifier, data)[0]
+            mode, confidence = class_modes(by_class)
+            if data.shape[-1] == 1:
+                probabilities = by_class
+            else:
+                joint = joint_probability(by_class)
         if self.train is not None and "copying" in needed:
             copying = copying_distances(features, *self.train)
-        if probabilities is not None and data.shape[-1] > 1:
-            probabilities, joint = None, joint_probability(probabilities)
         return SampleSet(data, features, probabilities, mode, confidence, copying, joint)
 
     def has(self, field: str) -> bool:
