@@ -44,6 +44,7 @@ def test_a_judgement_follows_the_intervals(published, ours, word):
 def test_an_interval_ends_where_the_metric_does():
     assert shown(Estimate(94.0, 70.0, 118.0, 3), (0, 100)) == "94 (70 to 100)"
     assert shown(Estimate(9.0, None, None, 5, censored=True)) == "over 9"
+    assert shown(Estimate(9.0, None, None, 5, censored=True, num_events=1)) == "over 9 (1 of 5 failed)"
 
 
 def test_every_study_is_complete():

@@ -41,6 +41,7 @@ class Estimate(NamedTuple):
         high: upper end.
         num_runs: number of runs.
         censored: whether the mean is a lower bound, since runs ended before the event.
+        num_events: number of runs that had the event; None for other metrics.
     """
 
     mean: float
@@ -48,6 +49,7 @@ class Estimate(NamedTuple):
     high: float | None
     num_runs: int
     censored: bool = False
+    num_events: int | None = None
 
 
 Found = dict[tuple[str | None, str], Estimate]
@@ -94,7 +96,9 @@ def _members(study: dict[str, Any]) -> Found:
             step = float(onset or row["last_step"])
             epochs.setdefault(row["arm"], []).append((step / study["steps_per_epoch"], not onset))
     return {
-        (arm, "onset_epoch"): estimate([value for value, _ in seen], censored=any(open_end for _, open_end in seen))
+        (arm, "onset_epoch"): estimate(
+            [value for value, _ in seen], censored=any(open_end for _, open_end in seen)
+        )._replace(num_events=sum(not open_end for _, open_end in seen))
         for arm, seen in epochs.items()
     }
 
@@ -290,6 +294,8 @@ def shown(ours: Estimate, bounds: tuple[float | None, float | None] | None = Non
         bounds: smallest and largest possible value of the metric; the interval is cut off there.
     """
     text = f"over {number(ours.mean)}" if ours.censored else number(ours.mean)
+    if ours.censored and ours.num_events is not None:
+        text += f" ({ours.num_events} of {ours.num_runs} failed)"
     if ours.low is None or ours.high is None or ours.low == ours.high:
         return text
     low, high = ours.low, ours.high
