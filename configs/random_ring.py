@@ -2,8 +2,8 @@
 
 Claim: a GAN drops the modes with few data first, and remedies that keep all modes of an even ring keep the rare ones.
 Command: gan-jax sweep random_ring
-Cost: not measured yet.
-Figure: the share of runs that capture the heaviest mode, the second, ..., the rarest; docs/remedies.md.
+Cost: 128 runs of 6,000 steps, 7 minutes on two cores.
+Figure: all runs capture the heaviest mode and none the rarest; 1.4 modes without a remedy; docs/remedies.md.
 
 Four draws of the weights from a flat Dirichlet distribution (`data.weights_seed`), the same for every remedy; networks
 and settings are those of `remedies_ring`. A mode counts from a tenth of its own expected samples.
