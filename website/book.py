@@ -258,7 +258,8 @@ def _section(section: dict[str, Any], study: dict[str, Any] | None) -> tuple[str
         words += of_row
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     about = f" {section['about']}" if section["about"] else ""
-    text = f"## {section['title']}\n\nPublished: {section['source']}.{about}\n\n{table}\n\n{_origin(study, ours)}"
+    own = {key: found for key, found in ours.items() if key[1] in {metric for metric, _, _ in section["columns"]}}
+    text = f"## {section['title']}\n\nPublished: {section['source']}.{about}\n\n{table}\n\n{_origin(study, own)}"
     return text, words
 
 
