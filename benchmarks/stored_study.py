@@ -2,19 +2,22 @@
 
     python benchmarks/stored_study.py SWEEP FOLDER      sweep.json, members.jsonl and metrics.jsonl.gz
 
-The rows of metrics keep their evaluations and lose the training metrics; pictures and checkpoints are left out.
+The rows of metrics keep their evaluations and lose the training metrics; pictures and checkpoints are left out. The
+folder of the data set is not stored, and is DIR in the command.
 `gan-jax report FOLDER [FOLDER ...] --out FILE` and `gan-jax thresholds FOLDER [FOLDER ...]` read the folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gzip
 import json
 import shutil
 from pathlib import Path
 
 from gan_jax.runs.folders import RunError
+from gan_jax.runs.json_text import json_text
 from gan_jax.runs.sweep_directory import SweepDirectory
 
 KEPT = ("member", "step", "label", "evaluation", "steps_per_second")
@@ -36,8 +39,14 @@ def store(sweep: Path, folder: Path, *, unfinished: bool = False) -> None:
     if not unfinished and (len(rows) < directory.num_members() or not all(row["ended"] for row in rows)):
         raise RunError(f"{sweep} has not ended: resume it first")
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (directory.record_path, directory.members_path):
-        shutil.copy(path, folder / path.name)
+    shutil.copy(directory.members_path, folder / directory.members_path.name)
+    record = directory.read_record()
+    if record.location is None:
+        shutil.copy(directory.record_path, folder / directory.record_path.name)
+    else:
+        command = record.command.replace(record.location, "DIR")
+        public = dataclasses.replace(record, location=None, command=command)
+        (folder / directory.record_path.name).write_text(json_text(public.to_json(), indent=2) + "\n", encoding="utf-8")
     metrics = ({**{name: row[name] for name in KEPT}, "train": {}} for row in directory.read_metrics())
     text = "".join(json.dumps(row) + "\n" for row in metrics)
     (folder / "metrics.jsonl.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
