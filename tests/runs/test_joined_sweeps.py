@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -93,6 +94,18 @@ def test_a_stored_study_is_read_like_the_sweep(tmp_path):
     made.write_members([*rows[:-1], rows[-1] | {"ended": False}])
     with pytest.raises(RunError, match="has not ended"):
         store(made.path, tmp_path / "other")
+
+
+def test_a_stored_study_does_not_name_the_folder_of_the_data(tmp_path):
+    made = make_sweep(tmp_path / "sweep", RATES, seeds=2)
+    place = str(tmp_path / "data")
+    command = f"gan-jax sweep tiny --data {place} --seeds 2"
+    record = dataclasses.replace(made.read_record(), location=place, command=command)
+    made.record_path.write_text(json.dumps(record.to_json()))
+    store(made.path, tmp_path / "stored")
+    stored = open_sweeps([tmp_path / "stored"]).read_record()
+    assert (stored.location, stored.command) == (None, "gan-jax sweep tiny --data DIR --seeds 2")
+    assert stored.sweep == record.sweep
 
 
 def test_what_cannot_be_one_study_is_refused(tmp_path, capsys):
