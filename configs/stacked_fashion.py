@@ -2,8 +2,8 @@
 
 Claim: none is published. The game is that of Stacked MNIST with classes that are harder to tell apart.
 Command: gan-jax sweep stacked_fashion --data DIR
-Cost: not measured yet.
-Figure: modes of 1,000 by confidence and count, of 10,240 samples; docs/evaluation.md.
+Cost: not measured; a step is that of stacked_mnist_compact.
+Figure: modes of 1,000 by confidence and count, of 10,240 samples; not trained yet.
 """
 
 import dataclasses
