@@ -42,7 +42,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for arm in dict.fromkeys(row["arm"] for row in rows):
         own = [row for row in rows if row["arm"] == arm]
         counts, confidences = (sorted({row[name] for row in own}) for name in ("count", "confidence"))
-        lines = [[arm, *(f"{count} samples" for count in counts)], ["---"] * (1 + len(counts))]
+        lines = [[arm, *(f"count >= {count}" for count in counts)], ["---"] * (1 + len(counts))]
         for confidence in confidences:
             line = [f"p >= {confidence:g}"]
             for count in counts:

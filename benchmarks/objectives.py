@@ -2,6 +2,7 @@
 
     python benchmarks/objectives.py SWEEP [SWEEP ...]        tables and the answer
     python benchmarks/objectives.py SWEEP --rows FILE        a row per run, as JSON lines
+    python benchmarks/objectives.py docs/results/objectives.jsonl      the same from such rows
     python benchmarks/objectives.py SWEEP --only hinge --only minimax      of these and the non-saturating loss alone
 
 Every objective meets the same games with the same seeds: the same first weights, latents and batches. So the outcomes
@@ -195,6 +196,19 @@ def run_rows(sweep: SweepRun) -> list[dict[str, Any]]:
     return rows
 
 
+def stored_members(path: Path) -> list[dict[str, Any]]:
+    """The members of a sweep from a file that --rows wrote, as far as the tests need them."""
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [
+        {
+            "settings": {"game": row["game"], "objective": row["objective"]},
+            "seed": row["seed"],
+            "verdict": {"outcome": row["outcome"]},
+        }
+        for row in rows
+    ]
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path, nargs="+", help="folder of `gan-jax sweep objectives`")
@@ -208,17 +222,23 @@ def main() -> None:
     options = parser.parse_args()
     chosen = {BASELINE, *(options.only or ())}
     try:
-        sweep = SweepRun(*options.sweep)
-        known = {row["settings"].get("objective") for row in sweep.rows}
+        stored = [stored_members(Path(name)) for name in options.sweep if Path(name).is_file()]
+        if stored and (options.rows is not None or len(options.sweep) > 1):
+            parser.error(
+                "a file of rows is read alone, and --rows makes one from a sweep: give one file, without --rows"
+            )
+        sweep = None if stored else SweepRun(*options.sweep)
+        members = stored[0] if sweep is None else sweep.rows
+        known = {row["settings"].get("objective") for row in members}
         if options.only and (unknown := chosen - known):
             parser.error(f"--only: no objective {min(unknown)!r} in these folders")
-        rows = [row for row in sweep.rows if not options.only or row["settings"]["objective"] in chosen]
+        rows = [row for row in members if not options.only or row["settings"]["objective"] in chosen]
         found = {counted: outcome_tables(rows, counted) for counted in OUTCOMES}
     except ValueError as error:
         parser.error(str(error))
     for counted, tables in found.items():
         print(f"{counted}\n\n{table_text(tables)}\n\n{answer(tables, counted)}\n")
-    if options.rows is not None:
+    if options.rows is not None and sweep is not None:
         options.rows.write_text("".join(json.dumps(row) + "\n" for row in run_rows(sweep)), encoding="utf-8")
 
 

@@ -127,3 +127,12 @@ def init_linear(key: Key[Array, ""], num_inputs: int, num_outputs: int) -> dict[
 def linear(params: dict[str, Float[Array, "..."]], x: Float[Array, "n inputs"]) -> Float[Array, "n outputs"]:
     """The map x W + b: [batch, inputs] -> [batch, outputs]."""
     return x @ params["kernel"] + params["bias"][None]
+
+
+def fan_in_uniform(num_inputs: int, gain: Any = 1.0) -> nn.initializers.Initializer:
+    """Uniform on +-gain / sqrt(num_inputs), as PyTorch's layers begin: variance gain^2 / (3 num_inputs)."""
+
+    def uniform(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return gain / math.sqrt(num_inputs) * jax.random.uniform(key, shape, dtype, -1.0)
+
+    return uniform

@@ -13,7 +13,7 @@ from jax import Array
 from gan_jax.experiment.component import component, setting
 from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
-from gan_jax.networks.layers import BatchNorm, Norm, SelfModulation
+from gan_jax.networks.layers import BatchNorm, Norm, SelfModulation, fan_in_uniform
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import (
     Variables,
@@ -95,7 +95,7 @@ class MLPModule(nn.Module):
 
     def _initializers(self, num_inputs: int) -> dict[str, Any]:
         if self.init_name == "torch_default":
-            uniform = _fan_in_uniform(num_inputs, self.gain)
+            uniform = fan_in_uniform(num_inputs, self.gain)
             return {"kernel_init": uniform, "bias_init": uniform}
         return {"kernel_init": _initializer(self.init_name, self.gain)}
 
@@ -128,15 +128,6 @@ def _initializer(name: Init, gain: Any) -> nn.initializers.Initializer:
         base = nn.initializers.variance_scaling(variances[name], "fan_in", "truncated_normal")
         return lambda key, shape, dtype=jnp.float32: gain * base(key, shape, dtype)
     return nn.initializers.orthogonal(gain) if name == "orthogonal" else normal
-
-
-def _fan_in_uniform(num_inputs: int, gain: Any) -> nn.initializers.Initializer:
-    """Uniform on +-gain / sqrt(num_inputs): variance gain^2 / (3 num_inputs)."""
-
-    def uniform(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-        return gain / math.sqrt(num_inputs) * jax.random.uniform(key, shape, dtype, -1.0)
-
-    return uniform
 
 
 @component

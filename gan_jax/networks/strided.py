@@ -14,7 +14,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -23,9 +22,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment.component import component, setting
-from gan_jax.networks.convolution import Conv, ConvTranspose
+from gan_jax.networks.convolution import Conv, ConvTranspose, same_padding
 from gan_jax.networks.dcgan import Implementation
-from gan_jax.networks.layers import BatchNorm
+from gan_jax.networks.layers import BatchNorm, fan_in_uniform
 from gan_jax.networks.network import (
     Variables,
     apply_images,
@@ -69,10 +68,11 @@ def halved(size: int, kernel: int, rounding: Rounding) -> tuple[int, tuple[int, 
         >>> halved(7, 5, "up"), halved(7, 3, "down"), halved(28, 3, "down")
         ((4, (2, 2)), (3, (0, 0)), (14, (1, 0)))
     """
-    half = -(-size // 2) if rounding == "up" else size // 2
+    if rounding == "up":
+        return -(-size // 2), same_padding(size, kernel, 2)
+    half = size // 2
     total = max(2 * (half - 1) + kernel - size, 0)
-    small, large = total // 2, total - total // 2
-    return half, ((small, large) if rounding == "up" else (large, small))
+    return half, (total - total // 2, total // 2)
 
 
 @component
@@ -190,11 +190,6 @@ def _check_shape(does: str, shape: tuple[int, ...], num_maps: int) -> None:
         )
 
 
-def _fan_in_uniform(fan_in: int) -> nn.initializers.Initializer:
-    bound = 1 / math.sqrt(fan_in)
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
-
-
 class StridedGeneratorModule(nn.Module):
     """See `StridedGenerator`; blocks are sown as features `block_i`."""
 
@@ -232,7 +227,7 @@ class StridedGeneratorModule(nn.Module):
         return 2 * image - 1 if self.data_range == "unit" else image
 
     def _init(self, fan_in: int) -> nn.initializers.Initializer:
-        return nn.initializers.normal(_STDDEV) if self.init_name == "normal" else _fan_in_uniform(fan_in)
+        return nn.initializers.normal(_STDDEV) if self.init_name == "normal" else fan_in_uniform(fan_in)
 
     def _larger(self, width: int, padding: tuple[int, int], use_bias: bool, name: str) -> ConvTranspose:
         size, init = (self.kernel, self.kernel), self._init(self.kernel**2 * width)
@@ -266,7 +261,7 @@ class StridedDiscriminatorModule(nn.Module):
         for i, width in enumerate(self.widths):
             _, padding = halved(h.shape[1], self.kernel, self.rounding)
             size, fan_in = (self.kernel, self.kernel), self.kernel**2 * h.shape[-1]
-            init = nn.initializers.truncated_normal(_STDDEV) if self.init_name == "normal" else _fan_in_uniform(fan_in)
+            init = nn.initializers.truncated_normal(_STDDEV) if self.init_name == "normal" else fan_in_uniform(fan_in)
             use_bias = self.use_bias and i == 0
             h = Conv(width, size, 2, padding, use_bias, init, self.dtype, self.convolution, name=f"conv_{i}")(h)
             if i > 0:
@@ -275,7 +270,7 @@ class StridedDiscriminatorModule(nn.Module):
             if not self.is_initializing():
                 self.sow("features", f"block_{i}", h)
         h = h.reshape(h.shape[0], -1)
-        last = nn.initializers.normal(_STDDEV) if self.init_name == "normal" else _fan_in_uniform(h.shape[-1])
+        last = nn.initializers.normal(_STDDEV) if self.init_name == "normal" else fan_in_uniform(h.shape[-1])
         dtype = output_dtype(self.dtype)
         score = nn.Dense(1, use_bias=self.use_bias, kernel_init=last, dtype=dtype, name="output")(h)
         return score[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from benchmarks.objectives import (
     paired_p,
     permutation_p,
     shares_interval,
+    stored_members,
     table_text,
     variance_shares,
 )
@@ -99,3 +101,15 @@ def test_tables_and_answer():
         outcome_tables(made[1:], "collapsed")
     with pytest.raises(ValueError, match="no game and objective"):
         outcome_tables([{**made[0], "settings": {"rate": 0.0}}], "collapsed")
+
+
+def test_stored_rows_give_the_tables_of_the_page():
+    members = stored_members(Path(__file__).parents[2] / "docs" / "results" / "objectives.jsonl")
+    found = outcome_tables(members, "collapsed")
+    assert len(members) == 768
+    assert {name: int(table["non-saturating"].sum()) for name, table in found.items()} == {
+        "ring, small G": 5,
+        "cities, small D": 6,
+        "ring": 0,
+        "cities": 0,
+    }
