@@ -9,8 +9,8 @@ Figure: 25 of 25 modes with any penalty, 5 without, none with batch norm; docs/r
 The settings are those of the paper's Stacked MNIST runs at the size of this toy: b1 = 0, b2 from .9 to .99, and gamma
 from 1 to .1 by half a cosine over the run, a moving average of G whose half-life grows from 0, no normalisation. The
 weights of the relativistic arms are twice gamma, as their loss is twice the paper's. The paper does not state the toy's
-networks and rate; these are MLPs at 1e-3. A pilot of the first arm with one to four seeds: at 2e-4, the rate for images,
-it has at most 4 modes after 20,000 steps, whatever gamma is (1, .1, .01); at 1e-3 and 3e-3 it has the most with 1.
+networks and rate; these are MLPs at 1e-3. A pilot of the first arm with one to four seeds: at 2e-4, as for images, it
+has at most 4 modes after 20,000 steps, whatever gamma is (1, .1, .01); at 1e-3 and 3e-3 it has the most with 1.
 
 References:
     Y. Huang et al., "The GAN is dead; long live the GAN!", NeurIPS 2024, arXiv 2501.05441, sections 3 and 4, appendix.
