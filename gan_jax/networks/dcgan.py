@@ -119,6 +119,8 @@ class DCGANGenerator:
 class DCGANDiscriminator:
     """The DCGAN discriminator: strided convolutions, batch norm after all but the first, LeakyReLU; no biases.
 
+    With `norm="none"` there is no batch norm, and the hidden convolutions have biases.
+
     A linear map of the features that `minibatch` appends is added to the score.
 
     Example:
@@ -133,6 +135,7 @@ class DCGANDiscriminator:
     )
     convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
+    norm: Literal["batch", "none"] = setting(default="batch", doc="normalisation of all hidden maps but the first")
     minibatch: MinibatchLayer | None = setting(
         default=None,
         choices=(MinibatchDiscrimination, MinibatchStddev),
@@ -157,6 +160,7 @@ class DCGANDiscriminator:
             convolution=self.convolution,
             dtype=compute_dtype(self.compute_dtype),
             axis_name=axis_name,
+            norm=self.norm,
             minibatch=self.minibatch,
             attention=self.attention,
             dropout_rate=self.dropout_rate,
@@ -259,6 +263,7 @@ class DCGANDiscriminatorModule(nn.Module):
         width: w, the channels of the first block; they double with every further block.
         negative_slope: slope of the LeakyReLU for negative values.
         convolution, dtype, axis_name, attention: as in `DCGANGeneratorModule`.
+        norm: "batch", or "none", with which the hidden convolutions have biases.
         minibatch: layer on the last block's flattened output; a linear map of the features that it appends is added to
             the score. None disables it.
         dropout_rate: share of each block's output that is dropped, after it is sown. None disables it.
@@ -273,6 +278,7 @@ class DCGANDiscriminatorModule(nn.Module):
     convolution: str = "auto"
     dtype: Any = jnp.float32
     axis_name: str | None = None
+    norm: str = "batch"
     minibatch: MinibatchLayer | None = None
     attention: bool = False
     dropout_rate: Any = None
@@ -286,7 +292,7 @@ class DCGANDiscriminatorModule(nn.Module):
         h = x
         for i, multiple in enumerate(reversed(multiples)):
             h = self._conv(i, multiple * self.width, 4, True)(h)
-            if i > 0:
+            if i > 0 and self.norm == "batch":
                 h = _norm(self, i)(h, train=train)
             h = nn.leaky_relu(h, self.negative_slope)
             if self.attention and 4 * h.shape[1] == self.image_size:
@@ -306,6 +312,7 @@ class DCGANDiscriminatorModule(nn.Module):
         settings = {**_settings(halve), **_conv_settings(self)}
         if features == 1:
             settings["dtype"] = output_dtype(self.dtype)
+        settings["use_bias"] = self.norm == "none" and halve
         return Conv(features, (size, size), **settings, name=f"conv_{i}")
 
 

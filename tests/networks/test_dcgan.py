@@ -90,7 +90,7 @@ def hand_set(module, *args):
     params = jax.tree.unflatten(treedef, [value.astype(np.float32) for value in values])
     fresh = {"mean": np.zeros, "var": np.ones}
     stats = jax.tree.map_with_path(
-        lambda path, leaf: fresh[path[-1].key](leaf.shape, np.float32), variables["batch_stats"]
+        lambda path, leaf: fresh[path[-1].key](leaf.shape, np.float32), variables.get("batch_stats", {})
     )
     return {"params": params, "batch_stats": stats}
 
@@ -115,16 +115,19 @@ def test_generator_is_the_numpy_one(activation):
         np.testing.assert_allclose(images, expected, rtol=1e-7, atol=1e-9)
 
 
-def test_discriminator_is_the_numpy_one():
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_discriminator_is_the_numpy_one(norm):
     with jax.enable_x64(True):
-        module = DCGANDiscriminatorModule(16, width=2, dtype=jnp.float64)
+        module = DCGANDiscriminatorModule(16, width=2, dtype=jnp.float64, norm=norm)
         x = jax.random.normal(jax.random.key(0), (3, 16, 16, 2), jnp.float64)
         variables = hand_set(module, x)
         scores, _ = apply_in_training(module, variables, x)
         p = jax.tree.map(lambda a: np.asarray(a, np.float64), variables["params"])
-        h = numpy_conv(np.asarray(x), p["conv_0"]["kernel"], 2, 1)
+        assert ("bias" in p["conv_0"]) == ("bias" in p["conv_1"]) == (norm == "none")
+        h = numpy_conv(np.asarray(x), p["conv_0"]["kernel"], 2, 1) + p["conv_0"].get("bias", 0)
         h = np.where(h > 0, h, 0.2 * h)
-        h, _, _ = numpy_norm(numpy_conv(h, p["conv_1"]["kernel"], 2, 1), p["norm_1"])
+        h = numpy_conv(h, p["conv_1"]["kernel"], 2, 1) + p["conv_1"].get("bias", 0)
+        h = numpy_norm(h, p["norm_1"])[0] if norm == "batch" else h
         h = np.where(h > 0, h, 0.2 * h)
         expected = numpy_conv(h, p["conv_2"]["kernel"], 1, 0).reshape(3)
         np.testing.assert_allclose(scores, expected, rtol=1e-6)  # the score is float32
