@@ -59,10 +59,10 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
-Implementation = Literal["auto", "native", "matmul"]
+Implementation = Literal["auto", "native", "matmul", "winograd"]
 
 _WIDTH = "channels of the widest map; 64 as published"
-_CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
+_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 _ATTENTION = "self-attention on the map of a quarter of the image's side"
 
 

@@ -40,7 +40,7 @@ from gan_jax.networks.resnet import SMALLEST, check_square
 _SLOPE = 0.2
 # Keeps the mean square of a LeakyReLU's output that of its input.
 _GAIN = (2 / (1 + _SLOPE**2)) ** 0.5
-_CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
+_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 _BLOCKS = "residual blocks at each size of the map; 2 as published"
 _EXPANSION = "channels inside a block, relative to those of the map; 2 as published"
 _WIDTH = "channels of every map; 768 as published for images of 32 pixels"

@@ -48,7 +48,7 @@ _WIDEST_UP_TO = 16
 
 _WIDTH = "channels of the maps up to 16 pixels; 512 as published"
 _EQUALISED = "weights N(0, 1) scaled at run time; if not, He initialisation"
-_CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
+_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 _STAGE = "stage, at 4 * 2^stage pixels; None takes the last one, at the data's size"
 _FADE = "weight of the newest block against the path around it; 1 once it is faded in"
 

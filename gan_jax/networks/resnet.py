@@ -39,7 +39,7 @@ SMALLEST = {16: 4, 28: 7, 32: 4, 64: 4}
 """The size of the smallest map by image size, both in pixels along a side."""
 _LARGEST_PLAIN = 8
 _NUM_PLAIN = 2
-_CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
+_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 
 # As in the published code: Glorot's initialisation, multiplied by sqrt(2) inside residual branches.
 _GLOROT = nn.initializers.glorot_uniform()

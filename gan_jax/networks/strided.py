@@ -46,7 +46,7 @@ _KERNEL = "pixels along a side of every kernel; 5 as in DCGAN-tensorflow"
 _ROUNDING = "half of an odd size: up, as TensorFlow's SAME padding, or down, as PyTorch's convolutions"
 _INIT = "normal with standard deviation 0.02, or uniform as PyTorch's convolutions begin"
 _BIAS = "whether layers without batch norm have a bias, which begins at 0"
-_CONVOLUTION = "native, matrix products, or the faster of them on the backend (auto)"
+_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 _RANGE = (
     "range of the pixels between the two networks: signed is [-1, 1]; unit is [0, 1] for real images, while G still "
     "ends in tanh, as PacGAN's published code has it. Set the same for both players"
