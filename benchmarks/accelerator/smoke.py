@@ -49,7 +49,7 @@ def smoke(kit: Kit) -> None:
         ("resume is the uninterrupted run, bit for bit", _resume_error, 0.0),
     ]
     for name in () if kit.small else ("dcgan28", "mlp", "dcgan64"):
-        for way in ("native", "matmul") if name.startswith("dcgan") else ("auto",):
+        for way in ("native", "matmul", "winograd") if name.startswith("dcgan") else ("auto",):
             for precision, tolerance in TOLERANCES.items():
                 label = f"step {name}{'' if way == 'auto' else ' ' + way} {precision}"
                 checks.append((label, functools.partial(_step_error, name, size, precision, way), tolerance))

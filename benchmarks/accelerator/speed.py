@@ -35,7 +35,9 @@ STEPS = (
     ("dcgan32", 1024, "bfloat16", "native"),
     ("dcgan28", 64, "float32", "native"),
     ("dcgan28", 64, "float32", "matmul"),
+    ("dcgan28", 64, "float32", "winograd"),
     ("dcgan64", 64, "float32", "native"),
+    ("dcgan64", 64, "float32", "winograd"),
     ("dcgan32", 64, "tensorfloat32", "native"),
     ("ring", 8192, "tensorfloat32", "auto"),
     ("ring", 8192, "bfloat16", "auto"),
@@ -44,7 +46,11 @@ STEPS = (
     ("dcgan64", 256, "bfloat16", "native"),
     ("dcgan64", 1024, "float32", "native"),
 )
-SMALL_STEPS = (("ring", 32, "float32", "auto"), ("dcgan28", 4, "bfloat16", "matmul"))
+SMALL_STEPS = (
+    ("ring", 32, "float32", "auto"),
+    ("dcgan28", 4, "bfloat16", "matmul"),
+    ("dcgan32", 4, "float32", "winograd"),
+)
 
 # (case, batch, mode of speed_torch.py, our precision and convolution beside it)
 PEERS = (
