@@ -1,6 +1,7 @@
 """How fast is a training step: the ring at batch 512, and DCGANs of 32 and 64 pixels at batch 64?
 
     python benchmarks/speed.py [--cases ring,dcgan32,dcgan64] [--rounds 5] [--torch-python PATH [--peers MODES]]
+                               [--implementation NAME]
 
 A row per case: steps and examples per second, the seconds to compile the steps, and the memory that the program needs.
 With a Python that can import torch, PyTorch does the same work in turns with ours, in each of the modes of
@@ -23,6 +24,7 @@ from benchmarks.programs import Training, random_images
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import override
+from gan_jax.networks.convolution import IMPLEMENTATIONS
 from gan_jax.training.dynamics import Alternating
 from gan_jax.training.evaluations import LoadedData
 
@@ -93,7 +95,9 @@ def make_parser() -> argparse.ArgumentParser:
     """The script's arguments."""
     parser = arguments(__doc__, rounds=5, cases="cases", peers=True)
     parser.add_argument("--peers", default="eager,channels-last,compile", help="PyTorch's modes (%(default)s)")
-    parser.add_argument("--implementation", default="auto", help="of the convolutions: auto, matmul, native")
+    parser.add_argument(
+        "--implementation", choices=IMPLEMENTATIONS, default="auto", help="of the convolutions (%(default)s)"
+    )
     return parser
 
 

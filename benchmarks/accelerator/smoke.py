@@ -51,6 +51,8 @@ def smoke(kit: Kit) -> None:
     for name in () if kit.small else ("dcgan28", "mlp", "dcgan64"):
         for way in ("native", "matmul", "winograd") if name.startswith("dcgan") else ("auto",):
             for precision, tolerance in TOLERANCES.items():
+                if way == "winograd" and (name == "dcgan28" or precision == "bfloat16"):
+                    continue  # the same program as "matmul": the maps are odd, or have too few bits
                 label = f"step {name}{'' if way == 'auto' else ' ' + way} {precision}"
                 checks.append((label, functools.partial(_step_error, name, size, precision, way), tolerance))
     for label, check, tolerance in checks:

@@ -35,7 +35,6 @@ STEPS = (
     ("dcgan32", 1024, "bfloat16", "native"),
     ("dcgan28", 64, "float32", "native"),
     ("dcgan28", 64, "float32", "matmul"),
-    ("dcgan28", 64, "float32", "winograd"),
     ("dcgan64", 64, "float32", "native"),
     ("dcgan64", 64, "float32", "winograd"),
     ("dcgan32", 64, "tensorfloat32", "native"),

@@ -56,7 +56,8 @@ def step_flops(experiment: Experiment) -> int:
     An update of D takes a forward pass, and a backward pass at twice its cost, on real and fake examples. An update of
     G takes D's forward pass, its derivative in the input, and G's backward pass. G's first update uses the fakes of D's
     last one.
-    Products and convolutions are counted; unrolling, penalties and other remedies are not.
+    Products and convolutions are counted; unrolling, penalties and other remedies are not. Convolutions are counted by
+    their definition: Winograd's method does fewer operations, so that its MFU can exceed 1.
 
     Args:
         experiment: the settings.

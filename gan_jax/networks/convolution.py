@@ -10,26 +10,16 @@ pixels (space to depth). So DCGAN's usual convolution (kernel 4, stride 2, paddi
 [4*in, out] instead of sixteen strided ones. Its transpose is four products whose blocks are added with offsets and then
 unfolded. The products are summed, since a single product with patches as rows would copy the patches.
 
-"winograd" is "matmul" with fewer multiplications where there are two by two taps. Two taps at two positions are four
-products along an axis, and three are enough (Karatsuba's and Winograd's trick):
-
-    d0 g0 + d1 g1 = (d0 - d1) g0 + d1 (g0 + g1),    d1 g0 + d2 g1 = d1 (g0 + g1) + (d2 - d1) g1.
-
-Along both axes there are nine products instead of sixteen, and less to copy. The sums before and after the products add
-rounding errors of the size of those of the products. In less than 32 bits they would be larger, and "winograd" is
-"matmul" there, and wherever the taps or the sizes do not fit.
-
-References:
-    S. Winograd, "Arithmetic Complexity of Computations", SIAM 1980; A. Lavin, S. Gray, "Fast Algorithms for
-        Convolutional Neural Networks", CVPR 2016, whose notation calls this F(2x2, 2x2).
+"winograd" is "matmul" with nine sixteenths of the multiplications where `winograd.py` applies, and "matmul" elsewhere.
+The additional sums add rounding errors of the order of those of the products. In the precision `tensorfloat32`, on a
+GPU, the sums are factors that are rounded to 11 bits, which "matmul" avoids.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -37,13 +27,19 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-IMPLEMENTATIONS = ("auto", "native", "matmul", "winograd")
+from gan_jax.networks.winograd import suits_winograd, winograd_conv, winograd_conv_transpose
 
-# With fewer channels in a block than this, single products are too thin to be efficient, and patches are joined.
+Implementation = Literal["auto", "native", "matmul", "winograd"]
+IMPLEMENTATIONS = get_args(Implementation)
+IMPLEMENTATION_DOC = (
+    "native, matrix products (matmul), the same with fewer multiplications (winograd), or auto: winograd on a CPU, "
+    "native elsewhere"
+)
+
+# With fewer channels in a block than this, single products are too thin to be efficient: patches are joined, and
+# Winograd's method is not used.
 _THIN = 64
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
-
-_Three = tuple[jax.Array, jax.Array, jax.Array]
 
 Padding = int | tuple[int, int]
 """Number of zeros on all four sides; or (before, after): above and to the left, below and to the right."""
@@ -90,7 +86,9 @@ def conv(
         kernel: [kernel_height, kernel_width, in, out], of x's dtype.
         stride: s, the same for both axes.
         padding: p, zeros on all four sides; or (p, q), zeros before and after on both axes.
-        implementation: "native", "matmul", "winograd", or "auto" (see `default_implementation`).
+        implementation: "native", "matmul", "winograd", or "auto" (see `default_implementation`). "winograd" differs
+            from "matmul" where kernel_height / s and kernel_width / s, rounded up, are 2, the output's height and width
+            are even, s * s * in is at least 64, and the dtype has at least 32 bits.
 
     Returns:
         [batch, (height + p + q - kernel_height) // s + 1, (width + p + q - kernel_width) // s + 1, out], of x's dtype;
@@ -100,7 +98,7 @@ def conv(
         ValueError: if the implementation is unknown, or the shapes, the stride or the padding do not fit.
     """
     implementation, before, after = _check(x, kernel, stride, padding, implementation)
-    (batch, height, width, _), (kh, kw, _, features) = x.shape, kernel.shape
+    (batch, height, width, channels), (kh, kw, _, features) = x.shape, kernel.shape
     out_h, out_w = (height + before + after - kh) // stride + 1, (width + before + after - kw) // stride + 1
     _check_output(out_h, out_w, x, kernel, stride, padding)
     if implementation == "native":
@@ -113,13 +111,13 @@ def conv(
     rows, columns = out_h - 1 + taps.shape[0], out_w - 1 + taps.shape[1]
     x = _pad(x, 1, before, rows * stride - height - before)
     x = _pad(x, 2, before, columns * stride - width - before)
-    x = x.reshape(batch, rows, stride, columns, stride, -1).transpose(0, 1, 3, 2, 4, 5)
-    x = x.reshape(batch, rows, columns, -1)
-    taps = taps.reshape(*taps.shape[:2], -1, features)
-    if implementation == "winograd" and taps.shape[2] >= _THIN and _suits_winograd(taps, out_h, out_w):
-        return _nine_products(x, taps, _overlapping_parts, _interleaved)
+    x = x.reshape(batch, rows, stride, columns, stride, channels).transpose(0, 1, 3, 2, 4, 5)
+    x = x.reshape(batch, rows, columns, stride * stride * channels)
+    taps = taps.reshape(*taps.shape[:2], stride * stride * channels, features)
+    if implementation == "winograd" and taps.shape[2] >= _THIN and suits_winograd(taps, out_h, out_w):
+        return winograd_conv(x, taps)
     windows = [
-        (x[:, u : u + out_h, v : v + out_w].reshape(batch * out_h * out_w, -1), taps[u, v])
+        (x[:, u : u + out_h, v : v + out_w].reshape(batch * out_h * out_w, taps.shape[2]), taps[u, v])
         for u in range(taps.shape[0])
         for v in range(taps.shape[1])
     ]
@@ -149,7 +147,9 @@ def conv_transpose(
         kernel: [kernel_height, kernel_width, in, out], of x's dtype.
         stride: s, the same for both axes.
         padding: p, pixels cropped from all four sides; or (p, q), pixels cropped before and after on both axes.
-        implementation: "native", "matmul", "winograd", or "auto" (see `default_implementation`).
+        implementation: "native", "matmul", "winograd", or "auto" (see `default_implementation`). "winograd" differs
+            from "matmul" where kernel_height / s and kernel_width / s, rounded up, are 2, x's height and width are
+            even, s * s * out is at least 64, and the dtype has at least 32 bits.
 
     Returns:
         [batch, (height - 1) * s - p - q + kernel_height, (width - 1) * s - p - q + kernel_width, out], of x's dtype; q
@@ -175,10 +175,11 @@ def conv_transpose(
 
     taps = _tap_blocks(kernel, stride).transpose(0, 1, 4, 2, 3, 5)
     across, along, block = taps.shape[0], taps.shape[1], stride * stride * features
-    if implementation == "winograd" and block >= _THIN and _suits_winograd(taps, height, width):
-        total = _nine_products(x, taps.reshape(2, 2, channels, block), _separate_parts, _overlapped)
+    taps = taps.reshape(across, along, channels, block)
+    if implementation == "winograd" and block >= _THIN and suits_winograd(taps, height, width):
+        total = winograd_conv_transpose(x, taps)
     else:
-        total = _shifted_sum(x, taps.reshape(across, along, channels, block))
+        total = _shifted_sum(x, taps)
     rows, columns = height - 1 + across, width - 1 + along
     out = total.reshape(batch, rows, columns, stride, stride, features).transpose(0, 1, 3, 2, 4, 5)
     out = out.reshape(batch, rows * stride, columns * stride, features)
@@ -255,66 +256,6 @@ def _layer(layer: Conv | ConvTranspose, function: Any, x: jax.Array) -> jax.Arra
     x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=layer.dtype)
     out = function(x, kernel, stride=layer.stride, padding=layer.padding, implementation=layer.implementation)
     return out if bias is None else out + bias.reshape(1, 1, 1, -1)
-
-
-def _suits_winograd(taps: jax.Array, height: int, width: int) -> bool:
-    return taps.shape[:2] == (2, 2) and height % 2 == width % 2 == 0 and taps.dtype.itemsize >= 4
-
-
-def _nine_products(x: jax.Array, taps: jax.Array, split: Callable[..., _Three], join: Callable[..., Array]) -> Array:
-    """What two by two taps do with x, by nine products instead of sixteen: see the module's docstring.
-
-    Args:
-        x: [n, h + 1, w + 1, in] for a convolution, [n, h, w, in] for a transposed one; h and w are even.
-        taps: [2, 2, in, out].
-        split: (array, axis) -> its three parts along the axis, each of half its length.
-        join: (three products, axis) -> the result along the axis.
-
-    Returns:
-        [n, h, w, out] for a convolution, [n, h + 1, w + 1, out] for a transposed one.
-    """
-
-    def product(part: Array, tap: Array) -> Array:
-        return (part.reshape(-1, part.shape[3]) @ tap).reshape(*part.shape[:3], -1)
-
-    rows = []
-    for row, row_taps in zip(split(x, 1), _tap_parts(taps), strict=True):
-        rows.append(join(list(map(product, split(row, 2), _tap_parts(row_taps))), 2))
-    return join(rows, 1)
-
-
-def _tap_parts(taps: jax.Array) -> _Three:
-    return taps[0], taps[0] + taps[1], taps[1]
-
-
-def _overlapping_parts(x: jax.Array, axis: int) -> _Three:
-    """Of windows of three (d0, d1, d2) with a step of two: d0 - d1, d1, d2 - d1."""
-    first, middle, last = (lax.slice_in_dim(x, i, x.shape[axis] - 2 + i, 2, axis) for i in range(3))
-    return first - middle, middle, last - middle
-
-
-def _interleaved(products: Sequence[jax.Array], axis: int) -> jax.Array:
-    """The outputs (a + b, b + c) of each window, one after another."""
-    first, middle, last = products
-    pairs = jnp.stack([first + middle, middle + last], axis=axis + 1)
-    return pairs.reshape(*first.shape[:axis], -1, *first.shape[axis + 1 :])
-
-
-def _separate_parts(x: jax.Array, axis: int) -> _Three:
-    """Of pairs (x0, x1): x0, x0 + x1, x1."""
-    first, last = (lax.slice_in_dim(x, i, None, 2, axis) for i in range(2))
-    return first, first + last, last
-
-
-def _overlapped(products: Sequence[jax.Array], axis: int) -> jax.Array:
-    """The outputs (a, b - a - c, c) of each pair, the last of which is added to the first of the next pair."""
-    first, both, last = products
-    total = []
-    for start, part in enumerate((first, both - first - last, last)):
-        config = [(0, 0, 0)] * part.ndim
-        config[axis] = (start, 2 - start, 1)
-        total.append(lax.pad(part, jnp.zeros((), part.dtype), config))
-    return functools.reduce(operator.add, total)
 
 
 def _tap_blocks(kernel: jax.Array, stride: int) -> jax.Array:

@@ -1,8 +1,8 @@
 """The DCGAN family at 16, 28, 32 and 64 pixels.
 
 The generator goes from the latent to a 4x4 (at 28 pixels: 7x7) map by one transposed convolution and doubles it until
-the image size is reached; the discriminator mirrors it. No convolution has a bias: batch norm would cancel it, and the
-published first and last layers have none either.
+the image size is reached; the discriminator mirrors it. With batch norm no convolution has a bias: batch norm would
+cancel it, and the published first and last layers have none either.
 
 References:
     Radford, Metz and Chintala, Unsupervised Representation Learning with DCGANs, arXiv 1511.06434, section 3.
@@ -17,25 +17,23 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import Array
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.networks.attention import SelfAttention
-from gan_jax.networks.convolution import Conv, ConvTranspose
+from gan_jax.networks.convolution import IMPLEMENTATION_DOC, Conv, ConvTranspose, Implementation
 from gan_jax.networks.dropout import Dropout
 from gan_jax.networks.equalised import pixel_norm
 from gan_jax.networks.layers import BatchNorm, Norm, SelfModulation
 from gan_jax.networks.minibatch import MinibatchDiscrimination, MinibatchLayer, MinibatchStddev
 from gan_jax.networks.network import (
-    Variables,
     apply_images,
-    apply_module,
+    apply_scores,
     compute_dtype,
     image_features,
+    init_discriminator,
     init_generator,
-    init_module,
-    module_features,
     output_dtype,
+    score_features,
 )
 from gan_jax.networks.virtual_batch_norm import VirtualBatchNorm, with_reference
 
@@ -59,10 +57,7 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
-Implementation = Literal["auto", "native", "matmul", "winograd"]
-
 _WIDTH = "channels of the widest map; 64 as published"
-_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 _ATTENTION = "self-attention on the map of a quarter of the image's side"
 
 
@@ -87,7 +82,7 @@ class DCGANGenerator:
     activation: Literal["relu", "identity"] = setting(
         default="relu", doc="relu, as documented; or identity, as the published code runs"
     )
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     norm: Norm = setting(default="batch", doc="normalisation of the maps between convolutions")
     num_reference: int = setting(
@@ -133,9 +128,8 @@ class DCGANDiscriminator:
     negative_slope: float = setting(
         default=0.2, at_least=0, at_most=1, doc="slope of the LeakyReLU for negative values"
     )
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
-    norm: Literal["batch", "none"] = setting(default="batch", doc="normalisation of all hidden maps but the first")
     minibatch: MinibatchLayer | None = setting(
         default=None,
         choices=(MinibatchDiscrimination, MinibatchStddev),
@@ -148,36 +142,26 @@ class DCGANDiscriminator:
         below=1,
         doc="share of each block's output that is dropped in training; None disables it",
     )
+    norm: Literal["batch", "none"] = setting(default="batch", doc="normalisation of all hidden maps but the first")
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("DCGANDiscriminator", shape)
 
-    def _module(self, image_size: int, axis_name: str | None) -> DCGANDiscriminatorModule:
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> DCGANDiscriminatorModule:
         return DCGANDiscriminatorModule(
-            image_size=image_size,
+            image_size=shape[0],
             width=self.width,
             negative_slope=self.negative_slope,
             convolution=self.convolution,
             dtype=compute_dtype(self.compute_dtype),
             axis_name=axis_name,
-            norm=self.norm,
             minibatch=self.minibatch,
             attention=self.attention,
             dropout_rate=self.dropout_rate,
+            norm=self.norm,
         )
 
-    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(shape[0], None), key, jnp.zeros((1, *shape)))
-
-    def apply(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        return apply_module(self._module(samples.shape[1], axis_name), variables, samples, train=train)
-
-    def features(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        return module_features(self._module(samples.shape[1], axis_name), variables, samples, train=train)
+    init, apply, features = init_discriminator, apply_scores, score_features
 
 
 def _check_shape(owner: str, shape: tuple[int, ...]) -> None:
@@ -263,13 +247,13 @@ class DCGANDiscriminatorModule(nn.Module):
         width: w, the channels of the first block; they double with every further block.
         negative_slope: slope of the LeakyReLU for negative values.
         convolution, dtype, axis_name, attention: as in `DCGANGeneratorModule`.
-        norm: "batch", or "none", with which the hidden convolutions have biases.
         minibatch: layer on the last block's flattened output; a linear map of the features that it appends is added to
             the score. None disables it.
         dropout_rate: share of each block's output that is dropped, after it is sown. None disables it.
+        norm: "batch"; or "none", with which the hidden convolutions have biases.
 
     Raises:
-        ValueError: if the image size is unknown, or not that of the input.
+        ValueError: if the image size or the norm is unknown, or the image size is not that of the input.
     """
 
     image_size: int
@@ -278,10 +262,10 @@ class DCGANDiscriminatorModule(nn.Module):
     convolution: str = "auto"
     dtype: Any = jnp.float32
     axis_name: str | None = None
-    norm: str = "batch"
     minibatch: MinibatchLayer | None = None
     attention: bool = False
     dropout_rate: Any = None
+    norm: str = "batch"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -289,6 +273,8 @@ class DCGANDiscriminatorModule(nn.Module):
         smallest, multiples = _family(self.image_size)
         if x.shape[1:3] != (self.image_size, self.image_size):
             raise ValueError(f"x {x.shape} is not [batch, {self.image_size}, {self.image_size}, channels]")
+        if self.norm not in ("batch", "none"):
+            raise ValueError(f"norm is {self.norm!r}; the known ones are batch, none")
         h = x
         for i, multiple in enumerate(reversed(multiples)):
             h = self._conv(i, multiple * self.width, 4, True)(h)

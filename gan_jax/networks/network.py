@@ -189,6 +189,73 @@ def image_features(
     return images.astype(jnp.result_type(latent)), features
 
 
+@runtime_checkable
+class FlaxDiscriminator(Protocol):
+    """A discriminator of one Flax module; `init_discriminator`, `apply_scores` and `score_features` are its methods."""
+
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> nn.Module: ...
+
+
+def init_discriminator(self: FlaxDiscriminator, key: Key[Array, ""], shape: tuple[int, ...]) -> Variables:
+    """`DiscriminatorNetwork.init` of a network that has a Flax module.
+
+    Args:
+        self: the network.
+        key: typed PRNG key.
+        shape: of one sample.
+
+    Returns:
+        The variables.
+    """
+    return init_module(self._module(shape, None), key, jnp.zeros((1, *shape)))
+
+
+def apply_scores(
+    self: FlaxDiscriminator,
+    variables: Variables,
+    samples: Float[Array, "n *shape"],
+    *,
+    train: bool,
+    axis_name: str | None = None,
+) -> tuple[Float[Array, " n"], Any]:
+    """`DiscriminatorNetwork.apply` of a network that has a Flax module.
+
+    Args:
+        self: the network.
+        variables: parameters and statistics.
+        samples: [batch, *shape].
+        train: whether batch norm uses the batch's statistics, and running statistics advance.
+        axis_name: mapped axis over which batch statistics are shared, or None.
+
+    Returns:
+        (scores [batch], new statistics).
+    """
+    return apply_module(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
+
+
+def score_features(
+    self: FlaxDiscriminator,
+    variables: Variables,
+    samples: Float[Array, "n *shape"],
+    *,
+    train: bool,
+    axis_name: str | None = None,
+) -> tuple[Float[Array, " n"], dict[str, Float[Array, "n ..."]]]:
+    """`DiscriminatorNetwork.features` of a network that has a Flax module.
+
+    Args:
+        self: the network.
+        variables: parameters and statistics.
+        samples: [batch, *shape].
+        train: whether batch norm uses the batch's statistics.
+        axis_name: mapped axis over which batch statistics are shared, or None.
+
+    Returns:
+        (scores [batch], activations by the name that the module sows them under, in the order of the layers).
+    """
+    return module_features(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
+
+
 def init_module(module: nn.Module, key: Key[Array, ""], example: Float[Array, "1 *shape"]) -> Variables:
     """A Flax module's initial variables, split into parameters and statistics.
 

@@ -22,25 +22,22 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment.component import component, setting
-from gan_jax.networks.convolution import Conv
-from gan_jax.networks.dcgan import Implementation
+from gan_jax.networks.convolution import IMPLEMENTATION_DOC, Conv, Implementation
 from gan_jax.networks.network import (
-    Variables,
     apply_images,
-    apply_module,
+    apply_scores,
     compute_dtype,
     image_features,
+    init_discriminator,
     init_generator,
-    init_module,
-    module_features,
     output_dtype,
+    score_features,
 )
 from gan_jax.networks.resnet import SMALLEST, check_square
 
 _SLOPE = 0.2
 # Keeps the mean square of a LeakyReLU's output that of its input.
 _GAIN = (2 / (1 + _SLOPE**2)) ** 0.5
-_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 _BLOCKS = "residual blocks at each size of the map; 2 as published"
 _EXPANSION = "channels inside a block, relative to those of the map; 2 as published"
 _WIDTH = "channels of every map; 768 as published for images of 32 pixels"
@@ -60,7 +57,7 @@ class NormFreeGenerator:
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
     blocks: int = setting(default=2, at_least=1, doc=_BLOCKS)
     expansion: int = setting(default=2, at_least=1, doc=_EXPANSION)
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -79,6 +76,8 @@ class NormFreeGenerator:
 class NormFreeDiscriminator:
     """Image to one raw score through residual blocks without normalisation.
 
+    `features` has every block's output by the name `block_i`.
+
     Example:
         >>> network = NormFreeDiscriminator(width=8, blocks=1)
         >>> variables = jax.eval_shape(lambda: network.init(jax.random.key(0), (32, 32, 3)))
@@ -89,31 +88,19 @@ class NormFreeDiscriminator:
     width: int = setting(default=64, at_least=1, doc=_WIDTH)
     blocks: int = setting(default=2, at_least=1, doc=_BLOCKS)
     expansion: int = setting(default=2, at_least=1, doc=_EXPANSION)
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
         check_square("NormFreeDiscriminator", shape)
 
-    def _module(self, shape: tuple[int, ...]) -> NormFreeDiscriminatorModule:
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> NormFreeDiscriminatorModule:
         self.check(shape)
         return NormFreeDiscriminatorModule(
             self.width, self.blocks, self.expansion, self.convolution, compute_dtype(self.compute_dtype)
         )
 
-    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(shape), key, jnp.zeros((1, *shape)))
-
-    def apply(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        return apply_module(self._module(samples.shape[1:]), variables, samples, train=train)
-
-    def features(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        """(scores [batch], every block's output by the name `block_i`)."""
-        return module_features(self._module(samples.shape[1:]), variables, samples, train=train)
+    init, apply, features = init_discriminator, apply_scores, score_features
 
 
 class _ResidualModule(nn.Module):

@@ -27,17 +27,17 @@ from jaxtyping import Float
 
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.schedules import SCHEDULES, Schedule
-from gan_jax.networks.dcgan import Implementation
+from gan_jax.networks.convolution import IMPLEMENTATION_DOC, Implementation
 from gan_jax.networks.equalised import EqualisedConv, EqualisedDense, MinibatchStddevChannel, pixel_norm
 from gan_jax.networks.network import (
     Variables,
     apply_images,
-    apply_module,
+    apply_scores,
     compute_dtype,
     image_features,
     init_module,
-    module_features,
     output_dtype,
+    score_features,
 )
 
 PROGRESSIVE_SIZES = (16, 32, 64)
@@ -48,7 +48,6 @@ _WIDEST_UP_TO = 16
 
 _WIDTH = "channels of the maps up to 16 pixels; 512 as published"
 _EQUALISED = "weights N(0, 1) scaled at run time; if not, He initialisation"
-_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 _STAGE = "stage, at 4 * 2^stage pixels; None takes the last one, at the data's size"
 _FADE = "weight of the newest block against the path around it; 1 once it is faded in"
 
@@ -72,7 +71,7 @@ class ProgressiveGenerator:
         default=True, doc="scale latents, and features after every activation, to unit root mean square"
     )
     equalised: bool = setting(default=True, doc=_EQUALISED)
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     stage: int | None = setting(default=None, at_least=0, doc=_STAGE)
     fade: float | Schedule = setting(default=1.0, at_least=0, at_most=1, choices=SCHEDULES, doc=_FADE)
@@ -115,6 +114,8 @@ class ProgressiveDiscriminator:
 
     With `minibatch_stddev` a score depends on the other samples of its batch, in training and in evaluation.
 
+    `features` has the last activation of every block in use by the name `block_{pixels}`.
+
     Example:
         >>> images = jnp.tile(jnp.arange(16.0)[None, None, :, None], (1, 16, 1, 1))
         >>> ProgressiveDiscriminator().at_stage(1, fade=1.0).faded(images)[0, 0, ::2, 0].tolist()  # 8 pixels
@@ -126,7 +127,7 @@ class ProgressiveDiscriminator:
     width: int = setting(default=64, at_least=_MIN_CHANNELS, doc=_WIDTH)
     equalised: bool = setting(default=True, doc=_EQUALISED)
     minibatch_stddev: bool = setting(default=True, doc="append the batch's mean standard deviation as a channel at 4x4")
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
     stage: int | None = setting(default=None, at_least=0, doc=_STAGE)
     fade: float | Schedule = setting(default=1.0, at_least=0, at_most=1, choices=SCHEDULES, doc=_FADE)
@@ -158,10 +159,7 @@ class ProgressiveDiscriminator:
     def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
         return init_module(self.at_stage(None)._module(shape, None), key, jnp.zeros((1, *shape)))
 
-    def apply(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        return apply_module(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
+    apply, features = apply_scores, score_features
 
     def faded(self, images: Array) -> Array:
         """Real images [batch, *shape] at this stage's resolution; its new details fade in, as in G's images."""
@@ -173,12 +171,6 @@ class ProgressiveDiscriminator:
             fine = average_pool(fine)
         blended = _blend(_weight("ProgressiveDiscriminator", self.fade), upsample(average_pool(fine)), fine)
         return upsample(blended, images.shape[1] // blended.shape[1])
-
-    def features(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        """(scores [batch], the last activation of every block in use by the name `block_{pixels}`)."""
-        return module_features(self._module(samples.shape[1:], axis_name), variables, samples, train=train)
 
 
 def upsample(x: Float[Array, "n height width channels"], factor: int = 2) -> Float[Array, "n _ _ channels"]:

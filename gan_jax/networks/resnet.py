@@ -19,19 +19,17 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.experiment.component import component, setting
-from gan_jax.networks.convolution import Conv
-from gan_jax.networks.dcgan import Implementation
+from gan_jax.networks.convolution import IMPLEMENTATION_DOC, Conv, Implementation
 from gan_jax.networks.layers import BatchNorm
 from gan_jax.networks.network import (
-    Variables,
     apply_images,
-    apply_module,
+    apply_scores,
     compute_dtype,
     image_features,
+    init_discriminator,
     init_generator,
-    init_module,
-    module_features,
     output_dtype,
+    score_features,
 )
 from gan_jax.networks.progressive import average_pool, upsample
 
@@ -39,7 +37,6 @@ SMALLEST = {16: 4, 28: 7, 32: 4, 64: 4}
 """The size of the smallest map by image size, both in pixels along a side."""
 _LARGEST_PLAIN = 8
 _NUM_PLAIN = 2
-_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 
 # As in the published code: Glorot's initialisation, multiplied by sqrt(2) inside residual branches.
 _GLOROT = nn.initializers.glorot_uniform()
@@ -60,7 +57,7 @@ class ResNetGenerator:
     """
 
     width: int = setting(default=256, at_least=1, doc="channels of every map; 256 as published")
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -84,6 +81,8 @@ class ResNetGenerator:
 class ResNetDiscriminator:
     """Residual blocks (ReLU, 3x3 convolution, twice; mean pooling), a sum over positions, one raw score; no norm.
 
+    `features` has every block's output by the name `block_i`.
+
     Example:
         >>> import jax
         >>> network, images = ResNetDiscriminator(), jnp.zeros((1, 32, 32, 3))
@@ -93,29 +92,17 @@ class ResNetDiscriminator:
     """
 
     width: int = setting(default=128, at_least=1, doc="channels of every map; 128 as published")
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
         check_square("ResNetDiscriminator", shape)
 
-    def _module(self, shape: tuple[int, ...]) -> ResNetDiscriminatorModule:
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> ResNetDiscriminatorModule:
         self.check(shape)
         return ResNetDiscriminatorModule(self.width, self.convolution, compute_dtype(self.compute_dtype))
 
-    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(shape), key, jnp.zeros((1, *shape)))
-
-    def apply(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        return apply_module(self._module(samples.shape[1:]), variables, samples, train=train)
-
-    def features(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        """(scores [batch], every block's output by the name `block_i`)."""
-        return module_features(self._module(samples.shape[1:]), variables, samples, train=train)
+    init, apply, features = init_discriminator, apply_scores, score_features
 
 
 class ResNetGeneratorModule(nn.Module):

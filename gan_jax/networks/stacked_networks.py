@@ -18,21 +18,18 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import Array
 
 from gan_jax.experiment.component import component, setting
-from gan_jax.networks.convolution import Conv, ConvTranspose, same_padding
-from gan_jax.networks.dcgan import Implementation
+from gan_jax.networks.convolution import IMPLEMENTATION_DOC, Conv, ConvTranspose, Implementation, same_padding
 from gan_jax.networks.layers import BatchNorm
 from gan_jax.networks.network import (
-    Variables,
     apply_images,
-    apply_module,
+    apply_scores,
     compute_dtype,
+    init_discriminator,
     init_generator,
-    init_module,
-    module_features,
     output_dtype,
+    score_features,
 )
 
 IMAGE_SIZE = 28
@@ -53,9 +50,7 @@ class StackedGenerator:
         ((100, 1024), (3, 3, 8, 3))
     """
 
-    convolution: Implementation = setting(
-        default="auto", doc="native, matrix products, or the faster of them on the backend (auto)"
-    )
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -85,30 +80,17 @@ class StackedDiscriminator:
     negative_slope: float = setting(
         default=0.3, at_least=0, at_most=1, doc="slope of the LeakyReLU for negative values"
     )
-    convolution: Implementation = setting(
-        default="auto", doc="native, matrix products, or the faster of them on the backend (auto)"
-    )
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("StackedDiscriminator scores", shape)
 
-    def _module(self, axis_name: str | None) -> StackedDiscriminatorModule:
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> StackedDiscriminatorModule:
         dtype = compute_dtype(self.compute_dtype)
         return StackedDiscriminatorModule(self.width, self.negative_slope, self.convolution, dtype, axis_name)
 
-    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(None), key, jnp.zeros((1, *shape)))
-
-    def apply(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        return apply_module(self._module(axis_name), variables, samples, train=train)
-
-    def features(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        return module_features(self._module(axis_name), variables, samples, train=train)
+    init, apply, features = init_discriminator, apply_scores, score_features
 
 
 def _check_shape(does: str, shape: tuple[int, ...]) -> None:

@@ -19,22 +19,19 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import Array
 
 from gan_jax.experiment.component import component, setting
-from gan_jax.networks.convolution import Conv, ConvTranspose, same_padding
-from gan_jax.networks.dcgan import Implementation
+from gan_jax.networks.convolution import IMPLEMENTATION_DOC, Conv, ConvTranspose, Implementation, same_padding
 from gan_jax.networks.layers import BatchNorm, fan_in_uniform
 from gan_jax.networks.network import (
-    Variables,
     apply_images,
-    apply_module,
+    apply_scores,
     compute_dtype,
     image_features,
+    init_discriminator,
     init_generator,
-    init_module,
-    module_features,
     output_dtype,
+    score_features,
 )
 
 Rounding = Literal["up", "down"]
@@ -46,7 +43,6 @@ _KERNEL = "pixels along a side of every kernel; 5 as in DCGAN-tensorflow"
 _ROUNDING = "half of an odd size: up, as TensorFlow's SAME padding, or down, as PyTorch's convolutions"
 _INIT = "normal with standard deviation 0.02, or uniform as PyTorch's convolutions begin"
 _BIAS = "whether layers without batch norm have a bias, which begins at 0"
-_CONVOLUTION = "native, matrix products (matmul), fewer of them (winograd), or the fastest on the backend (auto)"
 _RANGE = (
     "range of the pixels between the two networks: signed is [-1, 1]; unit is [0, 1] for real images, while G still "
     "ends in tanh, as PacGAN's published code has it. Set the same for both players"
@@ -93,7 +89,7 @@ class StridedGenerator:
     init_name: InitName = setting(default="normal", doc=_INIT)
     use_bias: bool = setting(default=True, doc=_BIAS)
     data_range: DataRange = setting(default="signed", doc=_RANGE)
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def validate(self) -> None:
@@ -139,7 +135,7 @@ class StridedDiscriminator:
     init_name: InitName = setting(default="normal", doc=_INIT)
     use_bias: bool = setting(default=True, doc=_BIAS)
     data_range: DataRange = setting(default="signed", doc=_RANGE)
-    convolution: Implementation = setting(default="auto", doc=_CONVOLUTION)
+    convolution: Implementation = setting(default="auto", doc=IMPLEMENTATION_DOC)
     compute_dtype: Literal["float32", "bfloat16"] = setting(default="float32", doc="dtype of the layers' arithmetic")
 
     def validate(self) -> None:
@@ -148,7 +144,7 @@ class StridedDiscriminator:
     def check(self, shape: tuple[int, ...]) -> None:
         _check_shape("StridedDiscriminator scores", shape, len(self.widths))
 
-    def _module(self, axis_name: str | None) -> StridedDiscriminatorModule:
+    def _module(self, shape: tuple[int, ...], axis_name: str | None) -> StridedDiscriminatorModule:
         return StridedDiscriminatorModule(
             self.widths,
             self.kernel,
@@ -162,18 +158,7 @@ class StridedDiscriminator:
             axis_name,
         )
 
-    def init(self, key: Array, shape: tuple[int, ...]) -> Variables:
-        return init_module(self._module(None), key, jnp.zeros((1, *shape)))
-
-    def apply(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, Any]:
-        return apply_module(self._module(axis_name), variables, samples, train=train)
-
-    def features(
-        self, variables: Variables, samples: Array, *, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        return module_features(self._module(axis_name), variables, samples, train=train)
+    init, apply, features = init_discriminator, apply_scores, score_features
 
 
 def _check_widths(owner: str, widths: tuple[int, ...]) -> None:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.bench.flops import matmul_flops
 from gan_jax.networks.convolution import IMPLEMENTATIONS, Conv, ConvTranspose, conv, conv_transpose
 
 # (batch, size, in, out, kernel, stride, padding)
@@ -23,6 +24,7 @@ CASES = [
     (2, 8, 16, 16, 4, 2, 1),  # wide and even: nine products by "winograd"
 ]
 WIDE = CASES[-1]
+UNEVEN = (2, 8, 16, 16, 3, 2, 1)  # two by two taps too, but one side is odd
 FUNCTIONS = {"conv": conv, "conv_transpose": conv_transpose}
 TABLE = [
     pytest.param(name, case, id=f"{name}-k{case[4]}s{case[5]}p{case[6]}-{case[1]}x{case[2]}")
@@ -42,10 +44,14 @@ def arrays(case, dtype):
     return jnp.asarray(x, dtype), jnp.asarray(kernel, dtype)
 
 
+def way(name, case, implementation):
+    """An implementation as a function of (x, kernel)."""
+    settings = {"stride": case[5], "padding": case[6], "implementation": implementation}
+    return lambda x, kernel: FUNCTIONS[name](x, kernel, **settings)
+
+
 def ways(name, case):
-    """The three implementations as functions of (x, kernel)."""
-    settings = {"stride": case[5], "padding": case[6]}
-    return [lambda x, k, i=i: FUNCTIONS[name](x, k, **settings, implementation=i) for i in IMPLEMENTATIONS[1:]]
+    return [way(name, case, implementation) for implementation in IMPLEMENTATIONS[1:]]
 
 
 def loop(name, x, kernel, stride, padding):
@@ -158,10 +164,10 @@ def test_second_derivatives_agree_in_both_modes(name, case):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)], ids=["x", "kernel", "both"])
-@pytest.mark.parametrize("case", [CASES[0], WIDE], ids=["matmul", "winograd"])
-def test_vmap_is_the_loop_and_stays_a_product(name, axes, case):
+@pytest.mark.parametrize(("implementation", "case"), [("matmul", CASES[0]), ("winograd", WIDE)])
+def test_vmap_is_the_loop_and_stays_a_product(name, axes, implementation, case):
     with jax.enable_x64(True):
-        function = ways(name, case)[-1]
+        function = way(name, case, implementation)
         x, kernel = arrays(case, "float64")
         xs, kernels = jnp.stack([x, 2 * x, x**2]), jnp.stack([kernel, kernel + 1, kernel**2])
         operands = (xs if axes[0] == 0 else x, kernels if axes[1] == 0 else kernel)
@@ -181,47 +187,55 @@ def test_vmap_is_the_loop_and_stays_a_product(name, axes, case):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_nine_products_in_place_of_sixteen(name):
-    """Each of the nine has a quarter of the positions, in float32 and wider."""
+def test_winograd_does_nine_sixteenths_of_the_multiplications(name):
+    def operations(case, dtype, implementation):
+        return matmul_flops(way(name, case, implementation), *arrays(case, dtype))
 
-    def products(case, dtype, implementation):
-        function = ways(name, case)[IMPLEMENTATIONS.index(implementation) - 1]
-        text = str(jax.make_jaxpr(function)(*arrays(case, dtype)))
-        return text.count("dot_general")
-
-    for dtype, number in (("float32", 9), ("bfloat16", 4)):
-        assert products(WIDE, dtype, "winograd") == number
-        assert products(WIDE, dtype, "matmul") == 4
-    odd = (2, 6 if name == "conv" else 3, 16, 16, 4, 2, 1)
-    assert products(odd, "float32", "winograd") == 4
+    with jax.enable_x64(True):
+        for dtype, sixteenths in (("float32", 9), ("float64", 9), ("bfloat16", 16)):
+            assert 16 * operations(WIDE, dtype, "winograd") == sixteenths * operations(WIDE, dtype, "matmul")
+    odd, one_odd, thin = (2, 6 if name == "conv" else 3, 16, 16, 4, 2, 1), UNEVEN, CASES[0]
+    for case in (odd, one_odd, thin):
+        assert operations(case, "float32", "winograd") == operations(case, "float32", "matmul")
 
 
-def test_auto_is_a_product_on_the_cpu():
-    x, kernel = arrays(CASES[0], "float32")
-    text = str(jax.make_jaxpr(lambda x, k: conv(x, k, stride=2, padding=1))(x, kernel))
-    assert ("conv_general_dilated" in text) == (jax.default_backend() != "cpu")
+def test_auto_is_winograd_on_the_cpu():
+    x, kernel = arrays(WIDE, "float32")
+    primitives = str(jax.make_jaxpr(lambda x, k: conv(x, k, stride=2, padding=1))(x, kernel))
+    if jax.default_backend() == "cpu":
+        assert primitives.count("dot_general") == 9
+    else:
+        assert "conv_general_dilated" in primitives
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS[1:])
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_an_empty_batch(function, implementation):
+    x, kernel = arrays(WIDE, "float32")
+    expected = function(x, kernel, stride=2, padding=1, implementation="native").shape[1:]
+    assert function(x[:0], kernel, stride=2, padding=1, implementation=implementation).shape == (0, *expected)
 
 
 @pytest.mark.parametrize("layer", [Conv, ConvTranspose])
 def test_layers_share_parameters_between_implementations(layer):
-    x, kernel = arrays(CASES[0], "float32")
-    params = {"kernel": kernel, "bias": jnp.arange(5.0)}
+    x, kernel = arrays(WIDE, "float32")
+    params = {"kernel": kernel, "bias": jnp.arange(16.0)}
     results = []
     for implementation in IMPLEMENTATIONS[1:]:
-        module = layer(5, (4, 4), 2, 1, implementation=implementation)
+        module = layer(16, (4, 4), 2, 1, implementation=implementation)
         made = jax.eval_shape(module.init, jax.random.key(0), x)["params"]
         assert jax.tree.map(lambda a: (a.shape, a.dtype.name), made) == {
-            "kernel": ((4, 4, 3, 5), "float32"),
-            "bias": ((5,), "float32"),
+            "kernel": ((4, 4, 16, 16), "float32"),
+            "bias": ((16,), "float32"),
         }
         results.append(jax.jit(lambda p, x, m=module: m.apply({"params": p}, x))(params, x))
-        narrow = layer(5, (4, 4), 2, 1, dtype=jnp.bfloat16, implementation=implementation)
+        narrow = layer(16, (4, 4), 2, 1, dtype=jnp.bfloat16, implementation=implementation)
         assert jax.eval_shape(lambda p, x, m=narrow: m.apply({"params": p}, x), params, x).dtype == jnp.bfloat16
     assert max(relative(result, results[0]) for result in results[1:]) < 1e-5
     name = "conv" if layer is Conv else "conv_transpose"
-    expected = loop(name, np.asarray(x), np.asarray(kernel), 2, 1) + np.arange(5.0)
+    expected = loop(name, np.asarray(x), np.asarray(kernel), 2, 1) + np.arange(16.0)
     assert relative(results[1], expected) < 1e-5
-    without = layer(5, (4, 4), 2, 1, use_bias=False)
+    without = layer(16, (4, 4), 2, 1, use_bias=False)
     assert jax.eval_shape(without.init, jax.random.key(0), x)["params"].keys() == {"kernel"}
 
 

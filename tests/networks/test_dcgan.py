@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.networks.dcgan import DCGANDiscriminatorModule, DCGANGeneratorModule
+from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANDiscriminatorModule, DCGANGeneratorModule
 from gan_jax.networks.layers import BatchNorm
 from tests.helpers import numpy_norm
 
@@ -133,6 +133,14 @@ def test_discriminator_is_the_numpy_one(norm):
         np.testing.assert_allclose(scores, expected, rtol=1e-6)  # the score is float32
 
 
+def test_the_discriminator_without_norm_has_biases_and_no_statistics():
+    network = DCGANDiscriminator(width=2, norm="none")
+    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), (16, 16, 1)))
+    layers = {name: set(layer) for name, layer in variables.params.items()}
+    assert layers == {"conv_0": {"kernel", "bias"}, "conv_1": {"kernel", "bias"}, "conv_2": {"kernel"}}
+    assert not variables.statistics
+
+
 def test_initialisers():
     module = DCGANGeneratorModule(16, 1, width=32)
     init = jax.jit(lambda key: module.init(key, jnp.zeros((1, 8)), train=True))
@@ -191,5 +199,7 @@ def test_errors():
         shapes(DCGANDiscriminatorModule(16), jnp.zeros((1, 32, 32, 1)))
     with pytest.raises(ValueError, match=r"'gelu'.*relu, identity"):
         shapes(DCGANGeneratorModule(16, 1, activation="gelu"), jnp.zeros((1, 4)))
-    with pytest.raises(ValueError, match=r"'fft'.*auto, native, matmul"):
+    with pytest.raises(ValueError, match=r"norm is 'layer'.*batch, none"):
+        shapes(DCGANDiscriminatorModule(16, norm="layer"), jnp.zeros((1, 16, 16, 1)))
+    with pytest.raises(ValueError, match=r"'fft'.*auto, native, matmul, winograd"):
         shapes(DCGANGeneratorModule(16, 1, convolution="fft"), jnp.zeros((1, 4)))

@@ -1,4 +1,4 @@
-"""The Stacked MNIST nets: shapes, sizes worked out by hand, and the same in both implementations of convolution."""
+"""The Stacked MNIST nets: shapes, sizes worked out by hand, and the same with native convolutions and products."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_same_padding_is_that_of_lax(size, padding):
 
 
 @pytest.mark.parametrize("size", [6, 7])
-def test_uneven_padding_is_the_published_one_in_both_implementations(size):
+def test_uneven_padding_is_the_published_one_in_native_and_matmul(size):
     with jax.enable_x64(True):
         key_x, key_kernel = jax.random.split(jax.random.key(0))
         x = jax.random.normal(key_x, (2, size, size, 3), jnp.float64)

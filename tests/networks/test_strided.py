@@ -1,4 +1,4 @@
-"""The strided nets: sizes worked out by hand, PyTorch's and TensorFlow's halves, both implementations, both ranges."""
+"""The strided nets: sizes worked out by hand, PyTorch's and TensorFlow's halves, native and matmul, both ranges."""
 
 from __future__ import annotations
 

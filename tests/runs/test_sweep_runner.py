@@ -303,7 +303,7 @@ def test_convolutions_are_chosen_where_the_networks_leave_it_open(monkeypatch):
     fixed = override(tiny_dcgan(), "generator.network.convolution", "native")
     assert sweep_plan.with_convolution(fixed, "matmul").generator.network.convolution == "native"
     assert sweep_plan.convolutions(tiny_ring()) == [None]
-    monkeypatch.setattr(sweep_plan, "default_implementation", lambda: "matmul")
+    monkeypatch.setattr(sweep_plan, "default_implementation", lambda: "winograd")
     assert sweep_plan.convolutions(tiny_dcgan()) == [None]
 
 
