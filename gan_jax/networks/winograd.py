@@ -40,6 +40,9 @@ def suits_winograd(taps: Float[Array, "_ _ in out"], height: int, width: int) ->
         taps: [taps along the height, taps along the width, in, out].
         height: of the output of a convolution, or of the input of a transposed one.
         width: the same.
+
+    Returns:
+        True if `winograd_conv` or `winograd_conv_transpose` can be used and loses no digits.
     """
     return taps.shape[:2] == (2, 2) and height % 2 == width % 2 == 0 and taps.dtype.itemsize >= 4
 
