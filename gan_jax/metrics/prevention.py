@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import beta
 
 _DRAWS = 40_000
-_PREVENTED = ("healthy", "censored", "never formed")
 _COVERED = ("healthy", "censored")
+_FEW_MODES = 0.5  # the largest share of the modes that detectors call few
 
 
 class Share(NamedTuple):
@@ -95,7 +95,8 @@ class GameScore:
 
     Attributes:
         num: number of these seeds.
-        prevented: number of runs without collapse, junk or non-finite values until their end.
+        prevented: number of runs without collapse, junk or non-finite values until their end. A run that never formed
+            counts only if it has more than half of the modes at the end.
         covered: number of prevented runs that formed, so that they held most modes with high-quality samples.
         quality: median over the prevented runs of the share of high-quality samples at the end; None if there are none.
         modes: median over the prevented runs of the share of modes that they have at the end; None if there are none.
@@ -167,7 +168,7 @@ def remedy_scores(rows: Sequence[Mapping[str, Any]]) -> list[RemedyScore]:
 
 
 def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
-    prevented = [row for row in rows if row["outcome"] in _PREVENTED and row["cause"] != "junk"]
+    prevented = [row for row in rows if _is_prevented(row)]
     return GameScore(
         num=len(rows),
         prevented=len(prevented),
@@ -176,6 +177,12 @@ def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
         modes=_median([row["modes"] for row in prevented]),
         steps_per_second=rows[0]["steps_per_second"],
     )
+
+
+def _is_prevented(row: Mapping[str, Any]) -> bool:
+    if row["outcome"] == "never formed":
+        return row["cause"] != "junk" and row["modes"] is not None and row["modes"] > _FEW_MODES
+    return row["outcome"] in _COVERED
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -11,7 +11,8 @@ import numpy as np
 from gan_jax.metrics.prevention import RemedyScore, Share
 from gan_jax.reports.text_tables import text_table
 
-_COLUMNS = """prevented: share of known collapses that do not recur (nor junk or non-finite values); mean over games
+_COLUMNS = """prevented: share of known collapses in place of which there is no collapse, no junk, no non-finite value,
+  and more than half of the modes at the end where the run never formed; mean over games
 covered: share of known collapses prevented in a run that forms (well-made samples of most modes); mean over games
 quality, modes: share of well-made samples, and of the modes, at the end of the prevented runs
 time: time of a step relative to the plain games, if `plain` is in this folder; cell of a game: prevented / known"""
@@ -73,7 +74,7 @@ def bench_table(scores: Sequence[RemedyScore], known: Mapping[str, Any]) -> str:
     lines = [
         text_table(bench_rows(scores, games)),
         _COLUMNS,
-        f"other random numbers alone would prevent {chance(known):.0%}: ".replace("%", " %")
+        f"other random numbers alone would prevent at most {chance(known):.0%}: ".replace("%", " %")
         + f"the plain games collapse with {', '.join(rates)} seeds",
     ]
     missing = {one.remedy: [name for name in games if name not in one.games] for one in scores}
@@ -82,7 +83,11 @@ def bench_table(scores: Sequence[RemedyScore], known: Mapping[str, Any]) -> str:
 
 
 def chance(known: Mapping[str, Any]) -> float:
-    """The mean over games of the share of seeds that do not collapse without a remedy."""
+    """The mean over games of the share of seeds that do not collapse without a remedy.
+
+    That other random numbers prevent a collapse is at most as likely: a seed without a collapse may also end as junk,
+    or with few modes.
+    """
     return float(np.mean([1 - len(game["collapses"]) / game["tried"] for game in known["games"].values()]))
 
 

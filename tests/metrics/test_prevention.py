@@ -52,13 +52,15 @@ def test_a_run_counts_by_its_verdict():
     rows = [
         row(outcome="healthy"),
         row(outcome="censored", quality=0.5),
-        row(outcome="never formed", quality=0.1, modes=0.2),
+        row(outcome="never formed", quality=0.1, modes=0.6),
+        row(outcome="never formed", quality=0.9, modes=0.5),  # few modes: that is no prevention
+        row(outcome="never formed", modes=None),
         row(outcome="never formed", cause="junk"),
         row(outcome="collapsed", cause="total"),
         row(outcome="non-finite"),
     ]
     game = remedy_scores(rows)[0].games["ring"]
-    assert (game.num, game.prevented, game.covered) == (6, 3, 2)
+    assert (game.num, game.prevented, game.covered) == (8, 3, 2)
     assert (game.quality, game.modes) == (0.5, 1.0)  # of the three that are prevented
 
 
