@@ -4,6 +4,7 @@
     python benchmarks/freeze_collapses.py SWEEP [SWEEP ...]       writes configs/collapsebench.json
 
 The file has a game for each arm: the seeds that collapse, with the steps of their onsets, in the order of the config.
+Games that are in none of the sweeps stay as they are in the file.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def main() -> None:
     known = freeze([SweepDirectory.open(path) for path in options.sweeps])
     sweep = load_sweep(BENCH)
     assert sweep is not None
-    games = {arm.name: known["games"][arm.name] for arm in sweep.arms}
+    kept = json.loads(options.out.read_text(encoding="utf-8"))["games"] if options.out.is_file() else {}
+    games = {arm.name: {**kept, **known["games"]}[arm.name] for arm in sweep.arms}
     write_json(options.out, {**known, "games": games})
     print(json.dumps({name: game["collapses"] for name, game in games.items()}, indent=1))
 

@@ -16,6 +16,7 @@ from gan_jax.experiment.experiment import Discriminator, Experiment, Generator
 from gan_jax.experiment.settings import override_all
 from gan_jax.experiment.sweep import Arm, Sweep
 from gan_jax.losses.objectives import FGAN
+from gan_jax.networks.dcgan import DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.training.optimizers import Adam
 
@@ -73,6 +74,7 @@ def sweep() -> Sweep:
     ahead = {**MOMENTUM, "discriminator.updates_per_step": 5}
     wide_ring = {"data": Ring(num_modes=8, radius=2.0, std=0.1), "num_steps": 4_000}
     kl = {"objective": FGAN(divergence="kl", generator_loss="non_saturating")}
+    convolution = {"generator.network": DCGANGenerator(width=8), "num_steps": 8_000}
     mnist = {"data": Images(name="mnist", image_size=28), "num_steps": 5_000}
     games = [
         ("ring_small_g", experiment(), {"generator.network.widths": (8, 8)}),
@@ -83,6 +85,7 @@ def sweep() -> Sweep:
         ("cities_forward_kl", cities(), {**MOMENTUM, **rates(1e-2), **kl}),
         ("digits_momentum", digits(), {}),
         ("mnist_momentum", digits(), mnist),
+        ("digits_convolution", digits(), convolution),
     ]
     arms = tuple(Arm(name, override_all(base, changes.items()), {"game": name}) for name, base, changes in games)
     return Sweep(arms, tuple(range(8)))
