@@ -27,12 +27,16 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    options = make_parser().parse_args()
+    parser = make_parser()
+    options = parser.parse_args()
     known = freeze([SweepDirectory.open(path) for path in options.sweeps])
     sweep = load_sweep(BENCH)
     assert sweep is not None
     kept = json.loads(options.out.read_text(encoding="utf-8"))["games"] if options.out.is_file() else {}
-    games = {arm.name: {**kept, **known["games"]}[arm.name] for arm in sweep.arms}
+    games = {**kept, **known["games"]}
+    if missing := [arm.name for arm in sweep.arms if arm.name not in games]:
+        parser.error(f"neither the sweeps nor {options.out} have the games {', '.join(missing)}")
+    games = {arm.name: games[arm.name] for arm in sweep.arms}
     write_json(options.out, {**known, "games": games})
     print(json.dumps({name: game["collapses"] for name, game in games.items()}, indent=1))
 
