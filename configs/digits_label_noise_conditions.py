@@ -3,6 +3,7 @@
 Claim: none was published. Plain and 10 % exact flips, each as in digits_collapse, with one update of D per step instead
     of five, with batch norm in both players or in G alone, and with b1 = .5.
 Command: gan-jax sweep digits_label_noise_conditions [--seeds 0-3]
+    one update of D is slow to collapse: --arm "one D update, plain" --arm "one D update, 10 % flips" --num-steps 60000
 Cost: 10 arms by 8 seeds, 80 runs of 20,000 steps: one to two hours on two cores.
 Figure: see docs/label_noise.md.
 """
