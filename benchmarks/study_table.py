@@ -3,8 +3,9 @@
     python benchmarks/study_table.py FOLDER [FOLDER ...]
 
 A folder is a sweep, or what `benchmarks/stored_study.py` kept of it. Columns: runs that collapsed, with the exact 95 %
-interval of their share (Clopper and Pearson); how many of them while forming, and after; onsets; and of the last
-evaluations the number of classes, effective classes and the share of junk. Onsets and last values are medians over the
+interval of their share (Clopper and Pearson); how many of them while forming, and after; onsets; of the last
+evaluations the number of classes, effective classes and the share of junk; and the class with most samples at the end
+of the collapsed runs that still have few, with the number of these runs. Onsets and last values are medians over the
 runs, with the smallest and the largest.
 """
 
@@ -18,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from gan_jax.metrics.prevention import share_of
+from gan_jax.reports.report import watched
+from gan_jax.reports.text_tables import onto_words
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.run import SweepRun
 
@@ -38,7 +41,7 @@ def arm_cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     collapsed = [verdict for verdict in verdicts if verdict["outcome"] == "collapsed"]
     early = sum(verdict.get("when") == "while forming" for verdict in collapsed)
     share = share_of(len(collapsed), len(rows))
-    last = [row["last"].get("running") or row["last"]["batch"] for row in rows]
+    last = [watched(row["last"]) for row in rows]
     values = {name: [one[name] for one in last if one.get(name) is not None] for name in LAST}
     return [
         f"{len(collapsed)} of {len(rows)} ({100 * share.lower:.0f} to {100 * share.upper:.0f} %)",
@@ -48,12 +51,13 @@ def arm_cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         spread(values["modes"]),
         spread(values["effective_classes"], "{:.1f}"),
         spread([100 * share for share in values["junk"]], "{:.0f}"),
+        onto_words(verdicts) or "–",
     ]
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Markdown, a row for each arm in their order."""
-    head = ["arm", "collapsed (95 %)", "while forming", "after forming", "onset (steps)", *LAST.values()]
+    head = ["arm", "collapsed (95 %)", "while forming", "after forming", "onset (steps)", *LAST.values(), "onto (runs)"]
     arms = dict.fromkeys(row["arm"] for row in rows)
     lines = [[arm, *arm_cells([row for row in rows if row["arm"] == arm])] for arm in arms]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))

@@ -24,6 +24,7 @@ from gan_jax.cli.evaluate import evaluate_command
 from gan_jax.cli.parser import INTERRUPTED, OK, USAGE, Parser, Settings, split_overrides
 from gan_jax.cli.sample import sample_command
 from gan_jax.cli.streams import guard_streams
+from gan_jax.runs.folders import Interrupted
 
 COMMANDS = {
     "train": training.train_command,
@@ -87,9 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("GAN_JAX_TRACEBACK"):
             raise
         return _refuse(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
-    except KeyboardInterrupt:
-        log("gan-jax: interrupted; continue with gan-jax train --resume RUN, or gan-jax sweep --resume SWEEP")
+    except KeyboardInterrupt as error:
+        log(f"gan-jax: interrupted{_continuation(arguments, error)}")
         return INTERRUPTED
+
+
+def _continuation(arguments: Sequence[str], error: KeyboardInterrupt) -> str:
+    """How to go on after an interruption, in words; "" if the command writes no folder that can be continued."""
+    command = arguments[0] if arguments else ""
+    if command == "collapsebench":
+        return "; the same command continues it"
+    if command in ("train", "sweep") and isinstance(error, Interrupted):
+        return f"; continue with gan-jax {command} --resume {error.path}"
+    return ""
 
 
 def _refuse(message: str) -> int:

@@ -33,12 +33,12 @@ LABELS = (
     "intra",
     "junk",
     "nonfinite",
-    "collapsed early",
+    "collapsed while forming",
 )
 """Labels of an evaluation. `partial` and `total` are of mixtures; `total`, `class` and `intra` are of images.
 
-In a run that has not formed, `forming` and `collapsed early` replace most others. Runs store the indices, so new labels
-are appended.
+In a run that has not formed, `forming` and `collapsed while forming` replace most others. Runs store the indices, so
+new labels are appended.
 """
 
 CAUSES = ("any", "collapse", "junk", "intra")
@@ -322,7 +322,7 @@ def update_detector(
     nonfinite = seen.label == LABELS.index("nonfinite")
     junk_early = (seen.label == LABELS.index("junk")) & ~seen.credible
     fewer = (early_step >= 0) & seen.collapsed_early
-    unformed = jnp.where(fewer, LABELS.index("collapsed early"), LABELS.index("forming"))
+    unformed = jnp.where(fewer, LABELS.index("collapsed while forming"), LABELS.index("forming"))
     shown = jnp.where((formed_step >= 0) | nonfinite | junk_early, seen.label, unformed)
     return DetectorState(
         label=jnp.asarray(shown, jnp.int32),

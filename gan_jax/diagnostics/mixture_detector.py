@@ -27,7 +27,7 @@ class MixtureDetector:
     * `healthy`: M >= `healthy_share` K and H >= `healthy_quality`;
     * `between` otherwise.
 
-    Until the run has formed, `forming` or `collapsed early` replaces all labels but the first two.
+    Until the run has formed, `forming` or `collapsed while forming` replaces all labels but the first two.
 
     An onset is the first of `window` consecutive evaluations with M <= `partial_share` K, after `forming_window`
     consecutive ones with M >= `healthy_share` K. A collapse while forming is the first of `window` consecutive ones

@@ -39,6 +39,50 @@ class Arm(NamedTuple):
     settings: Mapping[str, Any]
 
 
+class NumericSetting(NamedTuple):
+    """The one setting in which arms differ, if it is a number.
+
+    Attributes:
+        path: its dotted path.
+        values: its value by the name of the arm.
+        unit: a twentieth of the range of the values, rounded to one digit.
+
+    Example:
+        >>> NumericSetting("rate", {"rate=0.0": 0.0, "rate=0.2": 0.2}, 0.01).unit
+        0.01
+    """
+
+    path: str
+    values: dict[str, float]
+    unit: float
+
+
+def numeric_setting(arms: Mapping[str, Mapping[str, Any]]) -> NumericSetting | None:
+    """The setting in which all arms differ, if it is only one and a number.
+
+    Args:
+        arms: by the name of the arm its settings, as in `Arm.settings`.
+
+    Returns:
+        The setting; None if there is none.
+
+    Example:
+        >>> numeric_setting({"plain": {"rate": 0.0}, "flips": {"rate": "0.2"}}).values
+        {'plain': 0.0, 'flips': 0.2}
+        >>> numeric_setting({"plain": {}, "flips": {"rate": 0.2}})
+    """
+    paths = {path for settings in arms.values() for path in settings}
+    if len(paths) != 1 or len(arms) < 2:
+        return None
+    path = paths.pop()
+    try:
+        values = {name: float(settings[path]) for name, settings in arms.items()}
+    except (KeyError, TypeError, ValueError):  # an arm may not set it
+        return None
+    span = max(values.values()) - min(values.values())
+    return NumericSetting(path, values, float(f"{span / 20:.0e}")) if span > 0 else None
+
+
 class Member(NamedTuple):
     """One run of a sweep.
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import beta
 
 _DRAWS = 40_000
-_COVERED = ("healthy", "censored")
+_WITHOUT_ONSET = ("healthy", "censored")
 _FEW_MODES = 0.5  # the largest share of the modes that detectors call few
 
 
@@ -97,15 +97,16 @@ class GameScore:
         num: number of these seeds.
         prevented: number of runs without collapse, junk or non-finite values until their end. A run that never formed
             counts only if it has more than half of the modes at the end.
-        covered: number of prevented runs that formed, so that they held most modes with high-quality samples.
+        healthy: number of prevented runs with the outcome "healthy": formed, no onset, and healthy at the end.
         quality: median over the prevented runs of the share of high-quality samples at the end; None if there are none.
         modes: median over the prevented runs of the share of modes that they have at the end; None if there are none.
-        steps_per_second: steps per second of all the game's runs together; None if it is unknown.
+        steps_per_second: median speed of the game's runs, which advance together: steps of each run per second; None if
+            it is unknown.
     """
 
     num: int
     prevented: int
-    covered: int
+    healthy: int
     quality: float | None
     modes: float | None
     steps_per_second: float | None
@@ -129,9 +130,9 @@ class RemedyScore:
         return mean_share([(game.prevented, game.num) for game in self.games.values()])
 
     @property
-    def covered(self) -> Share:
-        """The same for runs that formed and did not collapse."""
-        return mean_share([(game.covered, game.num) for game in self.games.values()])
+    def healthy(self) -> Share:
+        """The same for runs that are healthy at their end."""
+        return mean_share([(game.healthy, game.num) for game in self.games.values()])
 
     def cost(self, plain: RemedyScore | None) -> float | None:
         """The time of a step relative to the plain run's: the median over the games; None if it is unknown."""
@@ -156,7 +157,7 @@ def remedy_scores(rows: Sequence[Mapping[str, Any]]) -> list[RemedyScore]:
     Example:
         >>> row = {"remedy": "r1", "game": "ring", "outcome": "healthy", "cause": None}
         >>> rows = [row | {"quality": 0.9, "modes": 1.0, "steps_per_second": 100.0}]
-        >>> remedy_scores(rows)[0].games["ring"].covered
+        >>> remedy_scores(rows)[0].games["ring"].healthy
         1
     """
     scores = []
@@ -164,7 +165,7 @@ def remedy_scores(rows: Sequence[Mapping[str, Any]]) -> list[RemedyScore]:
         own = [row for row in rows if row["remedy"] == remedy]
         games = dict.fromkeys(row["game"] for row in own)
         scores.append(RemedyScore(remedy, {game: _game([row for row in own if row["game"] == game]) for game in games}))
-    return sorted(scores, key=lambda one: (one.remedy != "plain", -one.prevented.share, -one.covered.share))
+    return sorted(scores, key=lambda one: (one.remedy != "plain", -one.prevented.share, -one.healthy.share))
 
 
 def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
@@ -172,7 +173,7 @@ def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
     return GameScore(
         num=len(rows),
         prevented=len(prevented),
-        covered=sum(row["outcome"] in _COVERED for row in prevented),
+        healthy=sum(row["outcome"] == "healthy" for row in prevented),
         quality=_median([row["quality"] for row in prevented]),
         modes=_median([row["modes"] for row in prevented]),
         steps_per_second=rows[0]["steps_per_second"],
@@ -182,7 +183,7 @@ def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
 def _is_prevented(row: Mapping[str, Any]) -> bool:
     if row["outcome"] == "never formed":
         return row["cause"] != "junk" and row["modes"] is not None and row["modes"] > _FEW_MODES
-    return row["outcome"] in _COVERED
+    return row["outcome"] in _WITHOUT_ONSET
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -13,7 +13,8 @@ from gan_jax.reports.text_tables import text_table
 
 _COLUMNS = """prevented: share of known collapses in place of which there is no collapse, no junk, no non-finite value,
   and more than half of the modes at the end where the run never formed; mean over games
-covered: share of known collapses prevented in a run that forms (well-made samples of most modes); mean over games
+healthy: share of known collapses in place of which the run ends healthy, with well-made samples of most modes; mean
+  over games
 quality, modes: share of well-made samples, and of the modes, at the end of the prevented runs
 time: time of a step relative to the plain games, if `plain` is in this folder; cell of a game: prevented / known"""
 
@@ -28,7 +29,7 @@ def bench_rows(scores: Sequence[RemedyScore], games: Sequence[str]) -> list[list
     Returns:
         The cells of each row.
     """
-    head = ["remedy", "prevented (95 %)", "covered (95 %)", "quality", "modes", "time", *games]
+    head = ["remedy", "prevented (95 %)", "healthy (95 %)", "quality", "modes", "time", *games]
     return [head, *(_row(one, scores, games) for one in scores)]
 
 
@@ -38,7 +39,7 @@ def _row(one: RemedyScore, scores: Sequence[RemedyScore], games: Sequence[str]) 
     return [
         one.remedy,
         _share(one.prevented),
-        _share(one.covered),
+        _share(one.healthy),
         _mean([game.quality for game in one.games.values()]),
         _mean([game.modes for game in one.games.values()]),
         "–" if cost is None else f"{cost:.2g}",
@@ -99,7 +100,7 @@ def bench_json(scores: Sequence[RemedyScore], known: Mapping[str, Any]) -> dict[
             {
                 "remedy": one.remedy,
                 "prevented": one.prevented._asdict(),
-                "covered": one.covered._asdict(),
+                "healthy": one.healthy._asdict(),
                 "time": one.cost(_plain(scores)),
                 "games": {name: dataclasses.asdict(game) for name, game in one.games.items()},
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -14,7 +15,7 @@ from gan_jax.reports.page_figures import swatch
 from gan_jax.reports.report import METRICS, watched
 from gan_jax.reports.report_curves import sample_names
 from gan_jax.reports.sweep_survival import trend_words
-from gan_jax.reports.text_tables import num_early
+from gan_jax.reports.text_tables import num_early, onto_words
 from gan_jax.runs.sweep_directory import SweepRecord
 
 _OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
@@ -60,17 +61,21 @@ def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
     """One row per arm: its outcomes; and a second table of its last metrics."""
     outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
     early = num_early(row["verdict"] for row in rows) > 0
+    onto = onto_words([row["verdict"] for row in rows]) != ""
     lines, last = [], []
     for arm in arm_names(rows):
         own = [row for row in rows if row["arm"] == arm]
-        counts = [_count(own, name) for name in outcomes] + [num_early(row["verdict"] for row in own)] * early
-        lines.append([arm, len(own), *counts])
+        verdicts = [row["verdict"] for row in own]
+        counts = [_count(own, name) for name in outcomes] + [num_early(verdicts)] * early
+        lines.append([arm, len(own), *counts, *[onto_words(verdicts) or "–"] * onto])
         # The columns are the metrics of all arms; a metric that an arm lacks is an empty cell.
         last.append([arm, *(_over_seeds([watched(row["last"]) for row in own], name) for name in metrics)])
-    head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early]
+    head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early, *["onto (runs)"] * onto]
     caption = "Outcomes of the runs."
     if early:
         caption = f"{caption} Collapsed: after forming and while forming together."
+    if onto:
+        caption = f"{caption} Onto: the mode or class with most samples at the end of a collapsed run."
     keys = [swatch(index) for index in range(len(lines))]
     shown = html_table(head, lines, caption, keys)
     if metrics:
@@ -96,24 +101,28 @@ def _over_seeds(found: list[dict[str, Any]], name: str) -> str:
 
 
 def coinciding_arms(metrics: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Markup:
-    """A line that names arms which are equal in every metric of every seed; empty if there are none."""
+    """A line that names arms which are equal in every metric of every seed that both have; empty if there are none."""
     of_member = {row["member"]: (row["arm"], row["seed"]) for row in rows}
-    curves: dict[str, list[Any]] = {}
+    curves: dict[str, dict[int, list[Any]]] = {}
     for row in metrics:
-        arm, seed = of_member.get(row["member"], ("", 0))
-        curves.setdefault(arm, []).append((seed, row["step"], row["train"], row["evaluation"]))
-    arms = arm_names(rows)
-    same = [
-        f"{one} and {other}"
-        for index, one in enumerate(arms)
-        for other in arms[index + 1 :]
-        if curves.get(one) and _sorted(curves[one]) == _sorted(curves.get(other, []))
-    ]
-    return paragraph(f"These arms are equal in every number of every seed: {'; '.join(same)}.") if same else Markup()
+        if row["member"] in of_member:
+            arm, seed = of_member[row["member"]]
+            curves.setdefault(arm, {}).setdefault(seed, []).append((row["step"], row["train"], row["evaluation"]))
+    pairs = [(one, other) for one, other in itertools.combinations(arm_names(rows), 2) if {one, other} <= set(curves)]
+    same = [words for one, other in pairs if (words := _equality(one, curves[one], other, curves[other]))]
+    return paragraph(f"These arms are equal in every number: {'; '.join(same)}.") if same else Markup()
+
+
+def _equality(one: str, its: dict[int, list[Any]], other: str, others: dict[int, list[Any]]) -> str:
+    """Two arms that are equal, and in how many seeds; "" if they have no common seed, or differ."""
+    common = set(its) & set(others)
+    if not common or any(_sorted(its[seed]) != _sorted(others[seed]) for seed in common):
+        return ""
+    return f"{one} and {other} (in the {len(common)} seeds of both)"
 
 
 def _sorted(curve: list[Any]) -> str:
-    return json.dumps(sorted(curve, key=lambda point: point[:2]))
+    return json.dumps(sorted(curve, key=lambda point: point[0]))
 
 
 def arm_names(rows: list[dict[str, Any]]) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
+from gan_jax.experiment.sweep import NumericSetting, numeric_setting
 from gan_jax.metrics.hazards import log_rank, log_rank_trend
 from gan_jax.metrics.onsets import onset_summary, plain_json
 from gan_jax.metrics.survival import COLLAPSES, Onset, SurvivalCurve, kaplan_meier
@@ -42,7 +44,7 @@ def sweep_statistics(record: SweepRecord, rows: list[dict[str, Any]], baseline: 
     for row in rows:
         arms.setdefault(row["arm"], []).append(row["verdict"])
     numbers = _covariate(record, arms)
-    covariate, unit = (numbers[1], numbers[2]) if numbers else (None, 1.0)
+    covariate, unit = (numbers.values, numbers.unit) if numbers else (None, 1.0)
     made = onset_summary(arms, baseline=baseline, covariate=covariate, unit=unit)
     return {**made, "forming": _forming(arms, covariate)}
 
@@ -68,21 +70,11 @@ def _forming(arms: dict[str, list[dict[str, Any]]], covariate: dict[str, float] 
     )
 
 
-def _covariate(record: SweepRecord, arms: dict[str, Any]) -> tuple[str, dict[str, float], float] | None:
-    """(path, value by arm, a twentieth of their range, rounded) if the arms differ only in one numeric setting."""
-    paths = {path for arm in record.sweep.arms for path in arm.settings}
-    if len(paths) != 1 or len(arms) < 2:
-        return None
-    path = paths.pop()
-    values: dict[str, float] = {}
-    for arm in record.sweep.arms:
-        try:
-            values[arm.name] = float(arm.settings[path])
-        except (KeyError, TypeError, ValueError):  # an arm may not set it
-            return None
-    values = {name: values[name] for name in arms}
-    span = max(values.values()) - min(values.values())
-    return (path, values, float(f"{span / 20:.0e}")) if span > 0 else None
+def _covariate(record: SweepRecord, arms: Iterable[str]) -> NumericSetting | None:
+    """The numeric setting in which these arms differ, if it is the only difference of all arms of the sweep."""
+    settings = {arm.name: arm.settings for arm in record.sweep.arms}
+    found = numeric_setting(settings)
+    return found and numeric_setting({name: settings[name] for name in arms})
 
 
 def trend_words(record: SweepRecord, statistics: dict[str, Any]) -> str:
@@ -99,7 +91,7 @@ def trend_words(record: SweepRecord, statistics: dict[str, Any]) -> str:
     test = trend["log_rank_trend"]
     if not numbers or test["p"] is None:
         return ""
-    name = numbers[0].rpartition(".")[2].replace("_", " ")
+    name = numbers.path.rpartition(".")[2].replace("_", " ")
     if test["p"] >= _LEVEL:
         return f"no trend over the {name} (p = {test['p']:.2g})"
     when = "later" if test["z"] < 0 else "sooner"
@@ -206,9 +198,9 @@ def survival_table(statistics: dict[str, Any], unit: str, per_unit: float) -> Ma
     head += ["hazard ratio (95 %)", "log-rank p (Holm)"]
     caption = (
         "All runs count, from step 0. A collapse is a failure, be it after forming or while forming; a run that never "
-        "formed, whose samples do not resemble the data, is censored at its last step. Censored times are not "
-        "averaged: it is only known that such a run lasts longer. A hazard ratio above 1 means that the arm fails "
-        "sooner than the baseline."
+        "formed and did not collapse is censored at its last step: its samples were poorly made, or of too few modes "
+        "to count as formed. Censored times are not averaged: it is only known that such a run lasts longer. A hazard "
+        "ratio above 1 means that the arm fails sooner than the baseline."
     )
     return html_table(head, lines, caption, [swatch(index) for index in range(len(lines))])
 

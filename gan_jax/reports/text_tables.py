@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+_NUM_ONTO = 4
+"""The largest number of modes that `onto_words` names."""
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
@@ -51,16 +55,19 @@ def _cell(value: Any) -> str:
 def arms_table(members: Sequence[dict[str, Any]]) -> str:
     """The members of a sweep: a row for each arm, with the number of runs by outcome.
 
-    `collapsed` counts both kinds of collapse; those while forming have a column of their own where there are any.
+    `collapsed` counts both kinds of collapse; those while forming have a column of their own where there are any, and
+    so have the modes onto which runs collapsed.
     """
     early = num_early(member["verdict"] for member in members) > 0
-    outcomes = ["healthy", "censored", "collapsed", "never formed", "non-finite"]
+    onto = onto_words([member["verdict"] for member in members]) != ""
+    outcomes = ["healthy", "censored", "never formed", "non-finite", "collapsed"]
     names = list(dict.fromkeys(member["arm"] for member in members))
-    rows = [["arm", "runs", *outcomes, *["of these while forming"] * early, "onsets (steps)"]]
+    head = ["arm", "runs", *outcomes, *["of these while forming"] * early, *["onto (runs)"] * onto, "onsets (steps)"]
+    rows = [head]
     for name in names:
         verdicts = [member["verdict"] for member in members if member["arm"] == name]
         counts = [str(sum(v["outcome"] == outcome for v in verdicts)) for outcome in outcomes]
-        counts += [str(num_early(verdicts))] * early
+        counts += [str(num_early(verdicts))] * early + [onto_words(verdicts) or "-"] * onto
         onsets = sorted(v["onset_step"] for v in verdicts if v["onset_step"] is not None)
         rows.append([name, str(len(verdicts)), *counts, ", ".join(f"{step:,}" for step in onsets) or "-"])
     return text_table(rows)
@@ -69,3 +76,22 @@ def arms_table(members: Sequence[dict[str, Any]]) -> str:
 def num_early(verdicts: Iterable[Mapping[str, Any]]) -> int:
     """The number of stored verdicts of a collapse while forming."""
     return sum(v["outcome"] == "collapsed" and v.get("when") == "while forming" for v in verdicts)
+
+
+def onto_words(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """The modes with most samples at the end of the collapsed runs, each with the number of runs; "" if none is known.
+
+    Args:
+        verdicts: stored verdicts.
+
+    Returns:
+        Words such as "3 (15), 8 (14), 1 (4)"; the most frequent first.
+
+    Example:
+        >>> onto_words([{"onto": [["3", 0.9]]}, {"onto": [["8", 0.6], ["3", 0.4]]}, {"onto": [["8", 1.0]]}, {}])
+        '8 (2), 3 (1)'
+    """
+    largest = collections.Counter(str(v["onto"][0][0]) for v in verdicts if v.get("onto"))
+    shown = [f"{name} ({num})" for name, num in largest.most_common(_NUM_ONTO)]
+    others = sum(largest.values()) - sum(num for _, num in largest.most_common(_NUM_ONTO))
+    return ", ".join([*shown, *[f"others ({others})"] * (others > 0)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_jax.diagnostics.verdict import Verdict
-from gan_jax.metrics.hazards import log_rank
-from gan_jax.metrics.survival import onset_of
+from gan_jax.experiment.sweep import NumericSetting, numeric_setting
+from gan_jax.metrics.hazards import hazard_ratio_per_unit, log_rank, log_rank_trend
+from gan_jax.metrics.survival import Onset, onset_of
 from gan_jax.reports.text_tables import text_table
 from gan_jax.runs.thresholds import Reading, StoredSeries
 
@@ -25,8 +26,10 @@ def threshold_summary(series: Sequence[StoredSeries], found: Sequence[Reading]) 
 
     Returns:
         "changed": stored verdicts that differ from those of the thresholds of training (mostly from older versions);
-        "readings": for each set its thresholds, the outcomes by arm, the log-rank test over the arms; and "sentence".
+        "readings": for each set its thresholds, the outcomes by arm, the log-rank test over the arms, and, if the arms
+        differ in one numeric setting only, its trend and hazard ratio; "unit" of that ratio; and "sentence".
     """
+    numeric = numeric_setting({one.arm: one.settings for one in series})
     arms = list(dict.fromkeys(one.arm for one in series))
     lines = []
     for reading in found:
@@ -34,13 +37,15 @@ def threshold_summary(series: Sequence[StoredSeries], found: Sequence[Reading]) 
             arm: [verdict for verdict, one in zip(reading.verdicts, series, strict=True) if one.arm == arm]
             for arm in arms
         }
-        test = log_rank({arm: [onset_of(v.to_json()) for v in verdicts] for arm, verdicts in by_arm.items()})
+        onsets = {arm: [onset_of(v.to_json()) for v in verdicts] for arm, verdicts in by_arm.items()}
+        test = log_rank(onsets)
         lines.append(
             {
                 "thresholds": reading.name(),
                 "changes": reading.changes,
                 "arms": {arm: _counts(verdicts) for arm, verdicts in by_arm.items()},
                 "log_rank_p": test.p,
+                **_trend(onsets, numeric),
                 "verdicts": [verdict.sentence() for verdict in reading.verdicts] if len(series) == 1 else None,
             }
         )
@@ -49,8 +54,17 @@ def threshold_summary(series: Sequence[StoredSeries], found: Sequence[Reading]) 
         for one, verdict in zip(series, found[0].verdicts, strict=True)
         if (one.verdict["outcome"], one.verdict["onset_step"]) != (verdict.outcome, verdict.onset_step)
     ]
-    summary = {"num_runs": len(series), "changed": changed, "readings": lines}
+    summary = {"num_runs": len(series), "changed": changed, "readings": lines, "unit": numeric and numeric.unit}
     return {**summary, "sentence": _sentence(summary)}
+
+
+def _trend(onsets: Mapping[str, Sequence[Onset]], numeric: NumericSetting | None) -> dict[str, Any]:
+    if numeric is None:
+        return {"trend_z": None, "hazard_ratio": None}
+    pooled = [onset for listed in onsets.values() for onset in listed]
+    numbers = [numeric.values[arm] for arm, listed in onsets.items() for _ in listed]
+    ratio = hazard_ratio_per_unit(pooled, numbers, unit=numeric.unit)
+    return {"trend_z": log_rank_trend(pooled, numbers).z, "hazard_ratio": ratio._asdict()}
 
 
 def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
@@ -98,11 +112,14 @@ def threshold_table(summary: dict[str, Any]) -> str:
     arms = list(summary["readings"][0]["arms"])
     several = summary["num_runs"] > 1
     head = ["thresholds", *(arm or "the run" for arm in arms)]
-    rows = [head + ["log-rank p"] * (len(arms) > 1)]
+    unit = summary["unit"]
+    trend = [] if unit is None else ["trend z", f"hazard ratio for {unit:g}"]
+    rows = [head + ["log-rank p"] * (len(arms) > 1) + trend]
     for line in summary["readings"]:
         cells = [_cell(line["arms"][arm]) for arm in arms] if several else line["verdicts"]
         p = line["log_rank_p"]
-        rows.append([line["thresholds"], *cells, *[f"{p:.2g}" if p is not None else "-"] * (len(arms) > 1)])
+        tests = [f"{p:.2g}" if p is not None else "-"] * (len(arms) > 1) + (_trend_cells(line) if trend else [])
+        rows.append([line["thresholds"], *cells, *tests])
     note = "each cell: collapses after forming + while forming, of all runs (n: never formed, x: not finite)"
     same = summary["num_runs"] - len(summary["changed"])
     lines = [note] if several else []
@@ -114,6 +131,13 @@ def threshold_table(summary: dict[str, Any]) -> str:
     if len(summary["changed"]) > _NUM_CHANGED:
         lines.append(f"  and {len(summary['changed']) - _NUM_CHANGED} more (--json has all)")
     return "\n".join([*lines, summary["sentence"]])
+
+
+def _trend_cells(line: dict[str, Any]) -> list[str]:
+    z, ratio = line["trend_z"], line["hazard_ratio"]
+    if ratio is None or ratio["ratio"] is None:
+        return ["-" if z is None else f"{z:.1f}", "-"]
+    return [f"{z:.1f}", f"{ratio['ratio']:.2f} ({ratio['lower']:.2f} to {ratio['upper']:.2f})"]
 
 
 def _cell(counts: dict[str, int]) -> str:

@@ -29,6 +29,18 @@ class RunError(ValueError):
     """
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interruption of a process that was writing a folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__(str(path))
+        self.path = path
+
+
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Locks a folder for this process; the system releases the lock even after a kill.
@@ -38,6 +50,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
     Raises:
         RunError: if another process is writing there.
+        Interrupted: in place of a KeyboardInterrupt of the block.
     """
     lock, file = path / ".lock", None
     try:
@@ -51,6 +64,8 @@ def exclusive(path: Path) -> Iterator[None]:
         _log.warning("gan-jax: %s cannot be locked (%s): start no second process on this folder", lock, reason)
     try:
         yield
+    except KeyboardInterrupt:
+        raise Interrupted(path) from None
     finally:
         if file is not None:
             os.close(file)

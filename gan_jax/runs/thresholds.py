@@ -38,6 +38,7 @@ class StoredSeries:
         experiment: its settings.
         rows: the rows of metrics.jsonl, by step.
         verdict: the stored verdict, as JSON.
+        settings: the settings of its arm, as in `gan_jax.experiment.sweep.Arm`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class StoredSeries:
     experiment: Experiment
     rows: list[dict[str, Any]]
     verdict: Mapping[str, Any]
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +86,8 @@ def stored_series(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> list
         experiment = _readable(run.name, run.record.experiment)
         return [StoredSeries(run.name, "", experiment, run.read_metrics(), run.verdict)]
     directory = open_sweeps(paths, allowed)
-    arms = {arm.name: _readable(paths[0], arm.experiment) for arm in directory.read_record().sweep.arms}
+    listed = {arm.name: arm for arm in directory.read_record().sweep.arms}
+    arms = {name: _readable(paths[0], arm.experiment) for name, arm in listed.items()}
     of_member: dict[int, list[dict[str, Any]]] = {}
     members, metrics = directory.read_members(), directory.read_metrics()
     tell_missing_member_rows(directory.path, arms, members, metrics)
@@ -97,6 +100,7 @@ def stored_series(paths: Sequence[Path], allowed: AllowedCode = NO_CODE) -> list
             arms[row["arm"]],
             sorted(of_member[row["member"]], key=lambda found: found["step"]),
             row["verdict"],
+            listed[row["arm"]].settings,
         )
         for row in members
         if row["member"] in of_member

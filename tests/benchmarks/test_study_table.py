@@ -10,21 +10,22 @@ from gan_jax.runs.run import SweepRun
 STUDY = Path(__file__).parents[2] / "docs" / "results" / "digits_label_noise" / "seeds_00-03"
 
 
-def row(arm, outcome, onset, when, classes):
-    verdict = {"outcome": outcome, "onset_step": onset, "when": when}
-    return {"arm": arm, "verdict": verdict, "last": {"running": {"modes": classes, "junk": 0.25}}}
+def row(arm, outcome, onset, when, classes, onto=()):
+    verdict = {"outcome": outcome, "onset_step": onset, "when": when, "onto": list(onto)}
+    last = {"running": {"modes": 99.0, "junk": 0.5}, "batch": {"modes": classes, "junk": 0.25}}  # batch is watched
+    return {"arm": arm, "verdict": verdict, "last": last}
 
 
 def test_cells_by_hand():
     made = [
-        row("plain", "collapsed", 4_500, "while forming", 1.0),
+        row("plain", "collapsed", 4_500, "while forming", 1.0, [["3", 0.9], ["8", 0.1]]),
         row("plain", "collapsed", 15_500, "after forming", 3.0),
         row("plain", "healthy", None, None, 9.0),
         row("flips", "never formed", None, None, 8.0),
     ]
     assert table(made).splitlines()[2:] == [
-        "| plain | 2 of 3 (9 to 99 %) | 1 | 1 | 10,000 (4,500 to 15,500) | 3 (1 to 9) | – | 25 |",
-        "| flips | 0 of 1 (0 to 98 %) | 0 | 0 | – | 8 | – | 25 |",
+        "| plain | 2 of 3 (9 to 99 %) | 1 | 1 | 10,000 (4,500 to 15,500) | 3 (1 to 9) | – | 25 | 3 (1) |",
+        "| flips | 0 of 1 (0 to 98 %) | 0 | 0 | – | 8 | – | 25 | – |",
     ]
     assert spread([]) == "–"
 

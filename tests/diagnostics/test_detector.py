@@ -128,7 +128,7 @@ def test_labels_of_a_run_that_collapses_while_forming():
     for index, letter in enumerate("jbtttttjtbhhh"):
         state = _update(MixtureDetector(), state, observe(letter), (index + 1) * EVERY)
         labels.append(LABELS[int(state.label)])
-    few = ["collapsed early", "junk", "collapsed early"]
+    few = ["collapsed while forming", "junk", "collapsed while forming"]
     assert labels == ["junk", *["forming"] * 5, *few, *["forming"] * 3, "healthy"]
     assert (int(state.early_step), int(state.early_label), int(state.early_run)) == (-1, -1, 0)
 

@@ -47,6 +47,7 @@ def setting():
         "few": of_modes(rng.choice(1000, 40, replace=False)),
         "one": of_modes([123]),
         "copies": of_modes(np.arange(1000), pick=lambda images: images[0]),
+        "blot": jnp.repeat(jax.random.uniform(jax.random.key(3), (1, 28, 28, 3), minval=-1.0), NUM, axis=0),
         "noise": jax.random.uniform(jax.random.key(2), (NUM, 28, 28, 3), minval=-1.0),
     }
     samples["broken"] = samples["real"].at[7, 3, 3, 1].set(jnp.nan)
@@ -110,6 +111,8 @@ def test_lapses_shorter_than_the_window_are_no_onset_and_recovery_is_seen(settin
         (["few", "half", "real"], "healthy", None, 11, None, ""),
         (["real", "one", "real"], "collapsed", "after forming", 1, 6, ""),
         (["noise"] * 3, "never formed", None, None, None, ""),
+        (["blot"] * 3, "never formed", None, None, None, ""),
+        (["real", "blot", "blot"], "collapsed", "after forming", 1, 6, ""),
     ],
 )
 def test_streams_with_known_answers(setting, stages, outcome, when, formed, onset, onto):
@@ -118,7 +121,8 @@ def test_streams_with_known_answers(setting, stages, outcome, when, formed, onse
     assert (verdict.formed_step, verdict.onset_step) == tuple(n and n * EVERY for n in (formed, onset))
     assert verdict.onto_words() == onto
     assert (verdict.recovered_step is not None) == (stages == ["real", "one", "real"])
-    assert ("collapsed early" in labels) == (when == "while forming" or stages[0] == "few")
+    assert ("collapsed while forming" in labels) == (when == "while forming" or stages[0] == "few")
+    assert verdict.cause == ("junk" if stages[-1] in ("blot", "noise") else verdict.cause)
 
 
 def test_few_modes_from_the_start_are_told(setting):
@@ -147,6 +151,37 @@ def test_real_stacked_images_are_healthy_and_at_the_ceilings(setting):
     assert int(metrics.modes) == pytest.approx(bounds["modes"]["ceiling"], abs=40)
     assert bounds["modes"]["floor"] is None
     assert 999 / (2 * NUM) < bounds["kl"]["floor"] < bounds["kl"]["ceiling"]
+
+
+def test_real_stacked_images_do_not_fire_in_1000_evaluations(setting):
+    """Resamples of held-out images, stacked at random: the modes and qualities of 1,000 evaluations in one program."""
+    detector, data, source, reference, seen = setting
+    probabilities, _ = classify(reference.classifier, data.load().test_images)
+    known, num = seen["real"][0], 1000
+
+    def measured(key):
+        chosen = jax.random.choice(key, probabilities.shape[0], (NUM, 3))
+        sure = jnp.all(jnp.max(probabilities[chosen], axis=-1) >= detector.rule.quality, axis=-1)
+        mode = jnp.argmax(probabilities[chosen], axis=-1) @ jnp.array([100, 10, 1])
+        counts = jnp.zeros(1000).at[mode].add(sure)
+        return known._replace(
+            counts=counts, modes_held=jnp.sum(counts > 0), high_quality=jnp.mean(sure), dominant_mode=jnp.argmax(counts)
+        )
+
+    @jax.jit
+    def run(keys):
+        def evaluate(state, scanned):
+            index, key = scanned
+            found = detector.observe(source, reference, measured(key))
+            return update_detector(detector, state, found, (index + 1) * EVERY), found
+
+        return jax.lax.scan(evaluate, init_detector(), (jnp.arange(num), keys))
+
+    state, found = run(jax.random.split(jax.random.key(0), num))
+    assert np.all(np.asarray(found.label) == LABELS.index("healthy"))
+    assert not np.any(found.bad)
+    assert not np.any(found.collapsed_early)
+    assert verdict_on(state, last_step=num * EVERY).outcome == "healthy"
 
 
 def test_results_are_stamped_with_their_definition(setting):

@@ -59,9 +59,9 @@ def test_a_sweep_has_a_row_an_arm():
 
     members = [member("a", "collapsed", 2000), member("b", "healthy"), member("a", "collapsed", 150)]
     assert arms_table(members).splitlines() == [
-        "arm  runs  healthy  censored  collapsed  never formed  non-finite  onsets (steps)",
-        "a    2     0        0         2          0             0           150, 2,000",
-        "b    1     1        0         0          0             0           -",
+        "arm  runs  healthy  censored  never formed  non-finite  collapsed  onsets (steps)",
+        "a    2     0        0         0             0           2          150, 2,000",
+        "b    1     1        0         0             0           0          -",
     ]
 
 
@@ -74,7 +74,17 @@ def test_collapses_while_forming_have_a_column_of_their_own():
         {"arm": "b", "verdict": collapsed},
     ]
     assert arms_table(members).splitlines() == [
-        "arm  runs  healthy  censored  collapsed  never formed  non-finite  of these while forming  onsets (steps)",
-        "a    2     0        0         2          0             0           1                       150, 150",
-        "b    1     0        0         1          0             0           0                       150",
+        "arm  runs  healthy  censored  never formed  non-finite  collapsed  of these while forming  onsets (steps)",
+        "a    2     0        0         0             0           2          1                       150, 150",
+        "b    1     0        0         0             0           1          0                       150",
     ]
+
+
+def test_the_modes_that_are_left_are_named_with_their_numbers_of_runs():
+    collapsed = {"outcome": "collapsed", "onset_step": 150, "when": "after forming"}
+    members = [{"arm": "a", "verdict": {**collapsed, "onto": [[str(mode), 0.9]]}} for mode in (3, 8, 8, 1, 2, 5)]
+    members.append({"arm": "b", "verdict": {"outcome": "healthy", "onset_step": None, "onto": []}})
+    lines = arms_table(members).splitlines()
+    assert "onto (runs)" in lines[0]
+    assert "8 (2), 3 (1), 1 (1), 2 (1), others (1)" in lines[1]
+    assert lines[2].split()[-2:] == ["-", "-"]

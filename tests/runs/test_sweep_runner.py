@@ -88,6 +88,29 @@ def interrupt(monkeypatch, step, arguments):
             main(["sweep", *map(str, arguments), "--quiet"])
 
 
+@pytest.mark.parametrize("step", [0, 20])
+def test_an_interrupted_sweep_says_how_to_continue_and_does(config, tmp_path, monkeypatch, capsys, step):
+    original = sweep_session.run_sweep
+
+    def interrupted(*args, **kwargs):
+        def on_chunk(reached):
+            if reached >= step:
+                raise KeyboardInterrupt
+
+        if not step:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs, on_chunk=on_chunk)
+
+    path = tmp_path / "sweep"
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_session, "run_sweep", interrupted)
+        assert main(["sweep", config, "--strategy", "map", "--run-dir", str(path), "--quiet"]) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"gan-jax: interrupted; continue with gan-jax sweep --resume {path}"
+    sweep("--resume", path)
+    assert all(row["ended"] for row in SweepDirectory(path).read_members())
+
+
 def test_one_run_of_an_arm_is_that_member_of_the_sweep(config, whole, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", config, "--arm", "rate=0.25", "--seed", "1", "--quiet", "--json"]) == 0
@@ -329,7 +352,7 @@ def test_the_report_compares_the_arms(whole):
     assert main(["report", str(whole)]) == 0
     page = (whole / "report.html").read_text()
     assert "6 runs of 3 arms" in page
-    assert "equal in every number of every seed: rate=0.0 and rate=0.01" in page
+    assert "equal in every number: rate=0.0 and rate=0.01 (in the 2 seeds of both)" in page
     assert "never formed" in page
     assert page.count("data:image/png;base64,") == 12  # the first and the last samples
     assert "http" not in page.replace("http://www.w3.org", "")

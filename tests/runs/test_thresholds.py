@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from gan_jax.cli.main import main
 from gan_jax.diagnostics.image_detector import ImageDetector
 from gan_jax.diagnostics.mixture_detector import MixtureDetector
 from gan_jax.diagnostics.verdict import Verdict
-from gan_jax.runs.thresholds import readings, stored_series, threshold_grid
+from gan_jax.metrics.hazards import hazard_ratio_per_unit, log_rank_trend
+from gan_jax.metrics.survival import onset_of
+from gan_jax.reports.threshold_table import threshold_summary, threshold_table
+from gan_jax.runs.thresholds import Reading, StoredSeries, readings, stored_series, threshold_grid
 from tests.reports.made_folders import make_sweep
 from tests.runs.test_stop_at_collapse import SMALL
 
@@ -54,6 +58,36 @@ def test_runs_of_different_lengths_are_read_to_their_own_ends(tmp_path, capsys):
         made.append_metrics([row | {"evaluation": {"running": row["evaluation"]["running"] | full}} for row in rows])
     assert main(["thresholds", str(made.path)]) == 2
     assert "an older version wrote them" in capsys.readouterr().err
+
+
+def test_the_tests_over_a_numeric_setting_are_made_for_each_set_of_thresholds():
+    def verdict(step):
+        outcome = {"outcome": "healthy"} if step is None else {"outcome": "collapsed", "cause": "total"}
+        return Verdict.from_json({**outcome, "onset_step": step, "last_step": 900, "onset_steps": {"collapse": step}})
+
+    steps = {"rate=0.0": (100, 200, 400), "rate=0.1": (300, 500, None)}
+    series = [
+        StoredSeries(arm, arm, None, [], verdict(step).to_json(), {"rate": arm.partition("=")[2]})
+        for arm, listed in steps.items()
+        for step in listed
+    ]
+    as_trained = Reading({}, [verdict(step) for listed in steps.values() for step in listed])
+    none = Reading({"window": 9.0}, [verdict(None)] * 6)
+    found = threshold_summary(series, [as_trained, none])
+    first, second = found["readings"]
+    onsets, rates = [onset_of(one.verdict) for one in series], [0.0] * 3 + [0.1] * 3
+    assert first["trend_z"] == log_rank_trend(onsets, rates).z < 0
+    assert found["unit"] == 0.005
+    assert first["hazard_ratio"] == hazard_ratio_per_unit(onsets, rates, unit=0.005)._asdict()
+    assert (second["trend_z"], second["hazard_ratio"]["ratio"]) == (None, None)
+    head, line, empty = threshold_table(found).splitlines()[1:4]
+    assert "trend z" in head
+    assert "hazard ratio for 0.005" in head
+    assert f"{first['hazard_ratio']['ratio']:.2f} (" in line
+    assert empty.split()[-2:] == ["-", "-"]
+    unnamed = threshold_summary([dataclasses.replace(one, settings={}) for one in series], [as_trained])
+    assert unnamed["unit"] is None
+    assert "trend" not in threshold_table(unnamed)
 
 
 def test_one_threshold_is_changed_at_a_time():
