@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_jax.reports.figures import BAD, HELD_OUT, new_figure
 from gan_jax.reports.onset_story import headline_of_onset
+from gan_jax.reports.report import METRICS
 from gan_jax.reports.text_tables import text_table
 from gan_jax.runs.branches import judgement
 
@@ -45,13 +46,20 @@ def table(result: dict[str, Any]) -> str:
                 rows.append([row["words"], f"refused: {row['refused']}", ""])
                 continue
             last = Counter(labels[-1] for labels in row["labels"]).most_common()
-            at_end = ", ".join(f"{num} {label}" for label, num in last)
+            at_end = "; ".join(filter(None, [", ".join(f"{num} {label}" for label, num in last), _medians(row)]))
             rows.append([row["words"], f"{row['collapsed']} of {row['num']}", at_end])
         lines += ["", text_table(rows)]
     bits = result["bit_for_bit"]
     if bits:
         lines += ["", f"replayed bit for bit at {sum(bits.values())} of {len(bits)} checkpoints on the way"]
     return "\n".join(lines)
+
+
+def _medians(row: dict[str, Any]) -> str:
+    """The medians of the branches' last metrics, such as "medians: modes 9, junk 18 %"; "" for an older result."""
+    ends = row.get("ends") or [{}]
+    found = {name: np.median([one[name] for one in ends]) for name in METRICS if name in ends[0]}
+    return "medians: " + ", ".join(f"{METRICS[name]} {value:.3g}" for name, value in found.items()) if found else ""
 
 
 def figure(result: dict[str, Any]) -> Any:

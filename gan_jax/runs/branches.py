@@ -28,6 +28,8 @@ from gan_jax.training.state import Player, TrainState, init
 _BRANCH = 0xB7A2
 _NEW_D = "new_d"
 _FEWEST = 4
+_ENDS = ("modes", "modes_held", "effective_classes", "high_quality", "junk")
+"""The metrics of the last evaluation that a row keeps, as far as the detector measures them."""
 
 
 def _slower(experiment: Experiment) -> Experiment:
@@ -100,7 +102,8 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
         say: called with lines of progress.
 
     Returns:
-        A row of JSON: labels at each evaluation, and the number of branches that collapsed by the detector's rule.
+        A row of JSON: labels at each evaluation, the number of branches that collapsed by the detector's rule, and for
+        each branch some metrics of its last evaluation.
     """
     words, change = _variation(name)
     state = without_recorder_state(states.restore(begin))
@@ -121,10 +124,10 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
     members = strategy.place([experiment] * num, [start(key) for key in keys])
     rows: list[list[str]] = []
     steps: list[int] = []
-    final: Any = None
+    final, last = None, None
     for spec, result in chunks(strategy.advance(), members.experiments, resources, members.states, specs):
         if spec.evaluates:
-            final = strategy.gather(result.state.detector, num)
+            final, last = strategy.gather((result.state.detector, result.evaluation.metrics), num)
             rows.append([LABELS[int(label)] for label in final.label])
             steps.append(int(np.asarray(result.state.step).ravel()[0]))
     onsets = [int(step) if step >= 0 else None for step in np.asarray(first_onset(final))]
@@ -136,7 +139,20 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
         "labels": [list(column) for column in zip(*rows, strict=True)],
         "onset_steps": onsets,
         "collapsed": sum(onset is not None for onset in onsets),
+        "ends": _ends(last, num),
     }
+
+
+def _ends(metrics: Any, num: int) -> list[dict[str, float]]:
+    """For each branch the metrics of `_ENDS`, under the mode of batch norm that the detector watches.
+
+    Args:
+        metrics: of an evaluation, by mode; fields have a leading axis of branches.
+        num: number of branches.
+    """
+    watched = metrics.get("batch") or metrics["running"]
+    fields = {name: np.asarray(getattr(watched, name)) for name in _ENDS if hasattr(watched, name)}
+    return [{name: float(values[index]) for name, values in fields.items()} for index in range(num)]
 
 
 def _strategy(experiment: Experiment, num: int) -> Strategy:
@@ -198,12 +214,14 @@ def without_onset(detector: DetectorState) -> DetectorState:
 
 
 def _same(states: RunStates, experiment: Experiment, state: TrainState, specs: list[ChunkSpec]) -> dict[str, Any]:
-    labels, steps, checked = [], [], {}
+    labels, steps, checked, last = [], [], {}, None
     for spec, result in chunks(compiled_chunk, experiment, states.resources, state, specs):
         state, step = result.state, int(result.state.step)
         if spec.evaluates:
             labels.append(LABELS[int(state.detector.label)])
             steps.append(step)
+            assert result.evaluation is not None
+            last = jax.tree.map(lambda leaf: np.asarray(leaf)[None], result.evaluation.metrics)
         if step in states.steps and (same := agrees(states, step, state)) is not None:
             checked[step] = same
     onset = int(first_onset(state.detector))
@@ -213,6 +231,7 @@ def _same(states: RunStates, experiment: Experiment, state: TrainState, specs: l
         "labels": [labels],
         "onset_steps": [onset if onset >= 0 else None],
         "collapsed": int(onset >= 0),
+        "ends": _ends(last, 1),
         "checked": {str(step): same for step, same in checked.items()},
     }
 

@@ -84,7 +84,15 @@ def test_the_collapse_is_replayed_and_told(fallen, capsys, tmp_path):
     lines = table(result).splitlines()
     told = next(line for line in lines if line.startswith("another key"))
     counts = Counter(labels[-1] for labels in other["labels"]).most_common()
-    assert told.endswith(", ".join(f"{num} {label}" for label, num in counts))
+    assert ", ".join(f"{num} {label}" for label, num in counts) in told
+    assert told.endswith(
+        f"modes captured {np.median([end['modes'] for end in other['ends']]):.3g}, high-quality share "
+        f"{np.median([end['high_quality'] for end in other['ends']]):.3g}"
+    )
+    assert len(other["ends"]) == 2
+    assert "medians" not in table({**result, "branches": [{k: v for k, v in other.items() if k != "ends"}]})
+    stored = next(row for row in read_lines(fallen.metrics_path) if row["step"] == same["steps"][-1])
+    assert same["ends"][0]["modes"] == stored["evaluation"]["running"]["modes"]
     assert picture.stat().st_size > 10_000
     assert len(figure(result).axes) == 6
 
