@@ -18,6 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from gan_jax.runs.machine import processor_name
+
 SCHEMA = {
     "question": "what is measured: the script, or one of its questions",
     "case": "which case, arm or way the row is about",
@@ -90,7 +92,7 @@ def origin() -> dict[str, Any]:
         **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy")},
         "device": jax.devices()[0].device_kind,
         "num_devices": jax.device_count(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor_name(),
         "threads": threads,
         "precision": config.jax_default_matmul_precision,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

@@ -124,9 +124,11 @@ def branch(states: RunStates, begin: int, horizon: int, name: str, num: int, say
     members = strategy.place([experiment] * num, [start(key) for key in keys])
     rows: list[list[str]] = []
     steps: list[int] = []
-    final, last = None, None
+    final: Any = None
+    last: Any = None
     for spec, result in chunks(strategy.advance(), members.experiments, resources, members.states, specs):
         if spec.evaluates:
+            assert result.evaluation is not None
             final, last = strategy.gather((result.state.detector, result.evaluation.metrics), num)
             rows.append([LABELS[int(label)] for label in final.label])
             steps.append(int(np.asarray(result.state.step).ravel()[0]))

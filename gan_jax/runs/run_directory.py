@@ -31,6 +31,7 @@ import gan_jax
 from gan_jax.runs.files import append_lines, read_lines, remove_folder, write_json, write_lines
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode, keep_source
 from gan_jax.runs.folders import RunError, exclusive, make_folder, numbered_pictures, picture_step
+from gan_jax.runs.machine import device_name
 from gan_jax.runs.run_record import RunRecord, parse_record
 from gan_jax.runs.stored_shapes import damaged_metrics, damaged_signals
 from gan_jax.scaling import hosts
@@ -175,10 +176,9 @@ def environment() -> dict[str, Any]:
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    device = jax.devices()[0]
     return {
         "versions": {"gan_jax": gan_jax.__version__, "python": platform.python_version(), **versions},
-        "device": f"{device.device_kind} ({device.platform})",
+        "device": device_name(),
         "num_devices": jax.device_count(),
         "num_cpus": os.cpu_count(),
         "machine": platform.machine(),

@@ -21,6 +21,7 @@ from gan_jax.runs.finished_run import Done
 from gan_jax.runs.folder_code import check_readable, source_of
 from gan_jax.runs.folders import RunError, new_folder, new_run_path
 from gan_jax.runs.links import refuse_links
+from gan_jax.runs.machine import is_same_device
 from gan_jax.runs.request import (
     RUNS,
     Request,
@@ -192,8 +193,9 @@ def resume_training(
             asked = dataclasses.replace(asked, continued=[*record.continued, request.command])
             if hosts.is_leader():
                 write_json(run.record_path, asked.to_json())
-        now = _environment(host)
-        if any(now[what] != record.environment.get(what, 1) for what in ("versions", "device", "batch_devices")):
+        now, known = _environment(host), record.environment
+        same = all(now[what] == known.get(what, 1) for what in ("versions", "batch_devices"))
+        if not (same and is_same_device(known.get("device"), now["device"])):
             say("gan-jax: versions or devices have changed since the run began: it continues, but not bit for bit")
         for problem in problems:
             say(f"gan-jax: {problem}")
