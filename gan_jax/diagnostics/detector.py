@@ -320,10 +320,12 @@ def update_detector(
     changes = jnp.sum((dominant_mode[1:] != dominant_mode[:-1]) & (dominant_mode[:-1] >= 0))
     cycling = (concentrated_run >= HISTORY) & (changes >= 3)
     nonfinite = seen.label == LABELS.index("nonfinite")
-    junk_early = (seen.label == LABELS.index("junk")) & ~seen.credible
+    # Of an image detector the label of one blurred picture is `total`: before forming, it is shown as junk.
+    junk_early = seen.bad[CAUSES.index("junk")] & ~nonfinite
     fewer = (early_step >= 0) & seen.collapsed_early
     unformed = jnp.where(fewer, LABELS.index("collapsed while forming"), LABELS.index("forming"))
-    shown = jnp.where((formed_step >= 0) | nonfinite | junk_early, seen.label, unformed)
+    unformed = jnp.where(junk_early, LABELS.index("junk"), unformed)
+    shown = jnp.where((formed_step >= 0) | nonfinite, seen.label, unformed)
     return DetectorState(
         label=jnp.asarray(shown, jnp.int32),
         healthy_run=healthy_run,

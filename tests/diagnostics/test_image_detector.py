@@ -176,8 +176,9 @@ def test_streams_with_known_answers(digits, stages, outcome, when, formed, onset
             return noise if stage == JUNK else np.repeat(noise[:1], NUM, axis=0)
         return of_classes(digits, rng, stage)
 
-    verdict, _ = digits.watch(sampler, 12)
+    verdict, labels = digits.watch(sampler, 12)
     assert (verdict.outcome, verdict.when) == (outcome, when)
+    assert (labels == ["junk"] * 12) == (verdict.cause == "junk") == (outcome == "never formed")
     assert (verdict.formed_step, verdict.onset_step) == tuple(n and n * EVERY for n in (formed, onset))
     assert (verdict.recovered_step is not None) == (stages == [ALL, ONE, ALL])
     # The classifier misreads a few of real images.
