@@ -76,6 +76,9 @@ def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
         caption = f"{caption} Collapsed: after forming and while forming together."
     if onto:
         caption = f"{caption} Onto: the mode or class with most samples at the end of a collapsed run."
+    if never := [row["verdict"] for row in rows if row["verdict"]["outcome"] == "never formed"]:
+        num = sum(verdict.get("cause") == "junk" for verdict in never)
+        caption = f"{caption} Of the runs that never formed, {num} of {len(never)} end with samples unlike the data."
     keys = [swatch(index) for index in range(len(lines))]
     shown = html_table(head, lines, caption, keys)
     if metrics:

@@ -353,7 +353,10 @@ def test_the_report_compares_the_arms(whole):
     page = (whole / "report.html").read_text()
     assert "6 runs of 3 arms" in page
     assert "equal in every number: rate=0.0 and rate=0.01 (in the 2 seeds of both)" in page
-    assert "never formed" in page
+    verdicts = [row["verdict"] for row in SweepDirectory(whole).read_members()]
+    never = [verdict for verdict in verdicts if verdict["outcome"] == "never formed"]
+    junk = sum(verdict["cause"] == "junk" for verdict in never)
+    assert f"Of the runs that never formed, {junk} of {len(never)} end with samples unlike the data." in page
     assert page.count("data:image/png;base64,") == 12  # the first and the last samples
     assert "http" not in page.replace("http://www.w3.org", "")
     statistics = json.loads((whole / "statistics.json").read_text())
@@ -368,7 +371,7 @@ def test_the_report_compares_with_the_arm_that_one_names(whole, tmp_path, capsys
     assert main(["report", str(whole), "--out", out]) == 0
     assert json.loads((whole / "statistics.json").read_text())["pairwise"]["baseline"] == "rate=0.0"
     assert main(["report", str(whole), "--baseline", "none"]) == 2
-    assert "--baseline: baseline 'none' is no arm: the arms are rate=0.0" in capsys.readouterr().err
+    assert "--baseline: baseline 'none' is not an arm: the arms are rate=0.0" in capsys.readouterr().err
 
 
 def test_the_report_draws_onsets(whole, tmp_path):
