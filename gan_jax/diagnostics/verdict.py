@@ -105,11 +105,7 @@ class Verdict:
 
     def onto_words(self) -> str:
         """The modes that are left, such as "mode 3 (60 %), mode 4 (30 %), others (10 %)"; "" where `onto` is empty."""
-        named = [(name, share) for name, share in self.onto if share >= _LEAST_SHARE]
-        others = 1.0 - sum(share for _, share in named)
-        if named and others >= _LEAST_SHARE:
-            named.append(("others", others))
-        return ", ".join(f"{name} ({share:.0%})".replace("%", " %") for name, share in named)
+        return _mode_words(self.onto)
 
     def to_json(self) -> dict[str, Any]:
         """The verdict's fields, and its sentence."""
@@ -133,6 +129,42 @@ class Verdict:
         known = absent | {name: part for name, part in value.items() if name in names}
         onto = tuple((str(name), float(share)) for name, share in known.pop("onto") or ())
         return cls(**{**known, "when": when_collapsed(value), "onto": onto})
+
+
+def label_words(state: DetectorState) -> str:
+    """The label of the last evaluation and, if it says that few modes are left, which ones.
+
+    Args:
+        state: the detector's state of one run, on the host.
+
+    Returns:
+        Words such as "healthy", or "collapsed while forming onto 3 (98 %)".
+
+    Example:
+        >>> from gan_jax.diagnostics import init_detector
+        >>> modes, shares = np.array([3, 8, -1]), np.array([0.9, 0.1, 0.0])
+        >>> few = {"label": LABELS.index("class"), "mode_kind": 1, "top_modes": modes, "top_shares": shares}
+        >>> label_words(init_detector()), label_words(init_detector()._replace(**few))
+        ('forming', 'class onto 3 (90 %), 8 (10 %)')
+    """
+    label = LABELS[int(state.label)]
+    onto = _mode_words(_named_modes(state)) if label in (*_FEW, "collapsed while forming") else ""
+    return f"{label} onto {onto}" if onto else label
+
+
+def _named_modes(of: DetectorState | VerdictArrays) -> tuple[tuple[str, float], ...]:
+    """The modes with most samples at the last evaluation, by name, with their shares."""
+    modes, shares = np.asarray(of.top_modes).tolist(), np.asarray(of.top_shares).tolist()
+    name = MODE_NAMES[int(of.mode_kind)]
+    return tuple((name.format(mode), round(share, 4)) for mode, share in zip(modes, shares, strict=True) if mode >= 0)
+
+
+def _mode_words(modes: tuple[tuple[str, float], ...]) -> str:
+    named = [(name, share) for name, share in modes if share >= _LEAST_SHARE]
+    others = 1.0 - sum(share for _, share in named)
+    if named and others >= _LEAST_SHARE:
+        named.append(("others", others))
+    return ", ".join(f"{name} ({share:.0%})".replace("%", " %") for name, share in named)
 
 
 def when_collapsed(verdict: Mapping[str, Any]) -> When | None:
@@ -216,11 +248,7 @@ class VerdictArrays(NamedTuple):
         )
 
     def _onto(self) -> tuple[tuple[str, float], ...]:
-        modes, shares = np.asarray(self.top_modes).tolist(), np.asarray(self.top_shares).tolist()
-        name = MODE_NAMES[int(self.mode_kind)]
-        return tuple(
-            (name.format(mode), round(share, 4)) for mode, share in zip(modes, shares, strict=True) if mode >= 0
-        )
+        return _named_modes(self)
 
 
 def verdict_arrays(

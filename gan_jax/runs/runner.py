@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from gan_jax.diagnostics.detector import LABELS, first_onset
-from gan_jax.diagnostics.verdict import Verdict, verdict_on
+from gan_jax.diagnostics.verdict import Verdict, label_words, verdict_on
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.files import replacing, write_json
@@ -146,7 +146,8 @@ def train_run(
             if result.signals is not None and leads:
                 run.append_signals(signals_rows(result.signals, step - bool(spec.short_count), spec.num_steps))
             label = LABELS[int(state.detector.label)]
-            progress.update(step, seconds, label, spec)
+            words = label_words(state.detector)
+            progress.update(step, seconds, words, spec)
             onset = int(first_onset(state.detector))
             has_onset = result.evaluation is not None and onset >= 0
             stops = has_onset and options.stop_at_collapse
@@ -161,7 +162,7 @@ def train_run(
                 if events is not None:
                     events.write(row)
                 if step % picture_every == 0 or step == experiment.num_steps or stops:
-                    title = f"step {step:,}: {label}"
+                    title = f"step {step:,}: {words}"
                     samples = np.asarray(result.evaluation.samples[:1500])
                     decorate(options.draw, run.picture_path(step), source, samples, title, experiment.data)
             if int(state.nonfinite_step) < 0 and not _players_finite(state):

@@ -42,6 +42,13 @@ def test_a_run_stops_and_can_be_resumed_to_its_end(tmp_path, capsys):
     assert "trains the remaining steps" not in capsys.readouterr().err
 
 
+def test_progress_names_the_modes_that_are_left(tmp_path, capsys):
+    assert main(["train", *(word for word in SMALL if word != "--quiet"), "--run-dir", str(tmp_path / "run")]) == 0
+    progress = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("step 10/10"))
+    onto = json.loads((tmp_path / "run" / "verdict.json").read_text())["onto"]
+    assert f"collapsed while forming onto {onto[0][0]} ({onto[0][1]:.0%})".replace("%", " %") in progress
+
+
 @pytest.mark.parametrize(("window", "last_step"), [("2", 4), ("100", 10)])
 def test_a_sweep_ends_once_all_its_runs_have_collapsed(tmp_path, window, last_step):
     """With a window longer than the run nothing has collapsed."""
