@@ -24,7 +24,6 @@ from gan_jax.cli.evaluate import evaluate_command
 from gan_jax.cli.parser import INTERRUPTED, OK, USAGE, Parser, Settings, split_overrides
 from gan_jax.cli.sample import sample_command
 from gan_jax.cli.streams import guard_streams
-from gan_jax.runs.folders import Interrupted
 
 COMMANDS = {
     "train": training.train_command,
@@ -98,9 +97,9 @@ def _continuation(arguments: Sequence[str], error: KeyboardInterrupt) -> str:
     command = arguments[0] if arguments else ""
     if command == "collapsebench":
         return "; the same command continues it"
-    if command in ("train", "sweep") and isinstance(error, Interrupted):
-        return f"; continue with gan-jax {command} --resume {error.path}"
-    return ""
+    # `gan_jax.runs.folders.Interrupted` has a path. That module imports JAX, which takes longer than `--help` should.
+    path = getattr(error, "path", None)
+    return f"; continue with gan-jax {command} --resume {path}" if command in ("train", "sweep") and path else ""
 
 
 def _refuse(message: str) -> int:

@@ -60,7 +60,7 @@ def test_a_run_counts_by_its_verdict():
         row(outcome="non-finite"),
     ]
     game = remedy_scores(rows)[0].games["ring"]
-    assert (game.num, game.prevented, game.healthy) == (8, 3, 2)
+    assert (game.num, game.prevented, game.healthy) == (8, 3, 1)
     assert (game.quality, game.modes) == (0.5, 1.0)  # of the three that are prevented
 
 
