@@ -12,7 +12,7 @@ The networks are as described there, with a tanh on [-1, 1] in place of a sigmoi
 
 References:
     github.com/DanielTakeshi/Generative-Models, gan/; github.com/wiseodd/generative-models, issues 10 and 14;
-    github.com/HIPS/autograd, examples/generative_adversarial_net.py; github.com/minlee077/f-GAN-pytorch;
+    github.com/HIPS/autograd, its example generative_adversarial_net; github.com/minlee077/f-GAN-pytorch;
     github.com/carpedm20/DCGAN-tensorflow, issue 270.
 """
 
