@@ -3,7 +3,7 @@
 Claim: none was published side by side. Bernoulli flips of both sides, flips of real or of fake labels alone (exact
     counts), and one- and two-sided smoothing, each at 5, 10 and 20 %, against the plain game.
 Command: gan-jax sweep digits_label_noise_kinds [--seeds 0-5]
-Cost: 16 arms by 12 seeds, 192 runs of 20,000 steps: 64 minutes on two cores with AVX-512, about four hours without.
+Cost: 16 arms by 12 seeds, 192 runs of 20,000 steps: 74 minutes on two cores with AVX-512, about four hours without.
 Figure: with 10 %, flips of both sides prevent all 12 collapses, of real labels 5, of fake labels none; smoothing
     prevents none, or ends as noise; see docs/label_noise.md.
 """

@@ -44,7 +44,8 @@ print(gj.load("ring+calm.py").generator.learning_rate)  # any config takes it; G
 main(["collapsebench", "calm.py", "--game", "cities_three_g", "--strategy", "vmap", "--quiet"])
 
 # %% [markdown]
-# `prevented` is the share of the known collapses that did not happen, with its 95 % interval; `covered` asks besides
-# that the run held most of the modes. One game says little: a remedy for games in which G is too fast may do nothing
-# where D is. The columns, the games and the part that chance plays are explained in the guide
+# `prevented` is the share of the known collapses that did not happen, with its 95 % interval; `healthy` asks besides
+# that the run formed and ends with well-made samples of most modes. One game says little: a remedy for games in which
+# G is too fast may do nothing where D is. The columns, the games and the part that chance plays are explained in the
+# guide
 # [CollapseBench](../collapsebench.md).

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -99,7 +100,9 @@ def _continuation(arguments: Sequence[str], error: KeyboardInterrupt) -> str:
         return "; the same command continues it"
     # `gan_jax.runs.folders.Interrupted` has a path. That module imports JAX, which takes longer than `--help` should.
     path = getattr(error, "path", None)
-    return f"; continue with gan-jax {command} --resume {path}" if command in ("train", "sweep") and path else ""
+    if path is None or command not in ("train", "sweep"):
+        return ""
+    return f"; continue with gan-jax {command} --resume {shlex.quote(str(path))}"
 
 
 def _refuse(message: str) -> int:

@@ -80,7 +80,7 @@ def numeric_setting(arms: Mapping[str, Mapping[str, Any]]) -> NumericSetting | N
     except (KeyError, TypeError, ValueError):  # an arm may not set it
         return None
     span = max(values.values()) - min(values.values())
-    return NumericSetting(path, values, float(f"{span / 20:.0e}")) if span > 0 else None
+    return NumericSetting(path, values, float(f"{span / 20:.0e}")) if 0 < span < math.inf else None
 
 
 class Member(NamedTuple):

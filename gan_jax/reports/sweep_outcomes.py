@@ -75,7 +75,7 @@ def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
     if early:
         caption = f"{caption} Collapsed: after forming and while forming together."
     if onto:
-        caption = f"{caption} Onto: the mode or class with most samples at the end of a collapsed run."
+        caption = f"{caption} Onto: the largest mode or class at the end of the collapsed runs that still have few."
     if never := [row["verdict"] for row in rows if row["verdict"]["outcome"] == "never formed"]:
         num = sum(verdict.get("cause") == "junk" for verdict in never)
         caption = f"{caption} Of the runs that never formed, {num} of {len(never)} end with samples unlike the data."
@@ -121,7 +121,7 @@ def _equality(one: str, its: dict[int, list[Any]], other: str, others: dict[int,
     common = set(its) & set(others)
     if not common or any(_sorted(its[seed]) != _sorted(others[seed]) for seed in common):
         return ""
-    return f"{one} and {other} (in the {len(common)} seeds of both)"
+    return f"{one} and {other} (seeds of both: {len(common)})"
 
 
 def _sorted(curve: list[Any]) -> str:

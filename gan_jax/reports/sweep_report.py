@@ -151,7 +151,7 @@ def _verdict(record: SweepRecord, rows: list[dict[str, Any]], statistics: dict[s
 def _time_unit(record: SweepRecord) -> tuple[str, float]:
     """("epoch", its number of steps) if all arms have epochs of the same length; otherwise ("step", 1).
 
-    With several updates of D a step, an epoch is of D's batches, and not the unit in which such games are described.
+    An epoch counts D's batches. Where D makes several updates a step, times are shown in steps.
     """
     several = any(arm.experiment.discriminator.updates_per_step != 1 for arm in record.sweep.arms)
     return ("step", 1.0) if several or record.steps_per_epoch is None else ("epoch", record.steps_per_epoch)

@@ -79,13 +79,13 @@ def num_early(verdicts: Iterable[Mapping[str, Any]]) -> int:
 
 
 def onto_words(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """The modes with most samples at the end of the collapsed runs, each with the number of runs; "" if none is known.
+    """The modes with most samples at the end of the collapsed runs that still have few, with the numbers of these runs.
 
     Args:
         verdicts: stored verdicts.
 
     Returns:
-        Words such as "3 (15), 8 (14), 1 (4)"; the most frequent first.
+        Words such as "3 (15), 8 (14), 1 (4)"; the most frequent first. "" if there is no such run.
 
     Example:
         >>> onto_words([{"onto": [["3", 0.9]]}, {"onto": [["8", 0.6], ["3", 0.4]]}, {"onto": [["8", 1.0]]}, {}])

@@ -14,6 +14,7 @@ from gan_jax.runs.files import replacing, write_json
 from gan_jax.runs.folder_code import check_readable, source_of
 from gan_jax.runs.folders import RunError, new_folder, new_run_path
 from gan_jax.runs.links import refuse_links
+from gan_jax.runs.machine import is_same_device
 from gan_jax.runs.request import (
     RUNS,
     Request,
@@ -179,9 +180,9 @@ def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Calla
             asked = dataclasses.replace(record, source=source, continued=[*record.continued, request.command])
             write_json(directory.record_path, asked.to_json())
     _check_metrics(record.sweep, library, options)
-    now = environment()
-    if now["versions"] != record.environment.get("versions"):
-        say("gan-jax: package versions have changed since the sweep began: it continues, but not bit for bit")
+    now, known = environment(), record.environment
+    if now["versions"] != known.get("versions") or not is_same_device(known.get("device"), now["device"]):
+        say("gan-jax: versions or devices have changed since the sweep began: it continues, but not bit for bit")
     return _run(path, record.sweep, library, _as_asked(options, record, directory), say)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shlex
 import shutil
 
 import pytest
@@ -16,7 +17,7 @@ from gan_jax.experiment.sweep import grid
 from gan_jax.runs import sweep_plan, sweep_session
 from gan_jax.runs import sweep_runner as sweeping
 from gan_jax.runs.checkpoint import Checkpoints, to_host, tree_hash
-from gan_jax.runs.run_directory import RunDirectory, read_lines
+from gan_jax.runs.run_directory import RunDirectory, environment, read_lines
 from gan_jax.runs.runner import stacked_template
 from gan_jax.runs.sweep_directory import SweepDirectory
 from gan_jax.runs.sweep_plan import SweepOptions, make_plan
@@ -101,14 +102,23 @@ def test_an_interrupted_sweep_says_how_to_continue_and_does(config, tmp_path, mo
             raise KeyboardInterrupt
         return original(*args, **kwargs, on_chunk=on_chunk)
 
-    path = tmp_path / "sweep"
+    path = tmp_path / "my sweep"
     with monkeypatch.context() as patch:
         patch.setattr(sweep_session, "run_sweep", interrupted)
         assert main(["sweep", config, "--strategy", "map", "--run-dir", str(path), "--quiet"]) == 130
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said == f"gan-jax: interrupted; continue with gan-jax sweep --resume {path}"
+    assert said == f"gan-jax: interrupted; continue with gan-jax sweep --resume {shlex.quote(str(path))}"
     sweep("--resume", path)
     assert all(row["ended"] for row in SweepDirectory(path).read_members())
+
+
+def test_a_sweep_that_another_processor_began_says_so(config, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "sweep"
+    interrupt(monkeypatch, 10, [config, "--strategy", "map", "--run-dir", path])
+    monkeypatch.setattr(sweep_session, "environment", lambda: {**environment(), "device": "Another Processor (cpu)"})
+    capsys.readouterr()
+    sweep("--resume", path)
+    assert "versions or devices have changed since the sweep began" in capsys.readouterr().err
 
 
 def test_one_run_of_an_arm_is_that_member_of_the_sweep(config, whole, tmp_path, monkeypatch, capsys):
@@ -352,7 +362,7 @@ def test_the_report_compares_the_arms(whole):
     assert main(["report", str(whole)]) == 0
     page = (whole / "report.html").read_text()
     assert "6 runs of 3 arms" in page
-    assert "equal in every number: rate=0.0 and rate=0.01 (in the 2 seeds of both)" in page
+    assert "equal in every number: rate=0.0 and rate=0.01 (seeds of both: 2)" in page
     verdicts = [row["verdict"] for row in SweepDirectory(whole).read_members()]
     never = [verdict for verdict in verdicts if verdict["outcome"] == "never formed"]
     junk = sum(verdict["cause"] == "junk" for verdict in never)
