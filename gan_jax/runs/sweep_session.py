@@ -180,8 +180,8 @@ def resume_sweep(path: Path, request: Request, options: SweepOptions, say: Calla
             asked = dataclasses.replace(record, source=source, continued=[*record.continued, request.command])
             write_json(directory.record_path, asked.to_json())
     _check_metrics(record.sweep, library, options)
-    now, known = environment(), record.environment
-    if now["versions"] != known.get("versions") or not is_same_device(known.get("device"), now["device"]):
+    now, then = environment(), record.environment
+    if now["versions"] != then.get("versions") or not is_same_device(then.get("device"), now["device"]):
         say("gan-jax: versions or devices have changed since the sweep began: it continues, but not bit for bit")
     return _run(path, record.sweep, library, _as_asked(options, record, directory), say)
 
