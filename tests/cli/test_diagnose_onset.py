@@ -15,6 +15,7 @@ from gan_jax.experiment.examples import tiny_dcgan, tiny_ring
 from gan_jax.experiment.remedies import apply_remedy
 from gan_jax.reports.diagnosis_onset import figure, table
 from gan_jax.runs.branches import _start, _strategy, branch, chosen_variations, judgement, without_onset
+from gan_jax.runs.files import read_lines
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.run_states import open_states
 from gan_jax.runs.window_replay import (

@@ -342,7 +342,7 @@ def test_convolutions_are_chosen_where_the_networks_leave_it_open(monkeypatch):
 
 def test_a_grid_on_any_config_and_a_member_that_breaks(tmp_path, capsys):
     path = tmp_path / "sweep"
-    arguments = ["ring", "--grid", "generator.learning_rate", "1e-3,1e30", "--seeds", "5,", "--strategy", "vmap"]
+    arguments = ["ring", "--grid", "generator.learning_rate", "1e-3,1e30", "--seeds", "5-5", "--strategy", "vmap"]
     arguments += ["--num-steps", "20", "--eval-every-steps", "10", "--batch-size", "16", "--run-dir", path]
     sweep(*arguments, "--generator.network.widths", "8", "--discriminator.network.widths", "8")
     rows = SweepDirectory(path).read_members()
