@@ -5,8 +5,8 @@ Claim: by DanielTakeshi's README two MLPs are diverse at 20,000 steps and make m
     simultaneous minimax game at a rate of .01, ends in one picture; minlee077's DCGAN with the forward KL makes one
     blob at 20 epochs; threads report it of a DCGAN whose D learns faster, and of one with two updates of G a step.
 Command: gan-jax sweep mnist_recipes --data DIRECTORY
-Cost: 8 arms by 2 seeds; the four of MLPs took 9 minutes on two cores with AVX-512 and other work.
-Figure: see docs/collapsebench.md: no recipe of MLPs forms and then collapses in these lengths; the others were not run.
+Cost: 8 arms by 2 seeds; 20 minutes on two cores with AVX-512 and other work.
+Figure: see docs/collapsebench.md: no recipe forms and then collapses to few classes in these lengths.
 
 The networks are as described there, with a tanh on [-1, 1] in place of a sigmoid on [0, 1], and normal latents.
 
