@@ -26,6 +26,7 @@ from benchmarks.harness import arguments, emit, picked, read_rows, rounds, signi
 from benchmarks.programs import Training
 from gan_jax.experiment.configs import load
 from gan_jax.experiment.remedies import REMEDIES, apply_remedy
+from gan_jax.runs.rows import watched
 from gan_jax.runs.sweep_directory import SweepDirectory
 from gan_jax.training.evaluations import load_data
 
@@ -43,7 +44,7 @@ def found(sweep: Path) -> list[dict]:
     latest = {row["member"]: row for row in directory.read_members()}
     series: dict[int, list[dict]] = {}
     for row in directory.read_metrics():
-        values = row["evaluation"].get("batch") or row["evaluation"].get("running")
+        values = watched(row["evaluation"])
         series.setdefault(row["member"], []).append({"step": row["step"], **values})
     rows = []
     for arm in dict.fromkeys(row["arm"] for row in sorted(latest.values(), key=lambda row: row["member"])):

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from gan_jax.metrics.prevention import share_of
-from gan_jax.reports.report import watched
-from gan_jax.reports.text_tables import onto_words
+from gan_jax.reports.text_tables import largest_modes
 from gan_jax.runs.folders import RunError
+from gan_jax.runs.rows import watched
 from gan_jax.runs.run import SweepRun
 
 LAST = {"modes": "classes at the end", "effective_classes": "effective classes", "junk": "junk (%)"}
@@ -51,7 +51,7 @@ def arm_cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         spread(values["modes"]),
         spread(values["effective_classes"], "{:.1f}"),
         spread([100 * share for share in values["junk"]], "{:.0f}"),
-        onto_words(verdicts) or "–",
+        largest_modes(verdicts) or "–",
     ]
 
 

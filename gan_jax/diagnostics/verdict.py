@@ -244,11 +244,8 @@ class VerdictArrays(NamedTuple):
             from_start=bool(self.from_start),
             when=WHEN[when] if when >= 0 else None,
             persists=persists if when >= 0 else None,
-            onto=self._onto() if when >= 0 and persists else (),
+            onto=_named_modes(self) if when >= 0 and persists else (),
         )
-
-    def _onto(self) -> tuple[tuple[str, float], ...]:
-        return _named_modes(self)
 
 
 def verdict_arrays(

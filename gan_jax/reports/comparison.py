@@ -13,13 +13,14 @@ from gan_jax.reports.figures import new_figure, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import MAX_BYTES, Section, document, html_table
 from gan_jax.reports.page_figures import figure_svg, swatch
-from gan_jax.reports.report import METRICS, state_of, title_of, watched
+from gan_jax.reports.report import METRICS, state_of, title_of
 from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series
 from gan_jax.reports.rows_download import rows_download
 from gan_jax.reports.sample_pairs import Pictured, sample_pairs
 from gan_jax.runs.files import write_text
 from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
+from gan_jax.runs.rows import watched
 from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.run_record import RunRecord
 from gan_jax.runs.runner import read_verdict

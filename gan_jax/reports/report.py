@@ -23,6 +23,7 @@ from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.links import refuse_links
 from gan_jax.runs.missing_rows import tell_missing_rows
+from gan_jax.runs.rows import watched
 from gan_jax.runs.run_directory import RunDirectory
 from gan_jax.runs.run_record import RunRecord
 from gan_jax.runs.runner import read_verdict
@@ -154,11 +155,6 @@ def _verdict_note(evaluation: dict[str, Any], ended: bool) -> str:
 def _bound_text(name: str, bound: dict[str, Any]) -> str:
     known = [key for key in ("ceiling", "floor") if bound.get(key) is not None]
     return ", ".join(f"{key} {_short(name, bound[key])}" for key in known)
-
-
-def watched(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The metrics under the mode of batch norm that the detector uses."""
-    return evaluation.get("batch") or evaluation.get("running") or {}
 
 
 def _short(name: str, value: float) -> str:

@@ -12,10 +12,11 @@ from markupsafe import Markup
 from gan_jax.reports.html_parts import paragraph
 from gan_jax.reports.page import html_table
 from gan_jax.reports.page_figures import swatch
-from gan_jax.reports.report import METRICS, watched
+from gan_jax.reports.report import METRICS
 from gan_jax.reports.report_curves import sample_names
 from gan_jax.reports.sweep_survival import trend_words
-from gan_jax.reports.text_tables import num_early, onto_words
+from gan_jax.reports.text_tables import largest_modes, num_early
+from gan_jax.runs.rows import watched
 from gan_jax.runs.sweep_directory import SweepRecord
 
 _OUTCOMES = ("healthy", "censored", "collapsed", "never formed", "non-finite")
@@ -61,13 +62,13 @@ def outcomes_table(rows: list[dict[str, Any]]) -> Markup:
     """One row per arm: its outcomes; and a second table of its last metrics."""
     outcomes, metrics = _outcomes(rows), _shown_metrics(rows)
     early = num_early(row["verdict"] for row in rows) > 0
-    onto = onto_words([row["verdict"] for row in rows]) != ""
+    onto = largest_modes([row["verdict"] for row in rows]) != ""
     lines, last = [], []
     for arm in arm_names(rows):
         own = [row for row in rows if row["arm"] == arm]
         verdicts = [row["verdict"] for row in own]
         counts = [_count(own, name) for name in outcomes] + [num_early(verdicts)] * early
-        lines.append([arm, len(own), *counts, *[onto_words(verdicts) or "–"] * onto])
+        lines.append([arm, len(own), *counts, *[largest_modes(verdicts) or "–"] * onto])
         # The columns are the metrics of all arms; a metric that an arm lacks is an empty cell.
         last.append([arm, *(_over_seeds([watched(row["last"]) for row in own], name) for name in metrics)])
     head = ["arm", "runs", *outcomes, *["collapsed while forming"] * early, *["onto (runs)"] * onto]

@@ -15,7 +15,7 @@ from gan_jax.reports.figures import new_figure, series_style
 from gan_jax.reports.html_parts import paragraph, render_template
 from gan_jax.reports.page import MAX_BYTES, Live, Section, document, html_table
 from gan_jax.reports.page_figures import figure_svg, swatch
-from gan_jax.reports.report import METRICS, watched
+from gan_jax.reports.report import METRICS
 from gan_jax.reports.report_curves import CURVE_HEIGHT, CURVE_WIDTH, CURVES, Series, dress, make_series, sample_names
 from gan_jax.reports.report_experiment import experiment_settings, provenance
 from gan_jax.reports.rows_download import rows_download
@@ -29,6 +29,7 @@ from gan_jax.runs.joined_sweeps import JoinedSweeps, open_sweeps
 from gan_jax.runs.json_text import json_text
 from gan_jax.runs.links import refuse_links
 from gan_jax.runs.missing_rows import tell_missing_member_rows
+from gan_jax.runs.rows import watched
 from gan_jax.runs.sweep_directory import SweepDirectory, SweepRecord, picture_step
 
 _PICTURES_PER_ARM = 3

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 _NUM_ONTO = 4
-"""The largest number of modes that `onto_words` names."""
+"""The largest number of modes that `largest_modes` names."""
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
@@ -59,7 +59,7 @@ def arms_table(members: Sequence[dict[str, Any]]) -> str:
     so have the modes onto which runs collapsed.
     """
     early = num_early(member["verdict"] for member in members) > 0
-    onto = onto_words([member["verdict"] for member in members]) != ""
+    onto = largest_modes([member["verdict"] for member in members]) != ""
     outcomes = ["healthy", "censored", "never formed", "non-finite", "collapsed"]
     names = list(dict.fromkeys(member["arm"] for member in members))
     head = ["arm", "runs", *outcomes, *["of these while forming"] * early, *["onto (runs)"] * onto, "onsets (steps)"]
@@ -67,7 +67,7 @@ def arms_table(members: Sequence[dict[str, Any]]) -> str:
     for name in names:
         verdicts = [member["verdict"] for member in members if member["arm"] == name]
         counts = [str(sum(v["outcome"] == outcome for v in verdicts)) for outcome in outcomes]
-        counts += [str(num_early(verdicts))] * early + [onto_words(verdicts) or "-"] * onto
+        counts += [str(num_early(verdicts))] * early + [largest_modes(verdicts) or "-"] * onto
         onsets = sorted(v["onset_step"] for v in verdicts if v["onset_step"] is not None)
         rows.append([name, str(len(verdicts)), *counts, ", ".join(f"{step:,}" for step in onsets) or "-"])
     return text_table(rows)
@@ -78,7 +78,7 @@ def num_early(verdicts: Iterable[Mapping[str, Any]]) -> int:
     return sum(v["outcome"] == "collapsed" and v.get("when") == "while forming" for v in verdicts)
 
 
-def onto_words(verdicts: Sequence[Mapping[str, Any]]) -> str:
+def largest_modes(verdicts: Sequence[Mapping[str, Any]]) -> str:
     """The modes with most samples at the end of the collapsed runs that still have few, with the numbers of these runs.
 
     Args:
@@ -88,7 +88,7 @@ def onto_words(verdicts: Sequence[Mapping[str, Any]]) -> str:
         Words such as "3 (15), 8 (14), 1 (4)"; the most frequent first. "" if there is no such run.
 
     Example:
-        >>> onto_words([{"onto": [["3", 0.9]]}, {"onto": [["8", 0.6], ["3", 0.4]]}, {"onto": [["8", 1.0]]}, {}])
+        >>> largest_modes([{"onto": [["3", 0.9]]}, {"onto": [["8", 0.6], ["3", 0.4]]}, {"onto": [["8", 1.0]]}, {}])
         '8 (2), 3 (1)'
     """
     largest = collections.Counter(str(v["onto"][0][0]) for v in verdicts if v.get("onto"))

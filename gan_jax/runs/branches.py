@@ -18,6 +18,7 @@ from gan_jax.experiment.remedies import REMEDIES, apply_remedy
 from gan_jax.experiment.schedules import Schedule
 from gan_jax.losses.transforms import BernoulliFlips
 from gan_jax.runs.folders import RunError
+from gan_jax.runs.rows import watched
 from gan_jax.runs.run_states import RunStates
 from gan_jax.runs.window_replay import agrees, without_recorder, without_recorder_state
 from gan_jax.scaling.programs import compiled_chunk
@@ -152,8 +153,8 @@ def _ends(metrics: Any, num: int) -> list[dict[str, float]]:
         metrics: of an evaluation, by mode; fields have a leading axis of branches.
         num: number of branches.
     """
-    watched = metrics.get("batch") or metrics["running"]
-    fields = {name: np.asarray(getattr(watched, name)) for name in _ENDS if hasattr(watched, name)}
+    own = watched(metrics)
+    fields = {name: np.asarray(getattr(own, name)) for name in _ENDS if hasattr(own, name)}
     return [{name: float(values[index]) for name, values in fields.items()} for index in range(num)]
 
 

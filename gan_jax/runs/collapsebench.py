@@ -22,6 +22,7 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import component_name
 from gan_jax.metrics.image_metrics import NUM_CLASSES
 from gan_jax.runs.request import Request
+from gan_jax.runs.rows import watched
 from gan_jax.runs.run_directory import RunError, read_lines
 from gan_jax.runs.sweep_directory import SweepDirectory
 from gan_jax.runs.sweep_plan import SweepOptions
@@ -173,7 +174,7 @@ def _score_rows(remedy: str, game: str, experiment: Experiment, directory: Sweep
     device = directory.read_record().environment.get("device")
     rows = []
     for row in directory.read_members():
-        last = row["last"].get("batch") or row["last"].get("running") or {}
+        last = watched(row["last"])
         rows.append(
             {
                 "remedy": remedy,

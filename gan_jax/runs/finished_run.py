@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.metrics.image_metrics import is_pixels_only
+from gan_jax.runs.rows import watched
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Done:
 
 def headline(verdict: dict[str, Any]) -> str:
     """The two or three main metrics of a run, each with the value that real data get."""
-    evaluation = verdict["evaluation"].get("batch") or verdict["evaluation"].get("running") or {}
+    evaluation = watched(verdict["evaluation"])
     bounds = verdict["bounds"]
 
     def part(name: str, words: str, form: str = "{:.3g}") -> str | None:

@@ -111,6 +111,18 @@ def _number(value: Any) -> Any:
     return number if isinstance(number, (bool, int)) or math.isfinite(number) else None
 
 
+def watched(evaluation: dict[str, Any]) -> Any:
+    """The metrics that the detector watched: those by the statistics of batches where G has batch norm.
+
+    Args:
+        evaluation: metrics by mode of G's batch norm ("batch", "running"), as in the rows and in `Evaluation.metrics`.
+
+    Returns:
+        The metrics of one mode; {} if there are none.
+    """
+    return evaluation.get("batch") or evaluation.get("running") or {}
+
+
 def without_long_lists(values: dict[str, Any]) -> dict[str, Any]:
     """The metrics without long lists, such as the counts of 1,000 modes, which are only in metrics.jsonl."""
     return {name: value for name, value in values.items() if not (isinstance(value, list) and len(value) > 100)}

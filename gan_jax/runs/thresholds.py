@@ -19,6 +19,7 @@ from gan_jax.runs.folder_code import NO_CODE, AllowedCode
 from gan_jax.runs.folders import RunError
 from gan_jax.runs.joined_sweeps import open_sweeps
 from gan_jax.runs.missing_rows import tell_missing_member_rows
+from gan_jax.runs.rows import watched
 from gan_jax.runs.run_record import require_components
 from gan_jax.runs.stored_run import open_run
 from gan_jax.training.evaluations import LoadedData, load_data
@@ -214,7 +215,7 @@ def _read_all(series: Sequence[StoredSeries], detectors: Any, data: LoadedData) 
     for index, one in enumerate(series):
         for place, row in enumerate(one.rows):
             steps[index, place] = row["step"]
-            found = row["evaluation"].get("batch") or row["evaluation"]["running"]  # what the detector watched
+            found = watched(row["evaluation"])
             for name, array in leaves.items():
                 value = found.get(name, found.get(_FORMER_NAMES.get(name, name), found))
                 if value is found:
