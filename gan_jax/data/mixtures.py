@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,23 @@ from gan_jax.experiment.component import component, setting
 _MOST_MODES = 1_000_000
 _MOST_DIMS = 1_000_000
 """The arrays of a mixture are made on the host in every trace."""
+
+
+@runtime_checkable
+class HasModes(Protocol):
+    """A source whose samples can be assigned to the modes of a mixture; the attributes are those of `MixtureSource`."""
+
+    @property
+    def modes(self) -> Array: ...
+
+    @property
+    def std(self) -> Array: ...
+
+    @property
+    def weights(self) -> Array: ...
+
+    @property
+    def noisy(self) -> Array: ...
 
 
 class MixtureSource(NamedTuple):

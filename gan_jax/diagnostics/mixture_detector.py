@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.data.mixtures import MixtureSource
+from gan_jax.data.mixtures import HasModes
 from gan_jax.diagnostics.detector import LABELS, Observation, top_modes
 from gan_jax.experiment.component import component, setting
 from gan_jax.experiment.settings import to_json
@@ -72,10 +72,10 @@ class MixtureDetector:
         """Empty: the source has the modes."""
         return ()
 
-    def measure(self, source: MixtureSource, reference: tuple[()], samples: Array) -> ModeMetrics:
+    def measure(self, source: HasModes, reference: tuple[()], samples: Array) -> ModeMetrics:
         return mode_metrics(source, samples, self.rule)
 
-    def observe(self, source: MixtureSource, reference: tuple[()], metrics: ModeMetrics) -> Observation:
+    def observe(self, source: HasModes, reference: tuple[()], metrics: ModeMetrics) -> Observation:
         num_modes = source.modes.shape[0]
         share = metrics.modes / num_modes
         credible = metrics.high_quality >= self.min_quality
@@ -117,5 +117,5 @@ class MixtureDetector:
     def definition(self, data: Any, reference: tuple[()]) -> dict[str, Any]:
         return {"rule": self.describe(), "detector": to_json(self)}
 
-    def bounds(self, source: MixtureSource, reference: tuple[()]) -> dict[str, dict[str, float | None]]:
+    def bounds(self, source: HasModes, reference: tuple[()]) -> dict[str, dict[str, float | None]]:
         return {name: b._asdict() for name, b in mode_bounds(source, self.rule, self.num_samples).items()}

@@ -19,7 +19,7 @@ from jax.scipy.special import erf, gammainc
 from jaxtyping import Float, Num
 from scipy.stats import binom
 
-from gan_jax.data.mixtures import MixtureSource
+from gan_jax.data.mixtures import HasModes
 from gan_jax.experiment.component import component, setting
 
 
@@ -95,7 +95,7 @@ class ModeMetrics(NamedTuple):
     finite: Array
 
 
-def mode_metrics(source: MixtureSource, samples: Float[Array, "n d"], rule: Rule) -> ModeMetrics:
+def mode_metrics(source: HasModes, samples: Float[Array, "n d"], rule: Rule) -> ModeMetrics:
     """Measures samples against a mixture's modes.
 
     Args:
@@ -182,7 +182,7 @@ class Bound(NamedTuple):
     floor: float | None
 
 
-def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str, Bound]:
+def mode_bounds(source: HasModes, rule: Rule, num_samples: int) -> dict[str, Bound]:
     """Ceilings and floors of `mode_metrics` for the true mixture, in closed form.
 
     The ceiling of `high_quality` is 98.89 % for l2 <= 3 in two dimensions, 99.46 % for linf <= 3, 99.97 % for l2 <= 4.
@@ -223,7 +223,7 @@ def mode_bounds(source: MixtureSource, rule: Rule, num_samples: int) -> dict[str
     }
 
 
-def _expected_captured(source: MixtureSource, inside: float, min_share: float, num_samples: int) -> float:
+def _expected_captured(source: HasModes, inside: float, min_share: float, num_samples: int) -> float:
     """Expected number of modes that true samples capture; below K, because a rare mode may get too few samples."""
     weights = np.asarray(source.weights, float)
     needed = np.ceil(np.maximum(min_share * num_samples * weights, 1.0) - 1e-6)

@@ -84,7 +84,7 @@ class SelfModulation(nn.Module):
 
     Args:
         axis_name: as in `BatchNorm`.
-        dtype: as in `BatchNorm`; gamma and beta are computed in float32.
+        dtype: as in `BatchNorm`; gamma and beta, too, are computed in float32 or wider.
         num_hidden: units of the hidden layers.
 
     References:
@@ -99,12 +99,13 @@ class SelfModulation(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, latent: jax.Array, *, train: bool) -> jax.Array:
         """X [batch, ..., features], latent [batch, latent_dim] -> [batch, ..., features]."""
-        normal = BatchNorm(self.axis_name, affine=False, dtype=jnp.float32, name="norm")(x, train=train)
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        normal = BatchNorm(self.axis_name, affine=False, dtype=wide, name="norm")(x, train=train)
         shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
         parts = []
         for name, start in (("scale", nn.initializers.ones), ("bias", nn.initializers.zeros)):
-            hidden = nn.relu(nn.Dense(self.num_hidden, dtype=jnp.float32, name=f"{name}_hidden")(latent))
-            last = nn.Dense(x.shape[-1], bias_init=start, dtype=jnp.float32, name=f"{name}_output")
+            hidden = nn.relu(nn.Dense(self.num_hidden, dtype=wide, name=f"{name}_hidden")(latent))
+            last = nn.Dense(x.shape[-1], bias_init=start, dtype=wide, name=f"{name}_output")
             parts.append(last(hidden).reshape(shape))
         return (parts[0] * normal + parts[1]).astype(self.dtype or x.dtype)
 

@@ -65,7 +65,7 @@ def test_it_is_the_same_every_time_and_other_examples_give_other_numbers(run, ca
     [
         (["--points", "0"], "--points is 0, and must be at least 1"),
         (["--points", "8"], "there are 8 training or held-out examples, fewer than a training batch of 32"),
-        (["--step", "5"], "no checkpoint of step 5; it has 3, 6"),
+        (["--step", "5"], "has no checkpoint of step 5: give --step one of 3, 6"),
     ],
 )
 def test_wrong_inputs(run, capsys, arguments, said):
