@@ -58,7 +58,8 @@ class ImageDetector:
     the mean pairwise pixel distance. The label is the first that applies:
 
     * `nonfinite`;
-    * `total`: V <= `total_variance` or P <= `total_distance`; all samples are alike, whatever they show;
+    * `total`: P <= `total_distance`, or V <= `total_variance` and J < `junk_share`; all samples are alike. V says
+      nothing about junk: to the classifier all noisy digits look the same;
     * `junk`: J >= `junk_share`; the samples differ and do not resemble the data;
     * `class`: E <= `few_classes`, or the largest class has a share >= `large_class`;
     * `intra`: E >= `many_classes` and V_c <= `intra_variance`; each class is a single picture;
@@ -123,10 +124,11 @@ class ImageDetector:
     def observe(self, source: ImageSource, reference: ImageReferenceSet, metrics: ImageMetrics) -> Observation:
         num_classes = metrics.class_share.shape[0]
         known = ~jnp.isnan(metrics.variance_ratio)
-        alike = (metrics.variance_ratio <= self.total_variance) | (metrics.pairwise_ratio <= self.total_distance)
         real_junk = reference.statistics.ceilings.junk
         excess = (metrics.junk - real_junk) / (1.0 - real_junk)
         junk = excess >= self.junk_share
+        alike_to_classifier = (metrics.variance_ratio <= self.total_variance) & ~junk
+        alike = alike_to_classifier | (metrics.pairwise_ratio <= self.total_distance)
         few = (metrics.effective_classes <= self.few_classes) | (metrics.max_share >= self.large_class)
         many = metrics.effective_classes >= self.many_classes
         intra = many & (metrics.intra_class_ratio <= self.intra_variance)

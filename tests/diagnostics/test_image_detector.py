@@ -122,9 +122,11 @@ def test_noise_is_junk_and_not_lost_modes(digits):
             return digits.images(rng)
         return rng.integers(0, 256, (NUM, 28, 28, 1), dtype=np.uint8)
 
-    verdict, _ = digits.watch(sampler, 8)
+    verdict, labels = digits.watch(sampler, 8)
     assert verdict.onset_steps == {"any": 5 * EVERY, "collapse": None, "junk": 5 * EVERY, "intra": None}
     assert verdict.cause == "junk"
+    # The classifier's features of any noise are the same; the pixels differ.
+    assert labels[4:] == ["junk"] * 4
 
 
 def test_recovery_is_seen(digits):
