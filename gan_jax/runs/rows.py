@@ -119,6 +119,12 @@ def watched(evaluation: dict[str, Any]) -> Any:
 
     Returns:
         The metrics of one mode; {} if there are none.
+
+    Example:
+        >>> watched({"batch": {"modes": 3}, "running": {"modes": 8}})
+        {'modes': 3}
+        >>> watched({"running": {"modes": 8}})
+        {'modes': 8}
     """
     return evaluation.get("batch") or evaluation.get("running") or {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import jax
 import pytest
 
 from gan_jax.cli.main import main
+from gan_jax.runs import session
 from gan_jax.runs.checkpoint import Checkpoints, tree_hash
 from gan_jax.runs.checkpoint import to_host as host
 from gan_jax.runs.run_directory import RunDirectory
@@ -121,6 +123,28 @@ def check_kill(whole, folder: Path, moment: str, seed: int) -> None:
 @pytest.mark.parametrize(("moment", "seed"), [("training", 1), ("checkpoint", 2)])
 def test_a_killed_run_resumes_bit_for_bit(whole, tmp_path, moment, seed):
     check_kill(whole, tmp_path, moment, seed)
+
+
+def test_an_interrupted_run_says_how_to_continue_and_does(whole, tmp_path, monkeypatch, capsys):
+    config, reference = whole
+    path, original = tmp_path / "my run", session.train_run
+
+    def interrupted(*args, **kwargs):
+        def on_chunk(state):
+            if state.step >= 100:
+                raise KeyboardInterrupt
+
+        return original(*args, **kwargs, on_chunk=on_chunk)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "train_run", interrupted)
+        assert main(["train", str(config), "--run-dir", str(path), "--quiet", "--pictures", "2"]) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"gan-jax: interrupted; continue with gan-jax train --resume {shlex.quote(str(path))}"
+    assert not RunDirectory(path).verdict_path.exists()
+    assert main(["train", *shlex.split(said.split("gan-jax train ")[1]), "--quiet", "--pictures", "2"]) == 0
+    assert final_hash(path) == final_hash(reference)
+    assert rows(path) == rows(reference)
 
 
 @pytest.mark.slow
