@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import beta
 
-_DRAWS = 40_000
-_WITHOUT_ONSET = ("healthy", "censored")
+_WITHOUT_ONSET = ("healthy", "censored", "never formed")
 _FEW_MODES = 0.5  # the largest share of the modes that detectors call few
 
 
@@ -58,8 +57,10 @@ def share_of(count: int, num: int, confidence: float = 0.95) -> Share:
 def mean_share(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> Share:
     """The mean over games of the share in each; all games have the same weight, whatever their numbers of cases.
 
-    The limits are those of the posterior of the mean, with Jeffreys' prior Beta(1/2, 1/2) for each game. So the
-    interval has a width even if all games have a share of 0 or of 1.
+    The limits combine those of `share_of`: the lower one is m - sqrt(sum over games of (p - l)^2) / G, where m is the
+    mean, G the number of games, and p and l are a game's share and its lower limit. The upper one is the mirror image.
+    They cover the true mean in at least 92 % of cases for equal rates from .005 to .99 in one to nine games of five to
+    eight seeds, and more often if the rates differ (tests).
 
     Args:
         counts: (cases that have the property, all cases) of each game.
@@ -72,8 +73,8 @@ def mean_share(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> S
         ValueError: if there are no games, or a count is impossible.
 
     References:
-        L. D. Brown, T. T. Cai, A. DasGupta, "Interval Estimation for a Binomial Proportion", Statistical Science 16,
-            2001.
+        G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures: A general approach", Statistics
+            in Medicine 27, 2008.
 
     Example:
         >>> mean_share([(8, 8), (0, 8)]).share
@@ -81,12 +82,11 @@ def mean_share(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> S
     """
     if not counts:
         raise ValueError("a mean over games needs at least one game")
-    mean = float(np.mean([share_of(count, num).share for count, num in counts]))
-    generator = np.random.default_rng(0)
-    draws = np.mean([generator.beta(k + 0.5, n - k + 0.5, _DRAWS) for k, n in counts], axis=0)
-    tail = 100 * (1 - confidence) / 2
-    lower, upper = np.percentile(draws, [tail, 100 - tail])
-    return Share(mean, min(float(lower), mean), max(float(upper), mean))
+    shares = np.array([share_of(count, num, confidence) for count, num in counts])
+    share, lower, upper = shares.T
+    mean = float(share.mean())
+    below, above = np.linalg.norm(share - lower) / len(shares), np.linalg.norm(upper - share) / len(shares)
+    return Share(mean, max(0.0, mean - float(below)), min(1.0, mean + float(above)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,13 +95,13 @@ class GameScore:
 
     Attributes:
         num: number of these seeds.
-        prevented: number of runs without collapse, junk or non-finite values until their end. A run that never formed
-            counts only if it has more than half of the modes at the end.
+        prevented: number of runs without collapse, junk or non-finite values that end with more than half of the modes.
         healthy: number of prevented runs with the outcome "healthy": formed, no onset, and healthy at the end.
         quality: median over the prevented runs of the share of high-quality samples at the end; None if there are none.
         modes: median over the prevented runs of the share of modes that they have at the end; None if there are none.
         steps_per_second: median speed of the game's runs, which advance together: steps of each run per second; None if
             it is unknown.
+        device: on which the runs were trained; None if it is unknown.
     """
 
     num: int
@@ -110,6 +110,7 @@ class GameScore:
     quality: float | None
     modes: float | None
     steps_per_second: float | None
+    device: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,12 +136,15 @@ class RemedyScore:
         return mean_share([(game.healthy, game.num) for game in self.games.values()])
 
     def cost(self, plain: RemedyScore | None) -> float | None:
-        """The time of a step relative to the plain run's: the median over the games; None if it is unknown."""
+        """The time of a step relative to the plain run's: the median over the games played on one device by both.
+
+        None if there is no such game.
+        """
         ratios = [
             other.steps_per_second / game.steps_per_second
             for name, game in self.games.items()
             if plain is not None and (other := plain.games.get(name)) is not None
-            if other.steps_per_second and game.steps_per_second
+            if other.steps_per_second and game.steps_per_second and other.device == game.device
         ]
         return float(np.median(ratios)) if ratios else None
 
@@ -177,13 +181,17 @@ def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
         quality=_median([row["quality"] for row in prevented]),
         modes=_median([row["modes"] for row in prevented]),
         steps_per_second=rows[0]["steps_per_second"],
+        device=rows[0].get("device"),
     )
 
 
 def _is_prevented(row: Mapping[str, Any]) -> bool:
-    if row["outcome"] == "never formed":
-        return row["cause"] != "junk" and row["modes"] is not None and row["modes"] > _FEW_MODES
-    return row["outcome"] in _WITHOUT_ONSET
+    return (
+        row["outcome"] in _WITHOUT_ONSET
+        and row["cause"] != "junk"
+        and row["modes"] is not None
+        and row["modes"] > _FEW_MODES
+    )
 
 
 def _median(values: Sequence[float | None]) -> float | None:

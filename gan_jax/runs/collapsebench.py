@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax.data.found_set import DataError
 from gan_jax.data.stacked import NUM_MODES, ImageData, StackedImages
 from gan_jax.experiment.component import is_component
-from gan_jax.experiment.configs import config_directory, config_label, load_sweep
+from gan_jax.experiment.config_code import source_files
+from gan_jax.experiment.configs import config_directory, config_label, load_sweep, split_remedies
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import component_name
 from gan_jax.metrics.image_metrics import NUM_CLASSES
@@ -42,12 +44,23 @@ def known_collapses() -> dict[str, Any]:
     return json.loads((config_directory() / f"{BENCH}.json").read_text(encoding="utf-8"))
 
 
-def experiment_hash(experiment: Experiment) -> str:
-    """A hash of the settings of an experiment, 12 hexadecimal digits.
+def experiment_hash(experiment: Experiment, remedy: str = "plain") -> str:
+    """A hash of the settings of an experiment, and of the code of a remedy of one's own.
 
     Settings at their defaults are left out, so that a new setting of a component changes no hash.
+
+    Args:
+        experiment: the game, with the remedy applied.
+        remedy: as for `play`. The text of its files, and of the modules beside them that they import, is hashed too.
+
+    Returns:
+        12 hexadecimal digits.
     """
-    return hashlib.sha256(json.dumps(_stated(experiment), sort_keys=True).encode()).hexdigest()[:12]
+    parts = [json.dumps(_stated(experiment), sort_keys=True).encode()]
+    for name in split_remedies(f"{BENCH}+{remedy}")[1]:
+        if name.endswith(".py"):
+            parts += [part for file, text in sorted(source_files(Path(name)).items()) for part in (file.encode(), text)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
 def _stated(value: Any) -> Any:
@@ -107,6 +120,8 @@ def play(
 ) -> None:
     """Trains all games with a remedy, and adds one row per run to the scores. Games with rows are not trained again.
 
+    A game is left out, with a line in the log, if the remedy does not fit it or its data set is not found.
+
     Args:
         root: folder of the scores and of the sweeps.
         remedy: a name of `REMEDIES`, several joined by "+", or a Python file that defines `remedy(experiment)`.
@@ -119,37 +134,62 @@ def play(
 
     Raises:
         ConfigError: if the remedy is unknown or fits no game.
-        RunError: if the folder has rows of another remedy of this name.
+        DataError: if no game can be played, because the data sets are not found.
+        RunError: if the folder has rows of another remedy of this name, or of other code of this one.
     """
     config = f"{bench}+{remedy}"
     sweep, name = load_sweep(config), config_label(config).partition("+")[2]
     assert sweep is not None
     experiments = {arm.name: arm.experiment for arm in sweep.arms}
-    for game, frozen in known["games"].items():
+    for game in known["games"]:
         if game not in experiments:
             log(f"gan-jax: game {game} is left out, since {name} cannot be applied to it")
-            continue
-        experiment = experiments[game]
-        done = [row for row in read_scores(root) if (row["remedy"], row["game"]) == (name, game)]
-        if any(row["experiment"] != experiment_hash(experiment) for row in done):
-            raise RunError(
-                f"{root / SCORES} has rows of another remedy called {name}: rename yours, or choose --run-dir"
-            )
-        if done:
-            continue
-        own_data = isinstance(experiment.data, ImageData) and experiment.data.name != "digits"
+    hashes = {game: experiment_hash(experiment, remedy) for game, experiment in experiments.items()}
+    done = {row["game"]: row["experiment"] for row in read_scores(root) if row["remedy"] == name}
+    if any(hashes.get(game, of_row) != of_row for game, of_row in done.items()):
+        raise RunError(
+            f"{root / SCORES} has scores of another {name}, with other settings or code: rename yours, or choose "
+            "another --run-dir"
+        )
+    waiting = [game for game in known["games"] if game in experiments and game not in done]
+    for game in _playable({game: experiments[game] for game in waiting}, location, log):
         request = Request(
             config=config,
             arms=(game,),
-            location=location if own_data else None,
+            location=location if _has_files(experiments[game]) else None,
             run_dir=str(root / name / game),
             command=command,
         )
-        seeds = [int(seed) for seed in frozen["collapses"]]
+        seeds = [int(seed) for seed in known["games"][game]["collapses"]]
         directory = _sweep(request, seeds, options, log)
-        rows = _score_rows(name, game, experiment, directory)
+        rows = _score_rows(name, game, experiments[game], hashes[game], directory)
         with (root / SCORES).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def _has_files(experiment: Experiment) -> bool:
+    """Whether the data are neither made from settings nor embedded."""
+    return isinstance(experiment.data, ImageData) and experiment.data.name != "digits"
+
+
+def _playable(experiments: Mapping[str, Experiment], location: str | None, log: Callable[[str], None]) -> list[str]:
+    """The games whose data are found; the others are logged.
+
+    Raises:
+        DataError: if there are games, and none of them has its data.
+    """
+    missing = {}
+    for game, experiment in experiments.items():
+        if _has_files(experiment):
+            try:
+                experiment.data.load(location)
+            except DataError as error:
+                missing[game] = error
+    if missing and len(missing) == len(experiments):
+        raise next(iter(missing.values()))
+    for game, reason in missing.items():
+        log(f"gan-jax: game {game} is left out: {reason}")
+    return [game for game in experiments if game not in missing]
 
 
 def _sweep(request: Request, seeds: Sequence[int], options: SweepOptions, log: Callable[[str], None]) -> SweepDirectory:
@@ -169,7 +209,9 @@ def read_scores(root: Path) -> list[dict[str, Any]]:
     return read_lines(path) if path.is_file() else []
 
 
-def _score_rows(remedy: str, game: str, experiment: Experiment, directory: SweepDirectory) -> list[dict[str, Any]]:
+def _score_rows(
+    remedy: str, game: str, experiment: Experiment, hash_of_row: str, directory: SweepDirectory
+) -> list[dict[str, Any]]:
     speeds = [row["steps_per_second"] for row in directory.read_metrics() if row["steps_per_second"]]
     device = directory.read_record().environment.get("device")
     rows = []
@@ -188,7 +230,7 @@ def _score_rows(remedy: str, game: str, experiment: Experiment, directory: Sweep
                 "modes": _modes(experiment, last),
                 "steps_per_second": float(np.median(speeds)) if speeds else None,
                 "device": device,
-                "experiment": experiment_hash(experiment),
+                "experiment": hash_of_row,
             }
         )
     return rows

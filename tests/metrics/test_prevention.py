@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from gan_jax.metrics.prevention import mean_share, remedy_scores, share_of
 
 
-def row(remedy="r1", game="ring", outcome="healthy", cause=None, quality=0.9, modes=1.0, speed=100.0):
+def row(remedy="r1", game="ring", outcome="healthy", cause=None, quality=0.9, modes=1.0, speed=100.0, device="cpu"):
     return {
         "remedy": remedy,
         "game": game,
@@ -18,6 +18,7 @@ def row(remedy="r1", game="ring", outcome="healthy", cause=None, quality=0.9, mo
         "quality": quality,
         "modes": modes,
         "steps_per_second": speed,
+        "device": device,
     }
 
 
@@ -35,12 +36,18 @@ def test_impossible_counts_are_refused(count, num):
         share_of(count, num)
 
 
-def test_the_limits_of_the_mean_cover_it_about_as_often_as_they_say():
-    rng, rates, num = np.random.default_rng(1), np.array([0.1, 0.5, 0.8, 0.95, 0.3, 0.99, 0.05, 0.6]), 5
-    trials = [rng.binomial(num, rates) for _ in range(100)]
-    shares = [mean_share([(int(count), num) for count in counts]) for counts in trials]
+@pytest.mark.parametrize("rate", [0.005, 0.01, 0.02, 0.04, 0.08, 0.2, 0.5, 0.8, 0.95, 0.99, None])
+def test_the_limits_of_the_mean_cover_it_as_often_as_documented(rate):
+    nums = np.array([5, 5, 7, 6, 8, 7, 8])
+    rates = np.array([0.1, 0.5, 0.8, 0.95, 0.3, 0.99, 0.05]) if rate is None else np.full(7, rate)
+    trials = np.random.default_rng(1).binomial(nums, rates, (2000, 7))
+    shares = [mean_share(list(zip(map(int, counts), map(int, nums), strict=True))) for counts in trials]
     covered = np.mean([share.lower <= rates.mean() <= share.upper for share in shares])
-    assert covered >= 0.9
+    assert covered >= 0.92 - 3 * np.sqrt(0.92 * 0.08 / 2000)
+
+
+def test_the_limits_of_one_game_are_those_of_its_share():
+    np.testing.assert_allclose(mean_share([(2, 7)]), share_of(2, 7), atol=1e-12)
 
 
 def test_no_limit_of_a_mean_of_games_without_exception_is_at_the_mean_itself():
@@ -52,6 +59,7 @@ def test_a_run_counts_by_its_verdict():
     rows = [
         row(outcome="healthy"),
         row(outcome="censored", quality=0.5),
+        row(outcome="censored", quality=0.9, modes=0.5),
         row(outcome="never formed", quality=0.1, modes=0.6),
         row(outcome="never formed", quality=0.9, modes=0.5),  # few modes: that is no prevention
         row(outcome="never formed", modes=None),
@@ -60,7 +68,7 @@ def test_a_run_counts_by_its_verdict():
         row(outcome="non-finite"),
     ]
     game = remedy_scores(rows)[0].games["ring"]
-    assert (game.num, game.prevented, game.healthy) == (8, 3, 1)
+    assert (game.num, game.prevented, game.healthy) == (9, 3, 1)
     assert (game.quality, game.modes) == (0.5, 1.0)  # of the three that are prevented
 
 
@@ -73,4 +81,6 @@ def test_the_mean_over_games_weighs_them_equally_and_plain_stands_first():
     assert (plain.remedy, plain.prevented.share, r1.prevented.share) == ("plain", 0.0, 0.5)
     assert r1.cost(plain) == 2.0
     assert plain.cost(None) is None
+    (elsewhere,) = remedy_scores([row(device="another")])
+    assert elsewhere.cost(plain) is None
     assert r1.games["grid"].quality is None  # no prevented run there

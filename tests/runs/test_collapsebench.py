@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from gan_jax.data.found_set import DataError
 from gan_jax.experiment.configs import ConfigError, load_sweep
 from gan_jax.experiment.examples import tiny_ring
 from gan_jax.experiment.sweep import Arm, Sweep
@@ -83,8 +85,36 @@ def test_a_remedy_of_the_users_own_is_scored_by_the_name_of_its_file_and_not_mix
     mine.write_text(text.format(1e-5))
     assert {row["remedy"] for row in play_here(tmp_path, bench, str(mine))} == {"calm"}
     mine.write_text(text.format(1e-6))
-    with pytest.raises(RunError, match="rows of another remedy called calm"):
+    with pytest.raises(RunError, match="scores of another calm, with other settings or code"):
         play_here(tmp_path, bench, str(mine))
+
+
+def test_scores_are_of_the_code_that_made_them_also_where_no_setting_differs(tmp_path, bench):
+    (tmp_path / "helping.py").write_text("RATE = 1e-5\n")
+    mine = tmp_path / "calm.py"
+    mine.write_text("import helping\n\ndef remedy(e):\n    return e\n")
+    play_here(tmp_path, bench, str(mine))
+    play_here(tmp_path, bench, str(mine))
+    assert len(bench[1]) == 2
+    (tmp_path / "helping.py").write_text("RATE = 1e-6\n")
+    with pytest.raises(RunError, match="scores of another calm"):
+        play_here(tmp_path, bench, str(mine))
+
+
+def test_games_without_their_data_are_left_out_and_the_others_are_played(tmp_path, bench, monkeypatch):
+    monkeypatch.delenv("GAN_JAX_DATA", raising=False)
+    images = "Images(name='mnist', image_size=16)"
+    text = GAMES.replace('Arm("ring", tiny_ring(), {})', f'Arm("ring", replace(tiny_dcgan(), data={images}), {{}})')
+    more = "from dataclasses import replace\nfrom gan_jax.data.images import Images\n"
+    text = more + text.replace("import tiny_ring", "import tiny_dcgan, tiny_ring")
+    Path(bench[0]).write_text(text, encoding="utf-8")
+    lines, nowhere = [], str(tmp_path)
+    rest = (nowhere, SweepOptions(), "cmd", lines.append, bench[0])
+    with pytest.raises(DataError, match="mnist"):
+        play(tmp_path / "root", "r1", {"games": {"ring": KNOWN["games"]["ring"]}}, *rest)
+    play(tmp_path / "root", "r1", KNOWN, *rest)
+    assert {row["game"] for row in read_scores(tmp_path / "root")} == {"long"}
+    assert any("game ring is left out" in line and "mnist" in line for line in lines)
 
 
 def test_a_remedy_that_is_unknown_or_fits_no_game_is_refused(tmp_path, bench):
