@@ -13,6 +13,8 @@ _SMALLEST_P = 1e-9
 def arm_sentences(statistics: dict[str, Any], unit: str, per_unit: float) -> list[str]:
     """A sentence for each arm against the baseline, ordered by p and number of collapses; for a single arm, its own.
 
+    Arms in which most runs never formed come last: a G that learns nothing does not collapse either.
+
     Args:
         statistics: the result of `sweep_statistics`.
         unit: the unit of the times: "step" or "epoch".
@@ -27,23 +29,26 @@ def arm_sentences(statistics: dict[str, Any], unit: str, per_unit: float) -> lis
     if not against:
         return [of_baseline]
     short = f"{baseline}: {_counted(arms[baseline], unit, per_unit, '')}"
-    made: list[tuple[tuple[float, int], str]] = []
+    made: list[tuple[tuple[bool, float, int], str]] = []
     for name, other in against.items():
         p, several = other["p_holm"], len(against) > 1
         correction = f" (Holm's correction for {len(against)} arms)" if several else ""
         test = "" if p is None else f"; log-rank {_p_words(p)}{correction}"
         sentence = f"{name}: {_counted(arms[name], unit, per_unit, 'collapsed')}; {short}{test}"
-        made.append(((1.0 if p is None else p, _num_collapsed(arms[name])), sentence))
+        formless = 2 * arms[name]["num_never_formed"] > arms[name]["num_runs"]
+        made.append(((formless, 1.0 if p is None else p, _num_collapsed(arms[name])), sentence))
     return [sentence for _, sentence in sorted(made, key=lambda pair: pair[0])]
 
 
 def _counted(arm: dict[str, Any], unit: str, per_unit: float, verb: str) -> str:
     words = " ".join(filter(None, [f"{_num_collapsed(arm)} of {arm['num_runs']}", verb]))
-    others = ", ".join(f"{num} {kind}" for kind, num in arm["num_events"].items() if num and kind not in COLLAPSES)
+    others = {kind: num for kind, num in arm["num_events"].items() if kind not in COLLAPSES}
+    others["never formed"] = arm["num_never_formed"]
+    named = ", ".join(f"{num} {kind}" for kind, num in others.items() if num)
     median = arm["median"]
     if median is not None:
         words += f", median at {median / per_unit:,.{0 if per_unit == 1 else 1}f} {unit}s"
-    return words + (f" (and {others})" if others else "")
+    return words + (f" (and {named})" if named else "")
 
 
 def _num_collapsed(arm: dict[str, Any]) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.study_table import spread, table
+import pytest
+
+from benchmarks.study_table import pair_line, spread, table
 from gan_jax.runs.run import SweepRun
 
 STUDY = Path(__file__).parents[2] / "docs" / "results" / "digits_label_noise" / "seeds_00-03"
@@ -34,3 +36,12 @@ def test_a_stored_study_has_a_row_for_each_arm():
     lines = table(SweepRun(STUDY).rows).splitlines()
     assert len(lines) == 2 + 6
     assert lines[2].startswith("| rate=0.0 | 4 of 4 (40 to 100 %) | 4 | 0 | 4,500 (3,750 to 5,750) |")
+
+
+def test_two_arms_of_a_stored_study_are_compared():
+    rows = SweepRun(STUDY).rows
+    line = pair_line(rows, ("rate=0.0", "rate=0.2"))
+    assert line.startswith("rate=0.0: 4 of 4 (40 to 100 %), median 4,250; rate=0.2: 0 of 4 (0 to 60 %), median -; ")
+    assert line.endswith("Fisher p 0.03")  # 2 / C(8, 4) = 0.0286; and no hazard ratio exists
+    with pytest.raises(ValueError, match="no arm 'rate=0.3'"):
+        pair_line(rows, ("rate=0.0", "rate=0.3"))

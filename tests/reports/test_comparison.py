@@ -110,6 +110,18 @@ def test_of_several_arms_the_clearest_comes_first_and_junk_is_no_collapse():
     assert alone == "plain: 8 of 8 collapsed, median at 203 steps"
 
 
+def test_an_arm_that_never_formed_is_not_shown_as_the_best():
+    noise = {**verdict(None), "outcome": "never formed", "cause": "junk"}
+    arms = {
+        "plain": [verdict(200 + seed) for seed in range(8)],
+        "noise": [noise] * 8,
+        "half": [verdict(None)] * 4 + [verdict(400)] * 4,
+    }
+    first, second = arm_sentences(onset_summary(arms), "step", 1)
+    assert first.startswith("half: 4 of 8 collapsed")
+    assert second.startswith("noise: 0 of 8 collapsed (and 8 never formed); plain: 8 of 8, median")
+
+
 @pytest.mark.parametrize(
     ("evaluation", "words"),
     [
