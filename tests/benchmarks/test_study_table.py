@@ -43,5 +43,5 @@ def test_two_arms_of_a_stored_study_are_compared():
     line = pair_line(rows, ("rate=0.0", "rate=0.2"))
     assert line.startswith("rate=0.0: 4 of 4 (40 to 100 %), median 4,250; rate=0.2: 0 of 4 (0 to 60 %), median -; ")
     assert line.endswith("Fisher p 0.03")  # 2 / C(8, 4) = 0.0286; and no hazard ratio exists
-    with pytest.raises(ValueError, match="no arm 'rate=0.3'"):
+    with pytest.raises(ValueError, match=r"no arm 'rate=0\.3'"):
         pair_line(rows, ("rate=0.0", "rate=0.3"))
