@@ -3,7 +3,7 @@
 #
 # CollapseBench is a fixed set of games that are known to collapse, with their seeds. A remedy is a file that defines
 # `remedy(experiment)`, and its score is the share of these collapses that it prevents. This notebook writes one and
-# plays one game with it; the whole bench has eight.
+# plays one game with it; the whole bench has nine.
 #
 # In a hosted notebook, install the package first: `%pip install "gan-jax @ git+URL"`, with the address of its
 # repository.

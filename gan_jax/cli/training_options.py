@@ -73,7 +73,10 @@ def add_train(commands: Any) -> Parser:
         help="start a new run from a checkpoint of RUN (or SWEEP#MEMBER[@STEP]); --seed gives it a new key",
     )
     train.option(
-        "--stop-at-collapse", action="store_true", help="end the run once it has been collapsed for a whole window"
+        "--stop-at-collapse",
+        action="store_true",
+        help="end the run once it has been collapsed, junk or not finite for a whole window; one that collapsed while "
+        "forming is not given the chance to form later",
     )
     train.option("--metrics", metavar="all|NAME,..", help=_METRICS)
     train.option("--json", action="store_true", help="print the verdict as JSON")
@@ -134,7 +137,10 @@ def add_sweep(commands: Any) -> Parser:
     sweep.option("--num-epochs", type=Number(above=0, most=1e6), metavar="N", help=_EPOCHS)
     sweep.option("--run-dir", type=path, metavar="DIR", help="folder of the sweep (default: runs/CONFIG-sweep)")
     sweep.option(
-        "--stop-at-collapse", action="store_true", help="end runs that are computed together once all have collapsed"
+        "--stop-at-collapse",
+        action="store_true",
+        help="end runs that are computed together once all have been collapsed, junk or not finite for a whole window; "
+        "runs that collapsed while forming are not given the chance to form later",
     )
     sweep.option("--metrics", metavar="all|NAME,..", help=_METRICS)
     sweep.option("--resume", type=path, metavar="SWEEP", help="continue this sweep from its newest checkpoints")

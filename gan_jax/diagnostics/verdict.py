@@ -21,7 +21,7 @@ When = Literal["after forming", "while forming"]
 WHEN: tuple[When, ...] = ("after forming", "while forming")
 
 _LEAST_SHARE = 0.05
-"""Smallest share of the samples for which a sentence names a mode."""
+"""Smallest share of the samples that belong to a mode for which a sentence names it."""
 
 WORDS = {
     "partial": "half the modes or fewer",
@@ -53,8 +53,9 @@ class Verdict:
             the last ones.
         when: whether the run collapsed after it had covered the data, or before; None without a collapse.
         persists: whether the last evaluation still shows few modes; None without a collapse.
-        onto: the modes that are left, as (name, share of the samples at the last evaluation), at most three, in
-            decreasing order; empty without a collapse, where it does not persist, and where modes are not known.
+        onto: the modes that are left, as (name, share of the samples that belong to a mode), at the last evaluation; at
+            most three, in decreasing order; empty without a collapse, where it does not persist, and where modes are
+            not known.
 
     Example:
         >>> steps = {"any": 30, "collapse": 30, "junk": None, "intra": None}
