@@ -3,10 +3,10 @@
     python benchmarks/memorisation_digits.py [FOLDER]        FOLDER: docs/results
 
 `digits_memorisation_onset.jsonl` has the runs with and without 10 % flips at 24 steps each, `digits_memorisation.jsonl`
-the runs of five rates at step 20,000; both come from `gan-jax diagnose memorisation`. A gap is the share of the training
-digits that D classifies as real less that of the held-out digits, in percentage points. Printed are medians over the
-seeds, with the smallest and the largest; the mean difference of the pairs with its standard error, and Wilcoxon's
-signed-rank test of it; and Spearman's rank correlation of rate and gap over the runs with flips.
+the runs of five rates at step 20,000; both come from `gan-jax diagnose memorisation`. A gap is the share of the
+training digits that D classifies as real less that of the held-out digits, in percentage points. Printed are medians
+over the seeds, with the smallest and the largest; the mean difference of the pairs with its standard error, and
+Wilcoxon's signed-rank test of it; and Spearman's rank correlation of rate and gap over the runs with flips.
 """
 
 from __future__ import annotations

@@ -12,11 +12,12 @@ from gan_jax.metrics.prevention import RemedyScore, Share
 from gan_jax.reports.text_tables import text_table
 
 _COLUMNS = """prevented: share of known collapses in place of which there is no collapse, no junk, no non-finite value,
-  and more than half of the modes at the end where the run never formed; mean over games
+  and more than half of the modes at the end; mean over games
 healthy: share of known collapses in place of which the run ends healthy, with well-made samples of most modes; mean
   over games
 quality, modes: share of well-made samples, and of the modes, at the end of the prevented runs
-time: time of a step relative to the plain games, if `plain` is in this folder; cell of a game: prevented / known"""
+time: time of a step relative to the plain games, if `plain` was played here on the same device
+cell of a game: prevented / known"""
 
 
 def bench_rows(scores: Sequence[RemedyScore], games: Sequence[str]) -> list[list[str]]:
