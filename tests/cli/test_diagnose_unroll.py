@@ -26,7 +26,7 @@ def test_the_command(tmp_path, capsys):
         (["--steps", "0"], "--steps is 0, and must be between 1 and 10,000"),
         (["--steps", "many"], "--steps is 'many', and must be a whole number"),
         (["--memory", "stp"], "did you mean 'step'"),
-        (["--directions", "-1"], "must be at least 0"),
+        (["--directions", "-1"], "--directions is -1, and must be between 0 and 1,000"),
         (["--generator.unrol", "none"], "did you mean 'generator.unroll'"),
         (["--generator.unroll.gradient", "exakt"], "Exact, FirstOrder"),
     ],
