@@ -36,14 +36,14 @@ def test_impossible_counts_are_refused(count, num):
         share_of(count, num)
 
 
-@pytest.mark.parametrize("rate", [0.005, 0.01, 0.02, 0.04, 0.08, 0.2, 0.5, 0.8, 0.95, 0.99, None])
+@pytest.mark.parametrize("rate", [0.005, 0.01, 0.02, 0.08, 0.5, 0.95, 0.99, None])
 def test_the_limits_of_the_mean_cover_it_as_often_as_documented(rate):
     nums = np.array([5, 5, 7, 6, 8, 7, 8])
     rates = np.array([0.1, 0.5, 0.8, 0.95, 0.3, 0.99, 0.05]) if rate is None else np.full(7, rate)
-    trials = np.random.default_rng(1).binomial(nums, rates, (2000, 7))
+    trials = np.random.default_rng(1).binomial(nums, rates, (500, 7))
     shares = [mean_share(list(zip(map(int, counts), map(int, nums), strict=True))) for counts in trials]
     covered = np.mean([share.lower <= rates.mean() <= share.upper for share in shares])
-    assert covered >= 0.92 - 3 * np.sqrt(0.92 * 0.08 / 2000)
+    assert covered >= 0.92 - 3 * np.sqrt(0.92 * 0.08 / 500)
 
 
 def test_the_limits_of_one_game_are_those_of_its_share():
