@@ -26,9 +26,11 @@ It writes a folder: members.csv, metrics, samples, checkpoints.
 Settings of the experiment are options, as in `train`, and hold for all arms.
 `gan-jax report SWEEP` compares the arms."""
 
-_BENCH = """Trains the games of CollapseBench with a remedy. Each game is known to collapse with some seeds. The score
-of a remedy is the share of these collapses that it prevents, with its 95 % interval; the table also shows sample
-quality and cost.
+_BENCH = """Trains the games of CollapseBench with a remedy.
+
+Each game is known to collapse with some seeds. The score of a remedy is the share of these collapses that it prevents,
+with its 95 % interval; the table also shows sample quality and cost. All games take two to ten minutes on two cores,
+and longer with unrolling. Those whose data are not found are left out.
 
   gan-jax collapsebench plain label_noise r3gan
   gan-jax collapsebench my_remedy.py     # it defines remedy(experiment), which returns the changed experiment
@@ -173,7 +175,7 @@ def add_collapsebench(commands: Any) -> None:
     )
     bench.option("--strategy", default="auto", metavar="NAME", help=_STRATEGIES)
     bench.option("--devices", type=Whole(1, 4096), metavar="N", help=_DEVICES)
-    bench.option("--data", type=path, metavar="DIR", help="folder of the data sets")
+    bench.option("--data", type=path, metavar="DIR", help="folder of MNIST, which one of the games needs")
     bench.option("--json", action="store_true", help="print the scores as JSON")
     bench.option("--quiet", action="store_true", help=_QUIET)
     bench.set_defaults(distributed=False, coordinator=None, num_processes=None, process_id=None)
