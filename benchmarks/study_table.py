@@ -10,7 +10,8 @@ Onsets and last values are medians, with the smallest and the largest.
 
 With --pair, a line for each pair of arms instead: how many runs of each collapsed (with the 95 % interval), the
 Kaplan-Meier median of the time to it in steps ("-" if half of the runs do not get there), the log-rank test, Fisher's
-exact test of the two counts, and the hazard ratio of the first arm to the second (Cox, 95 %).
+exact test of the two counts, and the hazard ratio of the first arm to the second (Cox, 95 %). Runs that fall to junk,
+or become non-finite, did not collapse; they are watched until then.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from scipy.stats import fisher_exact
 from gan_jax.experiment.component import unknown_name
 from gan_jax.metrics.hazards import hazard_ratio, log_rank
 from gan_jax.metrics.prevention import share_of
-from gan_jax.metrics.survival import COLLAPSES, kaplan_meier, onset_of
+from gan_jax.metrics.survival import COLLAPSES, Onset, kaplan_meier, onset_of
 from gan_jax.reports.text_tables import largest_modes
 from gan_jax.runs.rows import watched
 from gan_jax.runs.run import SweepRun
@@ -45,7 +46,7 @@ def spread(values: Sequence[float], words: str = "{:,.3g}") -> str:
 def arm_cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The cells of an arm's row, from its members' rows."""
     verdicts = [row["verdict"] for row in rows]
-    collapsed = [verdict for verdict in verdicts if verdict["outcome"] == "collapsed"]
+    collapsed = [verdict for verdict in verdicts if onset_of(verdict).cause in COLLAPSES]
     early = sum(verdict.get("when") == "while forming" for verdict in collapsed)
     share = share_of(len(collapsed), len(rows))
     last = [watched(row["last"]) for row in rows]
@@ -88,7 +89,7 @@ def pair_line(rows: Sequence[Mapping[str, Any]], pair: tuple[str, str]) -> str:
     Raises:
         ValueError: if an arm has no rows.
     """
-    arms = {name: [onset_of(row["verdict"]) for row in rows if row["arm"] == name] for name in pair}
+    arms = {name: [_collapse_of(row["verdict"]) for row in rows if row["arm"] == name] for name in pair}
     for name, onsets in arms.items():
         if not onsets:
             raise ValueError(unknown_name("no arm", name, dict.fromkeys(row["arm"] for row in rows)))
@@ -105,6 +106,12 @@ def pair_line(rows: Sequence[Mapping[str, Any]], pair: tuple[str, str]) -> str:
     if ratio.ratio is not None:
         words.append(f"hazard ratio {ratio.ratio:.2g} ({ratio.lower:.2g} to {ratio.upper:.2g})")
     return "; ".join(words)
+
+
+def _collapse_of(verdict: Mapping[str, Any]) -> Onset:
+    """The collapse of a run; one that fell to junk, or whose values were not finite, is censored there."""
+    onset = onset_of(verdict)
+    return onset if onset.cause in COLLAPSES else Onset(onset.time, None)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import beta
 
 _WITHOUT_ONSET = ("healthy", "censored", "never formed")
+_UNNAMED = "cpu (cpu)"  # what earlier versions recorded for every processor
 _FEW_MODES = 0.5  # the largest share of the modes that detectors call few
 
 
@@ -59,8 +60,8 @@ def mean_share(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> S
 
     The limits combine those of `share_of`: the lower one is m - sqrt(sum over games of (p - l)^2) / G, where m is the
     mean, G the number of games, and p and l are a game's share and its lower limit. The upper one is the mirror image.
-    They cover the true mean in at least 92 % of cases for equal rates from .005 to .99 in one to nine games of five to
-    eight seeds, and more often if the rates differ (tests).
+    The limits for 95 % cover the true mean in 90 % of cases or more for equal rates from .005 to .99 in two to nine
+    games of five to eight seeds, and mostly in more than 92 % (tests).
 
     Args:
         counts: (cases that have the property, all cases) of each game.
@@ -138,13 +139,13 @@ class RemedyScore:
     def cost(self, plain: RemedyScore | None) -> float | None:
         """The time of a step relative to the plain run's: the median over the games played on one device by both.
 
-        None if there is no such game.
+        None if there is no such game. Rows of earlier versions do not name their processor, and do not count.
         """
         ratios = [
             other.steps_per_second / game.steps_per_second
             for name, game in self.games.items()
             if plain is not None and (other := plain.games.get(name)) is not None
-            if other.steps_per_second and game.steps_per_second and other.device == game.device
+            if other.steps_per_second and game.steps_per_second and other.device == game.device is not None
         ]
         return float(np.median(ratios)) if ratios else None
 
@@ -153,7 +154,8 @@ def remedy_scores(rows: Sequence[Mapping[str, Any]]) -> list[RemedyScore]:
     """The scores of remedies, from one row for each run.
 
     Args:
-        rows: each with "remedy", "game", "outcome", "cause", "quality", "modes" and "steps_per_second".
+        rows: each with "remedy", "game", "outcome", "cause", "quality", "modes" and "steps_per_second"; and "device",
+            without which the row has no part in `cost`.
 
     Returns:
         One score for each remedy: "plain" first, then by the share prevented, the largest first.
@@ -181,7 +183,7 @@ def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
         quality=_median([row["quality"] for row in prevented]),
         modes=_median([row["modes"] for row in prevented]),
         steps_per_second=rows[0]["steps_per_second"],
-        device=rows[0].get("device"),
+        device=None if (device := rows[0].get("device")) == _UNNAMED else device,
     )
 
 

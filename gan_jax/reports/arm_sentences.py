@@ -13,7 +13,8 @@ _SMALLEST_P = 1e-9
 def arm_sentences(statistics: dict[str, Any], unit: str, per_unit: float) -> list[str]:
     """A sentence for each arm against the baseline, ordered by p and number of collapses; for a single arm, its own.
 
-    Arms in which most runs never formed come last: a G that learns nothing does not collapse either.
+    Arms in which most runs never formed, fell to junk or became non-finite come last: they did not collapse either, and
+    are no better for it.
 
     Args:
         statistics: the result of `sweep_statistics`.
@@ -35,20 +36,25 @@ def arm_sentences(statistics: dict[str, Any], unit: str, per_unit: float) -> lis
         correction = f" (Holm's correction for {len(against)} arms)" if several else ""
         test = "" if p is None else f"; log-rank {_p_words(p)}{correction}"
         sentence = f"{name}: {_counted(arms[name], unit, per_unit, 'collapsed')}; {short}{test}"
-        formless = 2 * arms[name]["num_never_formed"] > arms[name]["num_runs"]
-        made.append(((formless, 1.0 if p is None else p, _num_collapsed(arms[name])), sentence))
+        useless = 2 * sum(_other_ends(arms[name]).values()) > arms[name]["num_runs"]
+        made.append(((useless, 1.0 if p is None else p, _num_collapsed(arms[name])), sentence))
     return [sentence for _, sentence in sorted(made, key=lambda pair: pair[0])]
 
 
 def _counted(arm: dict[str, Any], unit: str, per_unit: float, verb: str) -> str:
     words = " ".join(filter(None, [f"{_num_collapsed(arm)} of {arm['num_runs']}", verb]))
-    others = {kind: num for kind, num in arm["num_events"].items() if kind not in COLLAPSES}
-    others["never formed"] = arm["num_never_formed"]
+    others = _other_ends(arm)
     named = ", ".join(f"{num} {kind}" for kind, num in others.items() if num)
     median = arm["median"]
-    if median is not None:
+    if median is not None and _num_collapsed(arm):
         words += f", median at {median / per_unit:,.{0 if per_unit == 1 else 1}f} {unit}s"
     return words + (f" (and {named})" if named else "")
+
+
+def _other_ends(arm: dict[str, Any]) -> dict[str, int]:
+    """The numbers of runs that neither collapsed nor learned, by what became of them."""
+    failures = {kind: num for kind, num in arm["num_events"].items() if kind not in COLLAPSES}
+    return {**failures, "never formed": arm["num_never_formed"]}
 
 
 def _num_collapsed(arm: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax.diagnostics.precursors import has_baseline
 from gan_jax.reports.figures import BAD, new_figure
 from gan_jax.reports.text_tables import text_table
 
@@ -41,6 +42,8 @@ def sentence(result: dict[str, Any]) -> str:
     text = f"From step {steps[0]:,} to {steps[-1]:,}, {'; '.join(parts)}." if parts else "No layer has weights."
     if onset is None:
         return text
+    if not has_baseline(np.asarray(steps), onset):
+        return f"{text} There are too few probes before the onset at step {onset:,} to say what left its band."
     first = [departure for departure in left if departure["step"] < onset]
     if not first:
         return f"{text} No signal left its band before the onset at step {onset:,}."

@@ -23,6 +23,7 @@ from gan_jax.experiment.configs import config_directory, config_label, load_swee
 from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import component_name
 from gan_jax.metrics.image_metrics import NUM_CLASSES
+from gan_jax.runs.files import write_json
 from gan_jax.runs.request import Request
 from gan_jax.runs.rows import watched
 from gan_jax.runs.run_directory import RunError, read_lines
@@ -32,6 +33,7 @@ from gan_jax.runs.sweep_session import resume_sweep, start_sweep
 
 BENCH = "collapsebench"
 SCORES = "scores.jsonl"
+BEGUN = "begun.json"
 
 
 def known_collapses() -> dict[str, Any]:
@@ -146,13 +148,9 @@ def play(
             log(f"gan-jax: game {game} is left out, since {name} cannot be applied to it")
     hashes = {game: experiment_hash(experiment, remedy) for game, experiment in experiments.items()}
     done = {row["game"]: row["experiment"] for row in read_scores(root) if row["remedy"] == name}
-    if any(hashes.get(game, of_row) != of_row for game, of_row in done.items()):
-        raise RunError(
-            f"{root / SCORES} has scores of another {name}, with other settings or code: rename yours, or choose "
-            "another --run-dir"
-        )
-    waiting = [game for game in known["games"] if game in experiments and game not in done]
-    for game in _playable({game: experiments[game] for game in waiting}, location, log):
+    _refuse_others(root, name, hashes, {**_begun(root, name), **done})
+    waiting = {game: experiments[game] for game in known["games"] if game in experiments and game not in done}
+    for game in _playable(waiting, location, log, refuse=not done):
         request = Request(
             config=config,
             arms=(game,),
@@ -161,10 +159,31 @@ def play(
             command=command,
         )
         seeds = [int(seed) for seed in known["games"][game]["collapses"]]
+        (root / name).mkdir(parents=True, exist_ok=True)
+        write_json(root / name / BEGUN, {**_begun(root, name), game: hashes[game]})
         directory = _sweep(request, seeds, options, log)
         rows = _score_rows(name, game, experiments[game], hashes[game], directory)
         with (root / SCORES).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def _begun(root: Path, name: str) -> dict[str, str]:
+    """The hashes of the games that a remedy has begun in this folder, by name; a sweep may have been interrupted."""
+    path = root / name / BEGUN
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _refuse_others(root: Path, name: str, hashes: Mapping[str, str], stored: Mapping[str, str]) -> None:
+    """Refuses a remedy whose name another one has in this folder.
+
+    Raises:
+        RunError: if the hash of a game differs from the stored one.
+    """
+    if any(hashes.get(game, of_game) != of_game for game, of_game in stored.items()):
+        raise RunError(
+            f"{root} has games or scores of another {name}, with other settings or code: rename yours, or choose "
+            "another --run-dir"
+        )
 
 
 def _has_files(experiment: Experiment) -> bool:
@@ -172,11 +191,13 @@ def _has_files(experiment: Experiment) -> bool:
     return isinstance(experiment.data, ImageData) and experiment.data.name != "digits"
 
 
-def _playable(experiments: Mapping[str, Experiment], location: str | None, log: Callable[[str], None]) -> list[str]:
+def _playable(
+    experiments: Mapping[str, Experiment], location: str | None, log: Callable[[str], None], *, refuse: bool
+) -> list[str]:
     """The games whose data are found; the others are logged.
 
     Raises:
-        DataError: if there are games, and none of them has its data.
+        DataError: if `refuse`, there are games, and none of them has its data.
     """
     missing = {}
     for game, experiment in experiments.items():
@@ -185,7 +206,7 @@ def _playable(experiments: Mapping[str, Experiment], location: str | None, log: 
                 experiment.data.load(location)
             except DataError as error:
                 missing[game] = error
-    if missing and len(missing) == len(experiments):
+    if refuse and missing and len(missing) == len(experiments):
         raise next(iter(missing.values()))
     for game, reason in missing.items():
         log(f"gan-jax: game {game} is left out: {reason}")

@@ -36,14 +36,32 @@ def test_impossible_counts_are_refused(count, num):
         share_of(count, num)
 
 
-@pytest.mark.parametrize("rate", [0.005, 0.01, 0.02, 0.08, 0.5, 0.95, 0.99, None])
-def test_the_limits_of_the_mean_cover_it_as_often_as_documented(rate):
-    nums = np.array([5, 5, 7, 6, 8, 7, 8])
-    rates = np.array([0.1, 0.5, 0.8, 0.95, 0.3, 0.99, 0.05]) if rate is None else np.full(7, rate)
-    trials = np.random.default_rng(1).binomial(nums, rates, (500, 7))
-    shares = [mean_share(list(zip(map(int, counts), map(int, nums), strict=True))) for counts in trials]
-    covered = np.mean([share.lower <= rates.mean() <= share.upper for share in shares])
-    assert covered >= 0.92 - 3 * np.sqrt(0.92 * 0.08 / 500)
+BENCH = (5, 5, 7, 6, 8, 7, 8, 7, 8)
+"""Seeds that collapse in the games of CollapseBench."""
+
+
+def limits_of(trials, nums):
+    """The limits of many benches at once, from those of the games: counts [trials, games] -> two arrays [trials]."""
+    tables = [np.array([share_of(count, num) for count in range(num + 1)]) for num in nums]
+    games = [table[trials[:, game]] for game, table in enumerate(tables)]
+    share, lower, upper = np.stack(games, axis=1).transpose(2, 0, 1)
+    mean = share.mean(axis=1)
+    below, above = (np.sqrt(np.sum(part**2, axis=1)) / len(nums) for part in (share - lower, upper - share))
+    return np.maximum(mean - below, 0.0), np.minimum(mean + above, 1.0)
+
+
+@pytest.mark.parametrize("nums", [(5, 5), BENCH[:7], BENCH, (5,) * 9])
+@pytest.mark.parametrize("rate", [0.005, 0.01, 0.02, 0.045, 0.08, 0.2, 0.5, 0.93, 0.99, None])
+def test_the_limits_of_the_mean_cover_it_as_often_as_documented(rate, nums):
+    rng = np.random.default_rng(1)
+    rates = rng.beta(0.3, 0.3, len(nums)) if rate is None else np.full(len(nums), rate)
+    trials = rng.binomial(nums, rates, (20_000, len(nums)))
+    lower, upper = limits_of(trials, nums)
+    for index in range(3):
+        made = mean_share([(int(count), num) for count, num in zip(trials[index], nums, strict=True)])
+        np.testing.assert_allclose((made.lower, made.upper), (lower[index], upper[index]), atol=1e-12)
+    covered = np.mean((lower <= rates.mean()) & (rates.mean() <= upper))
+    assert covered >= 0.90 - 3 * np.sqrt(0.9 * 0.1 / len(trials))
 
 
 def test_the_limits_of_one_game_are_those_of_its_share():
@@ -81,6 +99,8 @@ def test_the_mean_over_games_weighs_them_equally_and_plain_stands_first():
     assert (plain.remedy, plain.prevented.share, r1.prevented.share) == ("plain", 0.0, 0.5)
     assert r1.cost(plain) == 2.0
     assert plain.cost(None) is None
-    (elsewhere,) = remedy_scores([row(device="another")])
-    assert elsewhere.cost(plain) is None
+    for device in ("another", None, "cpu (cpu)"):
+        (elsewhere,) = remedy_scores([row(device=device)])
+        (there,) = remedy_scores([row(remedy="plain", device="cpu" if device == "another" else device)])
+        assert elsewhere.cost(there) is None
     assert r1.games["grid"].quality is None  # no prevented run there

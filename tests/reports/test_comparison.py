@@ -115,10 +115,13 @@ def test_an_arm_that_never_formed_is_not_shown_as_the_best():
     arms = {
         "plain": [verdict(200 + seed) for seed in range(8)],
         "noise": [noise] * 8,
+        "fallen": [verdict(900, cause="junk")] * 8,
         "half": [verdict(None)] * 4 + [verdict(400)] * 4,
     }
-    first, second = arm_sentences(onset_summary(arms), "step", 1)
+    first, *others = arm_sentences(onset_summary(arms), "step", 1)
     assert first.startswith("half: 4 of 8 collapsed")
+    assert any(sentence.startswith("fallen: 0 of 8 collapsed (and 8 junk); plain") for sentence in others)
+    second = next(sentence for sentence in others if sentence.startswith("noise"))
     assert second.startswith("noise: 0 of 8 collapsed (and 8 never formed); plain: 8 of 8, median")
 
 

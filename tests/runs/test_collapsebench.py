@@ -85,7 +85,7 @@ def test_a_remedy_of_the_users_own_is_scored_by_the_name_of_its_file_and_not_mix
     mine.write_text(text.format(1e-5))
     assert {row["remedy"] for row in play_here(tmp_path, bench, str(mine))} == {"calm"}
     mine.write_text(text.format(1e-6))
-    with pytest.raises(RunError, match="scores of another calm, with other settings or code"):
+    with pytest.raises(RunError, match="games or scores of another calm, with other settings or code"):
         play_here(tmp_path, bench, str(mine))
 
 
@@ -97,7 +97,7 @@ def test_scores_are_of_the_code_that_made_them_also_where_no_setting_differs(tmp
     play_here(tmp_path, bench, str(mine))
     assert len(bench[1]) == 2
     (tmp_path / "helping.py").write_text("RATE = 1e-6\n")
-    with pytest.raises(RunError, match="scores of another calm"):
+    with pytest.raises(RunError, match="another calm"):
         play_here(tmp_path, bench, str(mine))
 
 
@@ -115,6 +115,26 @@ def test_games_without_their_data_are_left_out_and_the_others_are_played(tmp_pat
     play(tmp_path / "root", "r1", KNOWN, *rest)
     assert {row["game"] for row in read_scores(tmp_path / "root")} == {"long"}
     assert any("game ring is left out" in line and "mnist" in line for line in lines)
+    # Again, with nothing left but the game without data.
+    lines.clear()
+    play(tmp_path / "root", "r1", KNOWN, *rest)
+    assert len(lines) == 1
+
+
+def test_a_sweep_that_was_interrupted_is_not_continued_with_another_remedy_of_its_name(tmp_path, bench, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    mine = tmp_path / "calm.py"
+    mine.write_text("def remedy(e):\n    return e\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(collapsebench, "_sweep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            play_here(tmp_path, bench, str(mine))
+    assert not read_scores(tmp_path / "root")
+    mine.write_text("import math\n\ndef remedy(e):\n    return e\n")
+    with pytest.raises(RunError, match="another calm"):
+        play_here(tmp_path, bench, str(mine))
 
 
 def test_a_remedy_that_is_unknown_or_fits_no_game_is_refused(tmp_path, bench):
