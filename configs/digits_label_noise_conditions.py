@@ -3,7 +3,7 @@
 Claim: none was published. Plain and 10 % exact flips: a full factorial of b1 (.9, .5), updates of D per step (5, 1) and
     batch norm in G (without, with); and batch norm in both players.
 Command: gan-jax sweep digits_label_noise_conditions [--seeds 0-3]
-    one update of D is slow to collapse: --arm "one D update, plain" --arm "one D update, 10 % flips" --num-steps 60000
+    arms with one update of D are slow to collapse: --num-steps 60000 with --arm "one D update, plain" and so on
 Cost: 18 arms by 8 seeds, 144 runs of 20,000 steps: about an hour on two cores with AVX-512; with 60,000 steps for the
     arms with one update of D about 80 minutes.
 Figure: see docs/label_noise.md.

@@ -29,8 +29,8 @@ Settings of the experiment are options, as in `train`, and hold for all arms.
 _BENCH = """Trains the games of CollapseBench with a remedy.
 
 Each game is known to collapse with some seeds. The score of a remedy is the share of these collapses that it prevents,
-with its 95 % interval; the table also shows sample quality and cost. All games take two to ten minutes on two cores,
-and longer with unrolling. Those whose data are not found are left out.
+with its 95 % interval; the table also shows sample quality and cost. All games take two to ten minutes for a remedy on
+two cores, and longer with unrolling. Games whose data are not found are left out.
 
   gan-jax collapsebench plain label_noise r3gan
   gan-jax collapsebench my_remedy.py     # it defines remedy(experiment), which returns the changed experiment
@@ -77,8 +77,8 @@ def add_train(commands: Any) -> Parser:
     train.option(
         "--stop-at-collapse",
         action="store_true",
-        help="end the run once it has been collapsed, junk or not finite for a whole window; one that collapsed while "
-        "forming is not given the chance to form later",
+        help="end the run once it has been collapsed for a whole window, or junk after it had formed; one that "
+        "collapsed while forming is not given the chance to form later",
     )
     train.option("--metrics", metavar="all|NAME,..", help=_METRICS)
     train.option("--json", action="store_true", help="print the verdict as JSON")
@@ -141,8 +141,8 @@ def add_sweep(commands: Any) -> Parser:
     sweep.option(
         "--stop-at-collapse",
         action="store_true",
-        help="end runs that are computed together once all have been collapsed, junk or not finite for a whole window; "
-        "runs that collapsed while forming are not given the chance to form later",
+        help="end runs that are computed together once each has been collapsed for a whole window, or junk after it "
+        "had formed; runs that collapsed while forming are not given the chance to form later",
     )
     sweep.option("--metrics", metavar="all|NAME,..", help=_METRICS)
     sweep.option("--resume", type=path, metavar="SWEEP", help="continue this sweep from its newest checkpoints")
