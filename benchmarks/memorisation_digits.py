@@ -22,6 +22,7 @@ from scipy.stats import spearmanr, wilcoxon
 from benchmarks.study_table import spread
 from gan_jax.runs.files import read_lines
 
+GAME, RATES = "digits_label_noise", (0.0, 0.1)
 PLACES = (-1000, -500, -250, 0, 250)
 """Steps from the onset of the plain run of the same seed."""
 
@@ -32,9 +33,6 @@ def gaps_around_onset(rows: Sequence[Mapping[str, Any]], place: int) -> tuple[li
     onsets = {row["seed"]: row["onset"] for row in rows if row["game"] == GAME and row["flips"] == 0}
     plain, flips = ([gaps[rate, seed, onset + place] for seed, onset in sorted(onsets.items())] for rate in RATES)
     return plain, flips
-
-
-GAME, RATES = "digits_label_noise", (0.0, 0.1)
 
 
 def onset_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.stats import beta
 
 _WITHOUT_ONSET = ("healthy", "censored", "never formed")
-_UNNAMED = "cpu (cpu)"  # what earlier versions recorded for every processor
 _FEW_MODES = 0.5  # the largest share of the modes that detectors call few
 
 
@@ -139,7 +138,7 @@ class RemedyScore:
     def cost(self, plain: RemedyScore | None) -> float | None:
         """The time of a step relative to the plain run's: the median over the games played on one device by both.
 
-        None if there is no such game. Rows of earlier versions do not name their processor, and do not count.
+        None if there is no such game. Runs whose device is unknown do not count.
         """
         ratios = [
             other.steps_per_second / game.steps_per_second
@@ -183,7 +182,7 @@ def _game(rows: Sequence[Mapping[str, Any]]) -> GameScore:
         quality=_median([row["quality"] for row in prevented]),
         modes=_median([row["modes"] for row in prevented]),
         steps_per_second=rows[0]["steps_per_second"],
-        device=None if (device := rows[0].get("device")) == _UNNAMED else device,
+        device=rows[0].get("device"),
     )
 
 

@@ -24,6 +24,7 @@ from gan_jax.experiment.experiment import Experiment
 from gan_jax.experiment.settings import component_name
 from gan_jax.metrics.image_metrics import NUM_CLASSES
 from gan_jax.runs.files import write_json
+from gan_jax.runs.machine import UNNAMED
 from gan_jax.runs.request import Request
 from gan_jax.runs.rows import watched
 from gan_jax.runs.run_directory import RunError, read_lines
@@ -34,6 +35,7 @@ from gan_jax.runs.sweep_session import resume_sweep, start_sweep
 BENCH = "collapsebench"
 SCORES = "scores.jsonl"
 BEGUN = "begun.json"
+"""In the folder of a remedy: the hash of each game that was begun, see `experiment_hash`."""
 
 
 def known_collapses() -> dict[str, Any]:
@@ -225,9 +227,13 @@ def _sweep(request: Request, seeds: Sequence[int], options: SweepOptions, log: C
 
 
 def read_scores(root: Path) -> list[dict[str, Any]]:
-    """The rows of the scores, one row per run; [] if there is no file."""
+    """The rows of the scores, one row per run; [] if there is no file.
+
+    The device is None in rows of earlier versions, which do not name their processor.
+    """
     path = root / SCORES
-    return read_lines(path) if path.is_file() else []
+    rows = read_lines(path) if path.is_file() else []
+    return [{**row, "device": None} if row["device"] == UNNAMED else row for row in rows]
 
 
 def _score_rows(

@@ -12,7 +12,7 @@ import jax
 _MODEL = re.compile(r"^model name[ \t]*:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
 
 
-_UNNAMED = "cpu (cpu)"
+UNNAMED = "cpu (cpu)"
 """What earlier versions recorded for every processor."""
 
 
@@ -40,4 +40,4 @@ def device_name() -> str:
 
 def is_same_device(stored: str | None, now: str) -> bool:
     """Whether a stored name of a device may be that of the present one."""
-    return stored == now or (stored == _UNNAMED and now.endswith("(cpu)"))
+    return stored == now or (stored == UNNAMED and now.endswith("(cpu)"))

@@ -154,6 +154,12 @@ def test_the_table_has_an_interval_at_every_score_and_says_what_chance_does(tmp_
     assert values["remedies"][0]["prevented"]["lower"] < 1.0
 
 
+def test_a_processor_without_a_name_is_no_device(tmp_path):
+    names = "cpu (cpu)", "AMD EPYC (cpu)"
+    (tmp_path / "scores.jsonl").write_text("".join(json.dumps({"device": name}) + "\n" for name in names))
+    assert [row["device"] for row in read_scores(tmp_path)] == [None, "AMD EPYC (cpu)"]
+
+
 def test_the_hash_differs_where_a_setting_does():
     assert experiment_hash(tiny_ring()) == experiment_hash(tiny_ring())
     assert experiment_hash(tiny_ring()) != experiment_hash(tiny_ring(num_steps=22))
